@@ -1,0 +1,1 @@
+"""The workstation side of edgekit: PyTorch ResNets to int8 TFLite."""

@@ -1,0 +1,33 @@
+"""ONNX to float32 TFLite in a process of its own: `python -m edgekit_convert.lower IN OUT`.
+
+onnx2tf makes a Keras model, which goes to TFLite through a concrete function. onnx2tf's own way
+saves a SavedModel twice in between, which takes nine tenths of its time.
+"""
+
+import sys
+from pathlib import Path
+
+import onnx
+import onnx2tf
+import tensorflow as tf
+
+
+def lower(source: Path, target: Path) -> None:
+    """Convert the ONNX file `source` and write the flatbuffer to `target`."""
+    keras = onnx2tf.convert(
+        onnx_graph=onnx.load(str(source)),
+        disable_model_save=True,
+        non_verbose=True,
+        verbosity="error",
+    )
+    image = keras.inputs[0]
+    function = tf.function(lambda image: {"probabilities": keras(image)})
+    concrete = function.get_concrete_function(tf.TensorSpec(image.shape, image.dtype, "image"))
+    # Handing over the Keras model too would save a SavedModel; the function alone is frozen.
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    target.write_bytes(converter.convert())
+
+
+if __name__ == "__main__":
+    lower(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,36 @@
+"""Progress of a conversion: live bars on a terminal, plain lines elsewhere; always on stderr."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+Advance = Callable[[], None]
+
+
+class Reporter:
+    """Announces the steps of long work, one at a time."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    @contextmanager
+    def step(self, title: str, total: int | None = None) -> Iterator[Advance]:
+        """Show `title` while the body runs; the body calls what it gets after each of `total`."""
+        start = time.monotonic()
+        if self._console.is_terminal:
+            columns = (
+                TextColumn("{task.description:<38}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+            )
+            with Progress(*columns, console=self._console) as bars:
+                task = bars.add_task(title, total=total)
+                yield lambda: bars.advance(task)
+                bars.update(task, total=total or 1, completed=total or 1)
+            return
+        yield lambda: None
+        self._console.print(f"{title}: {time.monotonic() - start:.1f} s", markup=False)

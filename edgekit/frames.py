@@ -1,0 +1,103 @@
+"""Recorded pictures: image files, folders of them, and videos, as RGB frames."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.errors import ImageError, SourceError
+
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mjpeg", ".mkv", ".mov", ".mp4", ".mpg", ".webm"})
+
+# OpenCV and FFmpeg print their own complaints on stderr beside the one line that we print.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+cv2.setLogLevel(0)
+
+
+def is_video(path: Path) -> bool:
+    """Whether the name of `path` is that of a video file."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """Decode an image file to (H, W, 3) uint8, RGB, upright as its EXIF orientation says.
+
+    Raises:
+        ImageError: the file is missing, empty, truncated or not an image.
+    """
+    try:
+        content = np.fromfile(path, dtype=np.uint8)
+    except OSError as error:
+        raise ImageError(f"cannot read the image {path}: {error.strerror}") from error
+    if content.size == 0:
+        raise ImageError(f"the image {path} is empty")
+    if content[:2].tobytes() == b"\xff\xd8" and b"\xff\xd9" not in content[-1024:].tobytes():
+        # OpenCV decodes a cut-off JPEG to a picture that is grey below the cut.
+        raise ImageError(f"the image {path} is truncated; copy it again or remove it")
+    try:
+        decoded = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB)
+    except cv2.error as error:
+        raise ImageError(f"{path} cannot be decoded as an image: {error.err}") from error
+    if decoded is None:
+        raise ImageError(f"{path} is not an image, or is damaged")
+    return np.asarray(decoded, dtype=np.uint8)
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The image files in `folder` and below, sorted by path.
+
+    Raises:
+        ImageError: `folder` is not a folder, or no image is in it.
+    """
+    if not folder.is_dir():
+        raise ImageError(f"{folder} is not a folder of images")
+    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    if not files:
+        kinds = ", ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
+        raise ImageError(f"no images in {folder} (looked for {kinds})")
+    return files
+
+
+def iter_video(path: Path) -> Iterator[NDArray[np.uint8]]:
+    """Yield every frame of a video as (H, W, 3) uint8, RGB; memory use does not grow.
+
+    Raises:
+        SourceError: the file is missing, does not open as a video, or has no frame.
+    """
+    if not path.is_file():
+        raise SourceError(f"no video file at {path}")
+    capture = cv2.VideoCapture(str(path))
+    try:
+        if not capture.isOpened():
+            raise SourceError(f"{path} does not open as a video; is it complete, and a video?")
+        seen = False
+        while True:
+            read, frame = capture.read()
+            if not read:
+                break
+            seen = True
+            yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+        if not seen:
+            raise SourceError(f"the video {path} has no frames")
+    finally:
+        capture.release()
+
+
+def iter_recorded(path: Path) -> Iterator[NDArray[np.uint8]]:
+    """Yield the frames of a video file, an image folder or a single image, in order.
+
+    Raises:
+        SourceError, ImageError: as `iter_video`, `image_files` and `read_image` do.
+    """
+    if path.is_dir():
+        for file in image_files(path):
+            yield read_image(file)
+    elif path.suffix.lower() in IMAGE_SUFFIXES:
+        yield read_image(path)
+    else:
+        yield from iter_video(path)
