@@ -51,7 +51,7 @@ def _from_folders(folder: Path, labels: list[str], offset: int) -> list[Labelled
     if set(names) <= set(labels):
         indices = {name: labels.index(name) for name in names}
     elif len(names) + offset == len(labels):
-        # Class names that differ from the folders': alphabetical order, as torchvision's ImageFolder.
+        # Named otherwise: alphabetical order, as torchvision's ImageFolder has it.
         indices = {name: i + offset for i, name in enumerate(names)}
     else:
         strange = next(name for name in names if name not in labels)

@@ -1,6 +1,7 @@
 """Accuracy of a model file with the device's own preprocessing and runtime."""
 
 import statistics
+import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -85,9 +86,7 @@ def evaluate(
     """
     classifier = Classifier.open(model, labels=labels, runtime=runtime, threads=threads)
     images = labelled_images(folder, classifier.labels, class_offset)
-    with click.progressbar(
-        images, label="evaluating", file=click.get_text_stream("stderr"), hidden=as_json
-    ) as bar:
+    with click.progressbar(images, label="evaluating", file=sys.stderr, hidden=as_json) as bar:
         result = evaluate_images(classifier, bar)
     if as_json:
         click.echo(msgspec.json.encode(result).decode())

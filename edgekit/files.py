@@ -35,8 +35,8 @@ def write_atomically(path: Path, content: bytes) -> None:
         # mkstemp makes private files; a model or a report is meant to be read by a service user.
         umask = os.umask(0)
         os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
+        Path(temporary).chmod(0o666 & ~umask)
+        Path(temporary).replace(path)
         temporary = None
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error

@@ -81,7 +81,9 @@ def _print(facts: dict[str, Any]) -> None:
         for stage in facts["fidelity"]["stages"]:
             accuracy = f"  top-1 {stage['top1']:.2%}" if "top1" in stage else ""
             snr = f"  {stage['snr_db']:.1f} dB" if "snr_db" in stage else ""
-            click.echo(f"  {stage['stage']:<14} agrees {stage['agreement']:.2%}{accuracy}{snr}  ({stage['images']})")
+            agreement = f"agrees {stage['agreement']:.2%}"
+            pictures = f"  ({stage['images']} pictures)"
+            click.echo(f"  {stage['stage']:<14} {agreement}{accuracy}{snr}{pictures}")
 
 
 @click.command()

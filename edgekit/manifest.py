@@ -11,14 +11,14 @@ class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     pass
 
 
-class Normalisation(_Part):
+class Normalisation(_Part, frozen=True):
     """What was folded into the first convolution: (pixel / 255 - mean) / std, per RGB channel."""
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
 
-class Quantisation(_Part):
+class Quantisation(_Part, frozen=True):
     """The recipe, and the pictures whose activations set the ranges.
 
     Attributes:
@@ -34,7 +34,7 @@ class Quantisation(_Part):
     calibration_sha256: str
 
 
-class StageFidelity(_Part):
+class StageFidelity(_Part, frozen=True):
     """How one stage of the conversion answers, beside the untouched PyTorch model.
 
     Attributes:
@@ -55,7 +55,7 @@ class StageFidelity(_Part):
     top5: float | None = None
 
 
-class Fidelity(_Part):
+class Fidelity(_Part, frozen=True):
     """What the conversion measured.
 
     Attributes:
@@ -69,7 +69,7 @@ class Fidelity(_Part):
     loss_allowed: bool = False
 
 
-class Manifest(_Part):
+class Manifest(_Part, frozen=True):
     """Contents of `edgekit.json`.
 
     Attributes:

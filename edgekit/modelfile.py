@@ -85,7 +85,8 @@ def _decode_manifest(raw: bytes) -> Manifest:
         raise ModelFileError(f"its manifest is not valid JSON ({error})") from error
     if schema != SCHEMA_VERSION:
         raise ModelFileError(
-            f"its manifest is of schema {schema}, this edgekit reads {SCHEMA_VERSION}; update edgekit"
+            f"its manifest is of schema {schema}, this edgekit reads {SCHEMA_VERSION}; "
+            "update edgekit"
         )
     try:
         return msgspec.json.decode(raw, type=Manifest)

@@ -62,7 +62,5 @@ def prepare(frame: NDArray[np.uint8], geometry: Geometry) -> NDArray[np.uint8]:
     scale = min(height / geometry.height, width / geometry.width)
     box = 2 * int(scale / 2) + 1
     smooth = cv2.blur(view, (box, box)) if box > 1 else view
-    resized = cv2.resize(
-        smooth, (geometry.width, geometry.height), interpolation=cv2.INTER_LINEAR
-    )
+    resized = cv2.resize(smooth, (geometry.width, geometry.height), interpolation=cv2.INTER_LINEAR)
     return np.asarray(resized, dtype=np.uint8)[np.newaxis]

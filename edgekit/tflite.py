@@ -241,5 +241,3 @@ def parse(data: bytes) -> Graph:
         return _parse(data)
     except (struct.error, IndexError, OverflowError, MemoryError) as error:
         raise ModelFileError(f"its structure is damaged ({error})") from error
-
-

@@ -95,7 +95,9 @@ def load(architecture: Architecture, state: dict[str, Tensor]) -> nn.Module:
             f"the checkpoint's keys do not fit {architecture.name}: {details}; {remedy}"
         )
     broken = [
-        key for key, value in state.items() if value.is_floating_point() and not value.isfinite().all()
+        key
+        for key, value in state.items()
+        if value.is_floating_point() and not value.isfinite().all()
     ]
     if broken:
         raise CheckpointError(f"the checkpoint holds values that are not finite, in {broken[0]}")

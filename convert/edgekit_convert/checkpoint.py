@@ -1,9 +1,11 @@
 """Weights: torchvision's published ones, or a checkpoint file."""
 
+import contextlib
 import hashlib
 import io
 import os
 import pickle
+import sys
 import urllib.error
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +45,9 @@ def load_imagenet(architecture: Architecture) -> Checkpoint:
     weights = architecture.published()
     file = Path(torch.hub.get_dir()) / "checkpoints" / os.path.basename(weights.url)  # noqa: PTH119
     try:
-        state = weights.get_state_dict(progress=False, check_hash=True)
+        # torch announces the download on stdout, where our result goes.
+        with contextlib.redirect_stdout(sys.stderr):
+            state = weights.get_state_dict(progress=False, check_hash=True)
     except (urllib.error.URLError, OSError, RuntimeError) as error:
         raise CheckpointError(
             f"cannot download torchvision's {architecture.weights} ({error}); pass a checkpoint "
@@ -66,7 +70,7 @@ def load_file(path: Path) -> Checkpoint:
     try:
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "Unsupported" in str(error) or "GLOBAL" in str(error):
+        if "Unsupported global" in str(error) or "unrecognized function" in str(error):
             raise CheckpointError(
                 f"{path} holds more than tensors and would run code when loaded; save the weights "
                 "alone: torch.save(model.state_dict(), FILE)"

@@ -14,7 +14,7 @@ _MEAN = "0.485,0.456,0.406"
 _STD = "0.229,0.224,0.225"
 
 
-class _Triple(click.ParamType):
+class _Triple(click.ParamType[tuple[float, float, float]]):
     """Three comma-separated numbers, one for each of red, green and blue."""
 
     name = "R,G,B"

@@ -1,7 +1,7 @@
 """Compare each stage of a conversion with the untouched PyTorch network."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,7 +15,7 @@ from edgekit.manifest import Fidelity, Normalisation, StageFidelity
 from edgekit.runtime import Interpreter
 from edgekit_convert.fold import FoldedResNet, normalise
 
-# A stage's answer to one picture (1, H, W, 3) uint8: probabilities (classes,) float32.
+# A stage's answer to pictures (N, H, W, 3) uint8: probabilities (N, classes) float32.
 Answer: TypeAlias = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 # Float stages compute the same function; what they may differ in is the order of additions.
@@ -25,17 +25,17 @@ INT8_KEEPS = 0.99
 INT8_AGREEMENT = 0.98
 
 
-def _pixels(picture: NDArray[np.uint8]) -> torch.Tensor:
-    return torch.from_numpy(picture).permute(0, 3, 1, 2).float()
+def _pixels(pictures: NDArray[np.uint8]) -> torch.Tensor:
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float()
 
 
 def pytorch_answer(network: nn.Module, normalisation: Normalisation) -> Answer:
     """The untouched network, with torchvision's own normalisation."""
 
-    def answer(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def answer(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         with torch.inference_mode():
-            logits = network(normalise(_pixels(picture), normalisation))
-        return np.asarray(torch.softmax(logits, dim=1).numpy()[0], dtype=np.float32)
+            logits = network(normalise(_pixels(pictures), normalisation))
+        return np.asarray(torch.softmax(logits, dim=1).numpy(), dtype=np.float32)
 
     return answer
 
@@ -43,20 +43,23 @@ def pytorch_answer(network: nn.Module, normalisation: Normalisation) -> Answer:
 def folded_answer(network: FoldedResNet) -> Answer:
     """The network with BatchNorm and normalisation folded."""
 
-    def answer(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def answer(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         with torch.inference_mode():
-            return np.asarray(network(_pixels(picture)).numpy()[0], dtype=np.float32)
+            return np.asarray(network(_pixels(pictures)).numpy(), dtype=np.float32)
 
     return answer
 
 
 def onnx_answer(path: str) -> Answer:
     """The ONNX file in onnxruntime."""
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors; its warnings are about unused constants
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
-    def answer(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-        (values,) = session.run(None, {"image": _pixels(picture).numpy()})
-        return np.asarray(values[0], dtype=np.float32)
+    def answer(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        pixels = _pixels(pictures).numpy()
+        rows = [session.run(None, {"image": pixels[i : i + 1]})[0] for i in range(len(pixels))]
+        return np.asarray(np.concatenate(rows), dtype=np.float32)
 
     return answer
 
@@ -65,17 +68,15 @@ def tflite_answer(flatbuffer: bytes, threads: int) -> Answer:
     """A TFLite model in the preferred interpreter."""
     interpreter = Interpreter(flatbuffer, threads=threads)
 
-    def answer(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-        interpreter.set_input(picture)
-        interpreter.invoke()
-        return interpreter.output()
+    def answer(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        rows = []
+        for index in range(len(pictures)):
+            interpreter.set_input(pictures[index : index + 1])
+            interpreter.invoke()
+            rows.append(interpreter.output())
+        return np.stack(rows)
 
     return answer
-
-
-def answers(answer: Answer, pictures: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    """A stage's probabilities for all pictures: (N, classes) float32."""
-    return np.stack([answer(picture) for picture in pictures])
 
 
 def signal_to_noise(reference: NDArray[Any], values: NDArray[Any]) -> float | None:

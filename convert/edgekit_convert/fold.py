@@ -6,6 +6,7 @@ the border is joined on as a constant and the first convolution does not pad. In
 exact; in the int8 model the border is the mean rounded to a whole pixel value.
 """
 
+from itertools import pairwise
 from typing import Any, cast
 
 import torch
@@ -50,9 +51,7 @@ class FoldedResNet(nn.Module):
             weight = first.weight / std.view(1, 3, 1, 1)
             self.first.weight.copy_(weight / 255)
             assert self.first.bias is not None
-            self.first.bias.copy_(
-                first.bias - (weight * mean.view(1, 3, 1, 1)).sum(dim=(1, 2, 3))
-            )
+            self.first.bias.copy_(first.bias - (weight * mean.view(1, 3, 1, 1)).sum(dim=(1, 2, 3)))
         rows, columns = cast(tuple[int, int], first.padding)
         border = (255 * mean).view(1, 3, 1, 1)
         self.register_buffer("row_border", border.repeat(1, 1, rows, width))
@@ -77,7 +76,7 @@ def _fold_batch_norms(network: nn.Module) -> None:
     """Fold each BatchNorm2d of a torchvision ResNet into its convolution, in place."""
     for module in list(network.modules()):
         names = [name for name, _ in module.named_children()]
-        for before, after in zip(names, names[1:], strict=False):
+        for before, after in pairwise(names):
             convolution, norm = getattr(module, before), getattr(module, after)
             if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
                 setattr(module, before, torch.nn.utils.fuse_conv_bn_eval(convolution, norm))

@@ -39,9 +39,7 @@ def _spread_files(files: list[Path], limit: int) -> list[Path]:
     return [files[i] for i in np.linspace(0, len(files) - 1, limit).astype(int)]
 
 
-def load_calibration(
-    source: Path, geometry: Geometry, advance: Callable[[], None] = lambda: None
-) -> Pictures:
+def load_calibration(source: Path, geometry: Geometry, advance: Callable[[int], None]) -> Pictures:
     """Prepare the pictures of a folder, or the frames of a video.
 
     Of more than `MAX_CALIBRATION`, that many are taken, evenly spread.
@@ -49,7 +47,7 @@ def load_calibration(
     Args:
         source: image folder (searched in depth) or video file.
         geometry: the model's input geometry.
-        advance: called after each picture.
+        advance: called with the number of pictures read since.
 
     Raises:
         ImageError, SourceError: nothing there, or a picture cannot be read.
@@ -61,7 +59,7 @@ def load_calibration(
         tensors = []
         for file in files:
             tensors.append(prepare(read_image(file), geometry))
-            advance()
+            advance(1)
         return Pictures(np.concatenate(tensors), _digest(files))
     if source.suffix.lower() in IMAGE_SUFFIXES:
         raise ImageError(f"{source} is one picture; calibration needs a folder or a video of many")
@@ -73,7 +71,7 @@ def load_calibration(
         if number % distance:
             continue
         kept.append(prepare(frame, geometry))
-        advance()
+        advance(1)
         if len(kept) == 2 * MAX_CALIBRATION:
             kept = kept[::2]
             distance *= 2

@@ -42,6 +42,7 @@ _TOOLS = (
 # The stages between PyTorch and int8 compute the same function, so a sample of the pictures shows
 # whether one is broken; the two ends answer all of them.
 _SAMPLED = 200
+_BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def _evaluation_pictures(
     with reporter.step("reading evaluation pictures", len(images)) as advance:
         for image in images:
             tensors.append(prepare(read_image(image.path), request.geometry))
-            advance()
+            advance(1)
     return np.concatenate(tensors), np.array([image.index for image in images])
 
 
@@ -123,8 +124,8 @@ def convert(request: Request, reporter: Reporter) -> Manifest:
             "quantisation needs pictures like those the camera will see; pass --calibration with "
             "an image folder or a video (100 to 500 varied pictures, no labels needed)"
         )
-    with reporter.step("reading calibration pictures"):
-        calibration = load_calibration(request.calibration, request.geometry)
+    with reporter.step("reading calibration pictures") as advance:
+        calibration = load_calibration(request.calibration, request.geometry, advance)
     evaluation = _evaluation_pictures(request, labels, reporter)
     pictures, truth = evaluation if evaluation else (calibration.tensors, None)
     height, width = request.geometry.height, request.geometry.width
@@ -134,10 +135,11 @@ def convert(request: Request, reporter: Reporter) -> Manifest:
     def measure(name: str, answer: fidelity.Answer, chosen: NDArray[np.intp]) -> None:
         with reporter.step(f"measuring {name}", len(chosen)) as advance:
             rows = []
-            for index in chosen:
-                rows.append(answer(pictures[index : index + 1]))
-                advance()
-        values = np.stack(rows)
+            for start in range(0, len(chosen), _BATCH):
+                batch = chosen[start : start + _BATCH]
+                rows.append(answer(pictures[batch]))
+                advance(len(batch))
+        values = np.concatenate(rows)
         if not stages:
             reference[chosen] = values
         known = truth[chosen] if truth is not None else None
@@ -151,9 +153,7 @@ def convert(request: Request, reporter: Reporter) -> Manifest:
     with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
         scratch = Path(folder)
         measure("pytorch", fidelity.pytorch_answer(network, request.normalisation), everything)
-        folded = FoldedResNet(
-            copy.deepcopy(network), request.normalisation, height, width
-        ).eval()
+        folded = FoldedResNet(copy.deepcopy(network), request.normalisation, height, width).eval()
         measure("folded", fidelity.folded_answer(folded), sample)
         with reporter.step("exporting to ONNX"):
             onnx_file = to_onnx(folded, height, width, scratch)
@@ -166,7 +166,7 @@ def convert(request: Request, reporter: Reporter) -> Manifest:
         def each() -> Iterator[NDArray[np.uint8]]:
             for index in range(len(calibration.tensors)):
                 yield calibration.tensors[index : index + 1]
-                advance()
+                advance(1)
 
         ranges = observe_ranges(float_model, each(), threads)
     with reporter.step("quantising to int8"):

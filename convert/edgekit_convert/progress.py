@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-Advance = Callable[[], None]
+# Called with the number of items done since the last call.
+Advance = Callable[[int], None]
 
 
 class Reporter:
@@ -18,7 +19,7 @@ class Reporter:
 
     @contextmanager
     def step(self, title: str, total: int | None = None) -> Iterator[Advance]:
-        """Show `title` while the body runs; the body calls what it gets after each of `total`."""
+        """Show `title` while the body runs; the body reports items done of `total`."""
         start = time.monotonic()
         if self._console.is_terminal:
             columns = (
@@ -29,8 +30,8 @@ class Reporter:
             )
             with Progress(*columns, console=self._console) as bars:
                 task = bars.add_task(title, total=total)
-                yield lambda: bars.advance(task)
+                yield lambda done: bars.advance(task, done)
                 bars.update(task, total=total or 1, completed=total or 1)
             return
-        yield lambda: None
+        yield lambda done: None
         self._console.print(f"{title}: {time.monotonic() - start:.1f} s", markup=False)

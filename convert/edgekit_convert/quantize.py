@@ -75,7 +75,7 @@ def quantise(flatbuffer: bytes, ranges: Ranges) -> bytes:
     """Quantise to int8: per-channel weights, per-tensor activations, uint8 input and output.
 
     Raises:
-        ConversionError: a part of the graph stayed in float.
+        ConversionError: the quantiser gave up, or a part of the graph stayed in float.
     """
     calibration = {
         name: {"min": np.array(low, np.float32), "max": np.array(high, np.float32)}
@@ -86,7 +86,13 @@ def quantise(flatbuffer: bytes, ranges: Ranges) -> bytes:
     with warnings.catch_warnings():
         # It warns that the recipe's name is not among its own.
         warnings.simplefilter("ignore")
-        result = worker.quantize(calibration)
+        try:
+            result = worker.quantize(calibration)
+        except (ValueError, RuntimeError) as error:
+            raise ConversionError(
+                f"AI Edge Quantizer cannot quantise this model ({error}); its weights may be of "
+                "very unequal size"
+            ) from error
     quantised = _with_uint8_ends(bytes(result.quantized_model))
     graph = parse(quantised)
     floats = sorted({t.name for t in graph.tensors if t.dtype == "float32"})

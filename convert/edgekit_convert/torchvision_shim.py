@@ -21,9 +21,9 @@ def import_torchvision() -> ModuleType:
     except RuntimeError as error:
         if "torchvision::nms" not in str(error) or _DECLARED:
             raise
-        library = torch.library.Library("torchvision", "DEF")
+        library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
         for name in ("nms", "qnms"):
-            library.define(f"{name}{_BOXES}")
+            library.define(f"{name}{_BOXES}")  # type: ignore[no-untyped-call]
         _DECLARED.append(library)
         import torchvision
     module: ModuleType = torchvision

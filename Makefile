@@ -1,0 +1,34 @@
+# The four commands: make demo, make test, make check, make bench. `make clean` starts afresh.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check bench docs clean
+
+$(READY): pyproject.toml convert/pyproject.toml device/pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt \
+		--editable ".[dev]" --editable ./convert --editable ./device
+	$(BIN)/pip check
+	touch $@
+
+demo: $(READY)  ## clip, training, conversion, labels, contact sheet: everything in build/demo
+	$(BIN)/python -m demo --output build/demo
+
+test: $(READY)  ## the test suite; the first run trains the demo's network
+	$(BIN)/python -m pytest
+
+check: $(READY)  ## lint, format, types, and the generated documentation
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)  ## speed and memory, as ratios within one run
+	$(BIN)/python -m benchmarks.daemon
+
+docs: $(READY)  ## write docs/cli.md again from the commands
+	$(BIN)/python docs/generate_cli.py
+
+clean:
+	rm -rf $(VENV) build

@@ -1,0 +1,52 @@
+"""The demo's material: made once in a folder, and found there the next time."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from demo.scene import CLASSES, write_clip, write_pictures
+
+
+@dataclass(frozen=True)
+class Material:
+    """Paths of the clip, its truth, the trained checkpoint, and the pictures around it."""
+
+    clip: Path
+    truth: Path
+    checkpoint: Path
+    classes: Path
+    calibration: Path
+    evaluation: Path
+
+
+def material_in(folder: Path) -> Material:
+    """Where `make_material` puts things."""
+    return Material(
+        clip=folder / "clip.avi",
+        truth=folder / "truth.json",
+        checkpoint=folder / "resnet18_demo.pth",
+        classes=folder / "classes.txt",
+        calibration=folder / "calibration",
+        evaluation=folder / "evaluation",
+    )
+
+
+def make_material(folder: Path) -> Material:
+    """Render the clip and the pictures and train the network, unless they are there already."""
+    material = material_in(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    # The checkpoint is written last and at once, so it stands for everything before it.
+    if material.checkpoint.is_file():
+        print(f"found the clip and the trained checkpoint in {folder}")
+        return material
+    # torch takes seconds to import, which a test that finds everything there need not wait for.
+    from demo.train import train
+
+    print("rendering a labelled clip and pictures …", flush=True)
+    write_clip(material.clip, material.truth)
+    write_pictures(material.calibration, per_class=30, seed=100)
+    write_pictures(material.evaluation, per_class=40, seed=200)
+    material.classes.write_text("".join(f"{label}\n" for label in CLASSES))
+    print("training a ResNet-18 from scratch …", flush=True)
+    accuracy = train(material.checkpoint)
+    print(f"trained: {accuracy:.1%} of held-out pictures right")
+    return material

@@ -1,0 +1,68 @@
+"""Fixtures that the whole suite shares."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from demo.fixtures import Material, make_material
+
+ROOT = Path(__file__).parent.parent
+SHARED = ROOT.parent / "shared"
+Edgekit = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def material() -> Material:
+    """The demo's clip, pictures and trained checkpoint; made on first use, kept in build/demo."""
+    return make_material(ROOT / "build" / "demo")
+
+
+@pytest.fixture(scope="session")
+def edgekit() -> Edgekit:
+    """Run the real command in a process of its own."""
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "edgekit", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def converted(
+    material: Material, edgekit: Edgekit, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A model file made by the real command from the demo's checkpoint."""
+    model = tmp_path_factory.mktemp("converted") / "resnet18-int8.tflite"
+    done = edgekit(
+        "convert", "--arch", "18", "--int8", "--weights", material.checkpoint,
+        "--classes", material.classes, "--size", "64", "--crop", "1",
+        "--calibration", material.calibration, "--evaluate", material.evaluation,
+        "--output", model,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return model
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Real data that is not part of the product."""
+    if not SHARED.is_dir():
+        pytest.skip("needs ../shared, which holds third-party models and pictures")
+    return SHARED
+
+
+def failure(done: subprocess.CompletedProcess[str], code: int = 1) -> str:
+    """The one line that a failed command printed; asserts that it is one and no traceback."""
+    assert done.returncode == code, done.stderr
+    lines = [
+        line
+        for line in done.stderr.splitlines()
+        if line.startswith("edgekit: ") or "Traceback" in line
+    ]
+    assert len(lines) == 1, done.stderr
+    assert done.stdout == ""
+    return lines[0]

@@ -1,0 +1,113 @@
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from demo.fixtures import Material
+from docs import generate_cli
+from edgekit import cli
+from tests.conftest import Edgekit, failure
+
+
+def test_the_reference_is_what_the_commands_say() -> None:
+    page = generate_cli.TARGET.read_text(encoding="utf-8")
+    assert page == generate_cli.render(), "run `make docs`"
+
+
+def test_every_command_is_in_the_help() -> None:
+    shown = CliRunner().invoke(cli.edgekit, ["--help"]).output
+    for name in ("convert", "evaluate", "inspect", "run"):
+        assert f"  {name} " in shown
+
+
+def test_a_command_of_an_absent_distribution_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cli, "entry_points", lambda **_: [])
+    runner = CliRunner()
+    shown = " ".join(runner.invoke(cli.edgekit, ["--help"]).output.split())
+    assert 'pip install "edgekit[device]"' in shown
+    result = runner.invoke(cli.edgekit, ["run", "--model", "x"])
+    assert 'pip install "edgekit[device]"' in str(result.exception)
+
+
+def test_inspect_has_the_promised_keys(converted: Path, edgekit: Edgekit) -> None:
+    facts = json.loads(edgekit("inspect", converted, "--json").stdout)
+    promised = "arch classes input output operators parameters flatbuffer_bytes sha256 fidelity"
+    assert set(promised.split()) <= set(facts)
+    assert facts["input"]["dtype"] == facts["output"]["dtype"] == "uint8"
+    assert facts["input"]["shape"] == [1, 64, 64, 3]
+    assert (facts["input"]["scale"], facts["input"]["zero_point"]) == (1.0, 0)
+    assert facts["parameters"] > 11_000_000
+
+
+def test_the_graph_is_as_small_as_the_architecture_allows(
+    converted: Path, edgekit: Edgekit
+) -> None:
+    operators = json.loads(edgekit("inspect", converted, "--json").stdout)["operators"]
+    assert operators == {
+        "CONV_2D": 20,
+        "ADD": 8,
+        "PAD": 4,
+        "CONCATENATION": 2,
+        "QUANTIZE": 2,
+        "FULLY_CONNECTED": 1,
+        "MAX_POOL_2D": 1,
+        "MEAN": 1,
+        "SOFTMAX": 1,
+    }
+
+
+def test_evaluate_measures_what_the_conversion_measured(
+    converted: Path, material: Material, edgekit: Edgekit
+) -> None:
+    result = json.loads(edgekit("evaluate", converted, material.evaluation, "--json").stdout)
+    facts = json.loads(edgekit("inspect", converted, "--json").stdout)
+    final = facts["fidelity"]["stages"][-1]
+    assert result["images"] == final["images"] == 280
+    # The conversion runs on all cores, evaluate on one; kernels may differ by a step.
+    assert result["top1"] == pytest.approx(final["top1"], abs=0.01)
+    assert result["top5"] >= result["top1"]
+    assert result["latency_ms"] > 0
+
+
+def test_foreign_models_are_evaluated(shared: Path, edgekit: Edgekit) -> None:
+    labels = shared / "models" / "imagenet_labels.txt"
+    for name in ("mobilenet_v2_1.0_224_quant.tflite", "tf2_mobilenet_v2_1.0_224_ptq.tflite"):
+        done = edgekit(
+            "evaluate", shared / "models" / name, shared / "data" / "photos", "--json",
+            "--labels", labels, "--class-offset", "1",
+        )  # fmt: skip
+        result = json.loads(done.stdout)
+        assert result["images"] == 200
+        assert result["top1"] >= 0.85
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("a.jpg\t0\n", "no file a.jpg"),
+        ("a.jpg 0\n", "line 1 is not"),
+        ("a.jpg\t9999\n", "class 9999"),
+        ("", "lists no pictures"),
+    ],
+)
+def test_a_bad_table_names_its_line(
+    converted: Path, edgekit: Edgekit, tmp_path: Path, lines: str, message: str
+) -> None:
+    (tmp_path / "labels.tsv").write_text(lines)
+    assert message in failure(edgekit("evaluate", converted, tmp_path))
+
+
+def test_bad_datasets_are_named(converted: Path, edgekit: Edgekit, tmp_path: Path) -> None:
+    assert "neither" in failure(edgekit("evaluate", converted, tmp_path))
+    (tmp_path / "elephant").mkdir()
+    assert "elephant" in failure(edgekit("evaluate", converted, tmp_path))
+    (tmp_path / "elephant").rename(tmp_path / "ball")
+    assert "no images" in failure(edgekit("evaluate", converted, tmp_path))
+    (tmp_path / "ball" / "x.jpg").write_bytes(b"")
+    assert "is empty" in failure(edgekit("evaluate", converted, tmp_path))
+    (tmp_path / "ball" / "x.jpg").write_text("not a picture")
+    assert "not an image" in failure(edgekit("evaluate", converted, tmp_path))
+    assert "not a folder" in failure(edgekit("evaluate", converted, tmp_path / "nowhere"))
