@@ -70,10 +70,6 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("edgekit: interrupted", err=True)
         sys.exit(130)
-    except BrokenPipeError:
-        # The reader of our output (`| head`) has gone: nothing is left to say, nobody to say it to.
-        sys.stderr.close()
-        sys.exit(0)
     except EdgekitError as error:
         if debug:
             raise

@@ -148,8 +148,8 @@ def test_json_lines_survive_partial_writes() -> None:
 def test_a_full_disk_is_named() -> None:
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
-    full = Path("/dev/full").open("wb", buffering=0)
-    with full, pytest.raises(OutputError, match="No space left"):
+    expected = pytest.raises(OutputError, match="No space left")
+    with Path("/dev/full").open("wb", buffering=0) as full, expected:
         JsonLines(full).publish(ANSWER)
 
 

@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 from edgekit_device.sources import LiveSource, open_source
+from numpy.typing import NDArray
 
 from edgekit.errors import SourceError
 
@@ -18,7 +19,7 @@ class Camera:
         self.let_go = threading.Event()
         self.released = threading.Event()
 
-    def read(self) -> tuple[bool, np.ndarray]:
+    def read(self) -> tuple[bool, NDArray[np.uint8]]:
         self.reads += 1
         if self.reads > 1:
             self.blocked.set()
