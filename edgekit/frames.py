@@ -1,6 +1,5 @@
 """Recorded pictures: image files, folders of them, and videos, as RGB frames."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,11 +11,6 @@ from edgekit.errors import ImageError, SourceError
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mjpeg", ".mkv", ".mov", ".mp4", ".mpg", ".webm"})
-
-# OpenCV and FFmpeg print their own complaints on stderr beside the one line that we print.
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-cv2.setLogLevel(0)
 
 
 def is_video(path: Path) -> bool:
