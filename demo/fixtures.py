@@ -1,9 +1,13 @@
 """The demo's material: made once in a folder, and found there the next time."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from demo.scene import CLASSES, write_clip, write_pictures
+
+# What these files say decides what the material looks like.
+_RECIPE = ("fixtures.py", "scene.py", "toys.py", "train.py")
 
 
 @dataclass(frozen=True)
@@ -30,14 +34,22 @@ def material_in(folder: Path) -> Material:
     )
 
 
+def _recipe() -> str:
+    sources = (Path(__file__).with_name(name).read_bytes() for name in _RECIPE)
+    return hashlib.sha256(b"".join(sources)).hexdigest()
+
+
 def make_material(folder: Path) -> Material:
     """Render the clip and the pictures and train the network, unless they are there already."""
     material = material_in(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    # The checkpoint is written last and at once, so it stands for everything before it.
-    if material.checkpoint.is_file():
+    # Written last, so that it stands for everything before it; another recipe starts afresh.
+    stamp, recipe = folder / "recipe.sha256", _recipe()
+    whole = all(path.exists() for path in vars(material).values())
+    if whole and stamp.is_file() and stamp.read_text().strip() == recipe:
         print(f"found the clip and the trained checkpoint in {folder}")
         return material
+    stamp.unlink(missing_ok=True)
     # torch takes seconds to import, which a test that finds everything there need not wait for.
     from demo.train import train
 
@@ -49,4 +61,5 @@ def make_material(folder: Path) -> Material:
     print("training a ResNet-18 from scratch …", flush=True)
     accuracy = train(material.checkpoint)
     print(f"trained: {accuracy:.1%} of held-out pictures right")
+    stamp.write_text(f"{recipe}\n")
     return material
