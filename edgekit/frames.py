@@ -10,12 +10,6 @@ from numpy.typing import NDArray
 from edgekit.errors import ImageError, SourceError
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mjpeg", ".mkv", ".mov", ".mp4", ".mpg", ".webm"})
-
-
-def is_video(path: Path) -> bool:
-    """Whether the name of `path` is that of a video file."""
-    return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:

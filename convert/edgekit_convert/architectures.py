@@ -10,7 +10,6 @@ from edgekit_convert.torchvision_shim import import_torchvision
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-IMAGENET_SIZE = 224
 # torchvision evaluates the V1 weights on the central 224 of 256 pixels.
 IMAGENET_CROP = 224 / 256
 

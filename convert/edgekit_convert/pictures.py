@@ -33,10 +33,9 @@ def _digest(files: list[Path]) -> str:
     return hashlib.sha256(b"".join(hashes)).hexdigest()
 
 
-def _spread_files(files: list[Path], limit: int) -> list[Path]:
-    if len(files) <= limit:
-        return files
-    return [files[i] for i in np.linspace(0, len(files) - 1, limit).astype(int)]
+def evenly_spread(count: int, limit: int) -> NDArray[np.intp]:
+    """Indices of all of `count` things, or of `limit` of them from the first to the last."""
+    return np.linspace(0, count - 1, min(count, limit)).astype(np.intp)
 
 
 def load_calibration(source: Path, geometry: Geometry, advance: Callable[[int], None]) -> Pictures:
@@ -55,7 +54,8 @@ def load_calibration(source: Path, geometry: Geometry, advance: Callable[[int], 
     if not source.exists():
         raise ImageError(f"no calibration pictures at {source}; name an image folder or a video")
     if source.is_dir():
-        files = _spread_files(image_files(source), MAX_CALIBRATION)
+        found = image_files(source)
+        files = [found[i] for i in evenly_spread(len(found), MAX_CALIBRATION)]
         tensors = []
         for file in files:
             tensors.append(prepare(read_image(file), geometry))
@@ -75,5 +75,5 @@ def load_calibration(source: Path, geometry: Geometry, advance: Callable[[int], 
         if len(kept) == 2 * MAX_CALIBRATION:
             kept = kept[::2]
             distance *= 2
-    chosen = np.linspace(0, len(kept) - 1, min(len(kept), MAX_CALIBRATION)).astype(int)
+    chosen = evenly_spread(len(kept), MAX_CALIBRATION)
     return Pictures(np.concatenate([kept[i] for i in chosen]), _digest([source]))

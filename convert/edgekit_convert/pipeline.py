@@ -32,7 +32,7 @@ from edgekit_convert.architectures import Architecture, load
 from edgekit_convert.checkpoint import IMAGENET, Checkpoint, load_file, load_imagenet
 from edgekit_convert.export import to_onnx, to_tflite
 from edgekit_convert.fold import FoldedResNet
-from edgekit_convert.pictures import load_calibration
+from edgekit_convert.pictures import evenly_spread, load_calibration
 from edgekit_convert.progress import Reporter
 from edgekit_convert.quantize import RECIPE, observe_ranges, quantise
 
@@ -147,9 +147,7 @@ def convert(request: Request, reporter: Reporter) -> Manifest:
 
     reference = np.zeros((len(pictures), classes), np.float32)
     everything = np.arange(len(pictures))
-    sample = np.unique(
-        np.linspace(0, len(pictures) - 1, min(_SAMPLED, len(pictures))).astype(np.intp)
-    )
+    sample = evenly_spread(len(pictures), _SAMPLED)
     with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
         scratch = Path(folder)
         measure("pytorch", fidelity.pytorch_answer(network, request.normalisation), everything)

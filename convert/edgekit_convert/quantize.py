@@ -1,5 +1,6 @@
 """Float32 TFLite to int8 with AI Edge Quantizer and our own activation ranges."""
 
+import copy
 import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
@@ -114,7 +115,7 @@ def _with_uint8_ends(flatbuffer: bytes) -> bytes:
     model.operatorCodes.append(code)
 
     def add_uint8_twin(index: int, name: str) -> int:
-        twin = _unpack(flatbuffer).subgraphs[0].tensors[index]
+        twin = copy.deepcopy(graph.tensors[index])
         twin.type = schema.TensorType.UINT8
         twin.name = name.encode()
         twin.quantization.zeroPoint = [int(z) + 128 for z in twin.quantization.zeroPoint]
