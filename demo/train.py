@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from edgekit_convert.architectures import ARCHITECTURES, IMAGENET_MEAN, IMAGENET_STD
-from edgekit_convert.fold import normalise
+from edgekit_convert.architectures import IMAGENET_MEAN, IMAGENET_STD
+from edgekit_convert.original import normalise
+from edgekit_convert.torchvision_shim import import_torchvision
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -29,7 +30,7 @@ def _pictures(per_class: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.
 
 
 def _input(pictures: NDArray[np.uint8]) -> Tensor:
-    return normalise(torch.from_numpy(pictures).permute(0, 3, 1, 2).float(), NORMALISATION)
+    return torch.from_numpy(normalise(pictures, NORMALISATION))
 
 
 def _accuracy(network: nn.Module, pictures: NDArray[np.uint8], truth: NDArray[np.int64]) -> float:
@@ -51,7 +52,7 @@ def train(checkpoint: Path, per_class: int = 160, epochs: int = 6, seed: int = 7
     start = time.monotonic()
     pictures, truth = _pictures(per_class, seed)
     held_out = _pictures(40, seed + 1)
-    network = ARCHITECTURES["18"].build(len(CLASSES))
+    network: nn.Module = import_torchvision().models.resnet18(num_classes=len(CLASSES))
     steps = epochs * (len(pictures) // _BATCH)
     optimiser = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.05, total_steps=steps)

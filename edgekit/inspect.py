@@ -6,6 +6,7 @@ from typing import Any
 import click
 import msgspec
 
+from edgekit import structure
 from edgekit.cli_options import json_option
 from edgekit.modelfile import ModelFile, read_model
 from edgekit.tflite import Tensor
@@ -26,9 +27,14 @@ def describe(model: ModelFile) -> dict[str, Any]:
     graph, manifest = model.graph, model.manifest
     output = graph.tensors[graph.outputs[0]]
     details = msgspec.to_builtins(manifest) if manifest else {}
-    provenance = ("weights", "weights_sha256", "normalisation", "quantisation", "tools")
+    provenance = ("weights", "weights_sha256", "head", "normalisation", "quantisation", "tools")
+    network = structure.read_structure(graph)
     return {
         "arch": details.get("arch"),
+        "structure": {
+            "name": network.name if network else None,
+            "parts": structure.describe(network, graph) if network else [],
+        },
         "classes": output.shape[-1],
         "labels": model.labels,
         "input": _tensor(graph.tensors[graph.inputs[0]]) | {"geometry": details.get("geometry")},
@@ -50,9 +56,25 @@ def _line(tensor: dict[str, Any]) -> str:
     return f"{tensor['dtype']} {tensor['shape']}{quantised}"
 
 
+def _quantisation(facts: dict[str, Any]) -> str:
+    pictures = (
+        "distilled pictures (data-free)" if facts["calibration"] == "data-free" else "pictures"
+    )
+    techniques = [
+        f"{facts['ranges']} ranges from {facts['images']} {pictures}",
+        "equalised" if facts["equalised"] else "",
+        f"{facts['rounding']} rounding",
+        "bias corrected" if facts["bias_corrected"] else "",
+    ]
+    return ", ".join([facts["recipe"], *filter(None, techniques)])
+
+
 def _print(facts: dict[str, Any]) -> None:
+    found = facts["structure"]
     rows = [
         ("architecture", facts["arch"] or "unknown (no edgekit manifest)"),
+        ("structure", f"{found['name'] or 'no known ResNet'}, read from operators and shapes"),
+        *(("", f"  {part}") for part in found["parts"]),
         ("classes", f"{facts['classes']} ({', '.join((facts['labels'] or ['no labels'])[:6])}…)"),
         ("input", _line(facts["input"])),
         ("output", _line(facts["output"])),
@@ -67,30 +89,31 @@ def _print(facts: dict[str, Any]) -> None:
         rows += [
             ("sees", f"{geometry['crop']:.4g} of the centred rectangle, raw RGB pixels"),
             ("weights", f"{origin['weights']} (sha256 {origin['weights_sha256'][:16]}…)"),
-            (
-                "quantised",
-                f"{quantisation['recipe']}, {quantisation['ranges']} ranges from "
-                f"{quantisation['images']} pictures",
-            ),
+            ("quantised", _quantisation(quantisation)),
             ("made by", ", ".join(f"{name} {v}" for name, v in origin["tools"].items())),
         ]
     for name, value in rows:
         click.echo(f"{name:<13} {value}")
     if facts["fidelity"]:
-        click.echo(f"fidelity      beside PyTorch, on {facts['fidelity']['pictures']} pictures")
-        for stage in facts["fidelity"]["stages"]:
+        stages = facts["fidelity"]["stages"]
+        allowed = ", loss allowed" if facts["fidelity"].get("loss_allowed") else ""
+        click.echo(
+            f"fidelity      beside {stages[0]['stage']}, on {facts['fidelity']['pictures']} "
+            f"pictures{allowed}"
+        )
+        for stage in stages:
             accuracy = f"  top-1 {stage['top1']:.2%}" if "top1" in stage else ""
             snr = f"  {stage['snr_db']:.1f} dB" if "snr_db" in stage else ""
             agreement = f"agrees {stage['agreement']:.2%}"
             pictures = f"  ({stage['images']} pictures)"
-            click.echo(f"  {stage['stage']:<14} {agreement}{accuracy}{snr}{pictures}")
+            click.echo(f"  {stage['stage']:<20} {agreement}{accuracy}{snr}{pictures}")
 
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @json_option
 def inspect(model: Path, as_json: bool) -> None:
-    """Show what is inside MODEL: shapes, operators, labels, provenance, fidelity.
+    """Show what is inside MODEL: structure, shapes, operators, labels, provenance, fidelity.
 
     Reads the file itself, without an interpreter; works for any .tflite image classifier.
 

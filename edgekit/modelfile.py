@@ -46,16 +46,15 @@ class ModelFile:
 
 def pack(flatbuffer: bytes, manifest: Manifest, labels: list[str]) -> bytes:
     """Bytes of a model file."""
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as files:
+    file = io.BytesIO(flatbuffer)
+    # Stored, not compressed: MediaPipe refuses the file otherwise.
+    with zipfile.ZipFile(file, "a", zipfile.ZIP_STORED) as files:
         for name, content in (
             (MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=2)),
             (LABELS, "".join(f"{label}\n" for label in labels).encode()),
         ):
-            entry = zipfile.ZipInfo(name, _ZIP_EPOCH)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            files.writestr(entry, content)
-    return flatbuffer + archive.getvalue()
+            files.writestr(zipfile.ZipInfo(name, _ZIP_EPOCH), content)
+    return file.getvalue()
 
 
 def _split(content: bytes) -> tuple[bytes, dict[str, bytes]]:
@@ -84,9 +83,10 @@ def _decode_manifest(raw: bytes) -> Manifest:
     except (msgspec.DecodeError, AttributeError) as error:
         raise ModelFileError(f"its manifest is not valid JSON ({error})") from error
     if schema != SCHEMA_VERSION:
+        newer = isinstance(schema, int) and schema > SCHEMA_VERSION
         raise ModelFileError(
-            f"its manifest is of schema {schema}, this edgekit reads {SCHEMA_VERSION}; "
-            "update edgekit"
+            f"its manifest is of schema {schema}, this edgekit reads {SCHEMA_VERSION}"
+            + ("; update edgekit" if newer else "")
         )
     try:
         return msgspec.json.decode(raw, type=Manifest)

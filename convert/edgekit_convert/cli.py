@@ -1,17 +1,34 @@
 """`edgekit convert`."""
 
+import dataclasses
+import os
+import signal
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
 from edgekit.cli_options import json_option
-from edgekit.manifest import Manifest, Normalisation
+from edgekit.manifest import Normalisation
 from edgekit.preprocess import Geometry
+from edgekit_convert.architectures import (
+    ARCHITECTURES,
+    IMAGENET_CROPS,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Architecture,
+)
+from edgekit_convert.memory import TARGETS, Target, parse_memory
 
-_ARCHITECTURES = ("18", "50")
-_MEAN = "0.485,0.456,0.406"
-_STD = "0.229,0.224,0.225"
+if TYPE_CHECKING:
+    from edgekit_convert.findings import Report
+
+_IMAGENET = "imagenet"
+_IO_TYPES = ("uint8", "int8", "float32")
+
+
+def _triple(values: tuple[float, float, float]) -> str:
+    return ",".join(map(str, values))
 
 
 class _Triple(click.ParamType[tuple[float, float, float]]):
@@ -28,7 +45,7 @@ class _Triple(click.ParamType[tuple[float, float, float]]):
         try:
             red, green, blue = (float(part) for part in str(value).split(","))
         except ValueError:
-            self.fail(f"{value!r} is not three numbers like {_MEAN}", param, ctx)
+            self.fail(f"{value!r} is not three numbers like {_triple(IMAGENET_MEAN)}", param, ctx)
         if not all(abs(v) < 1e3 for v in (red, green, blue)):
             self.fail(f"{value!r} is out of range; pixels count from 0 to 1 here", param, ctx)
         if self.positive and min(red, green, blue) <= 0:
@@ -36,18 +53,86 @@ class _Triple(click.ParamType[tuple[float, float, float]]):
         return red, green, blue
 
 
-def _print(output: Path, manifest: Manifest) -> None:
-    original, final = manifest.fidelity.stages[0], manifest.fidelity.stages[-1]
-    click.echo(f"wrote {output} ({output.stat().st_size:,} bytes)")
-    if original.top1 is not None and final.top1 is not None:
-        click.echo(f"top-1 PyTorch {original.top1:.2%}, int8 {final.top1:.2%}")
-    click.echo(f"int8 agrees with PyTorch on {final.agreement:.2%} of {final.images} pictures")
-    click.echo(f"next: edgekit run --model {output} --source VIDEO")
+class _Memory(click.ParamType[int]):
+    """An amount of memory, in bytes."""
+
+    name = "SIZE"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        try:
+            return parse_memory(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def _weights(architecture: Architecture | None, weights: str) -> tuple[str, float]:
+    """`imagenet-v1`, `imagenet-v2` or a path, and the part of a picture seen by default."""
+    if architecture is None or not (weights == _IMAGENET or weights.startswith(f"{_IMAGENET}-")):
+        return weights, 1.0
+    names = {f"{_IMAGENET}-v{version}": version for version in architecture.versions}
+    if weights == _IMAGENET:
+        weights = list(names)[-1]
+    if weights not in names:
+        raise click.BadParameter(
+            f"torchvision has published {' and '.join(names)} for --arch {architecture.option}",
+            param_hint="--weights",
+        )
+    return weights, IMAGENET_CROPS[names[weights]]
+
+
+def _target(name: str | None, memory: int | None) -> Target | None:
+    if name is None:
+        return Target("the device", memory, edgetpu=False) if memory else None
+    target = TARGETS[name]
+    return dataclasses.replace(target, memory_bytes=memory) if memory else target
+
+
+def _terminate(*_: Any) -> None:
+    raise click.Abort  # so that temporary files and the child process go, as after Ctrl-C
+
+
+def _print(report: "Report") -> None:
+    from edgekit_convert.pipeline import Paths
+
+    paths = Paths.beside(Path(report.output))
+    stages, manifest = report.fidelity.stages, report.manifest
+    original = stages[0]
+    int8 = next(stage for stage in stages if stage.stage.startswith("tflite-int8"))
+    click.echo(f"wrote {paths.model} ({paths.model.stat().st_size:,} bytes)")
+    if report.edgetpu.compiler:
+        click.echo(f"wrote {paths.edgetpu} (Edge TPU compiler {report.edgetpu.compiler})")
+    if manifest.head:
+        click.echo(f"head: {manifest.head}")
+    if original.top1 is not None and int8.top1 is not None:
+        click.echo(f"top-1 {original.stage} {original.top1:.2%}, int8 {int8.top1:.2%}")
+    click.echo(
+        f"int8 agrees with {original.stage} on {int8.agreement:.2%} of {int8.images} pictures"
+    )
+    if manifest.quantisation.calibration == "data-free":
+        click.echo(
+            "data-free: calibrated and measured on pictures made from the network itself; give "
+            "--calibration to do better, and --evaluate to know"
+        )
+    if report.gate.overridden:
+        click.echo(f"the gate did not pass: {report.gate.reason}; written as --allow-loss asks")
+    if report.edgetpu.note:
+        click.echo(f"Edge TPU: {report.edgetpu.note}")
+    click.echo(f"report: {paths.html}")
+    click.echo(f"next: edgekit run --model {paths.model} --source VIDEO")
 
 
 @click.command()
 @click.option(
-    "--arch", type=click.Choice(_ARCHITECTURES), required=True, help="Which ResNet: its layers."
+    "--arch", type=click.Choice(list(ARCHITECTURES)), help="Which ResNet: its number of layers."
+)
+@click.option(
+    "--onnx",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Convert this ONNX classifier in place of a ResNet: input (N, 3, H, W) float32, "
+    "normalised as --mean and --std say; output logits or softmax.",
 )
 @click.option(
     "--int8",
@@ -58,11 +143,11 @@ def _print(output: Path, manifest: Manifest) -> None:
 )
 @click.option(
     "--weights",
-    default="imagenet",
-    show_default=True,
-    metavar="imagenet|FILE",
-    help="torchvision's published weights (downloaded once and cached as torchvision does), or a "
-    "checkpoint saved with torch.save(model.state_dict(), FILE).",
+    metavar="imagenet|imagenet-v1|imagenet-v2|FILE",
+    help="torchvision's published weights (downloaded once and cached as torchvision does; "
+    "'imagenet' is the best there are), or a checkpoint: a state dict saved with "
+    "torch.save(model.state_dict(), FILE), also inside {'state_dict': ...}, or safetensors. Its "
+    "head may be a Linear or a Sequential of Linear, ReLU and Dropout.  [default: imagenet]",
 )
 @click.option(
     "--classes",
@@ -75,14 +160,17 @@ def _print(output: Path, manifest: Manifest) -> None:
     "--calibration",
     type=click.Path(path_type=Path),
     metavar="DIR|VIDEO",
-    help="Pictures like those the camera will see, without labels; up to 500 are used.",
+    help="Pictures like those the camera will see, without labels; up to 500 are used. By "
+    "default pictures are distilled from the network's BatchNorm statistics: usable, but real "
+    "ones are better.",
 )
 @click.option(
     "--evaluate",
     "evaluation",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Held-out labelled pictures, a folder per class, to measure accuracy on.",
+    help="Held-out pictures to measure fidelity on: a folder per class, a labels.tsv, or "
+    "pictures without labels. By default a fifth of the calibration pictures is held out.",
 )
 @click.option(
     "--size",
@@ -95,38 +183,85 @@ def _print(output: Path, manifest: Manifest) -> None:
     "--crop",
     type=click.FloatRange(0, 1, min_open=True),
     help="Part of the picture's shorter side that is kept: 1 keeps the whole. Default: 1 for a "
-    "checkpoint, 0.875 for ImageNet weights, as torchvision evaluates them.",
+    "checkpoint; for ImageNet weights 224/256 (v1) or 224/232 (v2), as torchvision evaluates them.",
 )
 @click.option(
     "--mean",
     type=_Triple(),
-    default=_MEAN,
+    default=_triple(IMAGENET_MEAN),
     show_default=True,
     help="Mean the network was trained with, for pixels from 0 to 1.",
 )
 @click.option(
     "--std",
     type=_Triple(positive=True),
-    default=_STD,
+    default=_triple(IMAGENET_STD),
     show_default=True,
     help="Standard deviation the network was trained with.",
+)
+@click.option(
+    "--io",
+    type=click.Choice(_IO_TYPES),
+    default="uint8",
+    show_default=True,
+    help="Type of the model's input and output. All take raw pixel values (int8: minus 128) and "
+    "give the same answers.",
+)
+@click.option(
+    "--target",
+    type=click.Choice(list(TARGETS)),
+    help="The device: refuses a model that does not fit its memory. The Coral ones normalise in a "
+    "layer that the Edge TPU can run.",
+)
+@click.option(
+    "--device-memory",
+    type=_Memory(),
+    help="Memory of the device, as 512M or 1G, where it differs from the smallest --target of "
+    "that name.",
+)
+@click.option(
+    "--edgetpu",
+    is_flag=True,
+    help="Also compile for the Coral Edge TPU, with edgetpu_compiler where it is on PATH.",
+)
+@click.option(
+    "--min-kept",
+    type=click.FloatRange(0, 1),
+    default=0.99,
+    show_default=True,
+    help="Least part of the float accuracy that int8 must keep, with labelled pictures.",
+)
+@click.option(
+    "--min-agreement",
+    type=click.FloatRange(0, 1),
+    default=0.98,
+    show_default=True,
+    help="Least part of the pictures that int8 must answer as float does, without labels.",
+)
+@click.option(
+    "--allow-loss",
+    is_flag=True,
+    help="Write the file even when int8 loses more than it may; recorded in the file.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    help="Of every random choice; equal seeds give equal files.",
 )
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Model file to write.  [default: resnet<arch>-int8.tflite]",
-)
-@click.option(
-    "--allow-loss",
-    is_flag=True,
-    help="Write the file even when int8 loses more accuracy than it may; recorded in the file.",
+    help="Model file to write; the report goes beside it.  [default: resnet<arch>-int8.tflite]",
 )
 @json_option
 def convert(
-    arch: str,
+    arch: str | None,
+    onnx: Path | None,
     int8: bool,
-    weights: str,
+    weights: str | None,
     classes: Path | None,
     calibration: Path | None,
     evaluation: Path | None,
@@ -134,47 +269,67 @@ def convert(
     crop: float | None,
     mean: tuple[float, float, float],
     std: tuple[float, float, float],
-    output: Path | None,
+    io: str,
+    target: str | None,
+    device_memory: int | None,
+    edgetpu: bool,
+    min_kept: float,
+    min_agreement: float,
     allow_loss: bool,
+    seed: int,
+    output: Path | None,
     as_json: bool,
 ) -> None:
-    """Turn a trained torchvision ResNet into one self-describing int8 .tflite file.
+    """Turn a trained ResNet, or an ONNX classifier, into one self-describing int8 .tflite file.
 
     The file takes raw RGB pixels and carries its labels, geometry, provenance and the fidelity
-    of every stage of the conversion. It is not written when a stage changes the answers: less
-    than 99 % of PyTorch's accuracy kept (with --evaluate), or agreement on less than 98 % of the
-    calibration pictures (without); exit code 3 then.
+    of every stage of the conversion. Beside it lies a report, as a page and as JSON. The file is
+    not written when int8 changes the answers too much (--min-kept, --min-agreement): the report
+    then shows why, and the exit code is 3.
 
     \b
     Examples:
-      edgekit convert --arch 18 --int8 --calibration photos/
+      edgekit convert --arch 18 --int8
+      edgekit convert --arch 50 --int8 --calibration photos/ --target pi-4
       edgekit convert --arch 18 --int8 --weights mine.pth --classes names.txt \\
           --size 64 --crop 1 --calibration photos/ --evaluate held-out/
+      edgekit convert --onnx mine.onnx --int8 --classes names.txt --calibration photos/
     """
-    # torch takes seconds to import, which --help should not.
-    from edgekit_convert.architectures import ARCHITECTURES, IMAGENET_CROP
-    from edgekit_convert.checkpoint import IMAGENET
+    if (arch is None) == (onnx is None):
+        raise click.UsageError("pass either --arch, for a ResNet, or --onnx FILE")
+    if onnx is not None and weights is not None:
+        raise click.UsageError("an ONNX model holds its weights: leave out --weights")
+    architecture = ARCHITECTURES[arch] if arch is not None else None
+    source, seen = _weights(architecture, weights or _IMAGENET)
+    name = f"resnet{arch}" if onnx is None else onnx.stem
+    # TensorFlow and the rest take seconds to import, which --help should not.
+    from edgekit_convert.fidelity import Thresholds
     from edgekit_convert.pipeline import Request
     from edgekit_convert.pipeline import convert as run
     from edgekit_convert.progress import Reporter
+    from edgekit_convert.report import render_json
 
-    if crop is None:
-        crop = IMAGENET_CROP if weights == IMAGENET else 1.0
-    output = output or Path(f"resnet{arch}-int8.tflite")
-    request = Request(
-        architecture=ARCHITECTURES[arch],
-        weights=weights,
-        classes=classes,
-        calibration=calibration,
-        evaluation=evaluation,
-        geometry=Geometry(height=size, width=size, crop=crop),
-        normalisation=Normalisation(mean=mean, std=std),
-        output=output,
-        allow_loss=allow_loss,
+    signal.signal(signal.SIGTERM, _terminate)
+    report = run(
+        Request(
+            architecture=architecture,
+            weights=source if onnx is None else os.fspath(onnx),
+            classes=classes,
+            calibration=calibration,
+            evaluation=evaluation,
+            geometry=Geometry(height=size, width=size, crop=crop or seen),
+            normalisation=Normalisation(mean=mean, std=std),
+            io=io,
+            target=_target(target, device_memory),
+            edgetpu=edgetpu,
+            thresholds=Thresholds(min_kept, min_agreement),
+            allow_loss=allow_loss,
+            seed=seed,
+            output=output or Path(f"{name}-int8.tflite"),
+        ),
+        Reporter(),
     )
-    manifest = run(request, Reporter())
     if as_json:
-        facts = {"output": str(output), **msgspec.to_builtins(manifest)}
-        click.echo(msgspec.json.encode(facts).decode())
+        click.echo(render_json(report).decode())
     else:
-        _print(output, manifest)
+        _print(report)

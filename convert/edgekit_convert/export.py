@@ -1,104 +1,118 @@
-"""PyTorch to ONNX to float32 TFLite."""
+"""PyTorch to ONNX, and ONNX to float32 TFLite."""
 
 import os
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
-import torch
 from numpy.typing import NDArray
 
 from edgekit.errors import ConversionError
-from edgekit_convert.fold import FoldedResNet
+from edgekit_convert.scratch import scratch_folder
 
-ONNX_FILE = "folded.onnx"
-TFLITE_FILE = "float32.tflite"
+if TYPE_CHECKING:
+    from torch import nn
+
+_ONNX_FILE = "folded.onnx"
+_TFLITE_FILE = "float32.tflite"
+_LOG_FILE = "onnx2tf.log"
 # onnx2tf fetches this file from the web for its self-check unless it lies in its working folder.
 _SAMPLE_FILE = "calibration_image_sample_data_20x128x128x3_float32.npy"
 
 
-def _pool_globally(model: onnx.ModelProto) -> None:
-    """Write the mean over height and width as GlobalAveragePool.
+def to_onnx(network: "nn.Module", height: int, width: int) -> onnx.ModelProto:
+    """Export a network that takes normalised pictures (1, 3, height, width) and gives logits.
 
-    onnx2tf lowers ReduceMean in PyTorch's axis order, at the price of a TRANSPOSE in the model;
-    GlobalAveragePool becomes a single MEAN over the axes that TFLite has.
+    The exporter folds each BatchNorm into the convolution before it: y = gamma (Wx - mu) / sigma +
+    beta becomes the weights gamma W / sigma and the bias beta - gamma mu / sigma (Jacob et al.
+    2018, arXiv:1712.05877, section 3.2).
     """
-    for position, node in enumerate(model.graph.node):
-        if node.op_type == "ReduceMean":
-            pooled = f"{node.output[0]}_pooled"
-            pool = onnx.helper.make_node("GlobalAveragePool", [node.input[0]], [pooled])
-            flatten = onnx.helper.make_node("Flatten", [pooled], [node.output[0]], axis=1)
-            model.graph.node.remove(node)
-            model.graph.node.insert(position, pool)
-            model.graph.node.insert(position + 1, flatten)
-            return
-    raise ConversionError("the exported ONNX graph has no global average pooling")
+    import torch
 
-
-def to_onnx(network: FoldedResNet, height: int, width: int, scratch: Path) -> Path:
-    """Export `network` to an ONNX file in `scratch`; input `image` is (1, 3, height, width)."""
-    pixels = torch.zeros(1, 3, height, width)
     with warnings.catch_warnings():
         # torch's exporter warns about its own use of deprecated functions.
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             network,
-            (pixels,),
+            (torch.zeros(1, 3, height, width),),
             dynamo=True,
-            input_names=["image"],
-            output_names=["probabilities"],
+            input_names=["picture"],
+            output_names=["logits"],
             verbose=False,
         )
     assert program is not None
-    model = program.model_proto
-    _pool_globally(model)
-    path = scratch / ONNX_FILE
-    onnx.save(model, str(path))
-    return path
+    model: onnx.ModelProto = program.model_proto
+    return model
 
 
-def to_tflite(onnx_file: Path, samples: NDArray[np.uint8], scratch: Path) -> bytes:
-    """Lower an ONNX file to a float32 TFLite flatbuffer with onnx2tf.
+class Lowering:
+    """onnx2tf at work in a process of its own; `result` waits for it."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", scratch: Path) -> None:
+        self._process = process
+        self._scratch = scratch
+
+    def result(self) -> bytes:
+        """The float32 TFLite flatbuffer.
+
+        Raises:
+            ConversionError: onnx2tf failed; its last words are in the message.
+        """
+        code = self._process.wait()
+        output = self._scratch / _TFLITE_FILE
+        if code == 0 and output.is_file():
+            return output.read_bytes()
+        log = (self._scratch / _LOG_FILE).read_text(errors="replace")
+        lines = [line for line in log.splitlines() if line.strip()]
+        if code < 0:
+            lines.append(f"killed by signal {-code}; out of memory?")
+        raise ConversionError(
+            f"onnx2tf could not lower the ONNX graph to TFLite: {(lines or ['no message'])[-1]}"
+        )
+
+
+@contextmanager
+def lowering(model: onnx.ModelProto, samples: NDArray[np.uint8]) -> Iterator[Lowering]:
+    """Lower an ONNX model to a float32 TFLite flatbuffer with onnx2tf, while the body runs.
 
     It runs in a process of its own, because TensorFlow's memory is then returned when it is done,
     and because onnx2tf needs a working folder, the programs of this environment on PATH, and
-    prints a lot.
+    prints a lot. The process ends with the body.
 
     Args:
-        onnx_file: made by `to_onnx`.
+        model: made by `edgekit_convert.fold.fold`.
         samples: (N, H, W, 3) calibration pictures; onnx2tf checks itself on them.
-        scratch: an empty folder to work in.
-
-    Raises:
-        ConversionError: onnx2tf failed; its last words are in the message.
     """
-    pictures = np.resize(samples[:20], (20, *samples.shape[1:]))
-    rows = np.linspace(0, pictures.shape[1] - 1, 128).astype(int)
-    columns = np.linspace(0, pictures.shape[2] - 1, 128).astype(int)
-    check = pictures[:, rows][:, :, columns].astype(np.float32) / 255
-    np.save(scratch / _SAMPLE_FILE, check)
-    programs = Path(sys.executable).parent
-    environment = os.environ | {
-        "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', '')}",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "CUDA_VISIBLE_DEVICES": "",
-    }
-    output = scratch / TFLITE_FILE
-    done = subprocess.run(
-        [sys.executable, "-m", "edgekit_convert.lower", str(onnx_file.resolve()), str(output)],
-        cwd=scratch,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    if done.returncode != 0 or not output.is_file():
-        lines = [line for line in done.stdout.splitlines() if line.strip()] or ["no message"]
-        raise ConversionError(f"onnx2tf could not lower the ONNX graph to TFLite: {lines[-1]}")
-    return output.read_bytes()
+    with scratch_folder() as scratch:
+        onnx.save(model, str(scratch / _ONNX_FILE))
+        pictures = np.resize(samples[:20], (20, *samples.shape[1:]))
+        rows = np.linspace(0, pictures.shape[1] - 1, 128).astype(int)
+        columns = np.linspace(0, pictures.shape[2] - 1, 128).astype(int)
+        check = pictures[:, rows][:, :, columns].astype(np.float32) / 255
+        np.save(scratch / _SAMPLE_FILE, check)
+        programs = Path(sys.executable).parent
+        environment = os.environ | {
+            "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', '')}",
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "CUDA_VISIBLE_DEVICES": "",
+        }
+        with (scratch / _LOG_FILE).open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "edgekit_convert.lower", _ONNX_FILE, _TFLITE_FILE],
+                cwd=scratch,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            yield Lowering(process, scratch)
+        finally:
+            process.kill()
+            process.wait()

@@ -1,143 +1,136 @@
-"""Compare each stage of a conversion with the untouched PyTorch network."""
+"""The figures of a stage beside the untouched original, and the gate they have to pass."""
 
 import math
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import onnxruntime
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
-from edgekit.errors import FidelityError
-from edgekit.manifest import Fidelity, Normalisation, StageFidelity
-from edgekit.runtime import Interpreter
-from edgekit_convert.fold import FoldedResNet, normalise
-
-# A stage's answer to pictures (N, H, W, 3) uint8: probabilities (N, classes) float32.
-Answer: TypeAlias = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+from edgekit.manifest import Fidelity, StageFidelity
+from edgekit_convert.answers import Answers, softmax
+from edgekit_convert.findings import Gate
 
 # Float stages compute the same function; what they may differ in is the order of additions.
 FLOAT_AGREEMENT = 0.99
-# MLPerf's rule for labelled pictures, and our own for pictures without labels.
-INT8_KEEPS = 0.99
-INT8_AGREEMENT = 0.98
+# Half a step of an 8-bit probability: what a client may have seen as 0.
+_LEAST = 1 / 512
 
 
-def _pixels(pictures: NDArray[np.uint8]) -> torch.Tensor:
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float()
+@dataclass(frozen=True)
+class Thresholds:
+    """What int8 must keep.
 
+    Attributes:
+        kept: least part of the original's accuracy, for labelled pictures (0.99 is MLPerf's rule).
+        agreement: least part of the pictures with the original's answer, without labels.
+    """
 
-def pytorch_answer(network: nn.Module, normalisation: Normalisation) -> Answer:
-    """The untouched network, with torchvision's own normalisation."""
-
-    def answer(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        with torch.inference_mode():
-            logits = network(normalise(_pixels(pictures), normalisation))
-        return np.asarray(torch.softmax(logits, dim=1).numpy(), dtype=np.float32)
-
-    return answer
-
-
-def folded_answer(network: FoldedResNet) -> Answer:
-    """The network with BatchNorm and normalisation folded."""
-
-    def answer(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        with torch.inference_mode():
-            return np.asarray(network(_pixels(pictures)).numpy(), dtype=np.float32)
-
-    return answer
-
-
-def onnx_answer(path: str) -> Answer:
-    """The ONNX file in onnxruntime."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors; its warnings are about unused constants
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-    def answer(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        pixels = _pixels(pictures).numpy()
-        rows = [session.run(None, {"image": pixels[i : i + 1]})[0] for i in range(len(pixels))]
-        return np.asarray(np.concatenate(rows), dtype=np.float32)
-
-    return answer
-
-
-def tflite_answer(flatbuffer: bytes, threads: int) -> Answer:
-    """A TFLite model in the preferred interpreter."""
-    interpreter = Interpreter(flatbuffer, threads=threads)
-
-    def answer(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        rows = []
-        for index in range(len(pictures)):
-            interpreter.set_input(pictures[index : index + 1])
-            interpreter.invoke()
-            rows.append(interpreter.output())
-        return np.stack(rows)
-
-    return answer
+    kept: float = 0.99
+    agreement: float = 0.98
 
 
 def signal_to_noise(reference: NDArray[Any], values: NDArray[Any]) -> float | None:
     """10 log10 of the reference's energy over the difference's, in dB; None without difference."""
     exact = reference.astype(np.float64)
     noise = float(((exact - values) ** 2).sum())
-    return round(10 * math.log10(float((exact**2).sum()) / noise), 2) if noise else None
+    signal = float((exact**2).sum())
+    return round(10 * math.log10(max(signal, 1e-30) / noise), 2) if noise else None
+
+
+def divergence(logits: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
+    """Mean Kullback-Leibler divergence of softmax(logits) from softmax(reference), in nats."""
+    exact = softmax(reference.astype(np.float64))
+    other = softmax(logits.astype(np.float64))
+    return _kl(exact, np.maximum(other, 1e-12))
+
+
+def _kl(exact: NDArray[Any], other: NDArray[Any]) -> float:
+    ratio = np.log(np.maximum(exact, 1e-12)) - np.log(other)
+    return max(0.0, float((exact * ratio).sum(axis=1).mean()))
+
+
+def agreement(answers: Answers, reference: Answers) -> float:
+    """Part of the pictures with the same top-1, in [0, 1]."""
+    same = answers.probabilities.argmax(axis=1) == reference.probabilities.argmax(axis=1)
+    return round(float(same.mean()), 6)
+
+
+def wilson_interval(part: float, count: int) -> tuple[float, float]:
+    """95 % confidence interval of a proportion (Wilson 1927, J. Am. Stat. Assoc. 22)."""
+    z = 1.959964
+    centre = (part + z * z / (2 * count)) / (1 + z * z / count)
+    reach = z / (1 + z * z / count) * math.sqrt(part * (1 - part) / count + (z / 2 / count) ** 2)
+    return round(max(0.0, centre - reach), 6), round(min(1.0, centre + reach), 6)
 
 
 def compare(
-    stage: str,
-    values: NDArray[np.float32],
-    reference: NDArray[np.float32],
-    truth: NDArray[np.int64] | None,
+    stage: str, answers: Answers, reference: Answers, truth: NDArray[np.int64] | None
 ) -> StageFidelity:
     """Figures of one stage.
 
     Args:
         stage: its name in the report.
-        values, reference: probabilities (N, classes) of the stage and of PyTorch.
+        answers, reference: of the stage and of the original, to the same pictures.
         truth: class indices (N,), where the pictures have labels.
     """
-    top1 = top5 = None
+    best = np.argsort(-answers.probabilities, axis=1, kind="stable")[:, :5]
+    original = reference.probabilities.argmax(axis=1)
+    top1 = top5 = interval = None
     if truth is not None:
-        best = np.argsort(-values, axis=1, kind="stable")[:, :5]
         top1 = round(float((best[:, 0] == truth).mean()), 6)
         top5 = round(float((best == truth[:, None]).any(axis=1).mean()), 6)
-    agreement = float((values.argmax(axis=1) == reference.argmax(axis=1)).mean())
+        interval = wilson_interval(top1, len(truth))
+    kl = _kl(reference.probabilities, np.maximum(answers.probabilities, _LEAST))
     return StageFidelity(
         stage=stage,
-        images=len(values),
-        agreement=round(agreement, 6),
-        snr_db=signal_to_noise(reference, values),
+        images=len(best),
+        agreement=agreement(answers, reference),
+        top5_agreement=round(float((best == original[:, None]).any(axis=1).mean()), 6),
+        kl=round(kl, 8),
+        snr_db=signal_to_noise(reference.logits, answers.logits),
         top1=top1,
+        top1_interval=interval,
         top5=top5,
     )
 
 
-def gate(fidelity: Fidelity) -> None:
-    """Refuse a conversion whose answers changed.
+def judge(fidelity: Fidelity, thresholds: Thresholds) -> Gate:
+    """Whether a conversion may be written; the reason names the stage and the figures."""
+    original = fidelity.stages[0]
+    for stage in fidelity.stages[1:]:
+        int8 = stage.stage.startswith(("tflite-int8", "edgetpu"))
+        if not int8 and stage.agreement < FLOAT_AGREEMENT:
+            reason = (
+                f"stage {stage.stage} agrees with {original.stage} on {stage.agreement:.1%} of "
+                f"{stage.images} pictures, less than {FLOAT_AGREEMENT:.0%}"
+            )
+            return Gate(False, reason, thresholds.kept, thresholds.agreement)
+        if int8 and (loss := _loss(stage, original, thresholds)):
+            return Gate(False, loss, thresholds.kept, thresholds.agreement)
+    last = fidelity.stages[-1]
+    if original.top1 and last.top1 is not None:
+        worst = min(s.top1 for s in fidelity.stages[1:] if s.top1 is not None)
+        reason = f"every stage keeps at least {worst / original.top1:.2%} of the original accuracy"
+    else:
+        reason = f"int8 agrees with {original.stage} on {last.agreement:.2%} of {last.images}"
+        reason += " pictures"
+    return Gate(True, reason, thresholds.kept, thresholds.agreement)
 
-    Raises:
-        FidelityError: names the first stage that lost more than it may.
-    """
-    original, final = fidelity.stages[0], fidelity.stages[-1]
-    for stage in fidelity.stages[1:-1]:
-        if stage.agreement < FLOAT_AGREEMENT:
-            raise FidelityError(
-                f"stage {stage.stage} agrees with PyTorch on {stage.agreement:.1%} of "
-                f"{stage.images} pictures, less than {FLOAT_AGREEMENT:.0%}; nothing was written"
+
+def _loss(stage: StageFidelity, original: StageFidelity, thresholds: Thresholds) -> str | None:
+    if original.top1 and stage.top1 is not None:
+        if stage.images == original.images and stage.top1 < thresholds.kept * original.top1:
+            return (
+                f"stage {stage.stage} has {stage.top1:.2%} top-1 where {original.stage} has "
+                f"{original.top1:.2%}, less than {thresholds.kept:.2%} of it"
             )
-    if original.top1 and final.top1 is not None:
-        if final.top1 < INT8_KEEPS * original.top1:
-            raise FidelityError(
-                f"stage {final.stage} has {final.top1:.2%} top-1 where PyTorch has "
-                f"{original.top1:.2%}, less than {INT8_KEEPS:.0%} of it; nothing was written; give "
-                "more varied calibration pictures, or accept the loss with --allow-loss"
-            )
-    elif final.agreement < INT8_AGREEMENT:
-        raise FidelityError(
-            f"stage {final.stage} agrees with PyTorch on {final.agreement:.1%} of {final.images} "
-            f"pictures, less than {INT8_AGREEMENT:.0%}; nothing was written; give more varied "
-            "calibration pictures, or accept the loss with --allow-loss"
+        if stage.images == original.images:
+            return None
+    # Other runtimes answer a sample, whose accuracy says less than its agreement.
+    if stage.agreement < thresholds.agreement:
+        return (
+            f"stage {stage.stage} agrees with {original.stage} on {stage.agreement:.2%} of "
+            f"{stage.images} pictures, less than {thresholds.agreement:.2%}"
         )
+    return None

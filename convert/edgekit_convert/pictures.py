@@ -1,36 +1,59 @@
 """Calibration and evaluation pictures as input tensors."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.errors import ImageError
+from edgekit.dataset import TABLE, labelled_images
+from edgekit.errors import DatasetError, ImageError
 from edgekit.frames import IMAGE_SUFFIXES, image_files, iter_video, read_image
 from edgekit.preprocess import Geometry, prepare
 
 MAX_CALIBRATION = 500
+_HELD_OUT = 0.2
+_MOST_HELD_OUT = 100
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Prepared calibration pictures.
+    """Prepared pictures.
 
     Attributes:
         tensors: (N, H, W, 3) uint8, RGB.
+        names: of the files, or of the frames of a video.
         sha256: over the sorted SHA-256 of the files they came from, in hexadecimal.
+        truth: class indices (N,), where the pictures have labels.
     """
 
     tensors: NDArray[np.uint8]
+    names: list[str]
     sha256: str
+    truth: NDArray[np.int64] | None = None
+
+    def of(self, chosen: NDArray[np.intp]) -> "Pictures":
+        """Some of the pictures."""
+        truth = None if self.truth is None else self.truth[chosen]
+        return Pictures(self.tensors[chosen], [self.names[i] for i in chosen], self.sha256, truth)
 
 
-def _digest(files: list[Path]) -> str:
+def _digest(files: Sequence[Path]) -> str:
     hashes = sorted(hashlib.sha256(file.read_bytes()).digest() for file in files)
     return hashlib.sha256(b"".join(hashes)).hexdigest()
+
+
+def _read(
+    files: Sequence[Path], folder: Path, geometry: Geometry, advance: Callable[[int], None]
+) -> Pictures:
+    tensors = []
+    for file in files:
+        tensors.append(prepare(read_image(file), geometry))
+        advance(1)
+    names = [str(file.relative_to(folder)) for file in files]
+    return Pictures(np.concatenate(tensors), names, _digest(files))
 
 
 def evenly_spread(count: int, limit: int) -> NDArray[np.intp]:
@@ -56,24 +79,87 @@ def load_calibration(source: Path, geometry: Geometry, advance: Callable[[int], 
     if source.is_dir():
         found = image_files(source)
         files = [found[i] for i in evenly_spread(len(found), MAX_CALIBRATION)]
-        tensors = []
-        for file in files:
-            tensors.append(prepare(read_image(file), geometry))
-            advance(1)
-        return Pictures(np.concatenate(tensors), _digest(files))
+        return _read(files, source, geometry, advance)
     if source.suffix.lower() in IMAGE_SUFFIXES:
         raise ImageError(f"{source} is one picture; calibration needs a folder or a video of many")
     # A video's length is not known before its end: when too many frames are kept, drop every
     # second one and take them at twice the distance from then on.
-    kept: list[NDArray[np.uint8]] = []
+    kept: list[tuple[int, NDArray[np.uint8]]] = []
     distance = 1
     for number, frame in enumerate(iter_video(source)):
         if number % distance:
             continue
-        kept.append(prepare(frame, geometry))
+        kept.append((number, prepare(frame, geometry)))
         advance(1)
         if len(kept) == 2 * MAX_CALIBRATION:
             kept = kept[::2]
             distance *= 2
-    chosen = evenly_spread(len(kept), MAX_CALIBRATION)
-    return Pictures(np.concatenate([kept[i] for i in chosen]), _digest([source]))
+    chosen = [kept[i] for i in evenly_spread(len(kept), MAX_CALIBRATION)]
+    tensors = np.concatenate([tensor for _, tensor in chosen])
+    names = [f"{source.name}, frame {number}" for number, _ in chosen]
+    return Pictures(tensors, names, _digest([source]))
+
+
+def load_evaluation(
+    folder: Path, labels: list[str], geometry: Geometry, advance: Callable[[int], None]
+) -> Pictures:
+    """Prepare held-out pictures, with their labels where the folder has them.
+
+    Args:
+        folder: as `edgekit.dataset.labelled_images` takes it, or pictures without labels.
+        labels: the model's class names.
+        geometry: the model's input geometry.
+        advance: called with the number of pictures read since.
+
+    Raises:
+        DatasetError, ImageError: nothing there, or a picture cannot be read.
+    """
+    if not folder.is_dir():
+        raise DatasetError(f"{folder} is not a folder of evaluation pictures")
+    flat = not any(child.is_dir() for child in folder.iterdir())
+    if flat and not (folder / TABLE).is_file():
+        return _read(image_files(folder), folder, geometry, advance)
+    images = labelled_images(folder, labels)
+    pictures = _read([image.path for image in images], folder, geometry, advance)
+    truth = np.array([image.index for image in images])
+    return Pictures(pictures.tensors, pictures.names, pictures.sha256, truth)
+
+
+def hold_out(pictures: Pictures, seed: int) -> tuple[Pictures, Pictures]:
+    """Split calibration pictures at random: most to set ranges, a fifth to choose among them.
+
+    Raises:
+        ImageError: fewer than two pictures.
+    """
+    count = len(pictures.tensors)
+    if count < 2:
+        raise ImageError(
+            "one calibration picture is too few; give 100 to 500 varied ones like those the "
+            "camera will see"
+        )
+    held = max(1, min(_MOST_HELD_OUT, round(_HELD_OUT * count)))
+    order = np.random.default_rng(seed).permutation(count)
+    return pictures.of(np.sort(order[held:])), pictures.of(np.sort(order[:held]))
+
+
+def check_disjoint(calibration: Pictures, evaluation: Pictures) -> None:
+    """Refuse to evaluate on pictures that the calibration has seen.
+
+    Pictures are compared by the hash of their prepared tensors, so a copy under another name, in
+    another lossless format or as a frame of a video is found too.
+
+    Raises:
+        DatasetError: names the first picture that both have, and counts them.
+    """
+
+    def hashes(pictures: Pictures) -> dict[bytes, str]:
+        digests = (hashlib.sha256(tensor.tobytes()).digest() for tensor in pictures.tensors)
+        return dict(zip(digests, pictures.names, strict=True))
+
+    seen, held_out = hashes(calibration), hashes(evaluation)
+    common = [key for key in held_out if key in seen]
+    if common:
+        raise DatasetError(
+            f"{len(common)} evaluation pictures are calibration pictures too, the first is "
+            f"{held_out[common[0]]} ({seen[common[0]]}); evaluate on pictures that were not used"
+        )

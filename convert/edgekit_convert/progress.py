@@ -12,10 +12,15 @@ Advance = Callable[[int], None]
 
 
 class Reporter:
-    """Announces the steps of long work, one at a time."""
+    """Announces the steps of long work, one at a time.
+
+    Attributes:
+        seconds: wall-clock time of each step done so far.
+    """
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.seconds: dict[str, float] = {}
 
     @contextmanager
     def step(self, title: str, total: int | None = None) -> Iterator[Advance]:
@@ -32,6 +37,8 @@ class Reporter:
                 task = bars.add_task(title, total=total)
                 yield lambda done: bars.advance(task, done)
                 bars.update(task, total=total or 1, completed=total or 1)
-            return
-        yield lambda done: None
-        self._console.print(f"{title}: {time.monotonic() - start:.1f} s", markup=False)
+        else:
+            yield lambda done: None
+        self.seconds[title] = round(time.monotonic() - start, 2)
+        if not self._console.is_terminal:
+            self._console.print(f"{title}: {self.seconds[title]:.1f} s", markup=False)

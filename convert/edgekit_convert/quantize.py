@@ -1,145 +1,178 @@
-"""Float32 TFLite to int8 with AI Edge Quantizer and our own activation ranges."""
+"""Float32 TFLite to int8 with our own ranges, weights and biases.
+
+AI Edge Quantizer decides the structure: which tensors are quantised, which share a scale, what a
+scale is for a range. The numbers are ours.
+"""
 
 import copy
 import warnings
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import Any
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_quantizer import quantizer, recipe
-from numpy.typing import NDArray
 
 from edgekit.errors import ConversionError
-from edgekit.runtime import Interpreter
-from edgekit.tflite import IDENTIFIER, parse
+from edgekit.tflite import parse
+from edgekit_convert.activations import Activation
+from edgekit_convert.equalise import equalise
+from edgekit_convert.flatbuffer import Model
+from edgekit_convert.ranges import Ranges, choose_ranges
+from edgekit_convert.rounding import write_constants
 
 RECIPE = "static_wi8_ai8"
-Ranges: TypeAlias = Mapping[str, tuple[float, float]]
+# The version of each operator that brought it int8, by TFLite's op_version.cc: the quantiser leaves
+# float's, and old compilers go by versions.
+_VERSIONS = {
+    "ADD": 2, "AVERAGE_POOL_2D": 2, "CONCATENATION": 2, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3,
+    "FULLY_CONNECTED": 4, "MAX_POOL_2D": 2, "MEAN": 2, "MUL": 2, "PAD": 2, "SOFTMAX": 2,
+}  # fmt: skip
 
 
-def _unpack(flatbuffer: bytes) -> Any:
-    return schema.ModelT.InitFromPackedBuf(flatbuffer, 0)
+@dataclass(frozen=True)
+class Recipe:
+    """A way to quantise.
 
-
-def _pack(model: Any) -> bytes:
-    builder = flatbuffers.Builder(1 << 20)
-    builder.Finish(model.Pack(builder), IDENTIFIER)
-    return bytes(builder.Output())
-
-
-def expose_activations(flatbuffer: bytes) -> bytes:
-    """A copy of a model whose outputs are all its activations, in graph order, behind the first.
-
-    The interpreter then keeps them, at full speed: its own switch for that turns XNNPACK off.
+    Attributes:
+        ranges: one of `edgekit_convert.ranges.RULES`.
+        equalise: whether channels are equalised across layers first.
+        feedback: whether weights are rounded with error feedback instead of to the nearest.
+        correct_bias: whether biases make up for the mean error of the rounding.
     """
-    model = _unpack(flatbuffer)
-    graph = model.subgraphs[0]
-    outputs = list(graph.outputs)
-    outputs += [i for op in graph.operators for i in op.outputs if i not in outputs]
-    graph.outputs = outputs
-    model.signatureDefs = []
-    return _pack(model)
+
+    ranges: str = "min-max"
+    equalise: bool = False
+    feedback: bool = False
+    correct_bias: bool = False
+
+    @property
+    def rounding(self) -> str:
+        """Its name in reports."""
+        return "error-feedback" if self.feedback else "nearest"
+
+    def __str__(self) -> str:
+        parts = [
+            f"{self.ranges} ranges",
+            "equalised" if self.equalise else "",
+            f"{self.rounding} rounding",
+            "bias corrected" if self.correct_bias else "",
+        ]
+        return ", ".join(part for part in parts if part)
 
 
-def observe_ranges(
-    flatbuffer: bytes, pictures: Iterable[NDArray[np.uint8]], threads: int
-) -> dict[str, tuple[float, float]]:
-    """Smallest and largest value of every activation over the calibration pictures.
+@dataclass(frozen=True)
+class FloatModel:
+    """A float32 flatbuffer with the activations of the calibration pictures."""
 
-    Every range includes 0, which must be representable: paddings and ReLUs produce it.
+    flatbuffer: bytes
+    activations: dict[str, Activation]
+
+    def equalised(self) -> "FloatModel":
+        """The same function with equalised channels."""
+        return FloatModel(*equalise(self.flatbuffer, self.activations))
+
+
+def quantise(model: FloatModel, chosen: Recipe) -> bytes:
+    """Quantise to int8, input and output too.
+
+    Weights of convolutions have a scale for each output channel, all else one for each tensor.
 
     Args:
-        flatbuffer: the float32 model.
-        pictures: input tensors (1, H, W, 3) uint8.
-        threads: CPU threads.
-
-    Returns:
-        tensor name -> (minimum, maximum). The input's is 0 to 255, whatever the pictures hold:
-        one level a pixel value, so that quantising the input loses nothing.
-    """
-    graph = parse(flatbuffer)
-    interpreter = Interpreter(expose_activations(flatbuffer), threads=threads)
-    ranges: dict[str, tuple[float, float]] = {}
-    for picture in pictures:
-        interpreter.set_input(picture)
-        interpreter.invoke()
-        for name, values in interpreter.outputs():
-            low, high = ranges.get(name, (0.0, 0.0))
-            ranges[name] = (min(low, float(values.min())), max(high, float(values.max())))
-    ranges[graph.tensors[graph.inputs[0]].name] = (0.0, 255.0)
-    return ranges
-
-
-def quantise(flatbuffer: bytes, ranges: Ranges) -> bytes:
-    """Quantise to int8: per-channel weights, per-tensor activations, uint8 input and output.
+        model: already equalised where the recipe says so.
+        chosen: how.
 
     Raises:
         ConversionError: the quantiser gave up, or a part of the graph stayed in float.
     """
+    ranges = choose_ranges(model.flatbuffer, model.activations, chosen.ranges)
+    quantised = _structure(model.flatbuffer, ranges)
+    return write_constants(
+        model.flatbuffer,
+        quantised,
+        model.activations,
+        feedback=chosen.feedback,
+        correct_bias=chosen.correct_bias,
+    )
+
+
+def _structure(flatbuffer: bytes, ranges: Ranges) -> bytes:
+    """The int8 graph with its scales; the biases are zero."""
     calibration = {
         name: {"min": np.array(low, np.float32), "max": np.array(high, np.float32)}
         for name, (low, high) in ranges.items()
     }
-    worker = quantizer.Quantizer(bytearray(flatbuffer))
+    # The quantiser refuses biases that overflow 32 bits; write_constants has an answer to them.
+    unbiased = Model(flatbuffer)
+    for operator in unbiased.weighted():
+        if (bias := unbiased.bias(operator)) is not None:
+            unbiased.set_constant(bias, np.zeros_like(unbiased.constant(bias)))
+    worker = quantizer.Quantizer(bytearray(unbiased.pack()))
     worker.load_quantization_recipe(recipe.static_wi8_ai8())
     with warnings.catch_warnings():
         # It warns that the recipe's name is not among its own.
         warnings.simplefilter("ignore")
         try:
             result = worker.quantize(calibration)
-        except (ValueError, RuntimeError) as error:
-            raise ConversionError(
-                f"AI Edge Quantizer cannot quantise this model ({error}); its weights may be of "
-                "very unequal size"
-            ) from error
-    quantised = _with_uint8_ends(bytes(result.quantized_model))
+        except (ValueError, RuntimeError, KeyError) as error:
+            raise ConversionError(f"AI Edge Quantizer refuses this model: {error}") from error
+    quantised = bytes(result.quantized_model)
     graph = parse(quantised)
     floats = sorted({t.name for t in graph.tensors if t.dtype == "float32"})
     if floats:
         raise ConversionError(f"{len(floats)} tensors stayed in float, the first is {floats[0]}")
-    return quantised
+    stamped = Model(quantised)
+    for code in stamped.model.operatorCodes:
+        code.version = max(code.version, _VERSIONS.get(stamped.code_name(code), 1))
+    return stamped.pack()
 
 
-def _with_uint8_ends(flatbuffer: bytes) -> bytes:
-    """Put a QUANTIZE behind the int8 input and before the int8 output, as Coral's models have.
+def with_io(flatbuffer: bytes, dtype: str) -> bytes:
+    """Give an int8 model an input `image` and an output `probabilities` of another type.
 
-    uint8 with zero point z + 128 holds the same values as int8 with zero point z.
+    dtype is `uint8`, `int8` or `float32`, for both.
+    uint8 with zero point z + 128 holds the same values as int8 with zero point z, as Coral's
+    models have it; float32 holds the pixel value and the probability themselves.
     """
-    model = _unpack(flatbuffer)
-    graph = model.subgraphs[0]
-    code = schema.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.QUANTIZE
-    code.version = 1
-    model.operatorCodes.append(code)
-
-    def add_uint8_twin(index: int, name: str) -> int:
-        twin = copy.deepcopy(graph.tensors[index])
-        twin.type = schema.TensorType.UINT8
-        twin.name = name.encode()
-        twin.quantization.zeroPoint = [int(z) + 128 for z in twin.quantization.zeroPoint]
-        graph.tensors.append(twin)
-        return len(graph.tensors) - 1
-
-    def requantise(source: int, target: int) -> Any:
-        operator = schema.OperatorT()
-        operator.opcodeIndex = len(model.operatorCodes) - 1
-        operator.inputs, operator.outputs = [source], [target]
-        operator.builtinOptionsType = schema.BuiltinOptions.QuantizeOptions
-        operator.builtinOptions = schema.QuantizeOptionsT()
-        return operator
-
+    model = Model(flatbuffer)
+    graph = model.graph
     old_input, old_output = int(graph.inputs[0]), int(graph.outputs[0])
-    new_input = add_uint8_twin(old_input, "image")
-    new_output = add_uint8_twin(old_output, "probabilities")
+    if dtype == "int8":
+        graph.tensors[old_input].name = b"image"
+        graph.tensors[old_output].name = b"probabilities"
+        return model.pack()
+    new_input = model.add_tensor(_twin(graph.tensors[old_input], b"image", dtype))
+    new_output = model.add_tensor(_twin(graph.tensors[old_output], b"probabilities", dtype))
     graph.tensors[old_input].name = b"image_int8"
     graph.tensors[old_output].name = b"probabilities_int8"
-    graph.operators.insert(0, requantise(new_input, old_input))
-    graph.operators.append(requantise(old_output, new_output))
+    first = model.add_operator("QUANTIZE")
+    first.builtinOptionsType = schema.BuiltinOptions.QuantizeOptions
+    first.builtinOptions = schema.QuantizeOptionsT()
+    first.inputs, first.outputs = [new_input], [old_input]
+    if dtype == "float32":
+        last = model.add_operator("DEQUANTIZE", version=2)
+        last.builtinOptionsType = schema.BuiltinOptions.DequantizeOptions
+        last.builtinOptions = schema.DequantizeOptionsT()
+    else:
+        last = copy.deepcopy(first)
+    last.inputs, last.outputs = [old_output], [new_output]
+    graph.operators.insert(0, first)
+    graph.operators.append(last)
     graph.inputs, graph.outputs = [new_input], [new_output]
-    for signature in model.signatureDefs or []:
-        for tensor_map, index in ((signature.inputs, new_input), (signature.outputs, new_output)):
-            for entry in tensor_map:
+    for signature in model.model.signatureDefs or []:
+        for entries, index in ((signature.inputs, new_input), (signature.outputs, new_output)):
+            for entry in entries:
                 entry.tensorIndex = index
-    return _pack(model)
+    return model.pack()
+
+
+def _twin(tensor: Any, name: bytes, dtype: str) -> Any:
+    twin = copy.deepcopy(tensor)
+    twin.name = name
+    if dtype == "float32":
+        twin.type = schema.TensorType.FLOAT32
+        twin.quantization = None
+    else:
+        twin.type = schema.TensorType.UINT8
+        twin.quantization.zeroPoint = [int(z) + 128 for z in twin.quantization.zeroPoint]
+    return twin

@@ -40,6 +40,8 @@ def test_inspect_has_the_promised_keys(converted: Path, edgekit: Edgekit) -> Non
     assert facts["input"]["shape"] == [1, 64, 64, 3]
     assert (facts["input"]["scale"], facts["input"]["zero_point"]) == (1.0, 0)
     assert facts["parameters"] > 11_000_000
+    assert facts["structure"]["name"] == "resnet18"
+    assert facts["structure"]["parts"][1].startswith("stage 1: 2 basic blocks, 64 channels")
 
 
 def test_the_graph_is_as_small_as_the_architecture_allows(
@@ -64,7 +66,7 @@ def test_evaluate_measures_what_the_conversion_measured(
 ) -> None:
     result = json.loads(edgekit("evaluate", converted, material.evaluation, "--json").stdout)
     facts = json.loads(edgekit("inspect", converted, "--json").stdout)
-    final = facts["fidelity"]["stages"][-1]
+    (final,) = (s for s in facts["fidelity"]["stages"] if s["stage"] == "tflite-int8 (litert)")
     assert result["images"] == final["images"] == 280
     # The conversion runs on all cores, evaluate on one; kernels may differ by a step.
     assert result["top1"] == pytest.approx(final["top1"], abs=0.01)

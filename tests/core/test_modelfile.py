@@ -64,4 +64,5 @@ def test_unzip_reads_it(converted: Path) -> None:
         )
     except FileNotFoundError:
         pytest.skip("unzip is not installed")
+    assert done.returncode == 0, done.stderr
     assert done.stdout.decode().splitlines()[0] == "ball"

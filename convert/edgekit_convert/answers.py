@@ -1,0 +1,116 @@
+"""How each stage of a conversion answers pictures."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
+
+from edgekit.errors import ConversionError
+from edgekit.runtime import Interpreter
+from edgekit_convert.flatbuffer import expose_logits
+from edgekit_convert.fold import IMAGE, LOGITS, PROBABILITIES
+
+
+def softmax(logits: NDArray[Any]) -> NDArray[np.float32]:
+    """Probabilities of logits (N, classes)."""
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+class Answers(NamedTuple):
+    """Logits and probabilities (N, classes) float32; the probabilities are what a client sees."""
+
+    logits: NDArray[np.float32]
+    probabilities: NDArray[np.float32]
+
+    @classmethod
+    def of_logits(cls, logits: NDArray[np.float32]) -> "Answers":
+        """Both, from logits alone."""
+        return cls(logits, softmax(logits))
+
+    @classmethod
+    def join(cls, parts: "list[Answers]") -> "Answers":
+        """Answers to all pictures, from answers to batches of them."""
+        return cls(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+
+    def of(self, chosen: NDArray[np.intp]) -> "Answers":
+        """Answers to some of the pictures."""
+        return Answers(self.logits[chosen], self.probabilities[chosen])
+
+
+# A stage's answers to pictures (N, H, W, 3) uint8.
+Answer: TypeAlias = Callable[[NDArray[np.uint8]], Answers]
+
+
+def _session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # fatal; failures raise, warnings are about unused constants
+    errors = (
+        onnxruntime_errors.Fail,
+        onnxruntime_errors.InvalidGraph,
+        onnxruntime_errors.InvalidArgument,
+        onnxruntime_errors.NotImplemented,
+        onnxruntime_errors.RuntimeException,
+    )
+    try:
+        return onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+    except errors as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ConversionError(f"onnxruntime refuses the ONNX model: {reason}") from error
+
+
+def onnx_answer(model: onnx.ModelProto, tensor: str) -> Callable[[NDArray[np.float32]], Answers]:
+    """An ONNX model with outputs `logits` and `probabilities`, in onnxruntime.
+
+    The function returned takes the model's input (N, 3, H, W) float32.
+    """
+    session = _session(model)
+
+    def answer(values: NDArray[np.float32]) -> Answers:
+        rows = []
+        for index in range(len(values)):
+            try:
+                found = session.run([LOGITS, PROBABILITIES], {tensor: values[index : index + 1]})
+            except (onnxruntime_errors.InvalidArgument, onnxruntime_errors.Fail) as error:
+                reason = str(error).strip().splitlines()[0]
+                raise ConversionError(f"onnxruntime cannot run the model: {reason}") from error
+            rows.append(Answers(*(np.asarray(v, dtype=np.float32) for v in found)))
+        return Answers.join(rows)
+
+    return answer
+
+
+def folded_answer(model: onnx.ModelProto) -> Answer:
+    """The folded ONNX model, which takes raw pixels."""
+    with_logits = onnx.ModelProto.FromString(model.SerializeToString())
+    softmax_node = next(n for n in with_logits.graph.node if PROBABILITIES in n.output)
+    assert softmax_node.input[0] == LOGITS
+    with_logits.graph.output.append(
+        onnx.helper.make_tensor_value_info(LOGITS, onnx.TensorProto.FLOAT, ["N", "classes"])
+    )
+    raw = onnx_answer(with_logits, IMAGE)
+    return lambda pictures: raw(
+        np.ascontiguousarray(pictures.transpose(0, 3, 1, 2).astype(np.float32))
+    )
+
+
+def tflite_answer(flatbuffer: bytes, threads: int, runtime: str = "auto") -> Answer:
+    """A TFLite classifier in an interpreter."""
+    interpreter = Interpreter(expose_logits(flatbuffer), threads=threads, runtime=runtime)
+
+    def answer(pictures: NDArray[np.uint8]) -> Answers:
+        rows = []
+        for index in range(len(pictures)):
+            interpreter.set_input(pictures[index : index + 1])
+            interpreter.invoke()
+            probabilities, logits = (values for _, values in interpreter.outputs())
+            rows.append(Answers(logits.reshape(1, -1), probabilities.reshape(1, -1)))
+        return Answers.join(rows)
+
+    return answer
