@@ -103,7 +103,7 @@ class Interpreter:
     def _dequantised(self, details: dict[str, Any]) -> NDArray[np.float32]:
         raw = self._interpreter.get_tensor(details["index"])
         scale, zero_point = details["quantization"]
-        values = raw.astype(np.float32)
+        values = raw.astype(np.float32, copy=False)
         if scale:
             values = (values - np.float32(zero_point)) * np.float32(scale)
         return np.asarray(values, dtype=np.float32)

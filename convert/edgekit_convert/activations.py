@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.runtime import Interpreter
-from edgekit_convert.flatbuffer import Model, expose_activations
+from edgekit_convert.flatbuffer import RELU, Model, expose_activations
 
 # Values kept of each activation: enough for ranges and channel covariances, little in memory.
 _KEPT = 1_000_000
@@ -64,6 +64,12 @@ def observe(
     interpreter = Interpreter(expose_activations(flatbuffer), threads=threads)
     model = Model(flatbuffer)
     entry = model.name(model.graph.inputs[0])
+    # What a ReLU gives has no lows to look for.
+    positive = {
+        model.name(operator.outputs[0])
+        for operator in model.graph.operators
+        if getattr(operator.builtinOptions, "fusedActivationFunction", 0) == RELU
+    }
     lows: dict[str, NDArray[np.float32]] = {}
     highs: dict[str, NDArray[np.float32]] = {}
     samples: dict[str, list[NDArray[np.float32]]] = {}
@@ -74,8 +80,9 @@ def observe(
         tensors = [*interpreter.outputs(), (entry, pictures[index].astype(np.float32))]
         for name, values in tensors:
             rows = values.reshape(-1, values.shape[-1])
-            lows[name] = np.minimum(lows.get(name, np.float32(0)), rows.min(axis=0))
-            highs[name] = np.maximum(highs.get(name, np.float32(0)), rows.max(axis=0))
+            if name not in positive:
+                lows[name] = np.minimum(lows.get(name, np.float32(0)), -_largest(-rows))
+            highs[name] = np.maximum(highs.get(name, np.float32(0)), _largest(rows))
             count = len(rows)
             if count not in chosen:
                 chosen[count] = rng.permutation(count)
@@ -83,5 +90,16 @@ def observe(
             samples.setdefault(name, []).append(rows[chosen[count][:kept]])
         advance(1)
     return {
-        name: Activation(lows[name], highs[name], np.concatenate(samples[name])) for name in samples
+        name: Activation(
+            lows.get(name, np.zeros_like(highs[name])), highs[name], np.concatenate(samples[name])
+        )
+        for name in samples
     }
+
+
+def _largest(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Largest value of each column (C,); in wide rows, at which NumPy is four times as fast."""
+    count, channels = rows.shape
+    fold = 16 if count % 16 == 0 else 1
+    wide = rows.reshape(count // fold, fold * channels).max(axis=0)
+    return np.asarray(wide.reshape(fold, channels).max(axis=0))

@@ -93,7 +93,7 @@ def _terminate(*_: Any) -> None:
     raise click.Abort  # so that temporary files and the child process go, as after Ctrl-C
 
 
-def _print(report: "Report") -> None:
+def _print(report: "Report", edgetpu: bool) -> None:
     from edgekit_convert.pipeline import Paths
 
     paths = Paths.beside(Path(report.output))
@@ -103,6 +103,8 @@ def _print(report: "Report") -> None:
     click.echo(f"wrote {paths.model} ({paths.model.stat().st_size:,} bytes)")
     if report.edgetpu.compiler:
         click.echo(f"wrote {paths.edgetpu} (Edge TPU compiler {report.edgetpu.compiler})")
+    elif paths.edgetpu.exists():
+        click.echo(f"{paths.edgetpu} is from an earlier conversion", err=True)
     if manifest.head:
         click.echo(f"head: {manifest.head}")
     if original.top1 is not None and int8.top1 is not None:
@@ -117,7 +119,7 @@ def _print(report: "Report") -> None:
         )
     if report.gate.overridden:
         click.echo(f"the gate did not pass: {report.gate.reason}; written as --allow-loss asks")
-    if report.edgetpu.note:
+    if edgetpu:
         click.echo(f"Edge TPU: {report.edgetpu.note}")
     click.echo(f"report: {paths.html}")
     click.echo(f"next: edgekit run --model {paths.model} --source VIDEO")
@@ -310,26 +312,24 @@ def convert(
     from edgekit_convert.report import render_json
 
     signal.signal(signal.SIGTERM, _terminate)
-    report = run(
-        Request(
-            architecture=architecture,
-            weights=source if onnx is None else os.fspath(onnx),
-            classes=classes,
-            calibration=calibration,
-            evaluation=evaluation,
-            geometry=Geometry(height=size, width=size, crop=crop or seen),
-            normalisation=Normalisation(mean=mean, std=std),
-            io=io,
-            target=_target(target, device_memory),
-            edgetpu=edgetpu,
-            thresholds=Thresholds(min_kept, min_agreement),
-            allow_loss=allow_loss,
-            seed=seed,
-            output=output or Path(f"{name}-int8.tflite"),
-        ),
-        Reporter(),
+    request = Request(
+        architecture=architecture,
+        weights=source if onnx is None else os.fspath(onnx),
+        classes=classes,
+        calibration=calibration,
+        evaluation=evaluation,
+        geometry=Geometry(height=size, width=size, crop=crop or seen),
+        normalisation=Normalisation(mean=mean, std=std),
+        io=io,
+        target=_target(target, device_memory),
+        edgetpu=edgetpu,
+        thresholds=Thresholds(min_kept, min_agreement),
+        allow_loss=allow_loss,
+        seed=seed,
+        output=output or Path(f"{name}-int8.tflite"),
     )
+    report = run(request, Reporter())
     if as_json:
         click.echo(render_json(report).decode())
     else:
-        _print(report)
+        _print(report, request.on_edgetpu)

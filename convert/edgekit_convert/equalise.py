@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit_convert.activations import Activation
-from edgekit_convert.flatbuffer import Model
+from edgekit_convert.flatbuffer import RELU, Model
 
 _PASSING = ("ADD", "MAX_POOL_2D", "MEAN", "PAD", "RELU", "RESHAPE")
 _LIMIT = 64.0
-_NONE, _RELU = 0, 1
+_NONE = 0
 
 
 @dataclass
@@ -49,7 +49,7 @@ def _groups(model: Model) -> list[_Group]:
         source, target = int(operator.inputs[0]), int(operator.outputs[0])
         channels = graph.tensors[target].shape[-1]
         activation = getattr(operator.builtinOptions, "fusedActivationFunction", _NONE)
-        homogeneous = activation in (_NONE, _RELU)
+        homogeneous = activation in (_NONE, RELU)
         if operator in weighted and kind != "DEPTHWISE_CONV_2D" and homogeneous:
             shape = graph.tensors[operator.inputs[1]].shape
             if shape[-1] == graph.tensors[source].shape[-1]:

@@ -1,5 +1,6 @@
 """PyTorch to ONNX, and ONNX to float32 TFLite."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -52,14 +53,33 @@ def to_onnx(network: "nn.Module", height: int, width: int) -> onnx.ModelProto:
 
 
 class Lowering:
-    """onnx2tf at work in a process of its own; `result` waits for it."""
+    """onnx2tf in a process of its own: `start` gives it work, `result` waits for it."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", scratch: Path) -> None:
         self._process = process
         self._scratch = scratch
 
+    def start(self, model: onnx.ModelProto, samples: NDArray[np.uint8]) -> None:
+        """Lower an ONNX model to a float32 TFLite flatbuffer.
+
+        Args:
+            model: made by `edgekit_convert.fold.fold`.
+            samples: (N, H, W, 3) calibration pictures; onnx2tf checks itself on them.
+        """
+        onnx.save(model, str(self._scratch / _ONNX_FILE))
+        pictures = np.resize(samples[:20], (20, *samples.shape[1:]))
+        rows = np.linspace(0, pictures.shape[1] - 1, 128).astype(int)
+        columns = np.linspace(0, pictures.shape[2] - 1, 128).astype(int)
+        check = pictures[:, rows][:, :, columns].astype(np.float32) / 255
+        np.save(self._scratch / _SAMPLE_FILE, check)
+        assert self._process.stdin is not None
+        # If it died while it was loading, `result` says why.
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(b"start\n")
+            self._process.stdin.close()
+
     def result(self) -> bytes:
-        """The float32 TFLite flatbuffer.
+        """The flatbuffer.
 
         Raises:
             ConversionError: onnx2tf failed; its last words are in the message.
@@ -78,36 +98,26 @@ class Lowering:
 
 
 @contextmanager
-def lowering(model: onnx.ModelProto, samples: NDArray[np.uint8]) -> Iterator[Lowering]:
-    """Lower an ONNX model to a float32 TFLite flatbuffer with onnx2tf, while the body runs.
+def lowering() -> Iterator[Lowering]:
+    """onnx2tf, which loads while the body prepares its work, and ends with the body.
 
     It runs in a process of its own, because TensorFlow's memory is then returned when it is done,
     and because onnx2tf needs a working folder, the programs of this environment on PATH, and
-    prints a lot. The process ends with the body.
-
-    Args:
-        model: made by `edgekit_convert.fold.fold`.
-        samples: (N, H, W, 3) calibration pictures; onnx2tf checks itself on them.
+    prints a lot.
     """
+    programs = Path(sys.executable).parent
+    environment = os.environ | {
+        "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', '')}",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
     with scratch_folder() as scratch:
-        onnx.save(model, str(scratch / _ONNX_FILE))
-        pictures = np.resize(samples[:20], (20, *samples.shape[1:]))
-        rows = np.linspace(0, pictures.shape[1] - 1, 128).astype(int)
-        columns = np.linspace(0, pictures.shape[2] - 1, 128).astype(int)
-        check = pictures[:, rows][:, :, columns].astype(np.float32) / 255
-        np.save(scratch / _SAMPLE_FILE, check)
-        programs = Path(sys.executable).parent
-        environment = os.environ | {
-            "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', '')}",
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-            "CUDA_VISIBLE_DEVICES": "",
-        }
         with (scratch / _LOG_FILE).open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "edgekit_convert.lower", _ONNX_FILE, _TFLITE_FILE],
                 cwd=scratch,
                 env=environment,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )

@@ -20,7 +20,8 @@ class Candidate(_Finding, frozen=True):
         bias_corrected: whether biases were corrected.
         images: number of held-out pictures.
         agreement: part of them with the float model's top-1, in [0, 1].
-        snr_db: signal-to-noise ratio of the logits against the float model's, in dB.
+        snr_db: mean over the pictures of the signal-to-noise ratio of their logits against the
+            float model's, in dB.
         kl: mean Kullback-Leibler divergence of the probabilities from the float model's, in nats.
         chosen: whether it won.
     """

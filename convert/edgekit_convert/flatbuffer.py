@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from edgekit.tflite import IDENTIFIER
 from edgekit.tflite_schema import OPERATORS
 
+# The schema's number of the fused activation.
+RELU = 1
 # Operators with a weight (input 1) and a bias (input 2).
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 

@@ -1,5 +1,6 @@
 """ONNX to float32 TFLite in a process of its own: `python -m edgekit_convert.lower IN OUT`.
 
+It loads its libraries first, which takes seconds, and waits for a line on stdin before it reads IN.
 onnx2tf makes a Keras model, which goes to TFLite through a concrete function. onnx2tf's own way
 saves a SavedModel twice in between, which takes nine tenths of its time.
 """
@@ -30,4 +31,5 @@ def lower(source: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    lower(Path(sys.argv[1]), Path(sys.argv[2]))
+    if sys.stdin.readline():
+        lower(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -30,7 +30,7 @@ from edgekit_convert import edgetpu, fidelity, memory
 from edgekit_convert.activations import observe
 from edgekit_convert.answers import Answer, Answers, folded_answer, onnx_answer, tflite_answer
 from edgekit_convert.architectures import Architecture
-from edgekit_convert.export import lowering
+from edgekit_convert.export import Lowering, lowering
 from edgekit_convert.findings import Disagreement, EdgeTpu, Memory, Report
 from edgekit_convert.flatbuffer import separate_constants
 from edgekit_convert.fold import fold, picture_input, with_logits
@@ -55,12 +55,13 @@ _TOOLS = (
 )  # fmt: skip
 # The stages between the original and int8 compute the same function, so a sample of the pictures
 # shows whether one is broken; the two ends answer all of them.
-_SAMPLED = 200
+_SAMPLED = 100
 # A second runtime may be twenty times slower.
-_SAMPLED_ELSEWHERE = 64
-_SAMPLED_LAYERS = 16
+_SAMPLED_ELSEWHERE = 32
+_SAMPLED_LAYERS = 8
 _SHOWN_DISAGREEMENTS = 24
 _BATCH = 16
+_THREADS = os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,11 @@ class Request:
     seed: int
     output: Path
 
+    @property
+    def on_edgetpu(self) -> bool:
+        """Whether an Edge TPU is to run the model."""
+        return self.edgetpu or (self.target is not None and self.target.edgetpu)
+
 
 @dataclass(frozen=True)
 class Paths:
@@ -127,7 +133,13 @@ class _Ladder:
         self._pictures = pictures
         self._reporter = reporter
         self.stages: list[StageFidelity] = []
-        self.reference: Answers | None = None
+        self._reference: Answers | None = None
+
+    @property
+    def reference(self) -> Answers:
+        """Answers of the first stage to all pictures."""
+        assert self._reference is not None
+        return self._reference
 
     def measure(self, name: str, answer: Answer, most: int | None = None) -> Answers:
         """Let a stage answer the pictures, or `most` of them; the first stage is the reference."""
@@ -140,12 +152,38 @@ class _Ladder:
                 parts.append(answer(self._pictures.tensors[batch]))
                 advance(len(batch))
         answers = Answers.join(parts)
-        if self.reference is None:
-            self.reference = answers
+        if self._reference is None:
+            self._reference = answers
         truth = self._pictures.truth
         known = truth[chosen] if truth is not None else None
-        self.stages.append(fidelity.compare(name, answers, self.reference.of(chosen), known))
+        self.stages.append(fidelity.compare(name, answers, self._reference.of(chosen), known))
         return answers
+
+
+@dataclass(frozen=True)
+class _Material:
+    """What a conversion works on.
+
+    Attributes:
+        original: the trained classifier.
+        labels: its class names.
+        calibration: all pictures that decide how it is quantised.
+        fitted: those of them that set ranges.
+        held_out: the others, which choose among recipes.
+        evaluation: pictures that decide nothing, where there are any.
+    """
+
+    original: Original
+    labels: list[str]
+    calibration: Pictures
+    fitted: Pictures
+    held_out: Pictures
+    evaluation: Pictures | None
+
+    @property
+    def measured(self) -> Pictures:
+        """The pictures that fidelity is measured on."""
+        return self.evaluation or self.held_out
 
 
 def convert(request: Request, reporter: Reporter) -> Report:
@@ -155,92 +193,48 @@ def convert(request: Request, reporter: Reporter) -> Report:
         FidelityError: the gate refused; the report is written, the model file is not.
         EdgekitError: anything else, see `edgekit.errors`; nothing is written.
     """
-    paths = Paths.beside(request.output)
     check_writable(request.output)
-    original, labels = _open(request, reporter)
-    _check_memory(request, original)
-    height, width = request.geometry.height, request.geometry.width
-    calibration = _calibration(request, original, reporter)
-    evaluation = None
-    if request.evaluation is not None:
-        with reporter.step("reading evaluation pictures") as advance:
-            evaluation = load_evaluation(request.evaluation, labels, request.geometry, advance)
-        check_disjoint(calibration, evaluation)
-    fitted, held_out = hold_out(calibration, request.seed)
-    ladder = _Ladder(evaluation or held_out, reporter)
-    threads = os.cpu_count() or 1
-
-    with reporter.step("exporting to ONNX"):
-        exported = original.export(height, width)
-        folded = fold(exported, request.normalisation, height, width, centre=_on_edgetpu(request))
-    with lowering(folded, calibration.tensors) as lowered:
-        # Measured while onnx2tf is at work.
-        reference = ladder.measure(original.stage, original.answer)
-        if original.architecture is not None:
-            raw = onnx_answer(with_logits(exported), picture_input(exported).tensor)
-            ladder.measure("onnx", lambda p: raw(normalise(p, request.normalisation)), _SAMPLED)
-        ladder.measure("folded", folded_answer(folded), _SAMPLED)
-        with reporter.step("lowering to TFLite with onnx2tf"):
-            float_model = separate_constants(lowered.result())
-    ladder.measure("tflite-float", tflite_answer(float_model, threads), _SAMPLED)
-
-    with reporter.step("calibrating", len(fitted.tensors)) as advance:
-        activations = observe(float_model, fitted.tensors, threads, request.seed, advance)
-    with reporter.step("searching for the best quantisation", CANDIDATES) as advance:
-        found = search(FloatModel(float_model, activations), held_out.tensors, threads, advance)
+    # onnx2tf loads TensorFlow while PyTorch is loaded here.
+    with lowering() as onnx2tf:
+        material = _gather(request, reporter)
+        ladder = _Ladder(material.measured, reporter)
+        float_model = _lower(request, material, ladder, onnx2tf, reporter)
+    found = _quantise(request, material, float_model, reporter)
+    original = material.original
     model = with_metadata(
         with_io(found.flatbuffer, request.io),
         name=original.architecture.name if original.architecture else original.name,
         description=f"Image classifier converted by edgekit from {original.name}",
     )
     _check_structure(request, model)
-    runtimes = installed_runtimes()
-    answers = ladder.measure(f"tflite-int8 ({runtimes[0]})", tflite_answer(model, threads))
-    for runtime in runtimes[1:]:
-        answer = tflite_answer(model, threads, runtime)
-        ladder.measure(f"tflite-int8 ({runtime})", answer, _SAMPLED_ELSEWHERE)
-
-    compiled = None
+    answers = _measure_int8(model, ladder)
     preflight = edgetpu.preflight(tflite.parse(model))
+    compiled = None
     if request.edgetpu:
         with reporter.step("compiling for the Edge TPU"):
             compiled, preflight = _compile(model, preflight)
     with reporter.step("measuring memory"):
         needed = _measure_memory(request, original, found.flatbuffer)
+    with reporter.step("comparing layers"):
+        fitted = material.fitted.tensors
+        sample = fitted[evenly_spread(len(fitted), _SAMPLED_LAYERS)]
+        layers = compare_layers(found.model.flatbuffer, found.flatbuffer, sample, _THREADS)
     measured = Fidelity(
-        pictures="evaluation" if evaluation else "calibration",
+        pictures="evaluation" if material.evaluation else "calibration",
         stages=ladder.stages,
         loss_allowed=request.allow_loss,
     )
     gate = fidelity.judge(measured, request.thresholds)
     if not gate.passed and request.allow_loss:
         gate = msgspec.structs.replace(gate, overridden=True)
-    manifest = Manifest(
-        schema=SCHEMA_VERSION,
-        arch=original.architecture.name if original.architecture else "onnx",
-        head=original.head,
-        classes=original.classes,
-        geometry=request.geometry,
-        normalisation=request.normalisation,
-        quantisation=_quantisation(request, calibration, found),
-        fidelity=measured,
-        flatbuffer_sha256=hashlib.sha256(model).hexdigest(),
-        weights=original.name,
-        weights_sha256=original.sha256,
-        tools=_tools(),
-    )
     described = structure.read_structure(tflite.parse(model))
-    pictures = evaluation or held_out
-    different, count = _disagreements(pictures, labels, reference, answers)
-    sample = fitted.tensors[evenly_spread(len(fitted.tensors), _SAMPLED_LAYERS)]
-    with reporter.step("comparing layers"):
-        layers = compare_layers(found.model.flatbuffer, found.flatbuffer, sample, threads)
+    different, count = _disagreements(material, ladder.reference, answers)
     report = Report(
         output=str(request.output),
         written=gate.passed or gate.overridden,
         architecture=structure.describe(described, tflite.parse(model)) if described else [],
-        labels=labels,
-        manifest=manifest,
+        labels=material.labels,
+        manifest=_manifest(request, material, found, measured, model),
         fidelity=measured,
         gate=gate,
         candidates=found.candidates,
@@ -251,18 +245,102 @@ def convert(request: Request, reporter: Reporter) -> Report:
         edgetpu=preflight,
         seconds=reporter.seconds,
     )
+    _write(request, report, model, compiled)
+    return report
+
+
+def _gather(request: Request, reporter: Reporter) -> _Material:
+    original, labels = _open(request, reporter)
+    _check_memory(request, original)
+    calibration = _calibration(request, original, reporter)
+    evaluation = None
+    if request.evaluation is not None:
+        with reporter.step("reading evaluation pictures") as advance:
+            evaluation = load_evaluation(request.evaluation, labels, request.geometry, advance)
+        check_disjoint(calibration, evaluation)
+    fitted, held_out = hold_out(calibration, request.seed)
+    return _Material(original, labels, calibration, fitted, held_out, evaluation)
+
+
+def _lower(
+    request: Request, material: _Material, ladder: _Ladder, onnx2tf: Lowering, reporter: Reporter
+) -> bytes:
+    """The float32 flatbuffer; measures the stages up to it."""
+    original = material.original
+    height, width = request.geometry.height, request.geometry.width
+    with reporter.step("exporting to ONNX"):
+        exported = original.export(height, width)
+        folded = fold(exported, request.normalisation, height, width, centre=request.on_edgetpu)
+    onnx2tf.start(folded, material.calibration.tensors)
+    # Measured while onnx2tf is at work.
+    ladder.measure(original.stage, original.answer)
+    if original.architecture is not None:
+        raw = onnx_answer(with_logits(exported), picture_input(exported).tensor)
+        ladder.measure("onnx", lambda p: raw(normalise(p, request.normalisation)), _SAMPLED)
+    ladder.measure("folded", folded_answer(folded), _SAMPLED)
+    with reporter.step("lowering to TFLite with onnx2tf"):
+        float_model = separate_constants(onnx2tf.result())
+    ladder.measure("tflite-float", tflite_answer(float_model, _THREADS), _SAMPLED)
+    return float_model
+
+
+def _quantise(
+    request: Request, material: _Material, float_model: bytes, reporter: Reporter
+) -> Found:
+    fitted = material.fitted.tensors
+    with reporter.step("calibrating", len(fitted)) as advance:
+        activations = observe(float_model, fitted, _THREADS, request.seed, advance)
+    with reporter.step("searching for the best quantisation", CANDIDATES) as advance:
+        prepared = FloatModel.prepare(float_model, activations)
+        return search(prepared, material.held_out.tensors, _THREADS, advance)
+
+
+def _measure_int8(model: bytes, ladder: _Ladder) -> Answers:
+    """Answers of the first runtime, which is the device's first choice; measures all."""
+    first, *others = installed_runtimes()
+    answers = ladder.measure(f"tflite-int8 ({first})", tflite_answer(model, _THREADS, first))
+    for runtime in others:
+        answer = tflite_answer(model, _THREADS, runtime)
+        ladder.measure(f"tflite-int8 ({runtime})", answer, _SAMPLED_ELSEWHERE)
+    return answers
+
+
+def _manifest(
+    request: Request, material: _Material, found: Found, measured: Fidelity, model: bytes
+) -> Manifest:
+    original = material.original
+    return Manifest(
+        schema=SCHEMA_VERSION,
+        arch=original.architecture.name if original.architecture else "onnx",
+        head=original.head,
+        classes=original.classes,
+        geometry=request.geometry,
+        normalisation=request.normalisation,
+        quantisation=_quantisation(request, material.calibration, found),
+        fidelity=measured,
+        flatbuffer_sha256=hashlib.sha256(model).hexdigest(),
+        weights=original.name,
+        weights_sha256=original.sha256,
+        tools=_tools(),
+    )
+
+
+def _write(request: Request, report: Report, model: bytes, compiled: bytes | None) -> None:
+    """Write the report and, if the gate lets them pass, the model files."""
+    paths = Paths.beside(request.output)
     write_atomically(paths.html, render_html(report).encode())
     write_atomically(paths.json, render_json(report))
     if not report.written:
+        older = f" ({paths.model} is from an earlier run)" if paths.model.exists() else ""
         raise FidelityError(
-            f"{gate.reason}; no model was written, {paths.html} shows why; give more varied "
-            "calibration pictures, or accept the loss with --allow-loss"
+            f"{report.gate.reason}; no model was written{older}, {paths.html} shows why; give "
+            "more varied calibration pictures, or accept the loss with --allow-loss"
         )
     if compiled is not None:
-        content = _repack(compiled, manifest, labels)
-        write_atomically(paths.edgetpu, content)
-    write_atomically(paths.model, pack(model, manifest, labels))
-    return report
+        digest = hashlib.sha256(compiled).hexdigest()
+        manifest = msgspec.structs.replace(report.manifest, flatbuffer_sha256=digest)
+        write_atomically(paths.edgetpu, pack(compiled, manifest, report.labels))
+    write_atomically(paths.model, pack(model, report.manifest, report.labels))
 
 
 def _open(request: Request, reporter: Reporter) -> tuple[Original, list[str]]:
@@ -304,10 +382,6 @@ def _calibration(request: Request, original: Original, reporter: Reporter) -> Pi
         tensors = original.distil(height, width, request.seed, advance)
     names = [f"distilled {number}" for number in range(len(tensors))]
     return Pictures(tensors, names, hashlib.sha256(tensors.tobytes()).hexdigest())
-
-
-def _on_edgetpu(request: Request) -> bool:
-    return request.edgetpu or (request.target is not None and request.target.edgetpu)
 
 
 def _network(original: Original) -> memory.Network:
@@ -367,11 +441,6 @@ def _compile(model: bytes, preflight: EdgeTpu) -> tuple[bytes | None, EdgeTpu]:
     return compiled.flatbuffer, compiled.finding
 
 
-def _repack(compiled: bytes, manifest: Manifest, labels: list[str]) -> bytes:
-    digest = hashlib.sha256(compiled).hexdigest()
-    return pack(compiled, msgspec.structs.replace(manifest, flatbuffer_sha256=digest), labels)
-
-
 def _quantisation(request: Request, calibration: Pictures, found: Found) -> Quantisation:
     return Quantisation(
         recipe=RECIPE,
@@ -397,9 +466,10 @@ def _tools() -> dict[str, str]:
 
 
 def _disagreements(
-    pictures: Pictures, labels: list[str], reference: Answers, answers: Answers
+    material: _Material, reference: Answers, answers: Answers
 ) -> tuple[list[Disagreement], int]:
     """Pictures with another top-1, the surest first, and how many there are in all."""
+    pictures, labels = material.measured, material.labels
     exact, rounded = reference.probabilities, answers.probabilities
     before, after = exact.argmax(axis=1), rounded.argmax(axis=1)
     different = np.flatnonzero(before != after)

@@ -1,12 +1,12 @@
 """Float32 TFLite to int8 with our own ranges, weights and biases.
 
-AI Edge Quantizer decides the structure: which tensors are quantised, which share a scale, what a
-scale is for a range. The numbers are ours.
+AI Edge Quantizer decides the structure: which tensors are quantised, to which types, and the
+fixed scale of a softmax. The numbers are ours.
 """
 
 import copy
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,11 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_quantizer import quantizer, recipe
 
 from edgekit.errors import ConversionError
-from edgekit.tflite import parse
 from edgekit_convert.activations import Activation
 from edgekit_convert.equalise import equalise
 from edgekit_convert.flatbuffer import Model
 from edgekit_convert.ranges import Ranges, choose_ranges
-from edgekit_convert.rounding import write_constants
+from edgekit_convert.rounding import Rounded, write_constants
 
 RECIPE = "static_wi8_ai8"
 # The version of each operator that brought it int8, by TFLite's op_version.cc: the quantiser leaves
@@ -28,6 +27,9 @@ _VERSIONS = {
     "ADD": 2, "AVERAGE_POOL_2D": 2, "CONCATENATION": 2, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3,
     "FULLY_CONNECTED": 4, "MAX_POOL_2D": 2, "MEAN": 2, "MUL": 2, "PAD": 2, "SOFTMAX": 2,
 }  # fmt: skip
+# TFLite fixes the scale of what they give.
+_FIXED_SCALE = ("LOGISTIC", "SOFTMAX", "TANH")
+_LEAST_RANGE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,32 @@ class Recipe:
 
 @dataclass(frozen=True)
 class FloatModel:
-    """A float32 flatbuffer with the activations of the calibration pictures."""
+    """A float32 flatbuffer, ready to be quantised in several ways.
+
+    Attributes:
+        flatbuffer: the model.
+        activations: over the calibration pictures, by tensor name.
+        structure: the model in int8, its scales, weights and biases not yet ours.
+        rounded: weights that were rounded so far.
+    """
 
     flatbuffer: bytes
     activations: dict[str, Activation]
+    structure: bytes = field(repr=False)
+    rounded: Rounded = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def prepare(cls, flatbuffer: bytes, activations: dict[str, Activation]) -> "FloatModel":
+        """A model with what quantising it in any way has in common.
+
+        Raises:
+            ConversionError: the quantiser gave up, or a part of the graph stayed in float.
+        """
+        return cls(flatbuffer, activations, _structure(flatbuffer, activations))
 
     def equalised(self) -> "FloatModel":
         """The same function with equalised channels."""
-        return FloatModel(*equalise(self.flatbuffer, self.activations))
+        return FloatModel(*equalise(self.flatbuffer, self.activations), self.structure)
 
 
 def quantise(model: FloatModel, chosen: Recipe) -> bytes:
@@ -81,26 +101,43 @@ def quantise(model: FloatModel, chosen: Recipe) -> bytes:
     Args:
         model: already equalised where the recipe says so.
         chosen: how.
-
-    Raises:
-        ConversionError: the quantiser gave up, or a part of the graph stayed in float.
     """
     ranges = choose_ranges(model.flatbuffer, model.activations, chosen.ranges)
-    quantised = _structure(model.flatbuffer, ranges)
-    return write_constants(
-        model.flatbuffer,
+    quantised = Model(model.structure)
+    _set_scales(quantised, ranges)
+    write_constants(
+        Model(model.flatbuffer),
         quantised,
         model.activations,
+        model.rounded,
         feedback=chosen.feedback,
         correct_bias=chosen.correct_bias,
     )
+    return quantised.pack()
 
 
-def _structure(flatbuffer: bytes, ranges: Ranges) -> bytes:
-    """The int8 graph with its scales; the biases are zero."""
+def _set_scales(model: Model, ranges: Ranges) -> None:
+    """Give every activation the 256 levels of its range, of which 0 is one."""
+    fixed = {
+        int(index)
+        for operator in model.graph.operators
+        if model.kind(operator) in _FIXED_SCALE
+        for index in operator.outputs
+    }
+    for index, tensor in enumerate(model.graph.tensors):
+        found = ranges.get(model.name(index))
+        if found is None or index in fixed:
+            continue
+        low, high = found
+        scale = max(high - low, _LEAST_RANGE) / 255
+        tensor.quantization.scale = np.array([scale], np.float32)
+        tensor.quantization.zeroPoint = np.array([round(-128 - low / scale)], np.int64)
+
+
+def _structure(flatbuffer: bytes, activations: dict[str, Activation]) -> bytes:
     calibration = {
         name: {"min": np.array(low, np.float32), "max": np.array(high, np.float32)}
-        for name, (low, high) in ranges.items()
+        for name, (low, high) in choose_ranges(flatbuffer, activations, "min-max").items()
     }
     # The quantiser refuses biases that overflow 32 bits; write_constants has an answer to them.
     unbiased = Model(flatbuffer)
@@ -116,15 +153,17 @@ def _structure(flatbuffer: bytes, ranges: Ranges) -> bytes:
             result = worker.quantize(calibration)
         except (ValueError, RuntimeError, KeyError) as error:
             raise ConversionError(f"AI Edge Quantizer refuses this model: {error}") from error
-    quantised = bytes(result.quantized_model)
-    graph = parse(quantised)
-    floats = sorted({t.name for t in graph.tensors if t.dtype == "float32"})
+    model = Model(bytes(result.quantized_model))
+    floats = sorted(
+        tensor.name.decode()
+        for tensor in model.graph.tensors
+        if tensor.type == schema.TensorType.FLOAT32
+    )
     if floats:
         raise ConversionError(f"{len(floats)} tensors stayed in float, the first is {floats[0]}")
-    stamped = Model(quantised)
-    for code in stamped.model.operatorCodes:
-        code.version = max(code.version, _VERSIONS.get(stamped.code_name(code), 1))
-    return stamped.pack()
+    for code in model.model.operatorCodes:
+        code.version = max(code.version, _VERSIONS.get(model.code_name(code), 1))
+    return model.pack()
 
 
 def with_io(flatbuffer: bytes, dtype: str) -> bytes:

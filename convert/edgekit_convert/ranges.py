@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit_convert.activations import Activation
-from edgekit_convert.flatbuffer import Model
+from edgekit_convert.flatbuffer import RELU, Model
 
 Ranges: TypeAlias = dict[str, tuple[float, float]]
 Error: TypeAlias = Callable[[float, float], float]
@@ -16,9 +16,9 @@ Error: TypeAlias = Callable[[float, float], float]
 _MOVING = ("CONCATENATION", "MAX_POOL_2D", "PAD", "RESHAPE")
 # One level for each pixel value: quantising the input loses nothing.
 _PIXELS = (0.0, 255.0)
-_ROWS = 100_000
+# Values that the error of a range is computed from.
+_VALUES = 100_000
 _SHRINK = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5, 0.4, 0.3, 0.2)
-_RELU = 1
 
 
 def _min_max(activation: Activation, error: Error) -> tuple[float, float]:
@@ -117,15 +117,16 @@ def _error(
     readers: list[Any],
     activations: dict[str, Activation],
 ) -> Error:
-    values = activation.sample
-    values = values[: max(1, _ROWS // values.shape[1])]
+    # Every so many rows, of all pictures.
+    spread = slice(None, None, max(1, activation.sample.size // _VALUES))
+    values = activation.sample[spread]
     if [model.kind(operator) for operator in readers] == ["ADD"]:
         (addition,) = readers
         others = [int(i) for i in addition.inputs if i != tensor]
         other = activations.get(model.name(others[0])) if others else None
         if other is not None and other.sample.shape == activation.sample.shape:
-            relu = addition.builtinOptions.fusedActivationFunction == _RELU
-            return _error_of_sum(values, other.sample[: len(values)], relu)
+            relu = addition.builtinOptions.fusedActivationFunction == RELU
+            return _error_of_sum(values, other.sample[spread], relu)
     return lambda low, high: float(np.square(fake_quantise(values, low, high) - values).mean())
 
 

@@ -1,6 +1,6 @@
 """Write the weights and biases of an int8 model: rounding and bias correction."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,22 +8,29 @@ from numpy.typing import NDArray
 from edgekit_convert.activations import Activation
 from edgekit_convert.flatbuffer import Model
 
-# Rounds rows (R, C) of weights by steps (R, 1), given samples (S, C) of what they multiply.
 _DAMPING = 0.05
 _BLOCK = 64
 _LARGEST = 127
+_LEAST_PEAK = 1e-9
 # A bias has 32 bits; the scale of its channel grows where it would not fit in half of them.
 _BIAS_LIMIT = 2.0**30
+_MOST_LEVELS = 2.0**31 - 1
+
+# Rounded weights by layer, way and steps, so that error feedback, which takes seconds, is done once
+# for all recipes that share them.
+Rounded: TypeAlias = dict[tuple[int, bool, bytes], NDArray[np.int8]]
 
 
-def _nearest(rows: NDArray[np.float64], steps: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(np.clip(np.rint(rows / steps), -_LARGEST, _LARGEST), np.float64)
+def _nearest(values: NDArray[Any], steps: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(np.clip(np.rint(values / steps), -_LARGEST, _LARGEST))
 
 
 def _error_feedback(
     rows: NDArray[np.float64], steps: NDArray[np.float64], sample: NDArray[np.float32]
-) -> NDArray[np.float64]:
+) -> NDArray[Any]:
     """Round one input channel after the other, and let the rest make up for the error so far.
+
+    Rows (R, C) of weights, their steps (R, 1), and samples (S, C) of what they multiply.
 
     This is GPTQ (Frantar et al. 2022, arXiv:2210.17323) with the covariance of the channels at
     one position instead of that of whole patches: the same for all taps, and small.
@@ -38,47 +45,51 @@ def _error_feedback(
     # The loudest channels first, while there are most others left to correct them.
     order = np.argsort(-np.diag(covariance), kind="stable")
     inverse = np.linalg.inv(covariance[order][:, order])
-    upper = np.linalg.cholesky((inverse + inverse.T) / 2).T
-    left = rows[:, order]
+    upper = np.linalg.cholesky((inverse + inverse.T) / 2).T.astype(np.float32)
+    # Channel by channel, so with the channels first in memory.
+    left = np.ascontiguousarray(rows.T[order], dtype=np.float32)
+    step = steps[:, 0].astype(np.float32)
     rounded = np.empty_like(left)
     for start in range(0, channels, _BLOCK):
         stop = min(start + _BLOCK, channels)
-        errors = np.empty((len(left), stop - start))
-        for column in range(start, stop):
-            rounded[:, column : column + 1] = _nearest(left[:, column : column + 1], steps)
-            error = left[:, column] - rounded[:, column] * steps[:, 0]
-            errors[:, column - start] = error / upper[column, column]
-            left[:, column:stop] -= np.outer(errors[:, column - start], upper[column, column:stop])
-        left[:, stop:] -= errors @ upper[start:stop, stop:]
-    restored = np.empty_like(rounded)
-    restored[:, order] = rounded
+        errors = np.empty((stop - start, len(step)), np.float32)
+        for channel in range(start, stop):
+            rounded[channel] = _nearest(left[channel], step)
+            errors[channel - start] = left[channel] - rounded[channel] * step
+            errors[channel - start] /= upper[channel, channel]
+            rest = slice(channel + 1, stop)
+            left[rest] -= np.outer(upper[channel, rest], errors[channel - start])
+        left[stop:] -= upper[start:stop, stop:].T @ errors
+    restored = np.empty((len(rows), channels), np.float32)
+    restored[:, order] = rounded.T
     return restored
 
 
 def write_constants(
-    flatbuffer: bytes,
-    quantised: bytes,
+    exact: Model,
+    model: Model,
     activations: dict[str, Activation],
+    rounded: Rounded,
     *,
     feedback: bool,
     correct_bias: bool,
-) -> bytes:
+) -> None:
     """Give an int8 model the weights and biases of the float model it was made from.
 
     Bias correction adds to each bias what rounding the weights took from the layer's mean output,
     (W - W') E[x] (Nagel et al. 2019, arXiv:1906.04721, section 4.2).
 
     Args:
-        flatbuffer: the float model.
-        quantised: the int8 model; its scales are used, its weights and biases replaced.
+        exact: the float model.
+        model: the int8 model; the scales of its activations are used, its weights and biases
+            replaced.
         activations: of the float model.
+        rounded: what earlier calls for the same float model rounded; added to.
         feedback: round with error feedback instead of to the nearest.
         correct_bias: apply bias correction.
     """
-    exact, model = Model(flatbuffer), Model(quantised)
     for source, target in zip(exact.weighted(), model.weighted(), strict=True):
-        _write_layer(exact, source, model, target, activations, feedback, correct_bias)
-    return model.pack()
+        _write_layer(exact, source, model, target, activations, rounded, feedback, correct_bias)
 
 
 def _write_layer(
@@ -87,50 +98,66 @@ def _write_layer(
     model: Model,
     target: Any,
     activations: dict[str, Activation],
+    known: Rounded,
     feedback: bool,
     correct_bias: bool,
 ) -> None:
+    kind = exact.kind(source)
+    depthwise = kind == "DEPTHWISE_CONV_2D"
     weight = exact.constant(source.inputs[1]).astype(np.float64)
-    depthwise = exact.kind(source) == "DEPTHWISE_CONV_2D"
-    dense = exact.kind(source) == "FULLY_CONNECTED"
-    # Rows of one output channel and tap each, over input channels.
-    rows = np.moveaxis(weight, -1, 0).reshape(-1, 1) if depthwise else weight
-    rows = rows.reshape(-1, 1 if depthwise else weight.shape[-1])
-    outputs = weight.shape[-1] if depthwise else weight.shape[0]
-    taps = len(rows) // outputs
-    tensor = model.graph.tensors[target.inputs[1]]
-    scales = np.broadcast_to(np.asarray(tensor.quantization.scale, np.float64), (outputs,))
+    # (outputs, taps, inputs) of a convolution; a depthwise one has (1, height, width, outputs).
+    rows = np.moveaxis(weight, -1, 0) if depthwise else weight
+    rows = rows.reshape(len(rows), -1, 1 if depthwise else weight.shape[-1])
     bias_index = exact.bias(source)
-    entry = model.graph.tensors[target.inputs[0]].quantization.scale[0]
-    bias = np.zeros(outputs)
+    bias = np.zeros(len(rows))
     if bias_index is not None:
         bias = exact.constant(bias_index).astype(np.float64)
-        scales = np.maximum(scales, np.abs(bias) / (float(entry) * _BIAS_LIMIT))
-    if dense:
-        # TFLite before 2024, and the Edge TPU's compiler, know no scale for each channel here.
-        scales = np.full(outputs, scales.max())
-    steps = np.repeat(scales, taps).reshape(-1, 1)
+    entry = float(model.graph.tensors[target.inputs[0]].quantization.scale[0])
+    scales = _scales(rows, bias, entry, common=kind == "FULLY_CONNECTED")
     activation = activations.get(exact.name(source.inputs[0]))
-    if feedback and activation is not None and not depthwise:
-        rounded = _error_feedback(rows, steps, activation.sample)
-    else:
-        rounded = _nearest(rows, steps)
+    key = (int(source.inputs[1]), feedback, scales.tobytes())
+    if key not in known:
+        sample = activation.sample if feedback and activation and not depthwise else None
+        known[key] = _round(rows, scales, sample)
+    rounded = known[key]
     if correct_bias and activation is not None:
         mean = activation.sample.mean(axis=0, dtype=np.float64)
-        lost = (rows - rounded * steps).reshape(outputs, taps, -1).sum(axis=1)
-        bias = bias + ((lost[:, 0] * mean) if depthwise else lost @ mean)
-    integers = rounded.reshape(outputs, *weight.shape[:-1]) if depthwise else rounded
-    if depthwise:
-        integers = np.moveaxis(integers, 0, -1)
-    model.set_constant(target.inputs[1], integers.reshape(weight.shape).astype(np.int8))
-    kept = slice(1) if dense else slice(None)
-    tensor.quantization.scale = scales.astype(np.float32)[kept]
-    tensor.quantization.zeroPoint = np.zeros(outputs, np.int64)[kept]
+        lost = (rows - rounded * scales.reshape(-1, 1, 1)).sum(axis=1)
+        bias = bias + (lost[:, 0] * mean if depthwise else lost @ mean)
+    integers = np.moveaxis(rounded[..., 0], 0, -1) if depthwise else rounded
+    model.set_constant(target.inputs[1], integers.reshape(weight.shape))
+    stored = scales[:1] if kind == "FULLY_CONNECTED" else scales
+    _set_scales(model.graph.tensors[target.inputs[1]], stored)
     if bias_index is not None:
-        described = model.graph.tensors[target.inputs[2]]
-        steps_of_bias = float(entry) * scales.astype(np.float32)
-        described.quantization.scale = steps_of_bias.astype(np.float32)[kept]
-        described.quantization.zeroPoint = np.zeros(outputs, np.int64)[kept]
-        limit = 2.0**31 - 1
-        levels = np.clip(np.rint(bias / steps_of_bias), -limit, limit)
+        _set_scales(model.graph.tensors[target.inputs[2]], entry * stored)
+        levels = np.clip(np.rint(bias / (entry * scales)), -_MOST_LEVELS, _MOST_LEVELS)
         model.set_constant(int(target.inputs[2]), levels.astype(np.int32))
+
+
+def _scales(
+    rows: NDArray[np.float64], bias: NDArray[np.float64], entry: float, *, common: bool
+) -> NDArray[np.float64]:
+    """Scale of each output channel's weights, to float32 precision as the file has it."""
+    peaks = np.abs(rows).max(axis=(1, 2))
+    scales = np.maximum(peaks, _LEAST_PEAK) / _LARGEST
+    scales = np.maximum(scales, np.abs(bias) / (entry * _BIAS_LIMIT))
+    if common:
+        # TFLite before 2024, and the Edge TPU's compiler, know no scale for each channel of a
+        # dense layer.
+        scales = np.full(len(scales), scales.max())
+    return scales.astype(np.float32).astype(np.float64)
+
+
+def _round(
+    rows: NDArray[np.float64], scales: NDArray[np.float64], sample: NDArray[np.float32] | None
+) -> NDArray[np.int8]:
+    """Weights (outputs, taps, inputs) in steps of their scales; with feedback, given a sample."""
+    outputs, taps, inputs = rows.shape
+    flat, steps = rows.reshape(-1, inputs), np.repeat(scales, taps).reshape(-1, 1)
+    rounded = _nearest(flat, steps) if sample is None else _error_feedback(flat, steps, sample)
+    return rounded.astype(np.int8).reshape(outputs, taps, inputs)
+
+
+def _set_scales(tensor: Any, scales: NDArray[np.float64]) -> None:
+    tensor.quantization.scale = scales.astype(np.float32)
+    tensor.quantization.zeroPoint = np.zeros(len(scales), np.int64)

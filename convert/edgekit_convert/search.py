@@ -1,6 +1,6 @@
 """Find the best way to quantise a model, on calibration pictures held out for the choice."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -13,8 +13,11 @@ from edgekit_convert.findings import Candidate
 from edgekit_convert.quantize import FloatModel, Recipe, quantise
 from edgekit_convert.ranges import RULES
 
-# Candidates of a search, for a progress bar: all rules plain and equalised, then two more.
-CANDIDATES = 2 * len(RULES) + 2
+# Candidates of a search, for a progress bar: none of the techniques, all of them with every rule
+# for ranges, and the best of these without each of the other three.
+CANDIDATES = 1 + len(RULES) + 3
+# dB, for equal logits.
+_NO_NOISE = 200.0
 
 
 @dataclass(frozen=True)
@@ -40,11 +43,11 @@ def search(
     threads: int,
     advance: Callable[[int], None],
 ) -> Found:
-    """Try every range rule with and without equalisation, then add to the best what helps it.
+    """Try all techniques with every range rule, then take from the best what does not help it.
 
-    The highest signal-to-noise ratio of the logits wins: unlike agreement, and more surely than
-    the divergence of the probabilities, which a few doubtful pictures decide, it tells candidates
-    apart on few pictures.
+    The highest mean of the pictures' signal-to-noise ratios wins. Agreement does not tell
+    candidates apart on few pictures, a few doubtful ones decide the divergence of the
+    probabilities, and a few with large logits the ratio over all pictures.
 
     Args:
         model: the float model with its activations.
@@ -65,23 +68,24 @@ def search(
     def best() -> tuple[Candidate, Recipe, bytes]:
         return max(tried, key=lambda one: one[0].snr_db)
 
-    for recipe in _plain():
-        attempt(recipe)
-    attempt(replace(best()[1], correct_bias=True))
-    attempt(replace(best()[1], feedback=True))
+    attempt(Recipe())
+    for rule in RULES:
+        attempt(Recipe(rule, equalise=True, feedback=True, correct_bias=True))
+    _, full, _ = best()
+    attempt(replace(full, equalise=False))
+    attempt(replace(full, feedback=False))
+    attempt(replace(full, correct_bias=False))
     winner, recipe, flatbuffer = best()
     candidates = [msgspec.structs.replace(one, chosen=one is winner) for one, *_ in tried]
     return Found(flatbuffer, equalised if recipe.equalise else model, recipe, candidates)
 
 
-def _plain() -> Iterator[Recipe]:
-    for equalise in (False, True):
-        for rule in RULES:
-            yield Recipe(ranges=rule, equalise=equalise)
-
-
 def _score(recipe: Recipe, answers: Answers, reference: Answers) -> Candidate:
-    snr = signal_to_noise(reference.logits, answers.logits)
+    ratios = [
+        signal_to_noise(exact, logits)
+        for exact, logits in zip(reference.logits, answers.logits, strict=True)
+    ]
+    snr = np.mean([_NO_NOISE if ratio is None else ratio for ratio in ratios])
     return Candidate(
         name=str(recipe),
         ranges=recipe.ranges,
@@ -90,7 +94,7 @@ def _score(recipe: Recipe, answers: Answers, reference: Answers) -> Candidate:
         bias_corrected=recipe.correct_bias,
         images=len(answers.logits),
         agreement=agreement(answers, reference),
-        snr_db=snr if snr is not None else 200.0,
+        snr_db=round(float(snr), 2),
         # From the logits: 8-bit probabilities say 0 to whatever is below half a step.
         kl=divergence(answers.logits, reference.logits),
     )

@@ -38,6 +38,8 @@ def exported(material: Material) -> onnx.ModelProto:
 def float_model(exported: onnx.ModelProto, pictures: NDArray[np.uint8]) -> FloatModel:
     """The demo's network as float32 TFLite, with its activations."""
     folded = fold(exported, NORMALISATION, 64, 64, centre=False)
-    with lowering(folded, pictures) as lowered:
-        flatbuffer = separate_constants(lowered.result())
-    return FloatModel(flatbuffer, observe(flatbuffer, pictures[:100], 2, 0, lambda done: None))
+    with lowering() as onnx2tf:
+        onnx2tf.start(folded, pictures)
+        flatbuffer = separate_constants(onnx2tf.result())
+    activations = observe(flatbuffer, pictures[:100], 2, 0, lambda done: None)
+    return FloatModel.prepare(flatbuffer, activations)

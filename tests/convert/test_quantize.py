@@ -99,7 +99,7 @@ def test_a_bias_that_overflows_gets_a_larger_scale(
     # A channel without weights has the least scale there is; its bias may still be anything.
     weight[3] = 1e-12
     model.set_constant(stem.inputs[1], weight)
-    dead = FloatModel(model.pack(), float_model.activations)
+    dead = FloatModel.prepare(model.pack(), float_model.activations)
     assert _snr(dead, quantise(dead, Recipe()), pictures[100:110]) > 15
 
 

@@ -1,0 +1,124 @@
+"""Time and memory of conversions beside `onnx2tf -oiqt`: `python -m benchmarks.conversion`.
+
+Untrained networks, whose time and memory are those of trained ones, at 224 x 224 pixels with 200
+pictures. CPU time is that of a process and all its children; both converters quantise the same
+folded network with the same pictures. onnx2tf is timed on the ONNX graph alone, edgekit on the
+whole way from the checkpoint to the report.
+"""
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from edgekit_convert.architectures import IMAGENET_MEAN, IMAGENET_STD
+from edgekit_convert.export import to_onnx
+from edgekit_convert.fold import fold
+from edgekit_convert.scratch import scratch_folder
+from edgekit_convert.torchvision_shim import import_torchvision
+from torch import nn
+
+from demo.scene import CLASSES, random_picture
+from edgekit.manifest import Normalisation
+from edgekit.preprocess import Geometry, prepare
+
+_SIZE = 224
+_PICTURES = 200
+_SAMPLE = "calibration_image_sample_data_20x128x128x3_float32.npy"
+
+
+def _measure(command: list[str], folder: Path) -> tuple[float, float, float]:
+    """Wall-clock and CPU seconds of a command, and the peak memory of its largest process, MiB."""
+    programs = Path(sys.executable).parent
+    environment = os.environ | {
+        "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', '')}",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    start = time.monotonic()
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    seconds = time.monotonic() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return seconds, spent, after.ru_maxrss / 1024
+
+
+def _head(option: str, classes: int) -> nn.Module:
+    features = 512 if option in ("18", "34") else 2048
+    return nn.Sequential(
+        nn.Linear(features, 1000), nn.ReLU(), nn.Dropout(0.5), nn.Linear(1000, classes)
+    )
+
+
+def _prepare(folder: Path, option: str) -> None:
+    """Write pictures, class names and an untrained checkpoint with a head of two layers."""
+    torch.manual_seed(0)
+    models = import_torchvision().models
+    network: nn.Module = getattr(models, f"resnet{option}")(weights=None)
+    network.fc = _head(option, len(CLASSES))
+    torch.save(network.state_dict(), folder / "network.pth")
+    (folder / "classes.txt").write_text("".join(f"{name}\n" for name in CLASSES))
+    (folder / "pictures").mkdir()
+    rng = np.random.default_rng(0)
+    geometry = Geometry(height=_SIZE, width=_SIZE, crop=1.0)
+    tensors = []
+    for number in range(_PICTURES):
+        picture = prepare(random_picture(CLASSES[number % len(CLASSES)], rng), geometry)
+        tensors.append(picture[0])
+        cv2.imwrite(str(folder / "pictures" / f"{number:03}.png"), picture[0, ..., ::-1])
+    np.save(folder / "pictures.npy", np.stack(tensors).astype(np.float32))
+    np.save(folder / _SAMPLE, np.zeros((20, 128, 128, 3), np.float32))
+    normalisation = Normalisation(mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    exported = to_onnx(network.eval(), _SIZE, _SIZE)
+    folded = fold(exported, normalisation, _SIZE, _SIZE, centre=True)
+    (folder / "folded.onnx").write_bytes(folded.SerializeToString())
+
+
+def _compare(option: str, with_onnx2tf: bool) -> None:
+    with scratch_folder() as folder:
+        _prepare(folder, option)
+        wall, cpu, memory = _measure(
+            [
+                sys.executable, "-m", "edgekit", "convert", "--arch", option, "--int8",
+                "--weights", "network.pth", "--classes", "classes.txt", "--crop", "1",
+                "--calibration", "pictures", "--allow-loss", "--output", "x.tflite",
+            ],
+            folder,
+        )  # fmt: skip
+        print(f"edgekit convert --arch {option}: {wall:.0f} s, {cpu:.0f} s of CPU, largest "
+              f"process {memory:,.0f} MiB", flush=True)  # fmt: skip
+        if not with_onnx2tf:
+            return
+        theirs, their_cpu, _ = _measure(
+            [
+                str(Path(sys.executable).with_name("onnx2tf")), "-i", "folded.onnx", "-oiqt",
+                "-cind", "image", "pictures.npy", "[[[[0,0,0]]]]", "[[[[1,1,1]]]]", "-o", "out",
+            ],
+            folder,
+        )  # fmt: skip
+        print(f"onnx2tf -oiqt: {theirs:.0f} s, {their_cpu:.0f} s of CPU; edgekit takes "
+              f"{cpu / their_cpu:.2f} of that CPU time", flush=True)  # fmt: skip
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(prog="benchmarks.conversion", description=__doc__)
+    parser.add_argument("--arch", nargs="+", default=["18", "50"])
+    parser.add_argument("--no-onnx2tf", action="store_true", help="time edgekit alone")
+    arguments = parser.parse_args()
+    for option in arguments.arch:
+        _compare(option, with_onnx2tf=option == "18" and not arguments.no_onnx2tf)
+
+
+if __name__ == "__main__":
+    main()

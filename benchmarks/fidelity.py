@@ -1,0 +1,156 @@
+"""What each technique of the quantiser is worth: `python -m benchmarks.fidelity [--help]`.
+
+By default on the demo's network and pictures; give a checkpoint of your own for figures that mean
+more. Every int8 model answers all evaluation pictures and is compared with untouched PyTorch.
+"""
+
+import argparse
+import os
+import statistics
+from pathlib import Path
+
+import numpy as np
+from edgekit_convert.activations import observe
+from edgekit_convert.answers import Answers, tflite_answer
+from edgekit_convert.architectures import ARCHITECTURES, IMAGENET_MEAN, IMAGENET_STD
+from edgekit_convert.export import lowering
+from edgekit_convert.fidelity import agreement, signal_to_noise
+from edgekit_convert.flatbuffer import separate_constants
+from edgekit_convert.fold import fold
+from edgekit_convert.original import open_resnet
+from edgekit_convert.pictures import Pictures, hold_out, load_calibration, load_evaluation
+from edgekit_convert.quantize import FloatModel, Recipe, quantise
+from edgekit_convert.search import search
+
+from edgekit.manifest import Normalisation
+from edgekit.preprocess import Geometry
+
+_DEMO = Path("build/demo")
+_THREADS = os.cpu_count() or 1
+_TECHNIQUES = {
+    "none: min-max, nearest": Recipe(),
+    "percentile-99.99 ranges alone": Recipe("percentile-99.99"),
+    "percentile-99.9 ranges alone": Recipe("percentile-99.9"),
+    "mse ranges alone": Recipe("mse"),
+    "equalisation alone": Recipe(equalise=True),
+    "error feedback alone": Recipe(feedback=True),
+    "bias correction alone": Recipe(correct_bias=True),
+    "all, min-max ranges": Recipe("min-max", True, True, True),
+    "all, percentile-99.99 ranges": Recipe("percentile-99.99", True, True, True),
+    "all, mse ranges": Recipe("mse", True, True, True),
+    "all, mse, without equalisation": Recipe("mse", False, True, True),
+    "all, mse, without error feedback": Recipe("mse", True, False, True),
+    "all, mse, without bias correction": Recipe("mse", True, True, False),
+}
+
+
+class _Bench:
+    """A float model, and the evaluation pictures with PyTorch's answers to them."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        size = arguments.size
+        geometry = Geometry(height=size, width=size, crop=1.0)
+        normalisation = Normalisation(mean=IMAGENET_MEAN, std=IMAGENET_STD)
+        self.original = open_resnet(
+            ARCHITECTURES[arguments.arch], str(arguments.weights), normalisation
+        )
+        folders = sorted(p.name for p in arguments.evaluate.iterdir() if p.is_dir())
+        self.calibration = load_calibration(arguments.calibration, geometry, lambda done: None)
+        self.evaluation = load_evaluation(arguments.evaluate, folders, geometry, lambda done: None)
+        tensors = self.evaluation.tensors
+        self.exact = Answers.join(
+            [self.original.answer(tensors[i : i + 16]) for i in range(0, len(tensors), 16)]
+        )
+        exported = self.original.export(size, size)
+        folded = fold(exported, normalisation, size, size, centre=False)
+        with lowering() as onnx2tf:
+            onnx2tf.start(folded, self.calibration.tensors)
+            self.flatbuffer = separate_constants(onnx2tf.result())
+
+    def float_model(self, pictures: Pictures, seed: int) -> FloatModel:
+        """The float model with the activations of some pictures."""
+        seen = observe(self.flatbuffer, pictures.tensors, _THREADS, seed, lambda done: None)
+        return FloatModel.prepare(self.flatbuffer, seen)
+
+    def measure(self, int8: bytes) -> tuple[float, float, float]:
+        """Agreement with PyTorch in %, top-1 in %, signal-to-noise ratio of the logits in dB."""
+        answers = tflite_answer(int8, _THREADS)(self.evaluation.tensors)
+        top1 = (answers.probabilities.argmax(axis=1) == self.evaluation.truth).mean()
+        snr = signal_to_noise(self.exact.logits, answers.logits)
+        return 100 * agreement(answers, self.exact), 100 * float(top1), snr or 0.0
+
+    def searched(self, pictures: Pictures, seed: int) -> tuple[Recipe, tuple[float, float, float]]:
+        """What a conversion with these calibration pictures and this seed gives."""
+        fitted, held_out = hold_out(pictures, seed)
+        model = self.float_model(fitted, seed)
+        found = search(model, held_out.tensors, _THREADS, lambda done: None)
+        return found.recipe, self.measure(found.flatbuffer)
+
+
+def _row(name: str, *cells: str) -> None:
+    print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
+def _techniques(bench: _Bench, seeds: int) -> None:
+    print(f"\nEach technique, mean of {seeds} calibration subsets (four fifths of the pictures)\n")
+    _row("technique", "agreement %", "least", "top-1 %", "SNR dB")
+    _row("---", "---", "---", "---", "---")
+    figures: dict[str, list[tuple[float, float, float]]] = {name: [] for name in _TECHNIQUES}
+    for seed in range(seeds):
+        plain = bench.float_model(hold_out(bench.calibration, seed)[0], seed)
+        equalised = plain.equalised()
+        for name, recipe in _TECHNIQUES.items():
+            int8 = quantise(equalised if recipe.equalise else plain, recipe)
+            figures[name].append(bench.measure(int8))
+    for name, measured in figures.items():
+        means = [statistics.mean(values) for values in zip(*measured, strict=True)]
+        least = min(agrees for agrees, _, _ in measured)
+        _row(name, f"{means[0]:.2f}", f"{least:.2f}", f"{means[1]:.2f}", f"{means[2]:.1f}")
+
+
+def _conversions(bench: _Bench, seeds: int) -> None:
+    print("\nWhole conversions, the search included\n")
+    _row("calibration", "seed", "chosen", "agreement %", "top-1 %", "SNR dB")
+    _row("---", "---", "---", "---", "---", "---")
+    total = len(bench.calibration.tensors)
+    for count in (total, 3 * total // 5, 2 * total // 5):
+        for seed in range(seeds):
+            order = np.random.default_rng(1000 + seed).permutation(total)
+            recipe, (agrees, top1, snr) = bench.searched(
+                bench.calibration.of(np.sort(order[:count])), seed
+            )
+            _row(f"{count} pictures", str(seed), str(recipe), f"{agrees:.2f}", f"{top1:.2f}",
+                 f"{snr:.1f}")  # fmt: skip
+    distil = bench.original.distil
+    assert distil is not None
+    height, width = bench.calibration.tensors.shape[1:3]
+    for seed in range(seeds):
+        tensors = distil(height, width, seed, lambda done: None)
+        pictures = Pictures(tensors, [str(i) for i in range(len(tensors))], "")
+        recipe, (agrees, top1, snr) = bench.searched(pictures, seed)
+        _row(f"data-free ({len(tensors)})", str(seed), str(recipe), f"{agrees:.2f}",
+             f"{top1:.2f}", f"{snr:.1f}")  # fmt: skip
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(prog="benchmarks.fidelity", description=__doc__)
+    parser.add_argument("--arch", default="18")
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--weights", type=Path, default=_DEMO / "resnet18_demo.pth")
+    parser.add_argument("--calibration", type=Path, default=_DEMO / "calibration")
+    parser.add_argument("--evaluate", type=Path, default=_DEMO / "evaluation")
+    parser.add_argument("--seeds", type=int, default=3)
+    arguments = parser.parse_args()
+    if not arguments.weights.is_file():
+        raise SystemExit(f"{arguments.weights} is missing; `make demo` makes the default one")
+    bench = _Bench(arguments)
+    truth = bench.evaluation.truth
+    top1 = 100 * (bench.exact.logits.argmax(axis=1) == truth).mean()
+    print(f"PyTorch: top-1 {top1:.2f} % of {len(bench.evaluation.tensors)} pictures")
+    _techniques(bench, arguments.seeds)
+    _conversions(bench, arguments.seeds)
+
+
+if __name__ == "__main__":
+    main()
