@@ -34,7 +34,7 @@ _SAMPLE = "calibration_image_sample_data_20x128x128x3_float32.npy"
 
 
 def _measure(command: list[str], folder: Path) -> tuple[float, float, float]:
-    """Wall-clock and CPU seconds of a command, and the peak memory of its largest process, MiB."""
+    """Wall-clock and CPU seconds of a command, and the peak memory of all its processes, MiB."""
     programs = Path(sys.executable).parent
     environment = os.environ | {
         "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', '')}",
@@ -42,15 +42,29 @@ def _measure(command: list[str], folder: Path) -> tuple[float, float, float]:
     }
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.monotonic()
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
+    peak = 0
+    with (folder / "log.txt").open("wb") as log:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
+        while process.poll() is None:
+            peak = max(peak, _resident(process.pid))
+            time.sleep(0.1)
     seconds = time.monotonic() - start
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
+    if process.returncode:
+        said = (folder / "log.txt").read_text(errors="replace")
+        raise SystemExit(f"{' '.join(command)} failed:\n{said[-2000:]}")
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return seconds, spent, after.ru_maxrss / 1024
+    return seconds, spent, peak / (1 << 20)
+
+
+def _resident(process: int) -> int:
+    """Resident bytes of a process and all below it; pages that they share count for each."""
+    try:
+        pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    except (OSError, IndexError):  # it has just ended
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE") + sum(_resident(int(child)) for child in children)
 
 
 def _head(option: str, classes: int) -> nn.Module:
@@ -95,8 +109,8 @@ def _compare(option: str, with_onnx2tf: bool) -> None:
             ],
             folder,
         )  # fmt: skip
-        print(f"edgekit convert --arch {option}: {wall:.0f} s, {cpu:.0f} s of CPU, largest "
-              f"process {memory:,.0f} MiB", flush=True)  # fmt: skip
+        print(f"edgekit convert --arch {option}: {wall:.0f} s, {cpu:.0f} s of CPU, all "
+              f"processes {memory:,.0f} MiB", flush=True)  # fmt: skip
         if not with_onnx2tf:
             return
         theirs, their_cpu, _ = _measure(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from edgekit.tflite import Graph, Operator
 
 # These pass their input on: they change its type, its border or its shape, not what it means.
-_PASSING = ("QUANTIZE", "DEQUANTIZE", "PAD", "PADV2", "CONCATENATION", "RESHAPE")
+_PASSING = ("QUANTIZE", "DEQUANTIZE", "PAD", "PADV2", "CONCATENATION", "RESHAPE", "TRANSPOSE")
 _KINDS = {(3, 3): "basic", (1, 3, 1): "bottleneck"}
 _BLOCKS = {
     ("basic", (2, 2, 2, 2)): "resnet18",

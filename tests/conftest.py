@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 import pytest
 
 from demo.fixtures import Material, make_material
@@ -45,6 +46,19 @@ def converted(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return model
+
+
+@pytest.fixture(scope="session")
+def exported(material: Material) -> onnx.ModelProto:
+    """The demo's network as PyTorch exports it."""
+    # torch takes seconds to import, which most tests need not wait for.
+    from edgekit_convert.architectures import ARCHITECTURES
+    from edgekit_convert.checkpoint import load_file
+    from edgekit_convert.export import to_onnx
+    from edgekit_convert.resnet import load
+
+    network = load(ARCHITECTURES["18"], load_file(material.checkpoint).state)
+    return to_onnx(network, 64, 64)
 
 
 @pytest.fixture(scope="session")

@@ -69,7 +69,13 @@ def open_resnet(architecture: Architecture, weights: str, normalisation: Normali
         CheckpointError: see `edgekit_convert.checkpoint` and `edgekit_convert.resnet`.
     """
     # torch takes seconds to import and gigabytes to install; an ONNX model needs none of it.
-    import torch
+    try:
+        import torch
+    except ImportError as error:
+        raise ConversionError(
+            f"a checkpoint needs PyTorch, which cannot be loaded ({error}); install it with: pip "
+            'install "edgekit-convert[torch]", or pass an ONNX model with --onnx'
+        ) from error
 
     from edgekit_convert.checkpoint import load_file, load_imagenet
     from edgekit_convert.distil import distil

@@ -13,7 +13,7 @@ Ranges: TypeAlias = dict[str, tuple[float, float]]
 Error: TypeAlias = Callable[[float, float], float]
 
 # These only move values, so that input and output share their quantisation.
-_MOVING = ("CONCATENATION", "MAX_POOL_2D", "PAD", "RESHAPE")
+_MOVING = ("CONCATENATION", "MAX_POOL_2D", "PAD", "RESHAPE", "TRANSPOSE")
 # One level for each pixel value: quantising the input loses nothing.
 _PIXELS = (0.0, 255.0)
 # Values that the error of a range is computed from.

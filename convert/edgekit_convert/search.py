@@ -13,8 +13,8 @@ from edgekit_convert.findings import Candidate
 from edgekit_convert.quantize import FloatModel, Recipe, quantise
 from edgekit_convert.ranges import RULES
 
-# Candidates of a search, for a progress bar: none of the techniques, all of them with every rule
-# for ranges, and the best of these without each of the other three.
+# Candidates of a search, for a progress bar: all techniques with every rule for ranges, none, and
+# the best of the first without each of the other three.
 CANDIDATES = 1 + len(RULES) + 3
 # dB, for equal logits.
 _NO_NOISE = 200.0
@@ -68,10 +68,10 @@ def search(
     def best() -> tuple[Candidate, Recipe, bytes]:
         return max(tried, key=lambda one: one[0].snr_db)
 
-    attempt(Recipe())
     for rule in RULES:
         attempt(Recipe(rule, equalise=True, feedback=True, correct_bias=True))
     _, full, _ = best()
+    attempt(Recipe())
     attempt(replace(full, equalise=False))
     attempt(replace(full, feedback=False))
     attempt(replace(full, correct_bias=False))

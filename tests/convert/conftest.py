@@ -4,14 +4,12 @@ import numpy as np
 import onnx
 import pytest
 from edgekit_convert.activations import observe
-from edgekit_convert.architectures import ARCHITECTURES, IMAGENET_MEAN, IMAGENET_STD
-from edgekit_convert.checkpoint import load_file
-from edgekit_convert.export import lowering, to_onnx
+from edgekit_convert.architectures import IMAGENET_MEAN, IMAGENET_STD
+from edgekit_convert.export import lowering
 from edgekit_convert.flatbuffer import separate_constants
 from edgekit_convert.fold import fold
 from edgekit_convert.pictures import load_calibration
 from edgekit_convert.quantize import FloatModel
-from edgekit_convert.resnet import load
 from numpy.typing import NDArray
 
 from demo.fixtures import Material
@@ -25,13 +23,6 @@ NORMALISATION = Normalisation(mean=IMAGENET_MEAN, std=IMAGENET_STD)
 def pictures(material: Material) -> NDArray[np.uint8]:
     """Calibration pictures of the demo (N, 64, 64, 3) uint8."""
     return load_calibration(material.calibration, GEOMETRY, lambda done: None).tensors
-
-
-@pytest.fixture(scope="session")
-def exported(material: Material) -> onnx.ModelProto:
-    """The demo's network as PyTorch exports it."""
-    network = load(ARCHITECTURES["18"], load_file(material.checkpoint).state)
-    return to_onnx(network, 64, 64)
 
 
 @pytest.fixture(scope="session")
