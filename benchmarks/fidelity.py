@@ -141,6 +141,7 @@ def main() -> None:
     parser.add_argument("--calibration", type=Path, default=_DEMO / "calibration")
     parser.add_argument("--evaluate", type=Path, default=_DEMO / "evaluation")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--conversions-only", action="store_true")
     arguments = parser.parse_args()
     if not arguments.weights.is_file():
         raise SystemExit(f"{arguments.weights} is missing; `make demo` makes the default one")
@@ -148,7 +149,8 @@ def main() -> None:
     truth = bench.evaluation.truth
     top1 = 100 * (bench.exact.logits.argmax(axis=1) == truth).mean()
     print(f"PyTorch: top-1 {top1:.2f} % of {len(bench.evaluation.tensors)} pictures")
-    _techniques(bench, arguments.seeds)
+    if not arguments.conversions_only:
+        _techniques(bench, arguments.seeds)
     _conversions(bench, arguments.seeds)
 
 

@@ -42,8 +42,21 @@ def _accuracy(network: nn.Module, pictures: NDArray[np.uint8], truth: NDArray[np
     return float((answers.numpy() == truth).mean())
 
 
-def train(checkpoint: Path, per_class: int = 160, epochs: int = 6, seed: int = 7) -> float:
+def train(
+    checkpoint: Path,
+    network: nn.Module | None = None,
+    per_class: int = 160,
+    epochs: int = 6,
+    seed: int = 7,
+) -> float:
     """Train and save a state dict; the same seed gives the same weights on the same machine.
+
+    Args:
+        checkpoint: file to write.
+        network: an untrained ResNet with as many classes as the demo; a ResNet-18 by default.
+        per_class: rendered pictures of each class.
+        epochs: over all pictures.
+        seed: of pictures, weights and order.
 
     Returns:
         accuracy on held-out rendered pictures, in [0, 1].
@@ -52,7 +65,9 @@ def train(checkpoint: Path, per_class: int = 160, epochs: int = 6, seed: int = 7
     start = time.monotonic()
     pictures, truth = _pictures(per_class, seed)
     held_out = _pictures(40, seed + 1)
-    network: nn.Module = import_torchvision().models.resnet18(num_classes=len(CLASSES))
+    if network is None:
+        network = import_torchvision().models.resnet18(num_classes=len(CLASSES))
+    assert network is not None
     steps = epochs * (len(pictures) // _BATCH)
     optimiser = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.05, total_steps=steps)

@@ -52,15 +52,30 @@ class Interpreter:
         runtime: one of `RUNTIMES`.
         threads: CPU threads for each inference.
         reference: use the reference kernels, which give equal bits on every machine.
+        delegate: library of the hardware that runs what was compiled for it, for example
+            `libedgetpu.so.1`; None for the CPU.
 
     Raises:
-        RuntimeUnavailableError: the runtime is not installed, or refuses the model.
+        RuntimeUnavailableError: the runtime is not installed or refuses the model, or the delegate
+            does not load: its library is missing, or its hardware is.
     """
 
     def __init__(
-        self, flatbuffer: bytes, *, runtime: str = "auto", threads: int = 1, reference: bool = False
+        self,
+        flatbuffer: bytes,
+        *,
+        runtime: str = "auto",
+        threads: int = 1,
+        reference: bool = False,
+        delegate: str | None = None,
     ) -> None:
         self.runtime, module = _load(runtime)
+        try:
+            delegates = [module.load_delegate(delegate)] if delegate else None
+        except (ValueError, OSError) as error:
+            raise RuntimeUnavailableError(
+                f"{delegate} cannot be loaded ({error}); install it and attach its hardware"
+            ) from error
         resolver = module.OpResolverType
         kind = resolver.BUILTIN_REF if reference else resolver.AUTO
         try:
@@ -68,6 +83,7 @@ class Interpreter:
                 model_content=flatbuffer,
                 num_threads=threads,
                 experimental_op_resolver_type=kind,
+                experimental_delegates=delegates,
             )
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:

@@ -110,6 +110,9 @@ def lowering() -> Iterator[Lowering]:
         "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', '')}",
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "CUDA_VISIBLE_DEVICES": "",
+        # The other cores are at work on the stages before.
+        "TF_NUM_INTRAOP_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
     }
     with scratch_folder() as scratch:
         with (scratch / _LOG_FILE).open("wb") as log:

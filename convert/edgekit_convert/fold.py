@@ -49,6 +49,10 @@ def picture_input(model: ModelProto) -> Picture:
         raise ConversionError(
             f"the ONNX model's input {inputs[0].name} is not a float32 picture (N, 3, H, W)"
         )
+    if shape[0] not in (None, 1):
+        raise ConversionError(
+            f"the ONNX model takes {shape[0]} pictures at once; export it with a batch of 1"
+        )
     return Picture(inputs[0].name, shape[2], shape[3])
 
 

@@ -28,7 +28,14 @@ from edgekit.preprocess import Geometry
 from edgekit.runtime import installed_runtimes
 from edgekit_convert import edgetpu, fidelity, memory
 from edgekit_convert.activations import observe
-from edgekit_convert.answers import Answer, Answers, folded_answer, onnx_answer, tflite_answer
+from edgekit_convert.answers import (
+    Answer,
+    Answers,
+    edgetpu_answer,
+    folded_answer,
+    onnx_answer,
+    tflite_answer,
+)
 from edgekit_convert.architectures import Architecture
 from edgekit_convert.export import Lowering, lowering
 from edgekit_convert.findings import Disagreement, EdgeTpu, Memory, Report
@@ -55,7 +62,7 @@ _TOOLS = (
 )  # fmt: skip
 # The stages between the original and int8 compute the same function, so a sample of the pictures
 # shows whether one is broken; the two ends answer all of them.
-_SAMPLED = 100
+_SAMPLED = 50
 # A second runtime may be twenty times slower.
 _SAMPLED_ELSEWHERE = 32
 _SAMPLED_LAYERS = 8
@@ -152,6 +159,11 @@ class _Ladder:
                 parts.append(answer(self._pictures.tensors[batch]))
                 advance(len(batch))
         answers = Answers.join(parts)
+        if not np.isfinite(answers.logits).all():
+            raise ConversionError(
+                f"stage {name} gives answers that are not finite numbers; check the weights, the "
+                "variances of BatchNorm first, or train again"
+            )
         if self._reference is None:
             self._reference = answers
         truth = self._pictures.truth
@@ -206,13 +218,16 @@ def convert(request: Request, reporter: Reporter) -> Report:
         name=original.architecture.name if original.architecture else original.name,
         description=f"Image classifier converted by edgekit from {original.name}",
     )
-    _check_structure(request, model)
+    if request.architecture is not None:
+        check_structure(request.architecture, model)
     answers = _measure_int8(model, ladder)
     preflight = edgetpu.preflight(tflite.parse(model))
     compiled = None
     if request.edgetpu:
         with reporter.step("compiling for the Edge TPU"):
             compiled, preflight = _compile(model, preflight)
+        if compiled is not None and (answer := edgetpu_answer(compiled)) is not None:
+            ladder.measure("edgetpu", answer, _SAMPLED)
     with reporter.step("measuring memory"):
         needed = _measure_memory(request, original, found.flatbuffer)
     with reporter.step("comparing layers"):
@@ -421,15 +436,18 @@ def _measure_memory(request: Request, original: Original, model: bytes) -> Memor
     )
 
 
-def _check_structure(request: Request, model: bytes) -> None:
-    """Refuse a flatbuffer that is not the architecture asked for."""
-    if request.architecture is None:
-        return
-    found = structure.read_structure(tflite.parse(model))
-    if found is None or found.name != request.architecture.name:
+def check_structure(architecture: Architecture, flatbuffer: bytes) -> None:
+    """Compare what a flatbuffer computes, by its operators and shapes, with what was asked for.
+
+    Raises:
+        ConversionError: it is another network.
+    """
+    found = structure.read_structure(tflite.parse(flatbuffer))
+    name = found.name if found and found.name else "no known ResNet"
+    if name != architecture.name:
         raise ConversionError(
-            f"the converted graph is {found.name if found and found.name else 'no known ResNet'}, "
-            f"not {request.architecture.name}; please report this with the checkpoint's keys"
+            f"the converted graph is {name}, not {architecture.name}; please report this with the "
+            "checkpoint's keys"
         )
 
 

@@ -81,6 +81,11 @@ def _check_sizes(head: nn.Module, features: int) -> None:
                 "the checkpoint's head does not belong to its network"
             )
         features = linear.out_features
+    if features < 2:
+        raise CheckpointError(
+            "the checkpoint tells no classes apart: its head gives a single value; train it with "
+            "two classes or more, and a softmax"
+        )
 
 
 def describe_head(head: nn.Module) -> str:

@@ -110,6 +110,7 @@ def test_a_head_is_inferred_from_its_weights(head: nn.Module, words: str) -> Non
         (nn.Sequential(nn.Conv1d(512, 8, 1)), "not a Linear layer"),
         (nn.ModuleDict({"first": nn.Linear(512, 2)}), "name them by their position"),
         (nn.Identity(), "no classification head"),
+        (nn.Linear(512, 1), "tells no classes apart"),
         (nn.Linear(100, 2), "takes 100 values where 512 arrive"),
         (nn.Sequential(nn.Linear(512, 8), nn.ReLU(), nn.Linear(9, 2)), "takes 9 values where 8"),
     ],

@@ -1,4 +1,5 @@
 import math
+import os
 import signal
 import sys
 import tempfile
@@ -9,9 +10,13 @@ from pathlib import Path
 import pytest
 from edgekit_convert.edgetpu import WHERE_FROM, compile_for_edgetpu, find_compiler, preflight
 from edgekit_convert.findings import EdgeTpu, Refusal
+from edgekit_convert.flatbuffer import Model
 
+from demo.fixtures import Material
 from edgekit.errors import ConversionError, ModelFileError
+from edgekit.modelfile import read_model
 from edgekit.tflite import Graph, Operator, Tensor, parse
+from tests.conftest import Edgekit, failure
 
 MIB = 1 << 20
 Compiler = Callable[..., Path]
@@ -630,3 +635,56 @@ def test_the_reader_learns_where_the_compiler_is_from() -> None:
     assert "64-bit x86 Linux" in WHERE_FROM
     assert "only the file for the CPU was written" in WHERE_FROM
     assert "://" not in WHERE_FROM
+
+
+# The whole conversion ----------------------------------------------------------------------------
+
+
+def test_a_conversion_writes_a_file_for_the_edge_tpu_beside_that_for_the_cpu(
+    compiler: Compiler,
+    converted: Path,
+    material: Material,
+    edgekit: Edgekit,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # What the compiler gives back: one custom operator between the model's own input and output.
+    whole = Model(read_model(converted).flatbuffer)
+    operator = whole.add_operator("CUSTOM")
+    whole.model.operatorCodes[-1].customCode = b"edgetpu-custom-op"
+    operator.inputs, operator.outputs = whole.graph.inputs, whole.graph.outputs
+    whole.graph.operators = [operator]
+    program = compiler(compiled=whole.pack())
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+    options = (
+        "convert", "--arch", "18", "--int8", "--size", "64", "--crop", "1", "--edgetpu",
+        "--weights", material.checkpoint, "--classes", material.classes,
+        "--calibration", material.calibration, "--output", tmp_path / "toys.tflite",
+    )  # fmt: skip
+    done = edgekit(*options)
+    assert done.returncode == 0, done.stderr
+    assert "toys_edgetpu.tflite (Edge TPU compiler 16.0" in done.stdout
+    for_cpu, for_tpu = (read_model(tmp_path / f"toys{end}.tflite") for end in ("", "_edgetpu"))
+    assert for_cpu.labels == for_tpu.labels
+    assert for_cpu.manifest is not None and for_tpu.manifest is not None
+    assert for_cpu.manifest.fidelity == for_tpu.manifest.fidelity
+    assert for_tpu.graph.operator_counts() == {"edgetpu-custom-op": 1}
+    # A compiler that fails fails the conversion: nothing is left that could be mistaken for both.
+    (program.parent / "edgetpu_compiler").write_text("#!/bin/sh\nexit 1\n")
+    line = failure(edgekit(*options[:-1], tmp_path / "other.tflite"))
+    assert "the Edge TPU compiler failed" in line
+    assert not list(tmp_path.glob("other*"))
+
+
+def test_without_the_compiler_the_file_for_the_cpu_is_written_and_says_where_to_get_it(
+    material: Material, edgekit: Edgekit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    done = edgekit(
+        "convert", "--arch", "18", "--int8", "--size", "64", "--crop", "1", "--edgetpu",
+        "--weights", material.checkpoint, "--classes", material.classes,
+        "--calibration", material.calibration, "--output", tmp_path / "toys.tflite",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert WHERE_FROM in done.stdout
+    assert [path.name for path in sorted(tmp_path.glob("toys*.tflite"))] == ["toys.tflite"]

@@ -45,7 +45,7 @@ def test_the_border_is_joined_on_where_it_can_be(exported: onnx.ModelProto) -> N
 
 
 def _classifier(
-    *, channels: int = 3, ending: str | None = None, outputs: int = 1
+    *, batch: str | int = "N", channels: int = 3, ending: str | None = None, outputs: int = 1
 ) -> onnx.ModelProto:
     """A mean over the picture, a dense layer, and what a user's exporter put behind it."""
     nodes = [
@@ -59,7 +59,7 @@ def _classifier(
     graph = helper.make_graph(
         nodes,
         "classifier",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", channels, "H", "W"])],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, channels, "H", "W"])],
         [
             helper.make_tensor_value_info(n, TensorProto.FLOAT, None)
             for n in (name, "flat")[:outputs]
@@ -90,6 +90,7 @@ def test_a_softmax_is_added_only_where_there_is_none() -> None:
 @pytest.mark.parametrize(
     ("model", "message"),
     [
+        (_classifier(batch=16), "takes 16 pictures at once"),
         (_classifier(channels=1), "not a float32 picture"),
         (_classifier(ending="Sigmoid"), "ends in Sigmoid"),
         (_classifier(outputs=2), "has 2 outputs"),
