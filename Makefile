@@ -24,8 +24,10 @@ check: $(READY)  ## lint, format, types, and the generated documentation
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(READY)  ## speed and memory, as ratios within one run
+bench: $(READY)  ## speed, memory and fidelity, as ratios within one run: a quarter of an hour
 	$(BIN)/python -m benchmarks.daemon
+	$(BIN)/python -m benchmarks.fidelity
+	$(BIN)/python -m benchmarks.conversion
 
 docs: $(READY)  ## write docs/cli.md again from the commands
 	$(BIN)/python docs/generate_cli.py

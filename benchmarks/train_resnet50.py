@@ -1,7 +1,7 @@
 """Train a ResNet-50 with a head of two layers on the demo's pictures, for `benchmarks.fidelity`.
 
 `python -m benchmarks.train_resnet50` writes build/resnet50: a checkpoint, and pictures to calibrate
-and evaluate with. Training takes a quarter of an hour on two cores.
+and evaluate with. Training takes eight minutes on two cores.
 """
 
 from pathlib import Path

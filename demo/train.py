@@ -30,7 +30,9 @@ def _pictures(per_class: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.
 
 
 def _input(pictures: NDArray[np.uint8]) -> Tensor:
-    return torch.from_numpy(normalise(pictures, NORMALISATION))
+    # Channels last in memory, which is the faster order here.
+    values = torch.from_numpy(normalise(pictures, NORMALISATION))
+    return values.to(memory_format=torch.channels_last)
 
 
 def _accuracy(network: nn.Module, pictures: NDArray[np.uint8], truth: NDArray[np.int64]) -> float:
