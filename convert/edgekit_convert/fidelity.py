@@ -103,7 +103,10 @@ def judge(fidelity: Fidelity, thresholds: Thresholds) -> Gate:
                 f"{stage.images} pictures, less than {FLOAT_AGREEMENT:.0%}"
             )
             return Gate(False, reason, thresholds.kept, thresholds.agreement)
-        if _is_int8(stage) and (loss := _loss(stage, original, thresholds)):
+        # Of the few pictures that were held out of the calibration, or that further runtimes
+        # answer, one may differ by chance.
+        few = fidelity.pictures == "calibration" or stage.images < original.images
+        if _is_int8(stage) and (loss := _loss(stage, original, thresholds, few)):
             return Gate(False, loss, thresholds.kept, thresholds.agreement)
     # The first int8 stage answers all pictures, further runtimes a sample.
     int8 = max(fidelity.stages[1:], key=lambda stage: (stage.images, _is_int8(stage)))
@@ -117,20 +120,21 @@ def _is_int8(stage: StageFidelity) -> bool:
     return stage.stage.startswith(("tflite-int8", "edgetpu"))
 
 
-def _loss(stage: StageFidelity, original: StageFidelity, thresholds: Thresholds) -> str | None:
-    sample = stage.images < original.images
-    if not sample and original.top1 and stage.top1 is not None:
+def _loss(
+    stage: StageFidelity, original: StageFidelity, thresholds: Thresholds, few: bool
+) -> str | None:
+    if not few and original.top1 and stage.top1 is not None:
         if stage.top1 >= thresholds.kept * original.top1:
             return None
         return (
             f"stage {stage.stage} has {stage.top1:.2%} top-1 where {original.stage} has "
             f"{original.top1:.2%}, less than {thresholds.kept:.2%} of it"
         )
-    # Of the few pictures that further runtimes answer, one may differ by chance.
-    agreement = wilson_interval(stage.agreement, stage.images)[1] if sample else stage.agreement
+    agreement = wilson_interval(stage.agreement, stage.images)[1] if few else stage.agreement
     if agreement >= thresholds.agreement:
         return None
     return (
         f"stage {stage.stage} agrees with {original.stage} on {stage.agreement:.2%} of "
         f"{stage.images} pictures, less than {thresholds.agreement:.2%}"
+        + (" beyond chance" if few else "")
     )

@@ -64,7 +64,17 @@ def test_the_gate_names_the_stage_that_breaks(
 
 def test_thresholds_can_be_chosen() -> None:
     stages = [_stage("pytorch", 1, None), _stage("tflite-int8 (litert)", 0.9, None)]
-    assert judge(Fidelity("calibration", stages), Thresholds(agreement=0.9)).passed
+    assert judge(Fidelity("evaluation", stages), Thresholds(agreement=0.9)).passed
+    assert not judge(Fidelity("calibration", stages), Thresholds()).passed
+
+
+def test_one_of_the_pictures_held_out_of_the_calibration_may_differ_by_chance() -> None:
+    stages = [
+        _stage("pytorch", 1, None, images=42),
+        _stage("tflite-int8 (litert)", 41 / 42, None, images=42),
+    ]
+    assert judge(Fidelity("calibration", stages), Thresholds()).passed
+    assert not judge(Fidelity("evaluation", stages), Thresholds()).passed
 
 
 def test_one_picture_of_a_sample_may_differ_by_chance() -> None:
