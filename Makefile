@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 $(READY): pyproject.toml convert/pyproject.toml device/pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt \
-		--editable ".[dev]" --editable ./convert --editable ./device
+		--editable ".[dev]" --editable ./convert --editable "./device[page]"
 	$(BIN)/pip check
 	touch $@
 
@@ -29,7 +29,7 @@ bench: $(READY)  ## speed, memory and fidelity, as ratios within one run: a quar
 	$(BIN)/python -m benchmarks.fidelity
 	$(BIN)/python -m benchmarks.conversion
 
-docs: $(READY)  ## write docs/cli.md again from the commands
+docs: $(READY)  ## write docs/cli.md and systemd/edgekit.toml again from the program
 	$(BIN)/python docs/generate_cli.py
 
 clean:

@@ -7,7 +7,11 @@
     ├── LabelsError               a labels or classes file does not fit the model
     ├── ModelFileError            a model file is damaged or not what it claims to be
     ├── RuntimeUnavailableError   no TFLite interpreter that was asked for can be loaded
+    ├── InferenceError            the interpreter, or its delegate, failed on a frame
+    ├── SettingsError             a setting names what does not work
+    │   └── ConfigurationError    the settings themselves are wrong
     ├── OutputError               a result cannot be written where it was asked for
+    │   └── BrokerLostError       an MQTT broker was away for too long
     └── ConversionError           a model cannot be converted
         ├── CheckpointError       a checkpoint cannot be read or does not fit the architecture
         └── FidelityError         a stage of the conversion changed the model's answers
@@ -47,8 +51,28 @@ class RuntimeUnavailableError(EdgekitError):
     """No TFLite interpreter that was asked for can be loaded, or it refuses the model."""
 
 
+class InferenceError(EdgekitError):
+    """The interpreter, or its delegate, failed on a frame."""
+
+
+class SettingsError(EdgekitError):
+    """A setting names what does not work: a broker, a port, a delegate."""
+
+
+class ConfigurationError(SettingsError):
+    """The settings themselves are wrong: a key, a value, or a file that cannot be read."""
+
+    exit_code = 2
+
+
 class OutputError(EdgekitError):
     """A result cannot be written where it was asked for."""
+
+
+class BrokerLostError(OutputError):
+    """An MQTT broker was away for too long; the program is to be started afresh."""
+
+    exit_code = 12
 
 
 class ConversionError(EdgekitError):

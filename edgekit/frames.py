@@ -7,9 +7,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.container import is_cut_off
 from edgekit.errors import ImageError, SourceError
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+# Seconds; a time stamp beyond (thirty years) is none.
+_LONGEST = 1e9
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -51,41 +54,91 @@ def image_files(folder: Path) -> list[Path]:
     return files
 
 
-def iter_video(path: Path) -> Iterator[NDArray[np.uint8]]:
-    """Yield every frame of a video as (H, W, 3) uint8, RGB; memory use does not grow.
+class _Clock:
+    """Times of a video's frames, from its time stamps where those increase.
 
-    Raises:
-        SourceError: the file is missing, does not open as a video, or has no frame.
+    Args:
+        fps: frames per second that the container states, for frames without a usable stamp.
     """
+
+    def __init__(self, fps: float) -> None:
+        self._step = 1 / fps if 0 < fps < 1000 else 1 / 30
+        self.now = -1.0
+        self._stamp = 0.0
+
+    def tick(self, stamp: float) -> float:
+        """The time of the next frame in seconds, given its time stamp in seconds; first 0."""
+        if self.now < 0:
+            # OpenCV takes a decoding time stamp for a presentation time stamp of 0: not usable.
+            self.now = 0.0
+            return self.now
+        passed = stamp - self._stamp if 0 <= stamp < _LONGEST else 0.0
+        self._stamp = stamp
+        self.now += passed if passed > 0 else self._step
+        return self.now
+
+
+def _read_video(path: Path) -> Iterator[tuple[float, NDArray[np.uint8]]]:
     if not path.is_file():
         raise SourceError(f"no video file at {path}")
-    capture = cv2.VideoCapture(str(path))
+    # FFmpeg alone: other backends would try after it, and fill stderr with what they think of it.
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     try:
         if not capture.isOpened():
             raise SourceError(f"{path} does not open as a video; is it complete, and a video?")
-        seen = False
-        while True:
-            read, frame = capture.read()
+        if is_cut_off(path):
+            raise SourceError(f"the video {path} is truncated; copy it again")
+        clock = _Clock(capture.get(cv2.CAP_PROP_FPS))
+        read = True
+        while capture.grab():
+            read, frame = capture.retrieve()
             if not read:
                 break
-            seen = True
-            yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-        if not seen:
+            seconds = clock.tick(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+            yield seconds, np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+        if clock.now < 0 and read:
             raise SourceError(f"the video {path} has no frames")
+        # OpenCV stops at a packet that cannot be decoded as it does at the end of the file.
+        if not read or capture.grab():
+            raise SourceError(
+                f"the video {path} is damaged after {max(0.0, clock.now):.1f} s; copy or record it "
+                "again"
+            )
     finally:
         capture.release()
 
 
-def iter_recorded(path: Path) -> Iterator[NDArray[np.uint8]]:
-    """Yield the frames of a video file, an image folder or a single image, in order.
+def iter_video(path: Path) -> Iterator[NDArray[np.uint8]]:
+    """Yield every frame of a video as (H, W, 3) uint8, RGB; memory use does not grow.
+
+    The video keeps one resolution: after a change OpenCV 4.11 returns wrong pictures, and nothing
+    tells (opencv/opencv#27116).
+
+    Raises:
+        SourceError: the file is missing, does not open as a video, is truncated, has no frame, or
+            is damaged; the frames before the damage are yielded first.
+    """
+    return (pixels for _, pixels in _read_video(path))
+
+
+def iter_timed(path: Path) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+    """Yield the frames of a video file, an image folder or a single image with their times.
+
+    The time is in seconds from the start and always increases: a video's own time stamps, and a
+    second for each picture of a folder.
 
     Raises:
         SourceError, ImageError: as `iter_video`, `image_files` and `read_image` do.
     """
     if path.is_dir():
-        for file in image_files(path):
-            yield read_image(file)
+        for number, file in enumerate(image_files(path)):
+            yield float(number), read_image(file)
     elif path.suffix.lower() in IMAGE_SUFFIXES:
-        yield read_image(path)
+        yield 0.0, read_image(path)
     else:
-        yield from iter_video(path)
+        yield from _read_video(path)
+
+
+def iter_recorded(path: Path) -> Iterator[NDArray[np.uint8]]:
+    """As `iter_timed`, without the times."""
+    return (pixels for _, pixels in iter_timed(path))

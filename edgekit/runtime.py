@@ -2,14 +2,22 @@
 
 import contextlib
 import importlib
-from collections.abc import Iterator
+import re
+import traceback
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.errors import LabelsError, ModelFileError, RuntimeUnavailableError
+from edgekit.errors import (
+    InferenceError,
+    LabelsError,
+    ModelFileError,
+    RuntimeUnavailableError,
+)
+from edgekit.external_delegate import ExternalDelegate, name_of
 from edgekit.labels import read_labels
 from edgekit.modelfile import ModelFile, read_model
 from edgekit.preprocess import Geometry, prepare
@@ -18,6 +26,10 @@ from edgekit.preprocess import Geometry, prepare
 # tflite-runtime and several times faster on int8 models.
 _MODULES = {"litert": "ai_edge_litert.interpreter", "tflite": "tflite_runtime.interpreter"}
 RUNTIMES = ("auto", *_MODULES)
+# The operator that the Edge TPU's compiler puts in the place of all those it took.
+_EDGETPU_OPERATOR = "edgetpu-custom-op"
+# TFLite puts these sentences behind a reason without a space, and repeats all earlier ones.
+_STOCK = re.compile(r"(Node number \d+ \(.+?\) failed to \w+|Restored original execution plan.*)")
 
 
 def installed_runtimes() -> list[str]:
@@ -44,6 +56,17 @@ def _load(runtime: str) -> tuple[str, Any]:
     )
 
 
+def _reason(error: Exception) -> str:
+    """What a runtime says, on one line and once."""
+    parts = (part.strip(" .") for line in str(error).splitlines() for part in _STOCK.split(line))
+    return "; ".join(dict.fromkeys(part for part in parts if part)) or "it gives no reason"
+
+
+def _forget_frames(error: Exception) -> None:
+    """Let an error that is kept not keep the runtime's interpreter, and its accelerator, open."""
+    traceback.clear_frames(error.__traceback__)
+
+
 class Interpreter:
     """A TFLite interpreter for a one-input, one-output model whose structure has been checked.
 
@@ -52,12 +75,17 @@ class Interpreter:
         runtime: one of `RUNTIMES`.
         threads: CPU threads for each inference.
         reference: use the reference kernels, which give equal bits on every machine.
-        delegate: library of the hardware that runs what was compiled for it, for example
+        delegate: library of the accelerator that runs what was compiled for it, for example
             `libedgetpu.so.1`; None for the CPU.
+        delegate_options: what that library understands, for example `{"device": "usb"}`.
+
+    Attributes:
+        runtime: the runtime that was chosen.
+        accelerator: name of the delegate that runs at least one of the model's operators, or `cpu`.
 
     Raises:
         RuntimeUnavailableError: the runtime is not installed or refuses the model, or the delegate
-            does not load: its library is missing, or its hardware is.
+            does not load (its library is missing, or its hardware is) or has no use for the model.
     """
 
     def __init__(
@@ -68,32 +96,78 @@ class Interpreter:
         threads: int = 1,
         reference: bool = False,
         delegate: str | None = None,
+        delegate_options: Mapping[str, str] | None = None,
     ) -> None:
         self.runtime, module = _load(runtime)
-        try:
-            delegates = [module.load_delegate(delegate)] if delegate else None
-        except (ValueError, OSError) as error:
-            raise RuntimeUnavailableError(
-                f"{delegate} cannot be loaded ({error}); install it and attach its hardware"
-            ) from error
+        self.accelerator = name_of(delegate) if delegate else "cpu"
         resolver = module.OpResolverType
         kind = resolver.BUILTIN_REF if reference else resolver.AUTO
+        self._interpreter: Any = None
         try:
             self._interpreter = module.Interpreter(
                 model_content=flatbuffer,
                 num_threads=threads,
                 experimental_op_resolver_type=kind,
-                experimental_delegates=delegates,
+                # Held by the interpreter alone, which must go first.
+                experimental_delegates=(
+                    [ExternalDelegate(delegate, delegate_options or {})] if delegate else None
+                ),
             )
+            # The runtime's own delegates come later, when tensors are allocated.
+            idle = bool(delegate) and "DELEGATE" not in self._operators()
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise RuntimeUnavailableError(f"{self.runtime} refuses the model: {reason}") from error
+            reason = self._refusal(str(error), _reason(error))
+            self.close()
+            _forget_frames(error)
+            raise RuntimeUnavailableError(reason) from error
+        if idle:
+            self.close()
+            # The CPU would do it all and pass for the accelerator.
+            raise RuntimeUnavailableError(
+                f"{self.accelerator} runs no operator of this model; compile the model for it "
+                "(edgekit convert --edgetpu), or leave the delegate out"
+            )
         self._input = self._interpreter.get_input_details()[0]
         self._output_details = self._interpreter.get_output_details()
 
+    def _operators(self) -> list[str]:
+        return [details["op_name"] for details in self._interpreter._get_ops_details()]
+
+    def _refusal(self, text: str, reason: str) -> str:
+        if self.accelerator != "cpu":
+            return f"{self.runtime} with {self.accelerator} refuses the model: {reason}"
+        if _EDGETPU_OPERATOR in text:
+            return (
+                "the model was compiled for an Edge TPU, which the CPU cannot stand in for; use "
+                "the file without _edgetpu in its name, or the delegate edgetpu"
+            )
+        return f"{self.runtime} refuses the model: {reason}"
+
+    def close(self) -> None:
+        """Let go of the model and the accelerator, whoever still holds this; it is of no use then.
+
+        libedgetpu shares an open device with whatever opens it again in the same process, so one
+        that has failed works again only after everything has let go of it.
+        """
+        self._interpreter = None
+
+    @contextlib.contextmanager
+    def _inference(self) -> Iterator[None]:
+        try:
+            yield
+        except (ValueError, RuntimeError) as error:
+            _forget_frames(error)
+            raise InferenceError(
+                f"the inference failed in {self.runtime} on {self.accelerator}: {_reason(error)}"
+            ) from error
+
     def set_input(self, tensor: NDArray[np.uint8]) -> None:
-        """Copy raw pixels (1, H, W, 3) uint8 to the input, converted to the model's own type."""
+        """Copy raw pixels (1, H, W, 3) uint8 to the input, converted to the model's own type.
+
+        Raises:
+            InferenceError: the tensor is of another shape.
+        """
         dtype = self._input["dtype"]
         if dtype is np.uint8:
             values: NDArray[Any] = tensor
@@ -101,11 +175,17 @@ class Interpreter:
             values = (tensor ^ 0x80).view(np.int8)
         else:
             values = tensor.astype(np.float32)
-        self._interpreter.set_tensor(self._input["index"], values)
+        with self._inference():
+            self._interpreter.set_tensor(self._input["index"], values)
 
     def invoke(self) -> None:
-        """Run the graph on the input that was set."""
-        self._interpreter.invoke()
+        """Run the graph on the input that was set; other Python threads run meanwhile.
+
+        Raises:
+            InferenceError: an operator, or the delegate, failed.
+        """
+        with self._inference():
+            self._interpreter.invoke()
 
     def outputs(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
         """Name and dequantised value of every output of the graph."""
@@ -117,7 +197,8 @@ class Interpreter:
         return self._dequantised(self._output_details[0]).reshape(-1)
 
     def _dequantised(self, details: dict[str, Any]) -> NDArray[np.float32]:
-        raw = self._interpreter.get_tensor(details["index"])
+        with self._inference():
+            raw = self._interpreter.get_tensor(details["index"])
         scale, zero_point = details["quantization"]
         values = raw.astype(np.float32, copy=False)
         if scale:
@@ -155,6 +236,7 @@ class Classifier:
         geometry: what `prepare` does to a frame.
         labels: class names by index.
         runtime_name: the runtime that runs it.
+        accelerator: name of the delegate that runs it, such as `edgetpu`, or `cpu`.
     """
 
     def __init__(self, model: ModelFile, labels: list[str], interpreter: Interpreter) -> None:
@@ -163,6 +245,7 @@ class Classifier:
         self.geometry = model.manifest.geometry if model.manifest else _foreign_geometry(model)
         self.labels = labels
         self.runtime_name = interpreter.runtime
+        self.accelerator = interpreter.accelerator
         self._interpreter = interpreter
 
     @classmethod
@@ -173,6 +256,8 @@ class Classifier:
         labels: Path | None = None,
         runtime: str = "auto",
         threads: int = 1,
+        delegate: str | None = None,
+        delegate_options: Mapping[str, str] | None = None,
     ) -> "Classifier":
         """Read and check a model file, then load it.
 
@@ -181,6 +266,8 @@ class Classifier:
             labels: class names, one a line; those in the file by default.
             runtime: one of `RUNTIMES`.
             threads: CPU threads for each inference.
+            delegate, delegate_options: an accelerator's library and what it is told, as for
+                `Interpreter`.
 
         Raises:
             ModelFileError, LabelsError, RuntimeUnavailableError: see their own text.
@@ -198,20 +285,48 @@ class Classifier:
             names = model.labels
         else:
             names = [f"class {i}" for i in range(classes)]
-        return cls(model, names, Interpreter(model.flatbuffer, runtime=runtime, threads=threads))
+        interpreter = Interpreter(
+            model.flatbuffer,
+            runtime=runtime,
+            threads=threads,
+            delegate=delegate,
+            delegate_options=delegate_options,
+        )
+        return cls(model, names, interpreter)
+
+    def warm_up(self) -> None:
+        """Answer a grey picture: what is allocated late, or fails at first use, does so now.
+
+        Raises:
+            InferenceError: the interpreter, or its delegate, failed.
+        """
+        shape = (1, self.geometry.height, self.geometry.width, 3)
+        self.invoke(np.full(shape, 128, np.uint8))
+
+    def close(self) -> None:
+        """Let go of the model and the accelerator; see `Interpreter.close`."""
+        self._interpreter.close()
 
     def prepare(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Frame (H, W, 3) uint8 RGB to input tensor (1, height, width, 3) uint8."""
         return prepare(frame, self.geometry)
 
     def invoke(self, tensor: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Scores (classes,) float32 of an input tensor made by `prepare`."""
+        """Scores (classes,) float32 of an input tensor made by `prepare`.
+
+        Raises:
+            InferenceError: the interpreter, or its delegate, failed.
+        """
         self._interpreter.set_input(tensor)
         self._interpreter.invoke()
         return self._interpreter.output()
 
     def classify(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Scores (classes,) float32 of a frame (H, W, 3) uint8 RGB."""
+        """Scores (classes,) float32 of a frame (H, W, 3) uint8 RGB.
+
+        Raises:
+            InferenceError: the interpreter, or its delegate, failed.
+        """
         return self.invoke(self.prepare(frame))
 
     def label(self, index: int) -> str:

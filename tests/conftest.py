@@ -1,5 +1,6 @@
 """Fixtures that the whole suite shares."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -67,6 +68,19 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("needs ../shared, which holds third-party models and pictures")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def fake_delegate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Library of a TFLite delegate that misbehaves on request; see `fake_delegate.c`."""
+    if shutil.which("gcc") is None:
+        pytest.skip("needs gcc, to compile a delegate")
+    library = tmp_path_factory.mktemp("delegate") / "libfake.so"
+    source = ROOT / "tests" / "device" / "fake_delegate.c"
+    warnings = ("-Wall", "-Wextra", "-Werror")
+    command = ["gcc", "-shared", "-fPIC", "-O1", *warnings, "-o", str(library), str(source)]
+    subprocess.run(command, check=True, timeout=120)
+    return library
 
 
 def failure(done: subprocess.CompletedProcess[str], code: int = 1) -> str:

@@ -2,140 +2,117 @@
 
 import os
 import signal
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import click
 
-from edgekit.cli_options import runtime_options
-from edgekit.runtime import Classifier
-from edgekit_device.daemon import Daemon
-from edgekit_device.sinks import JsonLines
-from edgekit_device.sources import open_source
-
-# How long the frame in hand may take once a stop was asked for.
-GRACE = 1.0
+from edgekit.errors import ConfigurationError, EdgekitError
+from edgekit_device.configuration import load, render
+from edgekit_device.options import SectionedCommand, given, settings_options
+from edgekit_device.settings import Settings
 
 
-class _Abandon(BaseException):
-    """Leave now. Not an Exception, so that no library's `except Exception` swallows it."""
+def _tell(text: str) -> None:
+    click.echo(f"edgekit: {text}", err=True)
 
 
-class _Shutdown:
-    """What Ctrl-C and SIGTERM do: stop soon, or now when there is no loop yet to stop."""
+@contextmanager
+def _signals(stop: Callable[[], None], reload: Callable[[], None]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM stop, SIGHUP reloads, a second Ctrl-C ends the process at once."""
+    interrupted = False
 
-    def __init__(self) -> None:
-        self.requested = False
-        self._daemon: Daemon | None = None
-
-    def watch(self, daemon: Daemon) -> None:
-        """From now on, let `daemon` finish the frame in hand."""
-        self._daemon = daemon
-
-    @contextmanager
-    def handled(self) -> Iterator[None]:
-        """Handle the signals inside the `with` block."""
-        handlers = {
-            signal.SIGINT: self._on_stop,
-            signal.SIGTERM: self._on_stop,
-            signal.SIGALRM: self._on_alarm,
-        }
-        previous = {number: signal.signal(number, handlers[number]) for number in handlers}
-        try:
-            yield
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-
-    def _on_stop(self, number: int, _frame: FrameType | None) -> None:
-        if self.requested:
-            # Ctrl-C twice means now. SIGTERM twice does not: `timeout` sends it to the process
-            # and again to its group.
-            if number == signal.SIGINT:
-                os._exit(128 + number)
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        nonlocal interrupted
+        if number == signal.SIGHUP:
+            reload()
             return
-        self.requested = True
-        if self._daemon is None:
-            raise _Abandon
-        self._daemon.stop()
-        # A write to a pipe that nobody reads would block for ever.
-        signal.setitimer(signal.ITIMER_REAL, GRACE)
+        if number == signal.SIGINT and interrupted:
+            os._exit(128 + number)
+        interrupted = True
+        stop()
 
-    def _on_alarm(self, _number: int, _frame: FrameType | None) -> None:
-        raise _Abandon
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    previous = [signal.signal(number, on_signal) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, previous, strict=True):
+            signal.signal(number, handler)
 
 
-@click.command()
-@click.option("--model", type=click.Path(path_type=Path), required=True, help="Model file to run.")
+@click.command(cls=SectionedCommand)
 @click.option(
-    "--source",
-    required=True,
-    metavar="PATH|CAMERA",
-    help="Video file, image folder, picture, or a camera: v4l2:/dev/video0 (or just 0).",
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Configuration file (TOML); options win over it.",
 )
-@runtime_options
-@click.option(
-    "--top-k",
-    type=click.IntRange(1),
-    default=3,
-    show_default=True,
-    help="Labels in each line, best first.",
-)
-@click.option(
-    "--every-frame",
-    is_flag=True,
-    help="Print a line for every frame, not only when the best label changes.",
-)
-@click.option("--max-frames", type=click.IntRange(1), help="Stop after so many frames.")
-def run(
-    model: Path,
-    source: str,
-    labels: Path | None,
-    runtime: str,
-    threads: int,
-    top_k: int,
-    every_frame: bool,
-    max_frames: int | None,
-) -> None:
-    """Classify frames from a camera or a recording; print one JSON object per line.
+@click.option("--check", is_flag=True, help="Try everything that is set, and exit.")
+@click.option("--print-config", is_flag=True, help="Print the effective configuration, and exit.")
+@settings_options
+def run(config: Path | None, check: bool, print_config: bool, **values: Any) -> None:
+    """Classify frames from a camera or a recording, and publish what is seen.
 
     A recording is worked through to its end without dropping a frame. A camera runs until the
     program is stopped (Ctrl-C or SIGTERM; a second Ctrl-C forces it), always on its newest
-    frame. A summary goes to stderr at the end.
+    frame. Events go to stdout as JSON lines, and to MQTT, a live page and a webhook where those
+    are set; a summary goes to stderr at the end.
+
+    Exit codes beside the usual ones: 10 the camera did not come back, 11 the accelerator failed
+    for good, 12 the MQTT broker stayed away.
 
     \b
     Examples:
       edgekit run --model resnet18-int8.tflite --source clip.mp4 --every-frame
-      edgekit run --model resnet18-int8.tflite --source v4l2:/dev/video0
+      edgekit run --model resnet18-int8.tflite --source picamera2: --http-listen 127.0.0.1:8080
+      edgekit run --config /etc/edgekit/edgekit.toml --check
     """
-    shutdown = _Shutdown()
-    daemon: Daemon | None = None
+    options = given(values)
+    settings = load(config, options)
+    if print_config:
+        click.echo(render(settings), nl=False)
+        return
+    _require(settings)
+    # Imported when it is clear that they are needed: they load OpenCV and the rest.
+    if check:
+        from edgekit_device.checks import check_settings
+
+        check_settings(settings)
+    else:
+        _run(settings, lambda: _require(load(config, options)))
+
+
+def _require(settings: Settings) -> Settings:
+    for name in ("model", "source"):
+        if getattr(settings, name) is None:
+            raise ConfigurationError(f"no {name}: pass --{name}, or set `{name}` in --config FILE")
+    return settings
+
+
+def _run(settings: Settings, reload: Callable[[], Settings]) -> None:
+    from edgekit_device.daemon import Daemon
+    from edgekit_device.sources import open_source
+
+    daemon = Daemon(settings, open_source, reload, _tell)
+    failure: EdgekitError | None = None
     try:
-        with shutdown.handled():
-            # The source first: a wrong name shows at once, not after the model has loaded.
-            frames = open_source(source)
-            classifier = Classifier.open(model, labels=labels, runtime=runtime, threads=threads)
-            stdout = sys.stdout.buffer
-            daemon = Daemon(
-                classifier,
-                model.name,
-                frames,
-                [JsonLines(getattr(stdout, "raw", stdout))],
-                top_k=top_k,
-                every_frame=every_frame,
-                max_frames=max_frames,
-            )
-            shutdown.watch(daemon)
-            if not shutdown.requested:
-                daemon.run()
-    except _Abandon:
-        pass
+        with _signals(daemon.request_stop, daemon.request_reload):
+            daemon.run()
     except BrokenPipeError:
         # The reader (`| head`) has what it wanted. Not left to click, which makes it a failure.
         return
-    summary = daemon.summary() if daemon else "stopped before the first frame"
-    click.echo(f"edgekit: {summary}", err=True)
+    except EdgekitError as error:
+        failure = error
+    if failure is None:
+        _tell(daemon.summary())
+    if daemon.stuck:
+        # A thread hangs in a driver, and would hang the interpreter's own end, too.
+        if failure is not None:
+            _tell(str(failure))
+        os._exit(failure.exit_code if failure else 0)
+    if failure is not None:
+        raise failure

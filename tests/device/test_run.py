@@ -18,7 +18,10 @@ def test_every_frame_of_a_clip_is_answered(
     done = edgekit("run", "--model", converted, "--source", material.clip, "--every-frame")
     answers = _lines(done)
     assert [answer["frame"] for answer in answers] == list(range(480))
-    assert set(answers[0]) == {"ts", "frame", "source", "model", "labels", "latency_ms"}
+    assert set(answers[1]) == {
+        "ts", "event", "label", "score", "frame", "time", "source", "model", "labels",
+        "latency_ms", "state",
+    }  # fmt: skip
     truth = json.loads(material.truth.read_text())
     best = [json.loads(line)["labels"][0]["label"] for line in done.stdout.splitlines()]
     counted = [(a, t) for a, t in zip(best, truth, strict=True) if t is not None]
@@ -30,19 +33,21 @@ def test_every_frame_of_a_clip_is_answered(
 def test_otherwise_only_changes_are_printed(
     converted: Path, material: Material, edgekit: Edgekit
 ) -> None:
-    done = edgekit("run", "--model", converted, "--source", material.clip, "--top-k", "1")
-    labels = [json.loads(line)["labels"] for line in done.stdout.splitlines()]
-    assert 20 < len(labels) < 200
-    for before, after in pairwise(labels):
-        assert len(after) == 1
-        assert before[0]["index"] != after[0]["index"]
+    events = _lines(edgekit("run", "--model", converted, "--source", material.clip))
+    # The clip shows twelve toys or so; a few are unknown while they come and go.
+    assert 10 < len(events) < 60
+    for before, after in pairwise(events):
+        assert after["event"] == "change"
+        assert after["previous"] == before["label"] != after["label"]
+    truth = {label for label in json.loads(material.truth.read_text()) if label is not None}
+    assert {event["label"] for event in events} - {"unknown"} == truth
 
 
 def test_max_frames_and_a_summary(converted: Path, material: Material, edgekit: Edgekit) -> None:
     options = ("--every-frame", "--max-frames", "7")
     done = edgekit("run", "--model", converted, "--source", material.clip, *options)
     assert len(_lines(done)) == 7
-    assert "7 frames (0 dropped), 7 lines" in done.stderr
+    assert "7 frames (0 dropped), 7 events" in done.stderr
 
 
 def test_a_foreign_model_runs(shared: Path, edgekit: Edgekit) -> None:

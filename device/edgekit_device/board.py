@@ -1,0 +1,124 @@
+"""How the board is: temperature, throttling, model, memory. Unknown is an answer; nothing raises.
+
+Files are those of Linux and of Raspberry Pi's kernel; every function takes the root they lie under.
+"""
+
+import ctypes
+import functools
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+_ROOT = Path("/")
+# Bits of the firmware's GET_THROTTLED property; the same 16 bits higher say that it has occurred.
+_THROTTLING = {
+    0: "under-voltage",
+    1: "frequency capped",
+    2: "throttled",
+    3: "soft temperature limit",
+}
+_OCCURRED = 16
+# Seconds between two runs of vcgencmd, and how long one may take.
+_VCGENCMD_INTERVAL = 30
+_VCGENCMD_TIMEOUT = 2.0
+
+
+def temperature(root: Path = _ROOT) -> float | None:
+    """Temperature of the processor in degrees Celsius."""
+    try:
+        return int(_read(root / "sys/class/thermal/thermal_zone0/temp")) / 1000
+    except ValueError:
+        return None
+
+
+def throttled(root: Path = _ROOT) -> list[str]:
+    """What slows the processor down now: `under-voltage`, `throttled` and so on."""
+    return _names(_throttling(root))
+
+
+def throttled_since_boot(root: Path = _ROOT) -> list[str]:
+    """What has slowed the processor down at any time since it was switched on."""
+    return _names(_throttling(root) >> _OCCURRED)
+
+
+def model(root: Path = _ROOT) -> str | None:
+    """What the board calls itself, for example `Raspberry Pi 4 Model B Rev 1.4`."""
+    return _read(root / "proc/device-tree/model").rstrip("\0").strip() or None
+
+
+def memory_bytes(root: Path = _ROOT) -> int:
+    """Resident memory of this process; where the system tells only its peak, the peak."""
+    try:
+        return int(_read(root / "proc/self/statm").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, IndexError):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def release_memory() -> None:
+    """Give freed memory back to the system.
+
+    glibc keeps it otherwise: after a model has been replaced, 20 to 50 MB for ResNet-18 at 224
+    pixels. Other C libraries have no such call and need none.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+def _read(path: Path) -> str:
+    """A file's text, or nothing where there is none or it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _names(bits: int) -> list[str]:
+    return [name for bit, name in _THROTTLING.items() if bits >> bit & 1]
+
+
+def _throttling(root: Path) -> int:
+    """The firmware's bits, from the cheapest place that tells them."""
+    # soc:firmware up to the Pi 4, soc@107c000000:firmware on the Pi 5.
+    for path in (root / "sys/devices/platform").glob("soc*/soc*:firmware/get_throttled"):
+        bits = _hexadecimal(_read(path))
+        if bits is not None:
+            return bits
+    for path in (root / "sys/class/hwmon").glob("hwmon*"):
+        if _read(path / "name").strip() == "rpi_volt":
+            # Latched by the kernel since it last looked, two seconds ago at most.
+            return int(_read(path / "in0_lcrit_alarm").strip() == "1")
+    program = shutil.which("vcgencmd", path=f"{root / 'usr/bin'}{os.pathsep}{root / 'opt/vc/bin'}")
+    if program is None:
+        return 0
+    return _vcgencmd(program, int(time.monotonic() // _VCGENCMD_INTERVAL))
+
+
+def _hexadecimal(text: str) -> int | None:
+    try:
+        value = int(text, 16)
+    except ValueError:
+        return None
+    return value if value >= 0 else None
+
+
+@functools.lru_cache(maxsize=1)
+def _vcgencmd(program: str, interval: int) -> int:
+    """Bits that vcgencmd prints as `throttled=0x50005`; run once in each interval."""
+    try:
+        done = subprocess.run(
+            [program, "get_throttled"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_VCGENCMD_TIMEOUT,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return 0
+    text = done.stdout.decode("utf-8", "replace").strip()
+    return _hexadecimal(text.removeprefix("throttled=")) or 0

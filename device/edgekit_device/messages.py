@@ -1,0 +1,133 @@
+"""What the daemon says: events about what the camera shows, and its own health.
+
+Both are plain JSON objects in every sink: a line on stdout, an MQTT payload, a webhook's body, the
+HTTP interface. Absent values are left out, not null.
+"""
+
+from datetime import UTC, datetime
+from typing import Literal
+
+import msgspec
+
+UNKNOWN = "unknown"
+
+Kind = Literal["change", "heartbeat", "frame"]
+State = Literal["starting", "running", "degraded", "stalled", "stopping"]
+
+
+class Label(msgspec.Struct, frozen=True):
+    """A class and its score in [0, 1] for one frame."""
+
+    label: str
+    index: int
+    score: float
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was decided at one frame.
+
+    Attributes:
+        ts: when the answer was ready, RFC 3339 in UTC.
+        event: `change` of the decided label, `heartbeat` while it stays, `frame` for any other
+            frame with `--every-frame`.
+        label: the decided label; `unknown` while no class is sure enough.
+        score: its smoothed score in [0, 1]; that of the best class while it is `unknown`.
+        frame: the frame's number in its source, from 0.
+        source, model: names.
+        labels: the model's own answer to this frame, not smoothed, best first.
+        latency_ms: preprocessing plus inference, in milliseconds.
+        state: `degraded` when it was answered by less than was asked for.
+        time: seconds from a recording's start; none for a live source.
+        previous: the label before a change; none at the first.
+    """
+
+    ts: str
+    event: Kind
+    label: str
+    score: float
+    frame: int
+    source: str
+    model: str
+    labels: list[Label]
+    latency_ms: float
+    state: State
+    time: float | None = None
+    previous: str | None = None
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """Preprocessing plus inference of the last thousand frames, in milliseconds."""
+
+    p50: float
+    p90: float
+    p99: float
+
+
+class SinkHealth(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of the messages of one sink.
+
+    Attributes:
+        sent: messages delivered.
+        dropped: messages given up because the sink was too slow or away.
+        queued: messages waiting.
+        problem: why it does not deliver now, in words.
+    """
+
+    sent: int
+    dropped: int
+    queued: int
+    problem: str | None = None
+
+
+class Health(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How the daemon is.
+
+    Attributes:
+        ts: RFC 3339 in UTC.
+        name: of the device.
+        state: `starting` until the first answer; `degraded` while `problems` are named and frames
+            are answered all the same; `stalled` when they are not.
+        problems: what is not as it should be, in words.
+        version: of edgekit.
+        uptime_s: seconds since the start.
+        source, model, model_sha256, runtime: what runs; empty until it does.
+        accelerator: the delegate in use, `cpu` without one.
+        frames, dropped, events: counts since the start.
+        fps: frames answered per second, over the last ten seconds or so.
+        latency_ms: none before the first answer.
+        frame_age_s, inference_age_s: seconds since the last frame and the last answer.
+        memory_bytes: resident memory of the process.
+        temperature_c: of the processor, in degrees Celsius, where the system tells.
+        throttled: what slows the processor down now, such as `under-voltage`.
+        restarts: how often each part was opened again.
+        sinks: by name.
+    """
+
+    ts: str
+    name: str
+    state: State
+    problems: list[str]
+    version: str
+    uptime_s: float
+    source: str
+    model: str
+    model_sha256: str
+    runtime: str
+    accelerator: str
+    frames: int
+    dropped: int
+    events: int
+    fps: float
+    memory_bytes: int
+    restarts: dict[str, int]
+    sinks: dict[str, SinkHealth]
+    latency_ms: Latency | None = None
+    frame_age_s: float | None = None
+    inference_age_s: float | None = None
+    temperature_c: float | None = None
+    throttled: list[str] = []
+
+
+def timestamp() -> str:
+    """Now, as RFC 3339 in UTC with milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,165 @@
+"""What a sink is, and the queue that keeps a slow one from delaying anybody else."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from edgekit_device.messages import Event, Health, SinkHealth
+from edgekit_device.pipeline import Result
+
+_T = TypeVar("_T")
+
+
+class Sink:
+    """Takes what the daemon has to say. Each method returns at once, and may do nothing.
+
+    Attributes:
+        name: in health messages and metrics.
+        failure: set when it can never deliver again; the daemon then ends with it. A
+            `BrokenPipeError` means that its reader has what it wanted.
+        restarts: how often it was cut off and came back.
+    """
+
+    name = "sink"
+    failure: Exception | None = None
+    restarts = 0
+
+    def check(self) -> str:
+        """Try, instead of `start`, what can be tried without publishing anything.
+
+        Returns:
+            Where messages would go, in words.
+
+        Raises:
+            EdgekitError: they would not arrive.
+        """
+        return self.name
+
+    def start(self) -> None:
+        """Begin to deliver.
+
+        Raises:
+            EdgekitError: it cannot work at all.
+        """
+
+    def frame(self, result: Result) -> None:
+        """Every frame that was answered, before its event."""
+
+    def event(self, event: Event) -> None:
+        """Something to tell."""
+
+    def health(self, health: Health) -> None:
+        """How the daemon is, now and then and whenever its state changes."""
+
+    def report(self) -> SinkHealth:
+        """What became of its messages."""
+        return SinkHealth(sent=0, dropped=0, queued=0)
+
+    def close(self, timeout: float) -> None:
+        """Deliver what waits, for at most `timeout` seconds, and stop; may be called twice."""
+
+
+class Outbox(Generic[_T]):
+    """A bounded queue with a thread that delivers from it.
+
+    Every message handed over is in the end either sent or dropped, and counted once.
+
+    Args:
+        name: of the thread.
+        deliver: sends one message; called in the thread, one at a time, in order. When it raises,
+            the message is dropped and `on_error` gets the exception.
+        limit: messages that may wait; when one more comes, the oldest is dropped.
+        lossless: drop none: `put` waits until its message was delivered, as long as that takes.
+        on_error: called in the thread; may call `close(0)` to deliver no more.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        deliver: Callable[[_T], None],
+        *,
+        limit: int,
+        lossless: bool = False,
+        on_error: Callable[[Exception], None] = lambda error: None,
+    ) -> None:
+        self._sent = 0
+        self._dropped = 0
+        self._deliver = deliver
+        self._on_error = on_error
+        self._limit = limit
+        self._lossless = lossless
+        self._waiting: deque[_T] = deque()
+        # Guards all of the state; may be taken again by a signal handler that interrupts `put`.
+        self._changed = threading.Condition(threading.RLock())
+        self._busy = False
+        self._closed = False
+        # A daemon thread: a delivery that blocks for ever must not keep the process alive.
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin to deliver."""
+        self._thread.start()
+
+    def put(self, message: _T) -> None:
+        """Hand over a message; without `lossless`, never waits for a delivery.
+
+        Once it is closed, messages are dropped.
+        """
+        with self._changed:
+            if self._closed:
+                self._dropped += 1
+                return
+            if len(self._waiting) >= self._limit:
+                self._waiting.popleft()
+                self._dropped += 1
+            self._waiting.append(message)
+            self._changed.notify_all()
+            if self._lossless:
+                self._changed.wait_for(lambda: self._closed or not self._queued())
+
+    def report(self, problem: str | None = None) -> SinkHealth:
+        """Counts of the messages so far."""
+        with self._changed:
+            return SinkHealth(self._sent, self._dropped, self._queued(), problem)
+
+    def close(self, timeout: float) -> None:
+        """Deliver what waits, for at most `timeout` seconds; what is left then is dropped.
+
+        It does not wait for a delivery that takes longer: its thread ends after that one.
+        """
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while self._queued() and self._thread.is_alive() and not self._closed:
+                if not self._changed.wait(max(0.0, deadline - time.monotonic())):
+                    break
+            self._closed = True
+            self._dropped += len(self._waiting)
+            self._waiting.clear()
+            self._changed.notify_all()
+
+    def _queued(self) -> int:
+        return len(self._waiting) + self._busy
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._closed)
+                if not self._waiting:
+                    return
+                message = self._waiting.popleft()
+                self._busy = True
+            error: Exception | None = None
+            try:
+                self._deliver(message)
+            except Exception as raised:
+                error = raised
+                self._on_error(raised)
+            with self._changed:
+                self._busy = False
+                if error is None:
+                    self._sent += 1
+                else:
+                    self._dropped += 1
+                self._changed.notify_all()

@@ -1,0 +1,132 @@
+"""What is served at each address."""
+
+import base64
+import hashlib
+import html
+from pathlib import Path
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from edgekit_device.sinks.http.feed import BOUNDARY, Feed
+
+_PAGE = Path(__file__).with_name("page")
+
+
+class Application:
+    """The addresses.
+
+    Args:
+        feed: what is shown.
+        name: of the device.
+        viewers: live pictures served at once.
+    """
+
+    def __init__(self, feed: Feed, name: str, viewers: int) -> None:
+        self.watching = 0
+        self._feed = feed
+        self._viewers = viewers
+        self._page, self._policy = _assemble(name)
+        self.app = Starlette(
+            routes=[
+                Route("/", self._index),
+                Route("/stream.mjpg", self._stream),
+                Route("/events", self._events),
+                Route("/healthz", self._healthz),
+                Route("/metrics", self._metrics),
+                Route("/api/state", self._state),
+                Route("/api/health", self._health),
+                Route("/api/history", self._history),
+                Route("/api/snapshot.jpg", self._snapshot),
+            ]
+        )
+
+    async def _index(self, request: Request) -> Response:
+        return HTMLResponse(self._page, headers={"Content-Security-Policy": self._policy})
+
+    async def _stream(self, request: Request) -> Response:
+        media_type = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
+        if request.method == "HEAD":
+            return Response(media_type=media_type)
+        if self.watching >= self._viewers:
+            text = (
+                f"Too many viewers: http.viewers allows {self._viewers} live pictures at once; "
+                "close another page, or raise it.\n"
+            )
+            return PlainTextResponse(text, 503, headers={"Retry-After": "5"})
+        return _LivePicture(self, StreamingResponse(self._feed.pictures(), media_type=media_type))
+
+    async def _events(self, request: Request) -> Response:
+        if request.method == "HEAD":
+            return Response(media_type="text/event-stream")
+        return StreamingResponse(self._feed.updates(), media_type="text/event-stream")
+
+    async def _healthz(self, request: Request) -> Response:
+        health = self._feed.health()
+        status = 200 if health.state in ("running", "degraded") else 503
+        return _json(health if request.scope["known"] else {"state": health.state}, status)
+
+    async def _metrics(self, request: Request) -> Response:
+        # Only those who ask for metrics pay for the library.
+        from edgekit_device.sinks.http.metrics import exposition
+
+        text, media_type = exposition(self._feed.health(), request.headers.get("accept", ""))
+        return Response(text, headers={"Content-Type": media_type})
+
+    async def _state(self, request: Request) -> Response:
+        return _nothing_yet() if self._feed.latest is None else _json(self._feed.latest)
+
+    async def _health(self, request: Request) -> Response:
+        return _json(self._feed.health())
+
+    async def _history(self, request: Request) -> Response:
+        return _json(self._feed.history())
+
+    async def _snapshot(self, request: Request) -> Response:
+        picture = self._feed.picture()
+        return _nothing_yet() if picture is None else Response(picture, media_type="image/jpeg")
+
+
+class _LivePicture(Response):
+    """Counts as a viewer for as long as it lasts."""
+
+    def __init__(self, application: Application, stream: StreamingResponse) -> None:
+        self._application = application
+        self._stream = stream
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._application.watching += 1
+        try:
+            await self._stream(scope, receive, send)
+        finally:
+            self._application.watching -= 1
+
+
+def _json(content: object, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(content), status, media_type="application/json")
+
+
+def _nothing_yet() -> Response:
+    return PlainTextResponse("No frame has been answered yet.\n", 503)
+
+
+def _assemble(name: str) -> tuple[str, str]:
+    """The page in one piece, and a policy under which a browser runs nothing else."""
+    style, script = ((_PAGE / f).read_text("utf-8") for f in ("page.css", "page.js"))
+    page = (_PAGE / "page.html").read_text("utf-8")
+    for mark, text in (("name", html.escape(name)), ("style", style), ("script", script)):
+        page = page.replace("{{" + mark + "}}", text)
+    policy = (
+        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
+        "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    )
+    return page, policy
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,0 +1,304 @@
+"""Events, the present state and health on an MQTT broker."""
+
+import contextlib
+import math
+import socket
+import threading
+import time
+from collections import deque
+from typing import NamedTuple
+
+import msgspec
+from paho.mqtt.client import MQTTMessageInfo
+
+from edgekit.errors import BrokerLostError, EdgekitError, OutputError, SettingsError
+from edgekit_device.backoff import Backoff
+from edgekit_device.messages import Event, Health, SinkHealth
+from edgekit_device.recovery import Ladder
+from edgekit_device.settings import MqttSettings
+from edgekit_device.sinks.base import Sink
+from edgekit_device.sinks.homeassistant import discovery
+from edgekit_device.sinks.mqtt_connection import Connection, has_arrived, make_client
+
+LIMIT = 1000
+"""Events that may wait while the broker is away; then the oldest is dropped."""
+UNDERWAY = 20
+"""Messages sent before the first of them is acknowledged; brokers take as many."""
+ACKNOWLEDGE = 30.0
+"""Seconds after which a message that was not acknowledged means that the broker is stuck."""
+LAST_WORD = 0.25
+"""Seconds of closing that are kept for `offline`."""
+
+
+class _Message(NamedTuple):
+    topic: str
+    payload: bytes
+    retain: bool
+
+
+class _Sent(NamedTuple):
+    message: _Message
+    info: MQTTMessageInfo
+    time: float
+
+
+class Mqtt(Sink):
+    """Publishes below PREFIX/NAME: `status`, `state` and `health`, retained, and each `event`.
+
+    One thread owns the connection. Of retained topics only the newest value is kept, and all are
+    published again after each connection: the broker may have forgotten them. An event counts as
+    sent when the broker has acknowledged it (with QoS 0, when it was handed to the system); what
+    is not acknowledged as the connection breaks is sent again.
+
+    Args:
+        settings: with a host.
+        device_name: NAME; a broker ends the connection of another device with the same one.
+        timeout: seconds for each step of connecting.
+        backoff: delays between the tries.
+
+    Raises:
+        SettingsError: a certificate, key or password cannot be used.
+    """
+
+    name = "mqtt"
+
+    def __init__(
+        self,
+        settings: MqttSettings,
+        device_name: str,
+        *,
+        timeout: float = 5.0,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self.restarts = 0
+        self._settings = settings
+        self._device_name = device_name
+        self._base = f"{settings.prefix}/{device_name}"
+        self._timeout = timeout
+        self._ladder = Ladder(settings.give_up or math.inf, backoff=backoff or Backoff(1.0, 60.0))
+        self._client_id = f"edgekit-{device_name}"
+        self._encoder = msgspec.json.Encoder()
+        # Made afresh for each connection; this one is to fail early.
+        make_client(settings, self._client_id)
+        # Guards everything below up to the thread.
+        self._lock = threading.Lock()
+        self._events: deque[_Message] = deque()
+        self._underway: deque[_Sent] = deque()
+        self._retained: dict[str, bytes] = {}
+        self._stale: dict[str, None] = {}  # topics in their order
+        self._sent = 0
+        self._dropped = 0
+        self._problem: str | None = None
+        self._waker: socket.socket | None = None
+        self._deadline = math.inf
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._retain("status", b"online")
+        self._announce("label", "confidence", "health")
+
+    def check(self) -> str:
+        """See `Sink`: connects, under another name so as not to end a connection in use.
+
+        Raises:
+            SettingsError: the broker cannot be reached or refuses us, or a file cannot be used.
+        """
+        try:
+            connection = Connection(
+                self._settings, f"{self._client_id}-check", timeout=self._timeout
+            )
+        except EdgekitError as error:
+            raise SettingsError(str(error)) from error
+        connection.close()
+        return connection.where
+
+    def start(self) -> None:
+        """See `Sink`; a broker that is away is no error."""
+        wake, self._waker = socket.socketpair()
+        wake.setblocking(False)
+        self._waker.setblocking(False)
+        self._thread = threading.Thread(target=self._run, args=(wake,), name="mqtt", daemon=True)
+        self._thread.start()
+
+    def event(self, event: Event) -> None:
+        """See `Sink`."""
+        payload = self._encoder.encode(event)
+        with self._lock:
+            if self._closing.is_set():
+                self._dropped += 1
+                return
+            self._events.append(_Message(f"{self._base}/event", payload, retain=False))
+            self._bound()
+        self._retain("state", payload)
+
+    def health(self, health: Health) -> None:
+        """See `Sink`."""
+        if health.temperature_c is not None:
+            self._announce("temperature")
+        self._retain("health", self._encoder.encode(health))
+
+    def report(self) -> SinkHealth:
+        """See `Sink`; counts events."""
+        with self._lock:
+            queued = len(self._events) + sum(not sent.message.retain for sent in self._underway)
+            return SinkHealth(self._sent, self._dropped, queued, self._problem)
+
+    def close(self, timeout: float) -> None:
+        """See `Sink`; the last word is `offline`."""
+        self._deadline = min(self._deadline, time.monotonic() + timeout)
+        self._closing.set()
+        self._rouse()
+        if self._thread is not None:
+            self._thread.join(timeout)
+        with self._lock:
+            self._dropped += len(self._events)
+            self._events.clear()
+
+    # Called from any thread.
+
+    def _retain(self, name: str, payload: bytes) -> None:
+        self._keep(f"{self._base}/{name}", payload)
+
+    def _announce(self, *entities: str) -> None:
+        prefix = self._settings.discovery
+        for entity in entities if prefix else ():
+            topic, payload = discovery(prefix, self._base, self._device_name, entity)
+            if topic not in self._retained:
+                self._keep(topic, payload)
+
+    def _keep(self, topic: str, payload: bytes) -> None:
+        with self._lock:
+            self._retained[topic] = payload
+            self._stale[topic] = None
+        self._rouse()
+
+    def _rouse(self) -> None:
+        with self._lock:
+            # A pipe that is full rouses as well as one with a byte more.
+            if self._waker is not None:
+                with contextlib.suppress(BlockingIOError):
+                    self._waker.send(b"!")
+
+    def _bound(self) -> None:
+        while len(self._events) > LIMIT:
+            self._events.popleft()
+            self._dropped += 1
+
+    # Called in the thread.
+
+    def _run(self, wake: socket.socket) -> None:
+        try:
+            self._stay_connected(wake)
+        finally:
+            with self._lock:
+                if self._waker is not None:
+                    self._waker.close()
+                self._waker = None
+            wake.close()
+
+    def _stay_connected(self, wake: socket.socket) -> None:
+        connected = False
+        while True:
+            try:
+                connection = self._connect()
+                self.restarts += connected
+                connected = True
+                self._serve(connection, wake)
+            # Nothing that goes wrong with a broker may end the thread.
+            except Exception as error:
+                problem = str(error) or type(error).__name__
+            else:
+                return
+            with self._lock:
+                self._problem = problem
+            if self._closing.is_set():
+                return
+            delay = self._ladder.failed()
+            if delay is None:
+                self.failure = BrokerLostError(
+                    f"{problem}; gave up after {self._settings.give_up:g} s"
+                )
+                return
+            if self._closing.wait(delay):
+                return
+
+    def _connect(self) -> Connection:
+        # A new client each time: whatever state the old one was in, it is gone.
+        connection = Connection(
+            self._settings, self._client_id, will=f"{self._base}/status", timeout=self._timeout
+        )
+        if self._settings.discovery:
+            connection.subscribe(f"{self._settings.discovery}/status", self._on_home_assistant)
+        self._ladder.worked()
+        with self._lock:
+            self._problem = None
+            self._stale = dict.fromkeys(self._retained)
+        return connection
+
+    def _on_home_assistant(self, payload: bytes) -> None:
+        if payload == b"online":
+            prefix = f"{self._settings.discovery}/sensor/"
+            with self._lock:
+                self._stale |= dict.fromkeys(t for t in self._retained if t.startswith(prefix))
+
+    def _serve(self, connection: Connection, wake: socket.socket) -> None:
+        """Publish until it is closed; raises when the connection is lost."""
+        try:
+            while not self._finished():
+                self._publish(connection)
+                left = self._deadline - LAST_WORD - time.monotonic()
+                connection.turn(min(1.0, max(0.0, left)), wake)
+                with contextlib.suppress(BlockingIOError):
+                    wake.recv(4096)
+                self._settle()
+                if self._underway and time.monotonic() - self._underway[0].time > ACKNOWLEDGE:
+                    raise OutputError(f"{connection.where} acknowledges nothing")
+            self._say_offline(connection)
+        except BaseException:
+            connection.abort()
+            raise
+        finally:
+            self._take_back()
+
+    def _finished(self) -> bool:
+        if not self._closing.is_set():
+            return False
+        with self._lock:
+            waiting = self._events or self._stale or self._underway
+        return not waiting or time.monotonic() > self._deadline - LAST_WORD
+
+    def _settle(self) -> None:
+        """Take note of what the broker has acknowledged."""
+        with self._lock:
+            arrived = [sent for sent in self._underway if has_arrived(sent.info)]
+            for sent in arrived:
+                self._underway.remove(sent)
+                self._sent += not sent.message.retain
+
+    def _publish(self, connection: Connection) -> None:
+        while len(self._underway) < UNDERWAY and not connection.congested():
+            with self._lock:
+                if self._stale:
+                    topic = next(iter(self._stale))
+                    del self._stale[topic]
+                    message = _Message(topic, self._retained[topic], retain=True)
+                elif self._events:
+                    message = self._events.popleft()
+                else:
+                    return
+                info = connection.publish(*message)
+                self._underway.append(_Sent(message, info, time.monotonic()))
+
+    def _take_back(self) -> None:
+        """Put events that were not acknowledged back into the queue."""
+        self._settle()
+        with self._lock:
+            again = [sent.message for sent in self._underway if not sent.message.retain]
+            self._underway.clear()
+            self._events.extendleft(reversed(again))
+            self._bound()
+
+    def _say_offline(self, connection: Connection) -> None:
+        last = connection.publish(f"{self._base}/status", b"offline", retain=True)
+        while not has_arrived(last) and time.monotonic() < self._deadline:
+            connection.turn(max(0.0, self._deadline - time.monotonic()))
+        connection.close()

@@ -1,0 +1,200 @@
+"""One connection to an MQTT broker: every wait has a time-out, every failure a reason in words."""
+
+import select
+import socket
+import ssl
+import time
+from collections.abc import Callable
+
+from paho.mqtt.client import Client, ConnectFlags, MQTTMessage, MQTTMessageInfo
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from edgekit.errors import OutputError, SettingsError
+from edgekit_device.settings import MqttSettings
+from edgekit_device.sinks.reasons import reason
+from edgekit_device.sinks.secret import read_secret
+
+KEEPALIVE = 30
+"""Seconds of silence after which the broker is asked whether it is there; twice that ends it."""
+
+
+class _TlsSocket(ssl.SSLSocket):
+    """Closed when the handshake fails; paho leaves that to the garbage collector."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except ConnectionError as error:
+            self.close()
+            hint = "it breaks the TLS handshake off; does this port expect TLS?"
+            raise ConnectionError(error.errno, hint) from error
+        except BaseException:
+            self.close()
+            raise
+
+
+class Connection:
+    """An open connection. Belongs to one thread, which has to call `turn` again and again.
+
+    paho's own loop would reconnect by itself, at moments and for reasons that we could not tell.
+
+    Args:
+        settings: with a host.
+        client_id: a broker ends an older connection of the same name.
+        will: retained topic to which the broker publishes `offline` when the connection breaks.
+        timeout: seconds for each step of connecting.
+
+    Raises:
+        OutputError: the broker cannot be reached, or does not want us.
+        SettingsError: a certificate, key or password cannot be used.
+    """
+
+    def __init__(
+        self, settings: MqttSettings, client_id: str, *, will: str | None = None, timeout: float
+    ) -> None:
+        host, port = settings.host or "", settings.port or (8883 if settings.tls else 1883)
+        self.where = f"the MQTT broker {host}:{port}"
+        self._qos = settings.qos
+        self._answer: ReasonCode | None = None
+        client = make_client(settings, client_id)
+        client.connect_timeout = timeout
+        if will is not None:
+            client.will_set(will, "offline", settings.qos, retain=True)
+        client.on_socket_open = _send_at_once
+        client.on_connect = self._on_connect
+        self._client = client
+        try:
+            client.connect(host, port, KEEPALIVE)
+        # A host that is no name at all is a ValueError.
+        except (OSError, ValueError) as error:
+            raise OutputError(f"cannot reach {self.where}: {reason(error)}") from error
+        try:
+            self._await_answer(time.monotonic() + timeout)
+        except BaseException:
+            self.abort()
+            raise
+
+    def publish(self, topic: str, payload: bytes, retain: bool) -> MQTTMessageInfo:
+        """Begin to send a message; see `has_arrived`."""
+        return self._client.publish(topic, payload, self._qos, retain)
+
+    def subscribe(self, topic: str, callback: Callable[[bytes], None]) -> None:
+        """Call back, in `turn`, with the payload of each message to a topic."""
+
+        def on_message(client: Client, userdata: object, message: MQTTMessage) -> None:
+            callback(bytes(message.payload))
+
+        self._client.message_callback_add(topic, on_message)
+        self._client.subscribe(topic)
+
+    def congested(self) -> bool:
+        """Whether data still waits to go out, so that more would only pile up in memory."""
+        return self._client.want_write()
+
+    def turn(self, timeout: float, wake: socket.socket | None = None) -> None:
+        """Send and receive what there is; return after `timeout` seconds, or as `wake` is readable.
+
+        Raises:
+            OutputError: the connection is lost.
+        """
+        stream = self._client.socket()
+        if stream is None:
+            raise OutputError(f"{self.where} closed the connection, or no longer answers")
+        if isinstance(stream, ssl.SSLSocket) and stream.pending():
+            timeout = 0.0
+        sources = [stream] if wake is None else [stream, wake]
+        drains = [stream] if self.congested() else []
+        try:
+            select.select(sources, drains, [], timeout)
+            # Neither waits; TLS may hold data that `select` does not see, and want either.
+            code = self._client.loop_read() or self._client.loop_write() or self._client.loop_misc()
+        # On bytes that are not MQTT paho raises whatever they happen to lead to.
+        except Exception as error:
+            raise OutputError(f"{self.where} does not speak MQTT: {reason(error)}") from error
+        if code == MQTTErrorCode.MQTT_ERR_PROTOCOL:
+            raise OutputError(f"{self.where} does not speak MQTT")
+        if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise OutputError(f"{self.where} closed the connection")
+
+    def close(self) -> None:
+        """Say goodbye, so that the will is not published."""
+        self._client.disconnect()
+        self.abort()
+
+    def abort(self) -> None:
+        """Let go of it, as it is; the broker then publishes the will."""
+        stream = self._client.socket()
+        if stream is not None:
+            stream.close()
+
+    def _await_answer(self, deadline: float) -> None:
+        while self._answer is None:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise OutputError(f"{self.where} accepts the connection but does not answer")
+            try:
+                self.turn(left)
+            except OutputError as error:
+                if self._answer is None:
+                    raise OutputError(f"{error}, before it answered") from error
+        if self._answer.is_failure:
+            answer = str(self._answer).lower()
+            raise OutputError(f"{self.where} refuses us: {answer}; check user and password")
+
+    def _on_connect(
+        self,
+        client: Client,
+        userdata: object,
+        flags: ConnectFlags,
+        answer: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        self._answer = answer
+
+
+def has_arrived(info: MQTTMessageInfo) -> bool:
+    """Whether the broker has acknowledged a message; with QoS 0, whether it was handed over."""
+    return info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS and info.is_published()
+
+
+def make_client(settings: MqttSettings, client_id: str) -> Client:
+    """A client with the credentials of the settings, not connected.
+
+    Raises:
+        SettingsError: a certificate, key or password cannot be used.
+    """
+    client = Client(CallbackAPIVersion.VERSION2, client_id=client_id, reconnect_on_failure=False)
+    if settings.user is not None:
+        password = read_secret(settings.password_file, "mqtt-password")
+        client.username_pw_set(settings.user, password)
+    if settings.tls:
+        client.tls_set_context(_tls_context(settings))
+    return client
+
+
+def _send_at_once(client: Client, userdata: object, stream: object) -> None:
+    # Else the state that follows an event waits, 40 ms or so, for the system to acknowledge that.
+    if isinstance(stream, socket.socket):
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _tls_context(settings: MqttSettings) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file)
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"mqtt ca-file {settings.ca_file}: {reason(error)}") from error
+    context.sslsocket_class = _TlsSocket
+    if settings.ca_file is not None:
+        # From Python 3.13 on this refuses what most instructions for an authority of one's own
+        # produce, for lack of an extension.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if settings.cert_file is not None:
+        try:
+            # An encrypted key would ask for its password on the terminal; none fits.
+            context.load_cert_chain(settings.cert_file, settings.key_file, password="")
+        except (OSError, ValueError) as error:
+            files = f"{settings.cert_file}, key-file {settings.key_file or settings.cert_file}"
+            raise SettingsError(f"mqtt cert-file {files}: {reason(error)}") from error
+    return context

@@ -1,0 +1,35 @@
+"""Passwords and tokens: read from files, never from the command line or the environment."""
+
+from pathlib import Path
+
+from edgekit.errors import SettingsError
+from edgekit_device.settings import secret_file
+
+
+def read_secret(named: Path | None, credential: str) -> str | None:
+    """The one line of a secret's file, without its line break.
+
+    Args:
+        named, credential: see `secret_file`.
+
+    Returns:
+        None where there is no such file in the configuration nor in systemd's credentials.
+
+    Raises:
+        SettingsError: it cannot be read, is empty or has several lines.
+    """
+    path = secret_file(named, credential)
+    if path is None:
+        return None
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"cannot read the {credential} in {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"the {credential} in {path} is not UTF-8 text") from error
+    secret = text.removesuffix("\n").removesuffix("\r")
+    if not secret:
+        raise SettingsError(f"{path} is empty; it should hold the {credential}")
+    if "\n" in secret or "\r" in secret:
+        raise SettingsError(f"{path} has several lines; it should hold the {credential} alone")
+    return secret

@@ -1,0 +1,172 @@
+"""Events, POSTed as JSON to an address."""
+
+import threading
+import time
+import urllib.error
+import urllib.request
+from email.utils import parsedate_to_datetime
+from http.client import HTTPException, HTTPMessage
+from typing import IO
+from urllib.parse import urlsplit
+
+import msgspec
+
+from edgekit import __version__
+from edgekit.errors import OutputError, SettingsError
+from edgekit_device.backoff import Backoff
+from edgekit_device.messages import Event, SinkHealth
+from edgekit_device.settings import WebhookSettings
+from edgekit_device.sinks.base import Outbox, Sink
+from edgekit_device.sinks.reasons import reason
+from edgekit_device.sinks.secret import read_secret
+
+MOST_DELAY = 60.0
+"""No wait between two tries is longer, in seconds, whatever a server asks for."""
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirected POST would arrive as a GET without the event, or at a host nobody named."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: HTTPMessage,
+        newurl: str,
+    ) -> None:
+        """Turn the redirection into an error."""
+
+
+class Webhook(Sink):
+    """Sends each event, with the device's name, to an address, in order, one at a time.
+
+    An event is tried again when the server is away, busy (429) or failing (5xx). Addresses of
+    webhooks are often secrets themselves: messages name the host alone.
+
+    Args:
+        settings: with a url.
+        device_name: field `name` of each body.
+        backoff: delays between the tries.
+
+    Raises:
+        SettingsError: the address or the token cannot be used.
+    """
+
+    name = "webhook"
+
+    def __init__(
+        self, settings: WebhookSettings, device_name: str, backoff: Backoff | None = None
+    ) -> None:
+        self._url = settings.url or ""
+        self._host = _host(self._url)
+        self._tries = settings.tries
+        self._timeout = settings.timeout
+        self._device_name = device_name
+        self._headers = {
+            "Content-Type": "application/json",
+            "User-Agent": f"edgekit/{__version__}",
+        }
+        token = read_secret(settings.token_file, "webhook-token")
+        if token is not None:
+            if not (token.isascii() and token.isprintable()):
+                raise SettingsError("the webhook-token has characters that HTTP does not allow")
+            self._headers["Authorization"] = f"Bearer {token}"
+        self._backoff = backoff or Backoff(1.0, MOST_DELAY)
+        self._opener = urllib.request.build_opener(_NoRedirect)
+        self._problem: str | None = None
+        self._closing = threading.Event()
+        self._closed = False
+        self._outbox = Outbox("webhook", self._deliver, limit=1000)
+
+    def check(self) -> str:
+        """See `Sink`; asks for the address's options (OPTIONS), to which any answer will do."""
+        request = urllib.request.Request(self._url, method="OPTIONS")
+        try:
+            self._opener.open(request, timeout=self._timeout).close()
+        except urllib.error.HTTPError as error:
+            error.close()
+        except (OSError, HTTPException) as error:
+            raise SettingsError(self._unreachable(error)) from error
+        return self._host
+
+    def start(self) -> None:
+        """See `Sink`."""
+        self._outbox.start()
+
+    def event(self, event: Event) -> None:
+        """See `Sink`."""
+        self._outbox.put(event)
+
+    def report(self) -> SinkHealth:
+        """See `Sink`."""
+        return self._outbox.report(self._problem)
+
+    def close(self, timeout: float) -> None:
+        """See `Sink`; what waits gets one more try, without a delay."""
+        self._closing.set()
+        self._outbox.close(timeout)
+        self._closed = True
+
+    def _deliver(self, event: Event) -> None:
+        body = msgspec.json.encode({"name": self._device_name, **msgspec.to_builtins(event)})
+        self._backoff.reset()
+        for left in reversed(range(self._tries)):
+            last = left == 0 or self._closing.is_set()
+            try:
+                self._post(body)
+                self._problem = None
+                return
+            except urllib.error.HTTPError as error:
+                error.close()
+                self._problem = f"{self._host} answers {error.code} {error.reason}"
+                if last or self._closed or not (error.code == 429 or error.code >= 500):
+                    break
+                wait = _retry_after(error.headers.get("Retry-After"))
+            except (OSError, HTTPException) as error:
+                self._problem = self._unreachable(error)
+                if last or self._closed:
+                    break
+                wait = 0.0
+            self._closing.wait(max(wait, self._backoff.next()))
+        raise OutputError(self._problem)
+
+    def _post(self, body: bytes) -> None:
+        request = urllib.request.Request(self._url, body, self._headers, method="POST")
+        # The status is all we want; closing spares us an endless body.
+        self._opener.open(request, timeout=self._timeout).close()
+
+    def _unreachable(self, error: Exception) -> str:
+        return f"cannot reach {self._host}: {reason(error)}"
+
+
+def _host(url: str) -> str:
+    """The part of an address that may be shown.
+
+    Raises:
+        SettingsError: it is no address, or has a password in it.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise SettingsError(f"webhook url: {error}") from error
+    if not host or not url.isascii() or not url.isprintable() or " " in url:
+        raise SettingsError("webhook url: it names no host, or has characters to be %-escaped")
+    if parts.username is not None:
+        raise SettingsError(
+            "webhook url: it holds a user name or password; put a token into token-file instead"
+        )
+    return host if port is None else f"{host}:{port}"
+
+
+def _retry_after(value: str | None) -> float:
+    """Seconds that a Retry-After header (RFC 9110, 10.2.3) asks for, within bounds."""
+    if value is None:
+        return 0.0
+    try:
+        delay = parsedate_to_datetime(value).timestamp() - time.time()
+    except ValueError:
+        delay = float(value) if value.strip().isdecimal() else 0.0
+    return min(max(delay, 0.0), MOST_DELAY)

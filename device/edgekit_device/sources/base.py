@@ -1,0 +1,56 @@
+"""What a source of frames is."""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Frame(NamedTuple):
+    """A frame and when it was seen.
+
+    Attributes:
+        number: in its source, from 0; those of dropped frames are skipped.
+        pixels: (H, W, 3) uint8, RGB.
+        time: seconds, never less than that of the frame before: in a recording from its start, of
+            a live source on the monotonic clock.
+        captured: when it was read, on the monotonic clock, in seconds.
+    """
+
+    number: int
+    pixels: NDArray[np.uint8]
+    time: float
+    captured: float
+
+
+class EndOfSource(Exception):
+    """A recording has no more frames; not an error."""
+
+
+class Source(Protocol):
+    """An open source of frames.
+
+    Attributes:
+        name: in every output.
+        live: whether frames come by themselves; of a live source only the newest is kept, a
+            recording drops nothing.
+        dropped: frames that came and were never handed out.
+        remark: what is other than was asked for, in words; empty for nothing. A camera knows it
+            once it has given a frame.
+    """
+
+    name: str
+    live: bool
+    dropped: int
+    remark: str
+
+    def read(self, timeout: float) -> Frame | None:
+        """The next frame; None when there is none within `timeout` seconds.
+
+        Raises:
+            EndOfSource: there will be no more.
+            SourceError, ImageError: the source broke, or a camera has stalled.
+        """
+
+    def close(self) -> None:
+        """Let go of it; waits half a second at most, and may be called twice."""

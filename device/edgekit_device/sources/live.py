@@ -1,0 +1,222 @@
+"""The newest frame of a camera.
+
+A camera is opened, read and released in one thread, so that neither a slow inference nor a camera
+that hangs delays anything else: a frame waits in a slot until it is fetched or a newer one takes
+its place, and whatever the camera does not do in time is an error to whoever reads.
+"""
+
+import itertools
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.errors import SourceError
+from edgekit_device.settings import CameraSettings
+from edgekit_device.sources.base import Frame
+from edgekit_device.sources.threads import DriverThread
+
+_CLOSE_TIMEOUT = 0.5
+# Between two tries with a camera that returns at once, and no picture.
+_PAUSE = 0.01
+
+
+class Camera(Protocol):
+    """An open camera; all its methods are called in one thread.
+
+    Attributes:
+        bgr: whether its pictures have blue first, as OpenCV's have.
+        remark: what it gives instead of what it was asked for, in words; empty if it obeyed.
+    """
+
+    bgr: bool
+    remark: str
+
+    def read(self) -> Any:
+        """Wait for a picture: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) uint8.
+
+        Anything else stands for a frame that was damaged.
+
+        Raises:
+            Exception: no more will come.
+        """
+
+    def release(self) -> None:
+        """Let go of it."""
+
+
+class LiveSource:
+    """The newest frame of a camera; opening begins at once.
+
+    Args:
+        name: in every output.
+        open_camera: opens it; may take its time.
+        timeout: seconds that opening may take, and then each frame.
+        advice: what to do when it fails, in words.
+
+    Attributes:
+        dropped: frames that a newer one replaced, or that were damaged.
+        remark: of the camera, once it is open.
+    """
+
+    live = True
+
+    def __init__(
+        self, name: str, open_camera: Callable[[], Camera], timeout: float, advice: str
+    ) -> None:
+        self.name = name
+        self.dropped = 0
+        self.remark = ""
+        self._open_camera = open_camera
+        self._timeout = timeout
+        self._advice = advice
+        self._bgr = True
+        self._newest: tuple[int, NDArray[np.uint8], float] | None = None
+        self._opened = False
+        # When it last did what it should: began to open, opened, delivered.
+        self._progress = time.monotonic()
+        self._damaged: str | None = None
+        self._error: SourceError | None = None
+        self._closing = threading.Event()
+        self._changed = threading.Condition()
+        self._thread = DriverThread("capture", self._capture)
+
+    def wait_open(self, timeout: float) -> bool:
+        """Whether it is open, within `timeout` seconds.
+
+        Raises:
+            SourceError: it does not open.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._opened or self._error, timeout)
+            if self._error is not None and not self._opened:
+                raise self._error
+            return self._opened
+
+    def read(self, timeout: float) -> Frame | None:
+        """See `Source`."""
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while self._newest is None:
+                if self._error is not None:
+                    raise self._error
+                now = time.monotonic()
+                overdue = self._progress + self._timeout
+                if now >= overdue:
+                    raise SourceError(f"{self.name} {self._complaint()}; {self._advice}")
+                if now >= deadline:
+                    return None
+                self._changed.wait(min(deadline, overdue) - now)
+            (number, pixels, captured), self._newest = self._newest, None
+        # Here and not in the capture thread: a dropped frame costs no conversion.
+        return Frame(number, _to_rgb(pixels, self._bgr), time=captured, captured=captured)
+
+    def close(self) -> None:
+        """See `Source`; the camera is released as soon as it returns from what it is doing."""
+        self._closing.set()
+        self._thread.join(_CLOSE_TIMEOUT)
+
+    def _complaint(self) -> str:
+        if not self._opened:
+            return f"did not open within {self._timeout:g} s"
+        if self._damaged is not None:
+            return f"gave no picture for {self._timeout:g} s, but {self._damaged}"
+        return f"stalled: no frame for {self._timeout:g} s"
+
+    def _capture(self) -> None:
+        try:
+            camera = self._open_camera()
+            try:
+                self._capture_from(camera)
+            finally:
+                camera.release()
+        except Exception as error:
+            # After the release, so that who opens the camera again finds it free.
+            self._fail(error)
+
+    def _capture_from(self, camera: Camera) -> None:
+        with self._changed:
+            self._bgr = camera.bgr
+            self.remark = camera.remark
+            self._opened = True
+            self._progress = time.monotonic()
+            self._changed.notify_all()
+        for number in itertools.count():
+            if self._closing.is_set():
+                return
+            self._offer(number, camera.read())
+
+    def _offer(self, number: int, pixels: Any) -> None:
+        damage = _damage(pixels)
+        with self._changed:
+            self._damaged = damage
+            if damage is not None or self._newest is not None:
+                self.dropped += 1
+            if damage is None:
+                self._progress = time.monotonic()
+                self._newest = number, pixels, self._progress
+                self._changed.notify_all()
+        if damage is not None:
+            self._closing.wait(_PAUSE)
+
+    def _fail(self, error: Exception) -> None:
+        if not isinstance(error, SourceError):
+            text = " ".join(str(error).split()) or type(error).__name__
+            failed = "failed" if self._opened else "does not open"
+            error = SourceError(f"{self.name} {failed}: {text}; {self._advice}")
+        with self._changed:
+            self._error = self._error or error
+            self._changed.notify_all()
+
+
+def _damage(pixels: Any) -> str | None:
+    """What is wrong with a camera's picture, in words."""
+    if not isinstance(pixels, np.ndarray):
+        return f"{type(pixels).__name__}"
+    channels = pixels.shape[2] if pixels.ndim == 3 else 1
+    if pixels.ndim not in (2, 3) or channels not in _TO_RGB:
+        return f"an array of shape {pixels.shape}"
+    if pixels.dtype != np.uint8:
+        return f"{pixels.dtype} values"
+    return None if pixels.size else "an empty array"
+
+
+# Number of channels: conversions from blue first, and from red first.
+_TO_RGB: dict[int, tuple[int | None, int | None]] = {
+    1: (cv2.COLOR_GRAY2RGB, cv2.COLOR_GRAY2RGB),
+    3: (cv2.COLOR_BGR2RGB, None),
+    4: (cv2.COLOR_BGRA2RGB, cv2.COLOR_RGBA2RGB),
+}
+
+
+def _to_rgb(pixels: NDArray[np.uint8], bgr: bool) -> NDArray[np.uint8]:
+    channels = pixels.shape[2] if pixels.ndim == 3 else 1
+    code = _TO_RGB[channels][0 if bgr else 1]
+    return pixels if code is None else np.asarray(cv2.cvtColor(pixels, code), dtype=np.uint8)
+
+
+def remark(
+    asked: CameraSettings,
+    width: int,
+    height: int,
+    fps: float | None = None,
+    pixel_format: str | None = None,
+) -> str:
+    """What a camera gives instead of what it was asked for, in words; empty if it obeyed.
+
+    Args:
+        asked: the settings.
+        width, height, fps, pixel_format: what it says it gives, as far as it says.
+    """
+    differences = []
+    if (width, height) != (asked.width, asked.height):
+        differences.append(f"{width}x{height}, not {asked.width}x{asked.height}")
+    if asked.fps and fps and abs(fps - asked.fps) > 0.01 * asked.fps:
+        differences.append(f"{fps:g} frames/s, not {asked.fps:g}")
+    if asked.pixel_format and pixel_format and pixel_format != asked.pixel_format:
+        differences.append(f"{pixel_format}, not {asked.pixel_format}")
+    return f"gives {'; '.join(differences)}" if differences else ""

@@ -1,0 +1,641 @@
+"""The HTTP sink, over real connections."""
+
+import http.client
+import json
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import msgspec
+import numpy as np
+import pytest
+from edgekit_device.messages import Health, State
+from edgekit_device.pipeline import Result
+from edgekit_device.settings import HttpSettings
+from edgekit_device.sinks.http import Http, connection, feed, server
+from prometheus_client.openmetrics.parser import (
+    text_string_to_metric_families as parse_openmetrics,
+)
+from prometheus_client.parser import text_string_to_metric_families as parse
+
+from edgekit.errors import SettingsError
+from tests.conftest import ROOT
+from tests.device.sinks.player import HEALTH, Player, make_change, make_result
+from tests.device.sinks.samples import until
+
+TOKEN = "correct horse battery"
+
+
+def make(listen: str = "127.0.0.1:0", player: Player | None = None, **settings: Any) -> Http:
+    snapshot = (player or Player()).snapshot
+    return Http(HttpSettings(listen=listen, **settings), "pi", snapshot)
+
+
+@contextmanager
+def served(sink: Http) -> Iterator[Http]:
+    sink.start()
+    try:
+        yield sink
+    finally:
+        sink.close(timeout=30)
+
+
+@pytest.fixture
+def sink() -> Iterator[Http]:
+    with served(make()) as sink:
+        yield sink
+
+
+@pytest.fixture
+def token_file(tmp_path: Path) -> Path:
+    path = tmp_path / "token"
+    path.write_text(f"{TOKEN}\n")
+    return path
+
+
+class Answer:
+    def __init__(self, response: http.client.HTTPResponse) -> None:
+        self.status = response.status
+        self.headers = response.headers
+        self.body = response.read()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+
+def ask(
+    sink: Http, path: str, method: str = "GET", body: str | None = None, **headers: str
+) -> Answer:
+    client = http.client.HTTPConnection("127.0.0.1", sink.port, timeout=30)
+    try:
+        client.request(method, path, body, headers)
+        return Answer(client.getresponse())
+    finally:
+        client.close()
+
+
+class Viewer:
+    """Reads a stream."""
+
+    def __init__(self, sink: Http, path: str = "/stream.mjpg") -> None:
+        self._client = http.client.HTTPConnection("127.0.0.1", sink.port, timeout=30)
+        self._client.request("GET", path)
+        self.response = self._client.getresponse()
+
+    def __enter__(self) -> "Viewer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.response.close()
+        self._client.close()
+
+    def picture(self) -> bytes:
+        """The next part of an MJPEG stream."""
+        length = 0
+        while line := self.response.readline().strip():
+            if line.lower().startswith(b"content-length:"):
+                length = int(line.split(b":")[1])
+        picture = self.response.read(length)
+        assert self.response.readline() == b"\r\n"
+        return picture
+
+    def pictures(self) -> Iterator[bytes]:
+        assert self.response.readline() == b"--frame\r\n"
+        while True:
+            yield self.picture()
+            if self.response.readline() != b"--frame\r\n":
+                return
+
+    def messages(self, kind: str) -> Iterator[Any]:
+        """Server-sent events of one kind."""
+        event = ""
+        while line := self.response.readline():
+            if line.startswith(b"event: "):
+                event = line.split(b": ")[1].strip().decode()
+            elif line.startswith(b"data: ") and event == kind:
+                yield json.loads(line[6:])
+
+
+@pytest.fixture
+def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Numbers of the frames that were made a JPEG."""
+    numbers: list[int] = []
+    real = feed._encode
+
+    def encode(result: Result) -> bytes:
+        numbers.append(result.frame.number)
+        return real(result)
+
+    monkeypatch.setattr(feed, "_encode", encode)
+    return numbers
+
+
+def decode(jpeg: bytes) -> Any:
+    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+
+
+class TestPage:
+    def test_is_one_piece_that_loads_nothing_from_elsewhere(self, sink: Http) -> None:
+        page = ask(sink, "/")
+        assert page.status == 200
+        assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert "<h1>pi</h1>" in page.text
+        assert "{{" not in page.text
+        assert not re.search(r"(?:src|href|url\()=?[\"']?(?:https?:)?//", page.text)
+
+    def test_runs_nothing_else(self, sink: Http) -> None:
+        policy = ask(sink, "/").headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+
+    @pytest.mark.parametrize("path", ["/", "/healthz", "/metrics", "/api/state", "/nowhere"])
+    def test_headers_that_protect(self, sink: Http, path: str) -> None:
+        headers = ask(sink, path).headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "no-referrer"
+        assert headers["Cache-Control"] == "no-store"
+        assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+        assert "Access-Control-Allow-Origin" not in headers
+
+    def test_unknown_address(self, sink: Http) -> None:
+        assert ask(sink, "/nowhere").status == 404
+
+    @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
+    @pytest.mark.parametrize("path", ["/", "/api/state", "/stream.mjpg"])
+    def test_only_reads(self, sink: Http, method: str, path: str) -> None:
+        assert ask(sink, path, method).status == 405
+
+    @pytest.mark.parametrize("path", ["/", "/events", "/stream.mjpg", "/healthz"])
+    def test_head_ends(self, sink: Http, path: str) -> None:
+        answer = ask(sink, path, "HEAD")
+        assert (answer.status, answer.body) == (200, b"")
+
+
+class TestHealth:
+    @pytest.mark.parametrize(
+        ("state", "status"),
+        [("starting", 503), ("running", 200), ("degraded", 200), ("stalled", 503),
+         ("stopping", 503)],
+    )  # fmt: skip
+    def test_healthz(self, state: State, status: int) -> None:
+        player = Player(health=msgspec.structs.replace(HEALTH, state=state))
+        with served(make(player=player)) as sink:
+            answer = ask(sink, "/healthz")
+        assert answer.status == status
+        assert msgspec.json.decode(answer.body, type=Health) == player.health
+
+    def test_is_fresh_each_time(self) -> None:
+        player = Player()
+        with served(make(player=player)) as sink:
+            assert ask(sink, "/api/health").json["frames"] == 1234567
+            player.health = msgspec.structs.replace(HEALTH, frames=1234568)
+            assert ask(sink, "/api/health").json["frames"] == 1234568
+            assert ask(sink, "/healthz").json["frames"] == 1234568
+
+
+def exported(text: str) -> set[str]:
+    # The exposition format writes states and info as gauges; the names are what a user sees.
+    return {sample.name for family in parse(text) for sample in family.samples}
+
+
+class TestMetrics:
+    def test_values(self, sink: Http) -> None:
+        answer = ask(sink, "/metrics")
+        assert answer.headers["Content-Type"].startswith("text/plain; version=")
+        values = {
+            (sample.name, *sample.labels.values()): sample.value
+            for family in parse(answer.text)
+            for sample in family.samples
+        }
+        assert values["edgekit_frames_total",] == 1234567
+        assert values["edgekit_inference_latency_seconds", "0.99"] == 0.01275
+        assert values["edgekit_state", "running"] == 1
+        assert values["edgekit_state", "stalled"] == 0
+        assert values["edgekit_restarts_total", "camera"] == 2
+        assert values["edgekit_throttled", "under-voltage"] == 1
+        assert values["edgekit_sink_messages_total", "dropped", "mqtt"] == 4
+        assert values["edgekit_sink_queue", "webhook"] == 2
+        assert values["edgekit_sink_up", "mqtt"] == 1
+        assert values["edgekit_sink_up", "webhook"] == 0
+
+    def test_openmetrics_when_asked_for(self, sink: Http) -> None:
+        answer = ask(sink, "/metrics", Accept="application/openmetrics-text; version=1.0.0")
+        assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
+        types = {family.name: family.type for family in parse_openmetrics(answer.text)}
+        assert types["edgekit"] == "info"
+        assert types["edgekit_state"] == "stateset"
+        assert types["edgekit_frames"] == "counter"
+
+    def test_what_is_not_known_is_left_out(self) -> None:
+        unknown = msgspec.structs.replace(
+            HEALTH, temperature_c=None, latency_ms=None, frame_age_s=None, throttled=[]
+        )
+        with served(make(player=Player(health=unknown))) as sink:
+            names = exported(ask(sink, "/metrics").text)
+        assert "edgekit_uptime_seconds" in names
+        assert not names & {
+            "edgekit_temperature_celsius", "edgekit_inference_latency_seconds",
+            "edgekit_frame_age_seconds", "edgekit_throttled",
+        }  # fmt: skip
+
+    def test_the_documentation_names_them_all(self, sink: Http) -> None:
+        text = (ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")
+        documented = set(re.findall(r"^\| `(edgekit_\w+)", text, re.MULTILINE))
+        assert documented == exported(ask(sink, "/metrics").text)
+
+
+class TestInterface:
+    @pytest.mark.parametrize("path", ["/api/state", "/api/snapshot.jpg"])
+    def test_before_the_first_frame(self, sink: Http, path: str) -> None:
+        answer = ask(sink, path)
+        assert (answer.status, answer.text) == (503, "No frame has been answered yet.\n")
+
+    def test_state_is_the_last_event(self, sink: Http) -> None:
+        event = make_change(3, best=1)
+        sink.event(event)
+        answer = ask(sink, "/api/state")
+        assert answer.headers["Content-Type"] == "application/json"
+        assert answer.json == msgspec.to_builtins(event)
+
+    def test_history(self, sink: Http) -> None:
+        sink.frame(make_result(best=0, score=0.75, age=2))
+        sink.frame(make_result(best=1, score=0.9, age=0))
+        sink.event(make_change(1, best=1))
+        sink.event(msgspec.structs.replace(make_change(2, best=1), event="heartbeat"))
+        history = ask(sink, "/api/history").json
+        assert [(p["label"], p["score"]) for p in history["history"]] == [
+            ("mug", 0.75),
+            ("teapot", 0.9),
+        ]
+        first, second = (p["ts"] for p in history["history"])
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", first)
+        assert first < second
+        assert [event["event"] for event in history["changes"]] == ["change"]
+
+    def test_history_keeps_minutes_not_frames(self, sink: Http) -> None:
+        for number in range(6000):
+            sink.frame(make_result(number, pixels=np.zeros((2, 2, 3), np.uint8),
+                                   age=600 - number / 10))  # fmt: skip
+        points = ask(sink, "/api/history").json["history"]
+        assert 900 < len(points) <= 1200
+
+    def test_snapshot_keeps_the_colours(self, sink: Http) -> None:
+        red = np.zeros((48, 64, 3), np.uint8)
+        red[..., 0] = 200
+        sink.frame(make_result(pixels=red))
+        answer = ask(sink, "/api/snapshot.jpg")
+        assert answer.headers["Content-Type"] == "image/jpeg"
+        picture = decode(answer.body)
+        assert picture.shape == (48, 64, 3)
+        assert np.abs(picture.astype(int) - [200, 0, 0]).max() < 8
+
+    def test_snapshot_is_scaled_down(self, sink: Http) -> None:
+        sink.frame(make_result(pixels=np.zeros((720, 1280, 3), np.uint8)))
+        assert decode(ask(sink, "/api/snapshot.jpg").body).shape == (360, 640, 3)
+
+
+class TestPictures:
+    def test_move(self, sink: Http) -> None:
+        player = Player()
+        with player.playing(sink), Viewer(sink) as viewer:
+            media_type = viewer.response.headers["Content-Type"]
+            assert media_type == "multipart/x-mixed-replace; boundary=frame"
+            pictures = viewer.pictures()
+            first, second, third = (next(pictures) for _ in range(3))
+        assert decode(first).shape == (240, 320, 3)
+        assert len({first, second, third}) == 3
+
+    def test_nothing_is_encoded_when_nobody_watches(self, sink: Http, encoded: list[int]) -> None:
+        with Viewer(sink, "/events") as viewer:
+            for number in range(3):
+                sink.frame(make_result(number))
+            assert next(viewer.messages("hello"))
+        assert encoded == []
+
+    def test_each_is_encoded_once_for_everybody(self, sink: Http, encoded: list[int]) -> None:
+        sink.frame(make_result(0))
+        with Viewer(sink) as one, Viewer(sink) as another:
+            a, b = one.pictures(), another.pictures()
+            assert next(a) == next(b) == ask(sink, "/api/snapshot.jpg").body
+            sink.frame(make_result(1))
+            assert next(a) == next(b)
+        assert encoded == [0, 1]
+
+    def test_one_viewer_too_many(self) -> None:
+        with served(make(viewers=1)) as sink:
+            with Viewer(sink) as viewer:
+                sink.frame(make_result())
+                next(viewer.pictures())
+                refused = ask(sink, "/stream.mjpg")
+                assert refused.status == 503
+                assert refused.text.startswith("Too many viewers: http.viewers allows 1")
+                assert ask(sink, "/api/snapshot.jpg").status == 200
+            # Noticed without a new frame.
+            until(lambda: ask_status(sink, "/stream.mjpg") == 200)
+
+    def test_a_slow_viewer_delays_nobody(self) -> None:
+        # Noise, which JPEG cannot make small.
+        noise = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
+        with served(make(viewers=2, picture_fps=60.0)) as sink, ExitStack() as stack:
+            slow = stack.enter_context(socket.create_connection(("127.0.0.1", sink.port)))
+            slow.sendall(b"GET /stream.mjpg HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            pictures = stack.enter_context(Viewer(sink)).pictures()
+            for number in range(40):
+                sink.frame(make_result(number, pixels=np.roll(noise, number, axis=1)))
+                assert next(pictures)
+            assert ask(sink, "/healthz").status == 200
+
+    @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux only")
+    def test_a_viewer_that_never_reads_is_let_go(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(server, "_SEND_TIMEOUT", 0.5)
+        noise = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
+        with served(make(viewers=1)) as sink, socket.socket() as stuck:
+            stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            stuck.connect(("127.0.0.1", sink.port))
+            stuck.sendall(b"GET /stream.mjpg HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            until(lambda: ask_status(sink, "/stream.mjpg") == 503)
+            numbers = iter(range(10_000))
+
+            def free() -> bool:
+                sink.frame(make_result(pixels=np.roll(noise, next(numbers), axis=1)))
+                return ask_status(sink, "/stream.mjpg") == 200
+
+            until(free)
+
+
+def is_cut_off(client: socket.socket) -> bool:
+    """Wait for the end of a connection on which nothing is said."""
+    try:
+        return client.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def ask_status(sink: Http, path: str) -> int:
+    with Viewer(sink, path) as viewer:
+        return viewer.response.status
+
+
+class TestEvents:
+    def test_tell_everything_and_then_what_is_new(self) -> None:
+        player = Player()
+        with served(make(player=player)) as sink:
+            sink.frame(make_result(7, best=1, score=0.8))
+            sink.event(make_change(7, best=1))
+            with Viewer(sink, "/events") as viewer:
+                assert viewer.response.headers["Content-Type"].startswith("text/event-stream")
+                hello = next(viewer.messages("hello"))
+                assert hello["label"] == "teapot"
+                assert [label["label"] for label in hello["labels"]] == [
+                    "teapot", "mug", "watering can",
+                ]  # fmt: skip
+                assert hello["changes"][0]["label"] == "teapot"
+                assert hello["history"][0][1:] == ["teapot", 0.8]
+                assert hello["health"]["state"] == "running"
+                sink.frame(make_result(8, best=2))
+                sink.event(make_change(8, best=2))
+                assert next(viewer.messages("change"))["label"] == "watering can"
+                frame = next(viewer.messages("frame"))
+                assert (frame["frame"], frame["label"]) == (8, "watering can")
+                player.set_health(sink, "degraded", "the broker is away")
+                assert next(viewer.messages("health"))["problems"] == ["the broker is away"]
+
+
+class TestAccess:
+    @pytest.mark.parametrize("host", ["localhost", "localhost:80", "127.0.0.1:1", "[::1]:80"])
+    def test_this_machine_by_its_own_names(self, sink: Http, host: str) -> None:
+        assert ask(sink, "/api/health", Host=host).status == 200
+
+    @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "192.0.2.1", "", "[::2]"])
+    @pytest.mark.parametrize("path", ["/", "/healthz", "/stream.mjpg"])
+    def test_not_by_other_names(self, sink: Http, host: str, path: str) -> None:
+        assert ask(sink, path, Host=host).status == 403
+
+    @pytest.fixture
+    def guarded(self, token_file: Path) -> Iterator[Http]:
+        with served(make("0.0.0.0:0", token_file=token_file)) as sink:
+            yield sink
+
+    @pytest.mark.parametrize(
+        "path", ["/metrics", "/events", "/stream.mjpg", "/api/state", "/api/health",
+                 "/api/history", "/api/snapshot.jpg", "/nowhere"],
+    )  # fmt: skip
+    def test_nothing_without_the_token(self, guarded: Http, path: str) -> None:
+        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Cookie": "edgekit-0=x"}):
+            answer = ask(guarded, path, **headers)
+            assert answer.status == 401
+            assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+    def test_with_the_token(self, guarded: Http) -> None:
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        assert ask(guarded, "/api/health", Host="pi.local", **headers).json["state"] == "running"
+        assert ask(guarded, "/healthz", **headers).json["frames"] == 1234567
+        assert ask(guarded, "/", "PUT", **headers).status == 405
+
+    def test_healthz_tells_strangers_the_state_alone(self, guarded: Http) -> None:
+        answer = ask(guarded, "/healthz")
+        assert (answer.status, answer.json) == (200, {"state": "running"})
+
+    def test_a_link_with_the_token_lets_a_browser_in(self, guarded: Http) -> None:
+        answer = ask(guarded, "/?token=" + TOKEN.replace(" ", "+"))
+        assert answer.status == 200
+        assert answer.headers["Refresh"] == "0; url=/"
+        cookie = answer.headers["Set-Cookie"]
+        assert "HttpOnly" in cookie
+        assert "samesite=strict" in cookie.lower()
+        assert TOKEN not in cookie
+        shown = cookie.partition(";")[0]
+        assert ask(guarded, "/api/health", Cookie=shown).status == 200
+        assert "<h1>pi</h1>" in ask(guarded, "/", Cookie=shown).text
+
+    @pytest.mark.parametrize("path", ["/", "/?token=wrong", "/?token=", "/?token=%ff"])
+    def test_a_form_for_those_without(self, guarded: Http, path: str) -> None:
+        answer = ask(guarded, path)
+        assert answer.status == 401
+        assert '<form method="post" action="/login">' in answer.text
+        assert ("not the right one" in answer.text) == ("token=" in path)
+        assert "Set-Cookie" not in answer.headers
+
+    def test_the_form(self, guarded: Http) -> None:
+        assert ask(guarded, "/login").status == 405
+        assert ask(guarded, "/login", "POST", "token=wrong").status == 401
+        assert ask(guarded, "/login", "POST", "token=" + 5000 * "x").status == 413
+        answer = ask(guarded, "/login", "POST", "token=correct+horse+battery")
+        assert (answer.status, answer.headers["Location"]) == (303, "/")
+        shown = answer.headers["Set-Cookie"].partition(";")[0]
+        assert ask(guarded, "/api/health", Cookie=shown).status == 200
+
+    def test_a_token_counts_on_loopback_too(self, token_file: Path) -> None:
+        with served(make(token_file=token_file)) as sink:
+            assert ask(sink, "/api/health").status == 401
+
+    def test_needs_a_token_where_others_can_reach_it(self) -> None:
+        with pytest.raises(SettingsError, match=r"0\.0\.0\.0:8080, which others can reach"):
+            make("0.0.0.0:8080")
+
+    def test_takes_the_token_from_systemd(
+        self, token_file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        token_file.rename(token_file.with_name("http-token"))
+        monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(token_file.parent))
+        make("0.0.0.0:8080")
+
+    @pytest.mark.parametrize("token", ["short", "pässwörter-sind-lang", "with\ttabulator"])
+    def test_refuses_tokens_that_would_not_work(self, token_file: Path, token: str) -> None:
+        token_file.write_text(token, encoding="utf-8")
+        with pytest.raises(SettingsError, match="8 ASCII characters or more"):
+            make(token_file=token_file)
+
+
+class TestListening:
+    def test_a_port_that_is_taken(self, sink: Http) -> None:
+        other = make(f"127.0.0.1:{sink.port}")
+        for attempt in (other.start, other.check):
+            with pytest.raises(SettingsError, match=f"port {sink.port}: Address already in use"):
+                attempt()
+        other.close(timeout=1)
+
+    def test_an_address_of_another_machine(self, token_file: Path) -> None:
+        with pytest.raises(SettingsError, match=r"cannot listen on 192\.0\.2\.1"):
+            make("192.0.2.1:0", token_file=token_file).start()
+
+    def test_no_address(self, token_file: Path) -> None:
+        with pytest.raises(SettingsError, match=r"nowhere\.invalid is no address"):
+            make("nowhere.invalid:80", token_file=token_file).start()
+
+    def test_check_says_where(self, token_file: Path) -> None:
+        assert make("localhost:0").check() == "http://localhost:0/, for this machine alone"
+        assert make("[::1]:0", token_file=token_file).check() == "http://[::1]:0/, with a token"
+
+    @pytest.mark.parametrize("stream", ["/stream.mjpg", "/events"])
+    def test_close_with_viewers(self, stream: str) -> None:
+        with served(make()) as sink, Viewer(sink, stream) as viewer:
+            sink.frame(make_result())
+            assert viewer.response.readline()
+            ended: list[bytes] = []
+            reader = threading.Thread(target=lambda: ended.append(viewer.response.read()))
+            reader.start()
+            sink.close(timeout=30)
+            # The stream is ended in good order, not cut off.
+            reader.join(timeout=30)
+            assert len(ended) == 1
+            with pytest.raises(ConnectionRefusedError):
+                ask(sink, "/")
+
+    def test_close_with_a_viewer_that_does_not_read(
+        self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(server, "_SEND_TIMEOUT", 300.0)
+        noise = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
+        sink = make(picture_fps=60.0)
+        sink.start()
+        with socket.socket() as stuck:
+            stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            stuck.connect(("127.0.0.1", sink.port))
+            stuck.sendall(b"GET /stream.mjpg HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            with Viewer(sink) as viewer:
+                pictures = viewer.pictures()
+                for number in range(20):
+                    sink.frame(make_result(number, pixels=np.roll(noise, number, axis=1)))
+                    next(pictures)
+            sink.close(timeout=1)
+            until(lambda: not sink._thread.is_alive())
+        assert not caplog.records
+
+    def test_close_at_once(self) -> None:
+        for _ in range(20):
+            sink = make()
+            sink.start()
+            sink.close(timeout=30)
+            with pytest.raises(ConnectionRefusedError):
+                ask(sink, "/")
+
+    def test_takes_messages_before_the_start_and_after_the_end(self) -> None:
+        sink = make()
+        messages: list[Callable[[], None]] = [
+            lambda: sink.frame(make_result()),
+            lambda: sink.event(make_change()),
+            lambda: sink.health(HEALTH),
+        ]
+        for tell in messages:
+            tell()
+        with served(sink):
+            assert ask(sink, "/api/state").status == 200
+        for tell in messages:
+            tell()
+        sink.close(timeout=1)
+        assert sink.failure is None
+
+    def test_starts_again_on_the_same_port(self, sink: Http) -> None:
+        port = sink.port
+        with Viewer(sink, "/events"):
+            sink.close(timeout=30)
+            with served(make(f"127.0.0.1:{port}")) as again:
+                assert ask(again, "/healthz").status == 200
+
+    def test_report_counts_what_viewers_got(self, sink: Http) -> None:
+        assert sink.report().sent == 0
+        sink.frame(make_result())
+        with Viewer(sink) as viewer:
+            next(viewer.pictures())
+        report = sink.report()
+        assert (report.sent, report.dropped, report.queued, report.problem) == (1, 0, 0, None)
+
+
+class TestBadClients:
+    def test_one_that_says_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(connection, "_REQUEST_TIMEOUT", 0.2)
+        with served(make()) as sink:
+            for start in (b"", b"GET / HTTP/1.1\r\nHost: local"):
+                with socket.create_connection(("127.0.0.1", sink.port), timeout=30) as client:
+                    client.sendall(start)
+                    assert is_cut_off(client)
+
+    def test_one_that_never_finishes_its_form(
+        self, token_file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(connection, "_REQUEST_TIMEOUT", 0.2)
+        with (
+            served(make(token_file=token_file)) as sink,
+            socket.create_connection(("127.0.0.1", sink.port), timeout=30) as client,
+        ):
+            client.sendall(
+                b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\ntok"
+            )
+            assert is_cut_off(client)
+            assert ask(sink, "/healthz").status == 200
+        assert not caplog.records
+
+    def test_one_that_says_too_much(self, sink: Http) -> None:
+        with socket.create_connection(("127.0.0.1", sink.port), timeout=30) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + 10_000 * b"x")
+            assert client.recv(100).startswith(b"HTTP/1.1 400 ")
+
+    def test_one_that_speaks_something_else(self, sink: Http) -> None:
+        with socket.create_connection(("127.0.0.1", sink.port), timeout=30) as client:
+            client.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n")
+            assert client.recv(100).startswith(b"HTTP/1.1 400 ")
+
+    def test_a_flood(self, sink: Http) -> None:
+        """Answers with 503 at first, does not even hear more, and recovers."""
+        with ExitStack() as stack:
+            flood = [
+                stack.enter_context(socket.create_connection(("127.0.0.1", sink.port), timeout=30))
+                for _ in range(120)
+            ]
+            assert is_cut_off(flood[-1])
+            flood[50].sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert flood[50].recv(100).startswith(b"HTTP/1.1 503 ")
+        until(lambda: ask_status(sink, "/healthz") == 200)

@@ -1,0 +1,296 @@
+"""The webhook, against a real HTTP server."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from edgekit_device.backoff import Backoff
+from edgekit_device.settings import WebhookSettings
+from edgekit_device.sinks import webhook
+from edgekit_device.sinks.webhook import Webhook
+
+from edgekit import __version__
+from edgekit.errors import SettingsError
+from tests.device.sinks.samples import make_event, until
+
+
+class Server(ThreadingHTTPServer):
+    """Gives the answers it is told to, then 204; keeps what it is sent."""
+
+    daemon_threads = True
+
+    def __init__(self, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), Handler)
+        self.url = f"http://127.0.0.1:{self.server_port}/hook/s3cret?key=s3cret"
+        self.answers: list[tuple[int, dict[str, str]]] = []
+        self.bodies: list[dict[str, object]] = []
+        self.requests: list[tuple[str, str, dict[str, str]]] = []
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.bodies.append(json.loads(body))
+        self.server.requests.append((self.command, self.path, dict(self.headers)))
+        status, headers = self.server.answers.pop(0) if self.server.answers else (204, {})
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_GET = do_POST
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def _serving(port: int = 0) -> Iterator[Server]:
+    with Server(port) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with _serving() as server:
+        yield server
+
+
+class Delays(Backoff):
+    """Waits for nothing, and remembers how often it was asked."""
+
+    def __init__(self, delay: float = 0.0) -> None:
+        super().__init__(delay, delay, jitter=0)
+        self.asked = threading.Semaphore(0)
+
+    def next(self) -> float:
+        self.asked.release()
+        return super().next()
+
+
+class Held(Backoff):
+    """A delay that takes until it is freed."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 0)
+        self.free = threading.Event()
+
+    def next(self) -> float:
+        assert self.free.wait(60)
+        return 0.0
+
+
+@contextmanager
+def _started(settings: WebhookSettings, backoff: Backoff | None = None) -> Iterator[Webhook]:
+    sink = Webhook(settings, "pi", backoff or Delays())
+    sink.start()
+    try:
+        yield sink
+    finally:
+        sink.close(0)
+
+
+def _settled(sink: Webhook) -> Callable[[], bool]:
+    return lambda: sink.report().queued == 0
+
+
+def test_an_event_is_posted_with_the_name_of_the_device(server: Server) -> None:
+    with _started(WebhookSettings(url=server.url)) as sink:
+        sink.event(make_event(1))
+        sink.event(make_event(2, "heartbeat"))
+        until(_settled(sink))
+        assert (sink.report().sent, sink.report().problem) == (2, None)
+    assert server.bodies[0] == {
+        "name": "pi", "ts": "2025-06-01T12:00:00.125Z", "event": "change", "label": "mug",
+        "score": 0.75, "frame": 1, "source": "test:", "model": "m.tflite",
+        "labels": [{"label": "mug", "index": 0, "score": 0.5}], "latency_ms": 1.25,
+        "state": "running",
+    }  # fmt: skip
+    assert [body["frame"] for body in server.bodies] == [1, 2]
+    method, path, headers = server.requests[0]
+    assert (method, path) == ("POST", "/hook/s3cret?key=s3cret")
+    assert headers["Content-Type"] == "application/json"
+    assert headers["User-Agent"] == f"edgekit/{__version__}"
+    assert "Authorization" not in headers
+
+
+def test_a_token_is_sent(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "webhook-token").write_text("t0ken\n")
+    with _started(WebhookSettings(url=server.url, token_file=tmp_path / "webhook-token")) as sink:
+        sink.event(make_event())
+        until(_settled(sink))
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    with _started(WebhookSettings(url=server.url)) as sink:
+        sink.event(make_event())
+        until(_settled(sink))
+    assert [headers["Authorization"] for _, _, headers in server.requests] == ["Bearer t0ken"] * 2
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_busy_or_failing_server_is_tried_again(server: Server, status: int) -> None:
+    server.answers = [(status, {}), (status, {"Retry-After": "0"})]
+    with _started(WebhookSettings(url=server.url)) as sink:
+        sink.event(make_event(1))
+        sink.event(make_event(2))
+        until(_settled(sink))
+        assert (sink.report().sent, sink.report().dropped) == (2, 0)
+    assert [body["frame"] for body in server.bodies] == [1, 1, 1, 2]
+
+
+def test_an_event_is_given_up_after_so_many_tries(server: Server) -> None:
+    server.answers = [(503, {})] * 3
+    with _started(WebhookSettings(url=server.url, tries=3)) as sink:
+        sink.event(make_event(1))
+        until(_settled(sink))
+        assert (sink.report().sent, sink.report().dropped) == (0, 1)
+        assert (
+            sink.report().problem
+            == f"127.0.0.1:{server.server_port} answers 503 Service Unavailable"
+        )
+        sink.event(make_event(2))
+        until(_settled(sink))
+        assert (sink.report().sent, sink.report().problem) == (1, None)
+    assert len(server.bodies) == 4
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"), [(400, {}), (401, {}), (404, {}), (301, {"Location": "/elsewhere"})]
+)
+def test_what_cannot_become_better_is_tried_once(
+    server: Server, status: int, headers: dict[str, str]
+) -> None:
+    server.answers = [(status, headers)]
+    with _started(WebhookSettings(url=server.url)) as sink:
+        sink.event(make_event())
+        until(_settled(sink))
+        assert sink.report().dropped == 1
+        problem = sink.report().problem
+    assert len(server.requests) == 1
+    assert problem is not None
+    assert f" answers {status} " in problem
+    assert "s3cret" not in problem
+
+
+def test_a_server_that_is_away_is_reached_later() -> None:
+    with _serving() as server:
+        url, port = server.url, server.server_port
+    delays = Held()
+    with _started(WebhookSettings(url=url, tries=20), delays) as sink:
+        sink.event(make_event())
+        until(lambda: sink.report().problem)
+        assert sink.report().problem == f"cannot reach 127.0.0.1:{port}: Connection refused"
+        with _serving(port) as server:
+            delays.free.set()
+            until(_settled(sink))
+        assert sink.report().sent == 1
+        assert len(server.bodies) == 1
+
+
+def test_a_server_that_says_nothing_is_left_alone() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"http://127.0.0.1:{mute.getsockname()[1]}/"
+        with _started(WebhookSettings(url=url, timeout=0.05, tries=2)) as sink:
+            sink.event(make_event())
+            until(_settled(sink))
+            assert sink.report().dropped == 1
+            assert "does not answer in time" in (sink.report().problem or "")
+
+
+def test_close_cuts_a_delay_short_and_tries_once_more(server: Server) -> None:
+    server.answers = [(503, {})]
+    backoff = Delays(3600)
+    with _started(WebhookSettings(url=server.url), backoff) as sink:
+        sink.event(make_event())
+        assert backoff.asked.acquire(timeout=30)
+        sink.close(30)
+        assert sink.report().sent == 1
+
+
+def test_close_does_not_wait_for_a_server_that_says_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"http://127.0.0.1:{mute.getsockname()[1]}/"
+        with _started(WebhookSettings(url=url, timeout=60)) as sink:
+            sink.event(make_event(1))
+            sink.event(make_event(2))
+            connection, _ = mute.accept()
+            with connection:
+                sink.close(0.05)
+                assert sink.report().dropped >= 1
+            until(_settled(sink))
+
+
+def test_check_finds_out_whether_it_can_be_reached(server: Server) -> None:
+    sink = Webhook(WebhookSettings(url=server.url), "pi")
+    # A server that knows no OPTIONS is there all the same.
+    assert sink.check() == f"127.0.0.1:{server.server_port}"
+    assert server.bodies == []
+    tls = WebhookSettings(url=server.url.replace("http:", "https:"), timeout=20)
+    with pytest.raises(SettingsError, match=r"cannot reach 127\.0\.0\.1:\d+: TLS fails: "):
+        Webhook(tls, "pi").check()
+    with pytest.raises(
+        SettingsError, match=r"cannot reach webhook\.invalid: its name does not resolve"
+    ):
+        Webhook(WebhookSettings(url="http://webhook.invalid/"), "pi").check()
+
+
+def test_retry_after_is_honoured_within_bounds() -> None:
+    assert webhook._retry_after(None) == 0
+    assert webhook._retry_after("7") == 7
+    assert webhook._retry_after("86400") == webhook.MOST_DELAY
+    assert webhook._retry_after("soon") == 0
+    assert webhook._retry_after("-5") == 0
+    assert 20 < webhook._retry_after(formatdate(time.time() + 30, usegmt=True)) <= 30
+    assert webhook._retry_after(formatdate(0, usegmt=True)) == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://user:s3cret@example.org/", "token-file"),
+        ("https://example.org:s3cret/", "webhook url"),
+        ("https:///path", "names no host"),
+        ("https://example.org/a b", "%-escaped"),
+    ],
+)
+def test_an_address_that_cannot_work_is_refused(url: str, expected: str) -> None:
+    with pytest.raises(SettingsError, match=expected) as caught:
+        Webhook(WebhookSettings(url=url), "pi")
+    if "user" in url:
+        assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, "cannot read the webhook-token in .*: No such file"),
+        (b"", "is empty; it should hold the webhook-token"),
+        (b"\n", "is empty"),
+        (b"one\ntwo\n", "several lines"),
+        (b"\xff\n", "not UTF-8"),
+        ("schlüssel\n".encode(), "characters that HTTP does not allow"),
+    ],
+)
+def test_a_token_that_cannot_be_used_is_refused(
+    tmp_path: Path, content: bytes | None, expected: str
+) -> None:
+    path = tmp_path / "token"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SettingsError, match=expected):
+        Webhook(WebhookSettings(url="http://localhost/", token_file=path), "pi")

@@ -1,0 +1,145 @@
+from pathlib import Path
+
+import pytest
+from edgekit_device import board
+
+PI_4 = {
+    "sys/class/thermal/thermal_zone0/temp": "48686\n",
+    "sys/devices/platform/soc/soc:firmware/get_throttled": "0\n",
+    "sys/class/hwmon/hwmon0/name": "cpu_thermal\n",
+    "sys/class/hwmon/hwmon1/name": "rpi_volt\n",
+    "sys/class/hwmon/hwmon1/in0_lcrit_alarm": "0\n",
+    "proc/device-tree/model": "Raspberry Pi 4 Model B Rev 1.4\0",
+    "proc/self/statm": "30000 20000 9000 1 0 12000 0\n",
+}
+PI_5 = {
+    "sys/class/thermal/thermal_zone0/temp": "61150\n",
+    "sys/devices/platform/soc@107c000000/soc@107c000000:firmware/get_throttled": "e0008\n",
+    "proc/device-tree/model": "Raspberry Pi 5 Model B Rev 1.0\0",
+}
+DESKTOP = {
+    "sys/class/thermal/thermal_zone0/temp": "27800\n",
+    "sys/class/hwmon/hwmon0/name": "k10temp\n",
+}
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> None:
+    board._vcgencmd.cache_clear()
+
+
+def _tree(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+def _vcgencmd(root: Path, script: str) -> Path:
+    """A program in the place of vcgencmd; the file it returns has a line for each run."""
+    runs = root / "runs"
+    program = root / "usr/bin/vcgencmd"
+    program.parent.mkdir(parents=True)
+    program.write_text(f'#!/bin/sh\necho "$@" >> "{runs}"\n{script}\n')
+    program.chmod(0o755)
+    return runs
+
+
+def test_a_pi_4_that_is_well(tmp_path: Path) -> None:
+    root = _tree(tmp_path, PI_4)
+    assert board.temperature(root) == 48.686
+    assert board.throttled(root) == []
+    assert board.throttled_since_boot(root) == []
+    assert board.model(root) == "Raspberry Pi 4 Model B Rev 1.4"
+    assert board.memory_bytes(root) == 20000 * board.os.sysconf("SC_PAGE_SIZE")
+
+
+def test_a_pi_5_that_is_hot(tmp_path: Path) -> None:
+    root = _tree(tmp_path, PI_5)
+    assert board.temperature(root) == 61.15
+    assert board.throttled(root) == ["soft temperature limit"]
+    assert board.throttled_since_boot(root) == [
+        "frequency capped", "throttled", "soft temperature limit",
+    ]  # fmt: skip
+    assert board.model(root) == "Raspberry Pi 5 Model B Rev 1.0"
+
+
+def test_a_pi_with_a_weak_supply(tmp_path: Path) -> None:
+    files = PI_4 | {"sys/devices/platform/soc/soc:firmware/get_throttled": "50005\n"}
+    root = _tree(tmp_path, files)
+    runs = _vcgencmd(root, "echo throttled=0x0")
+    assert board.throttled(root) == ["under-voltage", "throttled"]
+    assert board.throttled_since_boot(root) == ["under-voltage", "throttled"]
+    assert not runs.exists()
+
+
+def test_a_kernel_that_tells_only_the_voltage(tmp_path: Path) -> None:
+    alarm = "sys/class/hwmon/hwmon1/in0_lcrit_alarm"
+    files = {name: text for name, text in PI_4.items() if "get_throttled" not in name}
+    assert board.throttled(_tree(tmp_path, files)) == []
+    assert board.throttled(_tree(tmp_path, {alarm: "1\n"})) == ["under-voltage"]
+
+
+def test_the_firmware_is_asked_where_the_kernel_does_not_tell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = _vcgencmd(tmp_path, "echo throttled=0x50005")
+    now = [1000.0]
+    monkeypatch.setattr(board.time, "monotonic", lambda: now[0])
+    for _ in range(3):
+        assert board.throttled(tmp_path) == ["under-voltage", "throttled"]
+    assert runs.read_text() == "get_throttled\n"
+    now[0] += board._VCGENCMD_INTERVAL
+    board.throttled(tmp_path)
+    assert runs.read_text() == "get_throttled\n" * 2
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "echo VCHI initialization failed; exit 255",
+        "echo throttled=-1",
+        "kill -9 $$",
+        "exec sleep 60",
+    ],
+)
+def test_a_firmware_that_does_not_answer_is_no_alarm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    monkeypatch.setattr(board, "_VCGENCMD_TIMEOUT", 0.2)
+    _vcgencmd(tmp_path, script)
+    assert board.throttled(tmp_path) == []
+
+
+def test_a_desktop(tmp_path: Path) -> None:
+    root = _tree(tmp_path, DESKTOP)
+    assert board.temperature(root) == 27.8
+    assert board.throttled(root) == board.throttled_since_boot(root) == []
+    assert board.model(root) is None
+
+
+@pytest.mark.parametrize("content", ["", "\n", "unknown\n", "\0\0", "nan", "0x"])
+def test_garbage_is_unknown(tmp_path: Path, content: str) -> None:
+    root = _tree(tmp_path, dict.fromkeys(PI_4, content))
+    assert board.temperature(root) is None
+    assert board.throttled(root) == board.throttled_since_boot(root) == []
+    assert board.memory_bytes(root) > 1 << 20
+    board.model(root)
+
+
+def test_what_cannot_be_read_is_unknown(tmp_path: Path) -> None:
+    for name in PI_4:
+        (tmp_path / name).mkdir(parents=True)
+    assert board.temperature(tmp_path) is None
+    assert board.throttled(tmp_path) == []
+    assert board.model(tmp_path) is None
+    assert board.memory_bytes(tmp_path) > 1 << 20
+
+
+def test_this_machine() -> None:
+    assert 1 << 20 < board.memory_bytes() < 1 << 36
+    board.temperature()
+    board.throttled()
+    board.model()
+    board.release_memory()

@@ -1,0 +1,74 @@
+"""A classifier of three operators that names a picture's strongest colour, made in no time."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+COLOURS = ("red", "green", "blue")
+SIZE = 8
+
+
+def _tensor(name: str, shape: list[int], kind: int, scale: float, buffer: int = 0) -> object:
+    made = schema.TensorT()
+    made.name, made.shape, made.type, made.buffer = name.encode(), shape, kind, buffer
+    if scale:
+        made.quantization = schema.QuantizationParametersT()
+        made.quantization.scale, made.quantization.zeroPoint = [scale], [0]
+    return made
+
+
+def _operator(code: int, inputs: list[int], outputs: list[int]) -> schema.OperatorT:
+    made = schema.OperatorT()
+    made.opcodeIndex, made.inputs, made.outputs = code, inputs, outputs
+    return made
+
+
+def _code(kind: int, version: int = 1, custom: bytes | None = None) -> object:
+    made = schema.OperatorCodeT()
+    made.builtinCode = made.deprecatedBuiltinCode = kind
+    made.version, made.customCode = version, custom
+    return made
+
+
+def tiny_model(path: Path, *, compiled: bool = False) -> Path:
+    """Write it: uint8 (1, 8, 8, 3) pixels to uint8 (1, 3) probabilities, with labels.
+
+    Args:
+        path: the file to write.
+        compiled: let the only operator be the one that the Edge TPU's compiler leaves.
+    """
+    kinds = schema.BuiltinOperator
+    graph, model, axes = schema.SubGraphT(), schema.ModelT(), schema.BufferT()
+    byte = schema.TensorType.UINT8
+    axes.data = np.frombuffer(np.array([1, 2], np.int32).tobytes(), np.uint8)
+    graph.tensors = [
+        _tensor("pixels", [1, SIZE, SIZE, 3], byte, 1 / 32),
+        _tensor("axes", [2], schema.TensorType.INT32, 0, buffer=1),
+        _tensor("means", [1, 3], byte, 1 / 32),
+        _tensor("probabilities", [1, 3], byte, 1 / 256),
+    ]
+    graph.inputs, graph.outputs = [0], [3]
+    if compiled:
+        model.operatorCodes = [_code(kinds.CUSTOM, custom=b"edgetpu-custom-op")]
+        graph.operators = [_operator(0, [0], [3])]
+    else:
+        mean, softmax = _operator(0, [0, 1], [2]), _operator(1, [2], [3])
+        mean.builtinOptionsType = schema.BuiltinOptions.ReducerOptions
+        mean.builtinOptions = schema.ReducerOptionsT()
+        softmax.builtinOptionsType = schema.BuiltinOptions.SoftmaxOptions
+        softmax.builtinOptions = schema.SoftmaxOptionsT()
+        softmax.builtinOptions.beta = 1.0
+        model.operatorCodes = [_code(kinds.MEAN, 2), _code(kinds.SOFTMAX, 2)]
+        graph.operators = [mean, softmax]
+    model.version, model.subgraphs, model.buffers = 3, [graph], [schema.BufferT(), axes]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    file = io.BytesIO(bytes(builder.Output()))
+    with zipfile.ZipFile(file, "a") as texts:
+        texts.writestr("labels.txt", "".join(f"{colour}\n" for colour in COLOURS))
+    path.write_bytes(file.getvalue())
+    return path
