@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from edgekit_convert.activations import observe
-from edgekit_convert.answers import Answers, tflite_answer
+from edgekit_convert.answers import in_batches, tflite_answer
 from edgekit_convert.architectures import ARCHITECTURES, IMAGENET_MEAN, IMAGENET_STD
 from edgekit_convert.export import lowering
 from edgekit_convert.fidelity import agreement, signal_to_noise
@@ -57,10 +57,7 @@ class _Bench:
         folders = sorted(p.name for p in arguments.evaluate.iterdir() if p.is_dir())
         self.calibration = load_calibration(arguments.calibration, geometry, lambda done: None)
         self.evaluation = load_evaluation(arguments.evaluate, folders, geometry, lambda done: None)
-        tensors = self.evaluation.tensors
-        self.exact = Answers.join(
-            [self.original.answer(tensors[i : i + 16]) for i in range(0, len(tensors), 16)]
-        )
+        self.exact = in_batches(self.original.answer, self.evaluation.tensors)
         exported = self.original.export(size, size)
         folded = fold(exported, normalisation, size, size, centre=False)
         with lowering() as onnx2tf:
@@ -83,7 +80,8 @@ class _Bench:
         """What a conversion with these calibration pictures and this seed gives."""
         fitted, held_out = hold_out(pictures, seed)
         model = self.float_model(fitted, seed)
-        found = search(model, held_out.tensors, _THREADS, lambda done: None)
+        reference = in_batches(self.original.answer, held_out.tensors)
+        found = search(model, held_out.tensors, reference, _THREADS, lambda done: None)
         return found.recipe, self.measure(found.flatbuffer)
 
 

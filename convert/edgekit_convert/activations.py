@@ -81,8 +81,8 @@ def observe(
         for name, values in tensors:
             rows = values.reshape(-1, values.shape[-1])
             if name not in positive:
-                lows[name] = np.minimum(lows.get(name, np.float32(0)), -_largest(-rows))
-            highs[name] = np.maximum(highs.get(name, np.float32(0)), _largest(rows))
+                lows[name] = np.minimum(lows.get(name, np.float32(0)), _reduce(np.minimum, rows))
+            highs[name] = np.maximum(highs.get(name, np.float32(0)), _reduce(np.maximum, rows))
             count = len(rows)
             if count not in chosen:
                 chosen[count] = rng.permutation(count)
@@ -97,9 +97,9 @@ def observe(
     }
 
 
-def _largest(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Largest value of each column (C,); in wide rows, at which NumPy is four times as fast."""
+def _reduce(extreme: np.ufunc, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Extreme value of each column (C,); in wide rows, at which NumPy is four times as fast."""
     count, channels = rows.shape
     fold = 16 if count % 16 == 0 else 1
-    wide = rows.reshape(count // fold, fold * channels).max(axis=0)
-    return np.asarray(wide.reshape(fold, channels).max(axis=0))
+    wide = extreme.reduce(rows.reshape(count // fold, fold * channels), axis=0)
+    return np.asarray(extreme.reduce(wide.reshape(fold, channels), axis=0))

@@ -12,7 +12,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
 from edgekit.errors import ConversionError, RuntimeUnavailableError
 from edgekit.runtime import Interpreter
 from edgekit_convert.flatbuffer import expose_logits
-from edgekit_convert.fold import IMAGE, LOGITS, PROBABILITIES
+from edgekit_convert.fold import IMAGE, LOGITS, PROBABILITIES, with_logits
 
 _EDGETPU = "libedgetpu.so.1"
 # Half a step of an 8-bit probability: what a client may have seen as 0.
@@ -48,6 +48,21 @@ class Answers(NamedTuple):
 
 # A stage's answers to pictures (N, H, W, 3) uint8.
 Answer: TypeAlias = Callable[[NDArray[np.uint8]], Answers]
+# Pixels of a batch. In larger ones PyTorch waits for the kernel to hand it fresh memory.
+_PIXELS = 4 * 224 * 224
+
+
+def in_batches(
+    answer: Answer, pictures: NDArray[np.uint8], advance: Callable[[int], None] = lambda done: None
+) -> Answers:
+    """Answers to many pictures; `advance` is called with the number of each batch."""
+    size = max(1, _PIXELS // (pictures.shape[1] * pictures.shape[2]))
+    parts = []
+    for start in range(0, len(pictures), size):
+        batch = pictures[start : start + size]
+        parts.append(answer(batch))
+        advance(len(batch))
+    return Answers.join(parts)
 
 
 def _session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
@@ -94,13 +109,7 @@ def onnx_answer(model: onnx.ModelProto, tensor: str) -> Callable[[NDArray[np.flo
 
 def folded_answer(model: onnx.ModelProto) -> Answer:
     """The folded ONNX model, which takes raw pixels."""
-    with_logits = onnx.ModelProto.FromString(model.SerializeToString())
-    softmax_node = next(n for n in with_logits.graph.node if PROBABILITIES in n.output)
-    assert softmax_node.input[0] == LOGITS
-    with_logits.graph.output.append(
-        onnx.helper.make_tensor_value_info(LOGITS, onnx.TensorProto.FLOAT, ["N", "classes"])
-    )
-    raw = onnx_answer(with_logits, IMAGE)
+    raw = onnx_answer(with_logits(model), IMAGE)
     return lambda pictures: raw(
         np.ascontiguousarray(pictures.transpose(0, 3, 1, 2).astype(np.float32))
     )
@@ -110,16 +119,11 @@ def tflite_answer(flatbuffer: bytes, threads: int, runtime: str = "auto") -> Ans
     """A TFLite classifier in an interpreter."""
     interpreter = Interpreter(expose_logits(flatbuffer), threads=threads, runtime=runtime)
 
-    def answer(pictures: NDArray[np.uint8]) -> Answers:
-        rows = []
-        for index in range(len(pictures)):
-            interpreter.set_input(pictures[index : index + 1])
-            interpreter.invoke()
-            probabilities, logits = (values for _, values in interpreter.outputs())
-            rows.append(Answers(logits.reshape(1, -1), probabilities.reshape(1, -1)))
-        return Answers.join(rows)
+    def read() -> Answers:
+        probabilities, logits = (values for _, values in interpreter.outputs())
+        return Answers(logits.reshape(1, -1), probabilities.reshape(1, -1))
 
-    return answer
+    return _one_by_one(interpreter, read)
 
 
 def edgetpu_answer(flatbuffer: bytes) -> Answer | None:
@@ -132,13 +136,20 @@ def edgetpu_answer(flatbuffer: bytes) -> Answer | None:
     except RuntimeUnavailableError:
         return None
 
+    def read() -> Answers:
+        probabilities = interpreter.output().reshape(1, -1)
+        return Answers(np.log(np.maximum(probabilities, LEAST)), probabilities)
+
+    return _one_by_one(interpreter, read)
+
+
+def _one_by_one(interpreter: Interpreter, read: Callable[[], Answers]) -> Answer:
     def answer(pictures: NDArray[np.uint8]) -> Answers:
         rows = []
         for index in range(len(pictures)):
             interpreter.set_input(pictures[index : index + 1])
             interpreter.invoke()
-            probabilities = interpreter.output().reshape(1, -1)
-            rows.append(Answers(np.log(np.maximum(probabilities, LEAST)), probabilities))
+            rows.append(read())
         return Answers.join(rows)
 
     return answer

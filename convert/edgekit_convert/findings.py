@@ -4,6 +4,9 @@ import msgspec
 
 from edgekit.manifest import Fidelity, Manifest
 
+# What a `Candidate` has for the signal-to-noise ratio of equal logits, in dB.
+EXACT_DB = 200.0
+
 
 class _Finding(msgspec.Struct, frozen=True, omit_defaults=False):
     pass

@@ -121,7 +121,8 @@ def with_logits(model: ModelProto) -> ModelProto:
         raise ConversionError(
             f"the ONNX model has {len(model.graph.output)} outputs; a classifier has one"
         )
-    model = onnx.ModelProto.FromString(model.SerializeToString())
+    original, model = model, onnx.ModelProto()
+    model.CopyFrom(original)
     graph = _Graph(model)
     output = model.graph.output[0].name
     last = graph.writer(output)

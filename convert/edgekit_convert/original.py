@@ -91,7 +91,10 @@ def open_resnet(architecture: Architecture, weights: str, normalisation: Normali
     last = [layer for layer in head.modules() if isinstance(layer, torch.nn.Linear)][-1]
 
     def answer(pictures: NDArray[np.uint8]) -> Answers:
-        pixels = torch.from_numpy(normalise(pictures, normalisation))
+        # Channels last in memory, which is the faster order here.
+        pixels = torch.from_numpy(normalise(pictures, normalisation)).contiguous(
+            memory_format=torch.channels_last
+        )
         with torch.inference_mode():
             logits = np.asarray(network(pixels).numpy(), dtype=np.float32)
         return Answers.of_logits(logits)
@@ -124,6 +127,12 @@ def normalise(pictures: NDArray[np.uint8], normalisation: Normalisation) -> NDAr
     return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
 
 
+def exported_answer(model: onnx.ModelProto, normalisation: Normalisation) -> Answer:
+    """An ONNX classifier that takes normalised pictures (N, 3, H, W), in onnxruntime."""
+    raw = onnx_answer(with_logits(model), picture_input(model).tensor)
+    return lambda pictures: raw(normalise(pictures, normalisation))
+
+
 def open_onnx(path: Path, normalisation: Normalisation, geometry: Geometry) -> Original:
     """An ONNX classifier that takes normalised pictures (N, 3, H, W).
 
@@ -145,11 +154,7 @@ def open_onnx(path: Path, normalisation: Normalisation, geometry: Geometry) -> O
             raise ConversionError(
                 f"{path} takes pictures of {picture.width}x{picture.height}; pass --size {fixed}"
             )
-    raw = onnx_answer(with_logits(model), picture.tensor)
-
-    def answer(pictures: NDArray[np.uint8]) -> Answers:
-        return raw(normalise(pictures, normalisation))
-
+    answer = exported_answer(model, normalisation)
     logits = answer(np.zeros((1, geometry.height, geometry.width, 3), np.uint8)).logits
     if logits.ndim != 2 or logits.shape[1] < 2:
         raise ConversionError(f"{path} does not give a score for each of two classes or more")

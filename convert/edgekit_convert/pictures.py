@@ -15,7 +15,8 @@ from edgekit.preprocess import Geometry, prepare
 
 MAX_CALIBRATION = 500
 _HELD_OUT = 0.2
-_MOST_HELD_OUT = 100
+# Of ten pictures one may differ by chance, see `edgekit_convert.fidelity.judge`; of fewer none may.
+_LEAST_HELD_OUT, _MOST_HELD_OUT = 10, 100
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,9 @@ def load_evaluation(
 
 
 def hold_out(pictures: Pictures, seed: int) -> tuple[Pictures, Pictures]:
-    """Split calibration pictures at random: most to set ranges, a fifth to choose among them.
+    """Split calibration pictures at random: most to set ranges, the others to choose among them.
+
+    The others are a fifth; ten, where that is no more than a quarter; never more than a hundred.
 
     Raises:
         ImageError: fewer than two pictures.
@@ -137,7 +140,7 @@ def hold_out(pictures: Pictures, seed: int) -> tuple[Pictures, Pictures]:
             "one calibration picture is too few; give 100 to 500 varied ones like those the "
             "camera will see"
         )
-    held = max(1, min(_MOST_HELD_OUT, round(_HELD_OUT * count)))
+    held = min(_MOST_HELD_OUT, max(round(_HELD_OUT * count), min(_LEAST_HELD_OUT, count // 4), 1))
     order = np.random.default_rng(seed).permutation(count)
     return pictures.of(np.sort(order[held:])), pictures.of(np.sort(order[:held]))
 

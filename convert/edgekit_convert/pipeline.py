@@ -33,18 +33,26 @@ from edgekit_convert.answers import (
     Answers,
     edgetpu_answer,
     folded_answer,
-    onnx_answer,
+    in_batches,
     tflite_answer,
 )
 from edgekit_convert.architectures import Architecture
 from edgekit_convert.export import Lowering, lowering
 from edgekit_convert.findings import Disagreement, EdgeTpu, Memory, Report
 from edgekit_convert.flatbuffer import separate_constants
-from edgekit_convert.fold import fold, picture_input, with_logits
+from edgekit_convert.fold import fold
 from edgekit_convert.layers import compare_layers
 from edgekit_convert.metadata import with_metadata
-from edgekit_convert.original import DISTILLED, STEPS, Original, normalise, open_onnx, open_resnet
+from edgekit_convert.original import (
+    DISTILLED,
+    STEPS,
+    Original,
+    exported_answer,
+    open_onnx,
+    open_resnet,
+)
 from edgekit_convert.pictures import (
+    MAX_CALIBRATION,
     Pictures,
     check_disjoint,
     evenly_spread,
@@ -60,14 +68,12 @@ from edgekit_convert.search import CANDIDATES, Found, search
 _TOOLS = (
     "edgekit", "torch", "torchvision", "onnx", "onnx2tf", "ai-edge-quantizer", "ai-edge-litert",
 )  # fmt: skip
-# The stages between the original and int8 compute the same function, so a sample of the pictures
-# shows whether one is broken; the two ends answer all of them.
-_SAMPLED = 50
-# A second runtime may be twenty times slower.
-_SAMPLED_ELSEWHERE = 32
+# The stages between the original and int8 compute the same function, and so do further runtimes, of
+# which one may be twenty times slower: a sample of the pictures shows whether one is broken. The
+# original and the first int8 stage answer all of them.
+_SAMPLED = 32
 _SAMPLED_LAYERS = 8
 _SHOWN_DISAGREEMENTS = 24
-_BATCH = 16
 _THREADS = os.cpu_count() or 1
 
 
@@ -152,13 +158,8 @@ class _Ladder:
         """Let a stage answer the pictures, or `most` of them; the first stage is the reference."""
         count = len(self._pictures.tensors)
         chosen = evenly_spread(count, most or count)
-        parts = []
         with self._reporter.step(f"measuring {name}", len(chosen)) as advance:
-            for start in range(0, len(chosen), _BATCH):
-                batch = chosen[start : start + _BATCH]
-                parts.append(answer(self._pictures.tensors[batch]))
-                advance(len(batch))
-        answers = Answers.join(parts)
+            answers = in_batches(answer, self._pictures.tensors[chosen], advance)
         if not np.isfinite(answers.logits).all():
             raise ConversionError(
                 f"stage {name} gives answers that are not finite numbers; check the weights, the "
@@ -211,7 +212,7 @@ def convert(request: Request, reporter: Reporter) -> Report:
         material = _gather(request, reporter)
         ladder = _Ladder(material.measured, reporter)
         float_model = _lower(request, material, ladder, onnx2tf, reporter)
-    found = _quantise(request, material, float_model, reporter)
+    found = _quantise(request, material, float_model, ladder, reporter)
     original = material.original
     model = with_metadata(
         with_io(found.flatbuffer, request.io),
@@ -221,7 +222,8 @@ def convert(request: Request, reporter: Reporter) -> Report:
     if request.architecture is not None:
         check_structure(request.architecture, model)
     answers = _measure_int8(model, ladder)
-    preflight = edgetpu.preflight(tflite.parse(model))
+    graph = tflite.parse(model)
+    preflight = edgetpu.preflight(graph)
     compiled = None
     if request.edgetpu:
         with reporter.step("compiling for the Edge TPU"):
@@ -242,12 +244,12 @@ def convert(request: Request, reporter: Reporter) -> Report:
     gate = fidelity.judge(measured, request.thresholds)
     if not gate.passed and request.allow_loss:
         gate = msgspec.structs.replace(gate, overridden=True)
-    described = structure.read_structure(tflite.parse(model))
+    described = structure.read_structure(graph)
     different, count = _disagreements(material, ladder.reference, answers)
     report = Report(
         output=str(request.output),
         written=gate.passed or gate.overridden,
-        architecture=structure.describe(described, tflite.parse(model)) if described else [],
+        architecture=structure.describe(described, graph) if described else [],
         labels=material.labels,
         manifest=_manifest(request, material, found, measured, model),
         fidelity=measured,
@@ -290,8 +292,8 @@ def _lower(
     # Measured while onnx2tf is at work.
     ladder.measure(original.stage, original.answer)
     if original.architecture is not None:
-        raw = onnx_answer(with_logits(exported), picture_input(exported).tensor)
-        ladder.measure("onnx", lambda p: raw(normalise(p, request.normalisation)), _SAMPLED)
+        ladder.measure("onnx", exported_answer(exported, request.normalisation), _SAMPLED)
+    del exported  # TensorFlow needs the memory
     ladder.measure("folded", folded_answer(folded), _SAMPLED)
     with reporter.step("lowering to TFLite with onnx2tf"):
         float_model = separate_constants(onnx2tf.result())
@@ -300,14 +302,23 @@ def _lower(
 
 
 def _quantise(
-    request: Request, material: _Material, float_model: bytes, reporter: Reporter
+    request: Request,
+    material: _Material,
+    float_model: bytes,
+    ladder: _Ladder,
+    reporter: Reporter,
 ) -> Found:
-    fitted = material.fitted.tensors
+    fitted, held_out = material.fitted.tensors, material.held_out.tensors
     with reporter.step("calibrating", len(fitted)) as advance:
         activations = observe(float_model, fitted, _THREADS, request.seed, advance)
     with reporter.step("searching for the best quantisation", CANDIDATES) as advance:
+        reference = (
+            ladder.reference
+            if material.evaluation is None
+            else in_batches(material.original.answer, held_out)
+        )
         prepared = FloatModel.prepare(float_model, activations)
-        return search(prepared, material.held_out.tensors, _THREADS, advance)
+        return search(prepared, held_out, reference, _THREADS, advance)
 
 
 def _measure_int8(model: bytes, ladder: _Ladder) -> Answers:
@@ -316,7 +327,7 @@ def _measure_int8(model: bytes, ladder: _Ladder) -> Answers:
     answers = ladder.measure(f"tflite-int8 ({first})", tflite_answer(model, _THREADS, first))
     for runtime in others:
         answer = tflite_answer(model, _THREADS, runtime)
-        ladder.measure(f"tflite-int8 ({runtime})", answer, _SAMPLED_ELSEWHERE)
+        ladder.measure(f"tflite-int8 ({runtime})", answer, _SAMPLED)
     return answers
 
 
@@ -410,7 +421,7 @@ def _check_memory(request: Request, original: Original) -> None:
     """Refuse, before any work, what neither the workstation nor the device can hold."""
     height, width = request.geometry.height, request.geometry.width
     network = _network(original)
-    need = memory.workstation_need(network.parameters, height, width, pictures=500)
+    need = memory.workstation_need(network.parameters, height, width, pictures=MAX_CALIBRATION)
     memory.check_workstation(need)
     if request.target is not None:
         estimate = memory.estimate(network, height, width)

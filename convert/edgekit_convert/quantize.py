@@ -17,7 +17,7 @@ from edgekit.errors import ConversionError
 from edgekit_convert.activations import Activation
 from edgekit_convert.equalise import equalise
 from edgekit_convert.flatbuffer import Model
-from edgekit_convert.ranges import Ranges, choose_ranges
+from edgekit_convert.ranges import Ranges, choose_ranges, levels_of
 from edgekit_convert.rounding import Rounded, write_constants
 
 RECIPE = "static_wi8_ai8"
@@ -29,7 +29,6 @@ _VERSIONS = {
 }  # fmt: skip
 # TFLite fixes the scale of what they give.
 _FIXED_SCALE = ("LOGISTIC", "SOFTMAX", "TANH")
-_LEAST_RANGE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -72,12 +71,14 @@ class FloatModel:
         activations: over the calibration pictures, by tensor name.
         structure: the model in int8, its scales, weights and biases not yet ours.
         rounded: weights that were rounded so far.
+        ranges: of the activations, by each rule that was used so far.
     """
 
     flatbuffer: bytes
     activations: dict[str, Activation]
     structure: bytes = field(repr=False)
     rounded: Rounded = field(default_factory=dict, repr=False)
+    ranges: dict[str, Ranges] = field(default_factory=dict, repr=False)
 
     @classmethod
     def prepare(cls, flatbuffer: bytes, activations: dict[str, Activation]) -> "FloatModel":
@@ -102,9 +103,11 @@ def quantise(model: FloatModel, chosen: Recipe) -> bytes:
         model: already equalised where the recipe says so.
         chosen: how.
     """
-    ranges = choose_ranges(model.flatbuffer, model.activations, chosen.ranges)
+    if chosen.ranges not in model.ranges:
+        found = choose_ranges(model.flatbuffer, model.activations, chosen.ranges)
+        model.ranges[chosen.ranges] = found
     quantised = Model(model.structure)
-    _set_scales(quantised, ranges)
+    _set_scales(quantised, model.ranges[chosen.ranges])
     write_constants(
         Model(model.flatbuffer),
         quantised,
@@ -128,10 +131,9 @@ def _set_scales(model: Model, ranges: Ranges) -> None:
         found = ranges.get(model.name(index))
         if found is None or index in fixed:
             continue
-        low, high = found
-        scale = max(high - low, _LEAST_RANGE) / 255
+        scale, zero = levels_of(*found)
         tensor.quantization.scale = np.array([scale], np.float32)
-        tensor.quantization.zeroPoint = np.array([round(-128 - low / scale)], np.int64)
+        tensor.quantization.zeroPoint = np.array([zero - 128], np.int64)
 
 
 def _structure(flatbuffer: bytes, activations: dict[str, Activation]) -> bytes:

@@ -55,10 +55,15 @@ RULES: dict[str, Rule] = {
 }
 
 
-def fake_quantise(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
-    """Round values to the 256 levels of a range that includes 0, which is a level itself."""
+def levels_of(low: float, high: float) -> tuple[float, int]:
+    """Distance of the 256 levels of a range that includes 0, and which of them, from 0, is 0."""
     scale = max(high - low, 1e-9) / 255
-    zero = round(-low / scale)
+    return scale, round(-low / scale)
+
+
+def fake_quantise(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
+    """Round values to the levels of a range."""
+    scale, zero = levels_of(low, high)
     levels = np.clip(np.rint(values / scale) + zero, 0, 255)
     return np.asarray((levels - zero) * scale, dtype=np.float32)
 

@@ -12,11 +12,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from edgekit.manifest import Fidelity, StageFidelity
 from edgekit_convert.fidelity import FLOAT_AGREEMENT, Thresholds, judge
-from edgekit_convert.findings import Disagreement, Layer, Memory, Refusal, Report
+from edgekit_convert.findings import EXACT_DB, Disagreement, Layer, Memory, Refusal, Report
 
 _MIB = 1 << 20
-# What `search` writes for logits that are the same to the last bit.
-_EXACT_DB = 200
 _WORST = 5
 _LONGEST_NAME = 24  # characters beside the plot, which a phone still shows
 _ROW = 18  # pixels a layer in the plot
@@ -336,7 +334,7 @@ def _threshold(part: float) -> str:
 
 
 def _decibels(ratio: float | None, unit: str = "") -> str:
-    if ratio is None or ratio >= _EXACT_DB:
+    if ratio is None or ratio >= EXACT_DB:
         return "exact"
     return _minus(f"{ratio:.1f}") + unit.replace(" ", "\u202f")
 

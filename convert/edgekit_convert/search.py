@@ -9,15 +9,13 @@ from numpy.typing import NDArray
 
 from edgekit_convert.answers import Answers, tflite_answer
 from edgekit_convert.fidelity import agreement, divergence, signal_to_noise
-from edgekit_convert.findings import Candidate
+from edgekit_convert.findings import EXACT_DB, Candidate
 from edgekit_convert.quantize import FloatModel, Recipe, quantise
 from edgekit_convert.ranges import RULES
 
 # Candidates of a search, for a progress bar: all techniques with every rule for ranges, none, and
 # the best of the first without each of the other three.
 CANDIDATES = 1 + len(RULES) + 3
-# dB, for equal logits.
-_NO_NOISE = 200.0
 
 
 @dataclass(frozen=True)
@@ -40,6 +38,7 @@ class Found:
 def search(
     model: FloatModel,
     pictures: NDArray[np.uint8],
+    reference: Answers,
     threads: int,
     advance: Callable[[int], None],
 ) -> Found:
@@ -52,10 +51,10 @@ def search(
     Args:
         model: the float model with its activations.
         pictures: (N, H, W, 3) uint8, none of them among those that set the activations.
+        reference: the original's answers to them.
         threads: CPU threads.
         advance: called with 1 after each candidate.
     """
-    reference = tflite_answer(model.flatbuffer, threads)(pictures)
     equalised = model.equalised()
     tried: list[tuple[Candidate, Recipe, bytes]] = []
 
@@ -85,7 +84,7 @@ def _score(recipe: Recipe, answers: Answers, reference: Answers) -> Candidate:
         signal_to_noise(exact, logits)
         for exact, logits in zip(reference.logits, answers.logits, strict=True)
     ]
-    snr = np.mean([_NO_NOISE if ratio is None else ratio for ratio in ratios])
+    snr = np.mean([EXACT_DB if ratio is None else ratio for ratio in ratios])
     return Candidate(
         name=str(recipe),
         ranges=recipe.ranges,

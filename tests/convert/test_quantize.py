@@ -108,7 +108,8 @@ class TestSearch:
         self, float_model: FloatModel, pictures: NDArray[np.uint8]
     ) -> None:
         done: list[int] = []
-        found = search(float_model, pictures[100:140], 2, done.append)
+        exact = tflite_answer(float_model.flatbuffer, 2)(pictures[100:140])
+        found = search(float_model, pictures[100:140], exact, 2, done.append)
         assert sum(done) == len(found.candidates) == CANDIDATES
         assert sum(candidate.chosen for candidate in found.candidates) == 1
         plain = _snr(float_model, quantise(float_model, Recipe()), pictures[140:200])
