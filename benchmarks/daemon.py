@@ -1,59 +1,317 @@
-"""How much the daemon costs beside the bare interpreter: `python -m benchmarks.daemon`.
+"""What the daemon costs beside the bare interpreter: `python -m benchmarks.daemon [--help]`.
 
-Uses the model and clip that `make demo` made. Ratios are within one run; absolute figures depend on
-the machine and on what else it does.
+A ResNet-18 at 224 px, made from the demo's checkpoint, and a recorded 640x480 clip, made from the
+demo's. Ratios are within one run, their parts by turns; absolute figures depend on the machine
+and on what else it does. The broker is mosquitto, where it is installed. That memory does not grow
+is shown with a model for 64 px, which answers many frames in a short time.
 """
 
-import resource
+import argparse
+import http.server
+import json
+import os
+import shutil
+import socket
 import statistics
 import subprocess
 import sys
+import threading
 import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+import cv2
+import msgspec
 import numpy as np
+from edgekit_device.daemon import Daemon
+from edgekit_device.settings import CameraSettings, MqttSettings, Settings, WebhookSettings
+from edgekit_device.sources import Frame, Source, open_source
+from numpy.typing import NDArray
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion
 
+from demo.fixtures import make_material
 from edgekit.frames import iter_video
+from edgekit.preprocess import prepare
 from edgekit.runtime import Classifier
 
-FOLDER = Path("build/demo")
-MODEL, CLIP = FOLDER / "resnet18-int8.tflite", FOLDER / "clip.avi"
+_DEMO = Path("build/demo")
+_FOLDER = Path("build/benchmarks")
+_SMALL_MODEL = _FOLDER / "resnet18-64-int8.tflite"
+_MODEL, _CLIP = _FOLDER / "resnet18-224-int8.tflite", _FOLDER / "clip640.avi"
+_MIB = 1 << 20
 
 
-def first_label() -> tuple[float, float]:
-    """Seconds from process start to the first line, and the daemon's peak memory in MiB."""
-    command = [sys.executable, "-m", "edgekit", "run", "--model", str(MODEL)]
-    command += ["--source", str(CLIP), "--every-frame"]
+def _prepare() -> None:
+    """Make the model and the clip, unless they are there already."""
+    material = make_material(_DEMO)
+    _FOLDER.mkdir(parents=True, exist_ok=True)
+    for model, size in ((_MODEL, "224"), (_SMALL_MODEL, "64")):
+        command = [
+            sys.executable, "-m", "edgekit", "convert", "--arch", "18", "--int8", "--weights",
+            material.checkpoint, "--classes", material.classes, "--calibration",
+            material.calibration, "--size", size, "--allow-loss", "--output", model,
+        ]  # fmt: skip
+        if not model.exists():
+            subprocess.run(command, check=True)
+    if not _CLIP.exists():
+        partial = _CLIP.with_name("partial.avi")
+        codec = cv2.VideoWriter.fourcc(*"MJPG")
+        writer = cv2.VideoWriter(str(partial), codec, 25, (640, 480))
+        for frame in iter_video(material.clip):
+            writer.write(cv2.resize(frame, (640, 480))[..., ::-1])
+        writer.release()
+        partial.replace(_CLIP)
+
+
+def _daemon(*options: str, model: Path = _MODEL) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "edgekit", "run", "--model", str(model), *options]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def _bare(classifier: Classifier, tensor: NDArray[np.uint8], count: int) -> float:
+    """Frames per second of a loop that does nothing but invoke."""
     start = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        seconds = time.perf_counter() - start
-        process.stdout.read()
-    return seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    for _ in range(count):
+        classifier.invoke(tensor)
+    return count / (time.perf_counter() - start)
+
+
+def _whole(count: int) -> float:
+    """Frames per second of the daemon over the clip, as it says itself."""
+    with _daemon("--source", str(_CLIP), "--max-frames", str(count)) as process:
+        said = process.communicate()[1]
+    return float(said.rpartition(" frames/s")[0].rpartition(" ")[2])
+
+
+def throughput(rounds: int, count: int = 240) -> None:
+    """The daemon on a recording beside a loop that does nothing but invoke, by turns."""
+    classifier = Classifier.open(_MODEL)
+    tensor = classifier.prepare(next(iter_video(_CLIP)))
+    _bare(classifier, tensor, 20)
+    pairs = [(_bare(classifier, tensor, count), _whole(count)) for _ in range(rounds)]
+    ratios = [whole / bare for bare, whole in pairs]
+    bare, whole = (statistics.median(values) for values in zip(*pairs, strict=True))
+    spread = f"{statistics.median(ratios):.3f} of it, {min(ratios):.3f} to {max(ratios):.3f}"
+    print(f"recording 640x480 -> 224   {whole:.1f} frames/s, bare invoke {bare:.1f}: {spread}")
+
+
+def preprocessing(rounds: int) -> None:
+    """`prepare` beside torchvision's transform and Pillow, by turns, for one frame."""
+    from edgekit_convert.torchvision_shim import import_torchvision
+    from PIL import Image
+
+    import_torchvision()
+    from torchvision.transforms import v2
+
+    classifier = Classifier.open(_MODEL)
+    frame = next(iter_video(_CLIP))
+    picture = Image.fromarray(frame)
+    transform = v2.Compose([v2.Resize(256), v2.CenterCrop(224)])
+    ways: dict[str, Callable[[], object]] = {
+        "edgekit": lambda: prepare(frame, classifier.geometry),
+        "torchvision": lambda: transform(picture),
+        "Pillow": lambda: picture.resize((224, 224), Image.Resampling.BILINEAR, (80, 0, 560, 480)),
+    }
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(100 * rounds):
+        for name, work in ways.items():
+            start = time.perf_counter()
+            work()
+            times[name].append(1000 * (time.perf_counter() - start))
+    ours, theirs, pillow = (statistics.median(times[name]) for name in ways)
+    print(
+        f"preprocessing              {ours:.3f} ms a frame, median; torchvision {theirs:.2f} ms "
+        f"({theirs / ours:.1f} x), Pillow {pillow:.2f} ms ({pillow / ours:.1f} x)"
+    )
+
+
+def first_label(rounds: int) -> None:
+    """Seconds from the start of the process to its first line."""
+    seconds = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        with _daemon("--source", str(_CLIP), "--max-frames", "5") as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            seconds.append(time.perf_counter() - start)
+            process.communicate()
+    print(f"start to first label       {statistics.median(seconds):.2f} s, median of {rounds}")
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    return port
+
+
+@contextmanager
+def _broker() -> Iterator[list[str]]:
+    """Options for a broker of our own; none where mosquitto is not installed."""
+    program = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if program is None:
+        print("(without MQTT: mosquitto is not installed)")
+        yield []
+        return
+    port = _free_port()
+    broker = subprocess.Popen([program, "-p", str(port)], stderr=subprocess.DEVNULL)
+    try:
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                time.sleep(0.05)
+        yield ["--mqtt-host", "127.0.0.1", "--mqtt-port", str(port)]
+    finally:
+        broker.kill()
+        broker.wait()
+
+
+def memory(name: str, model: Path, frames: int) -> None:
+    """Resident memory with MQTT and metrics on, early and after many frames."""
+    port = _free_port()
+    with _broker() as options:
+        process = _daemon(
+            "--source", "test:", "--camera-fps", "240", "--no-stdout", "--http-listen",
+            f"127.0.0.1:{port}", *options, model=model,
+        )  # fmt: skip
+        seen: list[tuple[int, float]] = []
+        started = False
+        while not seen or seen[-1][0] < frames:
+            time.sleep(1)
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/health", timeout=5) as a:
+                    health = json.load(a)
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).close()
+            except OSError:
+                assert not started or process.poll() is None, "the daemon ended"
+                continue
+            started = True
+            seen.append((health["frames"], health["memory_bytes"] / _MIB))
+        process.terminate()
+        process.communicate()
+    early = next(mib for count, mib in seen if count >= min(200, frames))
+    half = next(mib for count, mib in seen if count >= frames / 2)
+    count, last = seen[-1]
+    print(
+        f"resident memory            {early:.1f} MiB early, {half:.1f} at half, {last:.1f} after "
+        f"{count:,} frames, {max(mib for _, mib in seen):.1f} at most; {name}, "
+        f"{'MQTT and ' if options else ''}metrics on"
+    )
+
+
+class _Slow(http.server.BaseHTTPRequestHandler):
+    """A webhook that takes a second for every event."""
+
+    def do_POST(self) -> None:
+        time.sleep(1)
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def _slow_webhook() -> Iterator[str]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Slow)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/"
+    server.shutdown()
+
+
+class _Watched:
+    """A source that notes when each frame was captured."""
+
+    def __init__(self, source: Source, captured: dict[int, float]) -> None:
+        self._source = source
+        self._captured = captured
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._source, name)
+
+    def read(self, timeout: float) -> Frame | None:
+        frame = self._source.read(timeout)
+        if frame is not None:
+            self._captured[frame.number] = frame.captured
+        return frame
+
+
+def _publish_latencies(settings: Settings, count: int) -> list[float]:
+    """Milliseconds from a frame's capture to its arrival at a subscriber, for some frames.
+
+    The daemon runs in this process, so that capture and arrival are on one clock.
+    """
+    captured: dict[int, float] = {}
+    latencies: list[float] = []
+    enough = threading.Event()
+
+    def on_message(_client: Client, _data: object, message: MQTTMessage) -> None:
+        frame = json.loads(message.payload)["frame"]
+        latencies.append(1000 * (time.monotonic() - captured[frame]))
+        if len(latencies) >= count:
+            enough.set()
+
+    client = Client(CallbackAPIVersion.VERSION2)
+    client.on_message = on_message
+    client.connect("127.0.0.1", settings.mqtt.port or 1883)
+    client.subscribe(f"edgekit/{settings.name}/event")
+    client.loop_start()
+    daemon = Daemon(
+        settings,
+        lambda settings: _Watched(open_source(settings), captured),  # type: ignore[arg-type]
+        lambda: settings,
+        lambda text: None,
+    )
+    thread = threading.Thread(target=daemon.run)
+    thread.start()
+    enough.wait(300)
+    daemon.request_stop()
+    thread.join()
+    client.loop_stop()
+    # The first ones wait for the connection.
+    return latencies[5:]
+
+
+def publishing(count: int) -> None:
+    """From capture to a subscriber of the broker, alone and beside a sink that is slow."""
+    with _broker() as broker:
+        if not broker:
+            return
+        settings = Settings(
+            model=_MODEL, source="test:", camera=CameraSettings(fps=10), every_frame=True,
+            stdout=False, name="bench", mqtt=MqttSettings(host="127.0.0.1", port=int(broker[-1])),
+        )  # fmt: skip
+        for name, beside in (("alone", nullcontext()), ("beside a slow webhook", _slow_webhook())):
+            with beside as url:
+                hook = WebhookSettings(url=url)
+                latencies = _publish_latencies(
+                    msgspec.structs.replace(settings, webhook=hook), count
+                )
+            median, late = np.percentile(latencies, (50, 99))
+            print(
+                f"capture to subscriber      {median:.1f} ms median, {late:.1f} ms 99th "
+                f"percentile, {name}"
+            )
 
 
 def main() -> None:
     """Print the figures."""
-    if not MODEL.is_file():
-        raise SystemExit("run `make demo` first: it makes the model and the clip")
-    seconds = [first_label() for _ in range(5)]
-    print(f"start to first label   {statistics.median(s for s, _ in seconds):.2f} s, median of 5")
-    print(f"peak resident memory   {max(m for _, m in seconds):.0f} MiB over the whole clip")
-    classifier = Classifier.open(MODEL)
-    frames = list(iter_video(CLIP))
-    tensors = [classifier.prepare(frame) for frame in frames]
-    bare, whole = [], []
-    for frame, tensor in zip(frames, tensors, strict=True):
-        start = time.perf_counter()
-        classifier.invoke(tensor)
-        bare.append(time.perf_counter() - start)
-        start = time.perf_counter()
-        classifier.classify(frame)
-        whole.append(time.perf_counter() - start)
-    invoke, classify = float(np.median(bare)), float(np.median(whole))
-    print(f"invoke                 {1000 * invoke:.2f} ms, median of {len(bare)}")
-    print(f"prepare and invoke     {1000 * classify:.2f} ms, {classify / invoke:.2f} x invoke")
+    parser = argparse.ArgumentParser(prog="benchmarks.daemon", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--frames", type=int, default=20_000, help="for the growth of memory")
+    given = parser.parse_args()
+    _prepare()
+    throughput(given.rounds)
+    preprocessing(given.rounds)
+    first_label(given.rounds)
+    publishing(300)
+    memory("ResNet-18 at 224 px", _MODEL, 500)
+    memory("at 64 px", _SMALL_MODEL, given.frames)
 
 
 if __name__ == "__main__":

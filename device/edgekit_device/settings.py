@@ -114,6 +114,10 @@ class MqttSettings(_Section, frozen=True):
     def __post_init__(self) -> None:
         if self.key_file is not None and self.cert_file is None:
             raise ValueError("key-file is set without cert-file")
+        if not self.tls and (self.ca_file or self.cert_file):
+            raise ValueError("certificates are set without tls = true")
+        if self.password_file is not None and self.user is None:
+            raise ValueError("password-file is set without user")
 
 
 class HttpSettings(_Section, frozen=True):

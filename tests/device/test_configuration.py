@@ -49,6 +49,8 @@ def test_options_win_over_the_file(tmp_path: Path) -> None:
         ("[decision]\nenter = 0.3\nleave = 0.5", "decision: leave (0.5) is above enter (0.3)"),
         ('[http]\nlisten = "8080"', "http: listen is HOST:PORT"),
         ('[mqtt]\nkey-file = "k"', "mqtt: key-file is set without cert-file"),
+        ('[mqtt]\nca-file = "c"', "mqtt: certificates are set without tls = true"),
+        ('[mqtt]\npassword-file = "p"', "mqtt: password-file is set without user"),
         ("[mqtt", "is not valid TOML"),
         ("[mqtt]\nqos = 1\n[mqtt]\nqos = 2", "is not valid TOML"),
     ],
