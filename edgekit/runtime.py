@@ -19,6 +19,7 @@ from edgekit.errors import (
 )
 from edgekit.external_delegate import ExternalDelegate, name_of
 from edgekit.labels import read_labels
+from edgekit.mapped import own_file
 from edgekit.modelfile import ModelFile, read_model
 from edgekit.preprocess import Geometry, prepare
 
@@ -78,6 +79,7 @@ class Interpreter:
         delegate: library of the accelerator that runs what was compiled for it, for example
             `libedgetpu.so.1`; None for the CPU.
         delegate_options: what that library understands, for example `{"device": "usb"}`.
+        on_disk: keep the flatbuffer in a file rather than in memory, where the system can.
 
     Attributes:
         runtime: the runtime that was chosen.
@@ -97,6 +99,7 @@ class Interpreter:
         reference: bool = False,
         delegate: str | None = None,
         delegate_options: Mapping[str, str] | None = None,
+        on_disk: bool = False,
     ) -> None:
         self.runtime, module = _load(runtime)
         self.accelerator = name_of(delegate) if delegate else "cpu"
@@ -104,18 +107,20 @@ class Interpreter:
         kind = resolver.BUILTIN_REF if reference else resolver.AUTO
         self._interpreter: Any = None
         try:
-            self._interpreter = module.Interpreter(
-                model_content=flatbuffer,
-                num_threads=threads,
-                experimental_op_resolver_type=kind,
-                # Held by the interpreter alone, which must go first.
-                experimental_delegates=(
-                    [ExternalDelegate(delegate, delegate_options or {})] if delegate else None
-                ),
-            )
-            # The runtime's own delegates come later, when tensors are allocated.
-            idle = bool(delegate) and "DELEGATE" not in self._operators()
-            self._interpreter.allocate_tensors()
+            with own_file(flatbuffer) if on_disk else contextlib.nullcontext() as path:
+                self._interpreter = module.Interpreter(
+                    model_path=path,
+                    model_content=None if path else flatbuffer,
+                    num_threads=threads,
+                    experimental_op_resolver_type=kind,
+                    # Held by the interpreter alone, which must go first.
+                    experimental_delegates=(
+                        [ExternalDelegate(delegate, delegate_options or {})] if delegate else None
+                    ),
+                )
+                # The runtime's own delegates come later, when tensors are allocated.
+                idle = bool(delegate) and "DELEGATE" not in self._operators()
+                self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             reason = self._refusal(str(error), _reason(error))
             self.close()
@@ -231,8 +236,8 @@ class Classifier:
     """A model with its geometry and labels, ready for frames.
 
     Attributes:
-        model: the checked model file.
-        path: its path.
+        path: of the model file.
+        sha256: of the whole file, in hexadecimal.
         geometry: what `prepare` does to a frame.
         labels: class names by index.
         runtime_name: the runtime that runs it.
@@ -240,8 +245,9 @@ class Classifier:
     """
 
     def __init__(self, model: ModelFile, labels: list[str], interpreter: Interpreter) -> None:
-        self.model = model
+        # Not the file's bytes: the interpreter has them where they cost less memory.
         self.path = model.path
+        self.sha256 = model.sha256
         self.geometry = model.manifest.geometry if model.manifest else _foreign_geometry(model)
         self.labels = labels
         self.runtime_name = interpreter.runtime
@@ -291,6 +297,7 @@ class Classifier:
             threads=threads,
             delegate=delegate,
             delegate_options=delegate_options,
+            on_disk=True,
         )
         return cls(model, names, interpreter)
 

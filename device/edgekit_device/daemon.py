@@ -124,7 +124,7 @@ class Daemon:
             uptime_s=round(time.monotonic() - statistics.started, 1),
             source=source.name if source else "",
             model=classifier.path.name if classifier else "",
-            model_sha256=classifier.model.sha256 if classifier else "",
+            model_sha256=classifier.sha256 if classifier else "",
             runtime=classifier.runtime_name if classifier else "",
             accelerator=classifier.accelerator if classifier else "",
             frames=statistics.frames,
@@ -288,7 +288,7 @@ class Daemon:
         signs = self._signs()
         state = state_of(signs, self._settings.health.stall_after)
         loaded = self._worker.loaded
-        told = (state, signs.problems, loaded.classifier.model.sha256 if loaded else "")
+        told = (state, signs.problems, loaded.classifier.sha256 if loaded else "")
         changed, self._told = told != self._told, told
         well = state in ("running", "degraded")
         if changed or self._is_due("health", self._settings.health.interval):

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 from edgekit_device.messages import Event, Health
@@ -35,7 +34,7 @@ class FakeClassifier:
         self.labels = list(labels)
         self.accelerator = accelerator
         self.path = Path(name)
-        self.model = SimpleNamespace(sha256="0" * 64)
+        self.sha256 = "0" * 64
         self.failures = list(failures)
         self.closed = False
 
