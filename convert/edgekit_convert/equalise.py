@@ -2,9 +2,10 @@
 
 A convolution's output channel can be multiplied by any positive factor if the layers that read it
 divide by the same: ReLU, pooling and addition pass factors on (Nagel et al. 2019,
-arXiv:1906.04721, section 4.1). Weights here have a scale for each output channel, so what there
-is to win lies in the activations, which have one scale for all channels: a channel that never
-fills the common range wastes bits. What it costs lies in the weights of the readers, whose input
+arXiv:1906.04721, section 4.1). Weights of convolutions have a scale for each output channel, so
+what there is to win lies in the activations, which have one scale for all channels: a channel that
+never fills the common range wastes bits. The outputs of dense layers, whose weights have one scale
+too, keep their factor of 1. What it costs lies in the weights of the readers, whose input
 channels grow apart. The factors chosen have the least predicted noise of both.
 """
 
@@ -18,6 +19,7 @@ from edgekit_convert.activations import Activation
 from edgekit_convert.flatbuffer import RELU, Model
 
 _PASSING = ("ADD", "MAX_POOL_2D", "MEAN", "PAD", "RELU", "RESHAPE")
+_DENSE = "FULLY_CONNECTED"
 _LIMIT = 64.0
 _NONE = 0
 
@@ -53,9 +55,13 @@ def _groups(model: Model) -> list[_Group]:
         if operator in weighted and kind != "DEPTHWISE_CONV_2D" and homogeneous:
             shape = graph.tensors[operator.inputs[1]].shape
             if shape[-1] == graph.tensors[source].shape[-1]:
-                writers.setdefault(target, []).append(operator)
                 readers.setdefault(source, []).append(operator)
-                find(source), find(target)
+                find(source)
+                if kind == _DENSE:
+                    fixed.add(target)
+                else:
+                    writers.setdefault(target, []).append(operator)
+                    find(target)
                 continue
         elif kind in _PASSING and homogeneous:
             sources = [int(i) for i in operator.inputs if not model.is_constant(i)]
@@ -112,7 +118,8 @@ def _factors(
         most = np.maximum(weight.max(axis=(1, 2), keepdims=True), 1e-30)
         largest = np.maximum(largest, (weight / most).max(axis=(0, 1)))
         second = np.square(sample, dtype=np.float64).mean(axis=0)
-        readers.append((weight.max(axis=1), weight.shape[1], second))
+        dense = model.kind(operator) == _DENSE
+        readers.append((weight.max(axis=1), weight.shape[1], second, dense))
     best: tuple[float, NDArray[np.float64]] | None = None
     for alpha in np.linspace(0, 1, 11):
         for beta in (0.0, 0.25, 0.5):
@@ -121,8 +128,10 @@ def _factors(
             factors = factors.clip(1 / _LIMIT, _LIMIT)
             steps = (peaks * factors).max(axis=1) / 255
             noise = (steps**2).sum() * (energy / factors**2).sum()
-            for weight, taps, second in readers:
+            for weight, taps, second, dense in readers:
                 step = (weight / factors).max(axis=1) / 127
+                if dense:  # one step for all outputs
+                    step = np.full_like(step, step.max())
                 noise += (step**2).sum() * taps * (second * factors**2).sum()
             if best is None or noise < best[0]:
                 best = float(noise), factors

@@ -4,12 +4,14 @@ import numpy as np
 import onnx
 import pytest
 from edgekit_convert.activations import observe
-from edgekit_convert.architectures import IMAGENET_MEAN, IMAGENET_STD
-from edgekit_convert.export import lowering
+from edgekit_convert.architectures import ARCHITECTURES, IMAGENET_MEAN, IMAGENET_STD
+from edgekit_convert.checkpoint import load_file
+from edgekit_convert.export import lowering, to_onnx
 from edgekit_convert.flatbuffer import separate_constants
 from edgekit_convert.fold import fold
 from edgekit_convert.pictures import load_calibration
 from edgekit_convert.quantize import FloatModel
+from edgekit_convert.resnet import load
 from numpy.typing import NDArray
 
 from demo.fixtures import Material
@@ -28,6 +30,22 @@ def pictures(material: Material) -> NDArray[np.uint8]:
 @pytest.fixture(scope="session")
 def float_model(exported: onnx.ModelProto, pictures: NDArray[np.uint8]) -> FloatModel:
     """The demo's network as float32 TFLite, with its activations."""
+    return _lowered(exported, pictures)
+
+
+@pytest.fixture(scope="session")
+def two_layer_head(material: Material, pictures: NDArray[np.uint8]) -> FloatModel:
+    """The same with an untrained head of two layers."""
+    import torch
+    from torch import nn
+
+    torch.manual_seed(0)
+    network = load(ARCHITECTURES["18"], load_file(material.checkpoint).state)
+    network.fc = nn.Sequential(nn.Linear(512, 100), nn.ReLU(), nn.Linear(100, 7))
+    return _lowered(to_onnx(network.eval(), 64, 64), pictures)
+
+
+def _lowered(exported: onnx.ModelProto, pictures: NDArray[np.uint8]) -> FloatModel:
     folded = fold(exported, NORMALISATION, 64, 64, centre=False)
     with lowering() as onnx2tf:
         onnx2tf.start(folded, pictures)

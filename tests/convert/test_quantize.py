@@ -41,6 +41,24 @@ def test_equalised_activations_are_what_the_equalised_model_computes(
         assert np.allclose(seen[name].highs, activation.highs, rtol=1e-3, atol=1e-3), name
 
 
+def test_equalisation_leaves_the_outputs_of_dense_layers_whose_weights_have_one_scale(
+    two_layer_head: FloatModel, pictures: NDArray[np.uint8]
+) -> None:
+    equalised = two_layer_head.equalised()
+    graph = tflite.parse(two_layer_head.flatbuffer)
+    changed = {
+        (operator.name, bool(np.any(equalised.activations[name].highs != before.highs)))
+        for operator in graph.operators
+        for name, before in two_layer_head.activations.items()
+        if name == graph.tensors[operator.outputs[0]].name
+    }
+    assert ("CONV_2D", True) in changed
+    assert ("FULLY_CONNECTED", True) not in changed
+    plain = _snr(two_layer_head, quantise(two_layer_head, Recipe()), pictures[100:130])
+    int8 = quantise(equalised, Recipe(equalise=True))
+    assert _snr(two_layer_head, int8, pictures[100:130]) > plain - 1
+
+
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("equalise", [False, True])
 def test_every_rule_makes_a_model_that_is_close(
