@@ -122,7 +122,7 @@ class Daemon:
             problems=signs.problems,
             version=__version__,
             uptime_s=round(time.monotonic() - statistics.started, 1),
-            source=source.name if source else "",
+            source=worker.source_name,
             model=classifier.path.name if classifier else "",
             model_sha256=classifier.sha256 if classifier else "",
             runtime=classifier.runtime_name if classifier else "",

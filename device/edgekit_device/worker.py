@@ -43,7 +43,8 @@ class Worker:
 
     Attributes:
         problems: what is not as it should be, by part.
-        source: the open source, None before.
+        source: the open source, None while there is none.
+        source_name: of the last one that was open; empty before.
         loaded: the model in use, None before.
     """
 
@@ -61,6 +62,7 @@ class Worker:
     ) -> None:
         self.problems: dict[str, str] = {}
         self.source = source
+        self.source_name = ""
         self.loaded: Loaded | None = None
         self._settings = settings
         self._statistics = statistics
@@ -71,8 +73,7 @@ class Worker:
         self._cpu_because = cpu_because
         self._decision = Decision(settings.decision, settings.every_frame)
         self._pipeline: Pipeline | None = None
-        self._camera = Ladder(settings.recovery.camera)
-        self._accelerator = Ladder(settings.recovery.delegate)
+        self._set_patience(settings)
         self._orders: list[Settings | Loaded] = []
         self._stopping = threading.Event()
         self._abandoned = False
@@ -156,6 +157,7 @@ class Worker:
 
     def _use(self, loaded: Loaded) -> None:
         assert self.source is not None
+        self.source_name = self.source.name
         if self.loaded and self.loaded.classifier.labels != loaded.classifier.labels:
             self._decision = self._new_decision()
         self.loaded = loaded
@@ -173,6 +175,10 @@ class Worker:
         # What the model before has held goes back to the system, where memory is short.
         board.release_memory()
 
+    def _set_patience(self, settings: Settings) -> None:
+        self._camera = Ladder(settings.recovery.camera)
+        self._accelerator = Ladder(settings.recovery.delegate)
+
     def _new_decision(self) -> Decision:
         return Decision(self._settings.decision, self._settings.every_frame)
 
@@ -181,6 +187,8 @@ class Worker:
             before, self._settings = self._settings, change
             if _source_settings(before) != _source_settings(change):
                 self._replace_source(before)
+            if before.recovery != change.recovery:
+                self._set_patience(change)
             if (before.decision, before.every_frame) != (change.decision, change.every_frame):
                 self._decision = self._new_decision()
             change_of_model = self.loaded

@@ -27,7 +27,7 @@ def _imports(file: Path) -> set[str]:
 
 @pytest.mark.parametrize("package", FORBIDDEN)
 def test_imports_go_one_way(package: str) -> None:
-    files = sorted((ROOT / package).glob("*.py"))
+    files = sorted((ROOT / package).rglob("*.py"))
     assert files
     for file in files:
         assert not _imports(file) & FORBIDDEN[package], file.name

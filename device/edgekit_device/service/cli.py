@@ -1,0 +1,196 @@
+"""`edgekit service`."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from edgekit_device.service import systemctl
+from edgekit_device.service.durable import ServiceError
+from edgekit_device.service.layout import UNIT, Layout
+
+# What does the work is imported where it is clear that it is needed: what the unit calls must
+# start fast.
+
+
+def _tell(text: str) -> None:
+    """Print a line; the reader may have gone (a lost ssh connection), the work goes on."""
+    try:
+        click.echo(text)
+        sys.stdout.flush()
+    except OSError:
+        # Or else the interpreter tries to write the rest once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _need_root(layout: Layout, what: str) -> None:
+    if os.geteuid() != 0 and layout.root == Path("/"):
+        words = " ".join([f"{sys.prefix}/bin/edgekit", *sys.argv[1:]])
+        raise ServiceError(f"{what} needs root: sudo {words}")
+
+
+def _layout(layout: Layout, root: Path | None) -> Layout:
+    return Layout(root.resolve(), offline=True) if root else layout
+
+
+_root = click.option(
+    "--root",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Work on an image whose files lie below DIR; nothing is started.",
+)
+_dry_run = click.option("--dry-run", is_flag=True, help="Print what would be done, and do nothing.")
+
+
+@click.group()
+@click.pass_context
+def service(context: click.Context) -> None:
+    """Run the daemon as a systemd service.
+
+    \b
+    Examples:
+      sudo /opt/edgekit/bin/edgekit service install --model resnet18-int8.tflite
+      edgekit service status
+      sudo /opt/edgekit/bin/edgekit service upgrade better-int8.tflite
+    """
+    context.obj = context.obj or Layout()
+
+
+@service.command()
+@click.option(
+    "--model",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Model to run; it is copied.",
+)
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Configuration to install; without it, the installed one is kept, or one is made.",
+)
+@click.option(
+    "--source",
+    metavar="SOURCE",
+    help="Where frames come from, for a configuration that is made: picamera2: where that is "
+    "installed, else v4l2:/dev/video0, if left out.",
+)
+@click.option("--no-start", is_flag=True, help="Install and enable, but do not start.")
+@_dry_run
+@_root
+@click.pass_obj
+def install(
+    layout: Layout,
+    model: Path,
+    config: Path | None,
+    source: str | None,
+    no_start: bool,
+    dry_run: bool,
+    root: Path | None,
+) -> None:
+    """Install, enable and start the service, and wait for its first answer.
+
+    The service runs the edgekit that this command belongs to. What is as it should be is left
+    alone, so the command may be repeated. A configuration that was edited is never overwritten:
+    the new one is put beside it as edgekit.toml.new.
+    """
+    from edgekit_device.service.install import install as work
+    from edgekit_device.service.system import System
+
+    layout = _layout(layout, root)
+    if not dry_run:
+        _need_root(layout, "installing a service")
+    system = System(_tell, dry=dry_run)
+    work(layout, system, model, config, source, start=not no_start)
+    if not system.changed:
+        _tell("all is as it should be: nothing was changed")
+    if dry_run or layout.offline or no_start:
+        return
+    from edgekit_device.service.status import describe
+
+    for line in describe(layout, systemctl.show()):
+        _tell(line)
+
+
+@service.command()
+@click.option("--purge", is_flag=True, help="Remove an edited configuration, too.")
+@_dry_run
+@_root
+@click.pass_obj
+def uninstall(layout: Layout, purge: bool, dry_run: bool, root: Path | None) -> None:
+    """Stop the service and remove all that install put there.
+
+    A configuration that was edited is kept, and so are files that install knows nothing of.
+    """
+    from edgekit_device.service.install import uninstall as work
+    from edgekit_device.service.system import System
+
+    layout = _layout(layout, root)
+    if not dry_run:
+        _need_root(layout, "removing a service")
+    system = System(_tell, dry=dry_run)
+    work(layout, system, purge=purge)
+    if not system.changed:
+        _tell("no service is installed: nothing was changed")
+
+
+@service.command()
+@click.pass_obj
+def status(layout: Layout) -> None:
+    """Say how the service is; exit code 1 unless it answers frames."""
+    from edgekit_device.service.status import describe
+
+    state = systemctl.show()
+    for line in describe(layout, state):
+        _tell(line)
+    if state.active != "active" or not state.report.answers:
+        sys.exit(1)
+
+
+@service.command()
+@click.option("-f", "--follow", is_flag=True, help="Go on with what comes.")
+@click.option("-n", "--lines", type=click.IntRange(0), default=100, show_default=True)
+def logs(follow: bool, lines: int) -> None:
+    """Print what the service wrote to the journal."""
+    command = ["journalctl", "--unit", UNIT, "--lines", str(lines), "--no-hostname"]
+    command += ["--follow"] if follow else ["--no-pager"]
+    try:
+        os.execvp(command[0], command)
+    except OSError as error:
+        raise ServiceError("there is no journalctl here; the service needs systemd") from error
+
+
+@service.command()
+@click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.pass_obj
+def upgrade(layout: Layout, model: Path) -> None:
+    """Let the running service change to MODEL, without a pause.
+
+    The model is checked, put beside the one in use and switched to. When frames are not answered
+    with it for a while without a break, the one before comes back by itself, and the exit code
+    is 1. A power cut at any moment leaves one of the two, whole.
+    """
+    from edgekit_device.service.upgrade import upgrade as work
+
+    _need_root(layout, "an upgrade")
+    work(layout, model, _tell)
+
+
+@service.command(hidden=True)
+@click.pass_obj
+def before_start(layout: Layout) -> None:
+    """What the unit runs before each start."""
+    from edgekit_device.service.guard import before_start as work
+
+    work(layout, _tell)
+
+
+@service.command(hidden=True)
+@click.pass_obj
+def after_start(layout: Layout) -> None:
+    """What the unit runs after a start while an upgrade is not confirmed."""
+    from edgekit_device.service.guard import after_start as work
+
+    work(layout, _tell)

@@ -1,0 +1,79 @@
+"""What the unit runs before and after each start of the daemon, as root.
+
+It must never be in the way: the unit ignores its failures.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable
+
+from edgekit_device.configuration import load
+from edgekit_device.service import systemctl
+from edgekit_device.service.durable import locked
+from edgekit_device.service.layout import Layout
+from edgekit_device.service.proof import Proof, watch
+from edgekit_device.service.store import Store
+
+# systemd itself waits for RestartSec=, so the first restart needs no pause of ours.
+FIRST_PAUSE = 4.0
+# Below TimeoutStartSec=.
+LONGEST_PAUSE = 120.0
+# Restarts are forgotten after so many seconds.
+MEMORY = 3600.0
+
+Tell = Callable[[str], None]
+
+
+def pause(earlier: int) -> float:
+    """Seconds to wait before a restart that follows so many others within the hour."""
+    if earlier < 1:
+        return 0.0
+    return min(FIRST_PAUSE * 2.0 ** min(earlier - 1, 30), LONGEST_PAUSE)
+
+
+def before_start(layout: Layout, tell: Tell) -> None:
+    """Settle an upgrade that was cut short, and wait when the service keeps failing."""
+    with locked(layout.lock) as ours:
+        # Otherwise an upgrade is at work: it judges its model itself, and wants no delay.
+        if not ours:
+            return
+        changed = Store(layout.state).settle()
+    if changed:
+        tell(changed)
+    earlier = _note_restart(layout)
+    seconds = pause(earlier)
+    if seconds:
+        tell(f"{earlier} other restarts within the hour: waiting for {seconds:g} s")
+        time.sleep(seconds)
+
+
+def _note_restart(layout: Layout) -> int:
+    """Note a restart; how many others there were within the hour."""
+    if not systemctl.show().restarts:
+        # Somebody started it, or the machine did.
+        layout.starts.unlink(missing_ok=True)
+        return 0
+    now = time.monotonic()
+    times: list[float] = []
+    # What is not there or cannot be understood is forgotten.
+    with contextlib.suppress(OSError, ValueError):
+        times = [float(line) for line in layout.starts.read_text().splitlines()]
+    recent = [at for at in times if 0 <= now - at < MEMORY]
+    layout.starts.write_text("".join(f"{at}\n" for at in (*recent, now)))
+    return len(recent)
+
+
+def after_start(layout: Layout, tell: Tell) -> None:
+    """Judge the model of an upgrade that was cut short, now that the daemon has answered."""
+    with locked(layout.lock) as ours:
+        store = Store(layout.state)
+        pending = store.pending
+        if not ours or pending is None:
+            return
+        reason = watch(pending.new, systemctl.show(), Proof.of(load(layout.config, {})))
+        if reason is None:
+            store.confirm()
+            tell(f"model {pending.new[:12]} proved itself after an upgrade that was cut short")
+        else:
+            store.roll_back()
+            tell(f"model {pending.new[:12]} was rolled back: {reason}")

@@ -1,0 +1,241 @@
+"""Put the service on a machine or into an image, and take it away again."""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from edgekit.modelfile import read_model
+from edgekit_device.configuration import load, render
+from edgekit_device.service import durable, environment, systemctl
+from edgekit_device.service.durable import ServiceError
+from edgekit_device.service.layout import MODEL, UNIT, Layout, packaged
+from edgekit_device.service.store import Store
+from edgekit_device.service.system import System
+from edgekit_device.service.upgrade import upgrade
+from edgekit_device.service.verify import verify
+from edgekit_device.settings import Settings
+
+_GROUPS = ("video", "plugdev")
+# The Coral USB Accelerator, before and after its firmware was sent.
+_CORAL_VENDORS = ("1a6e", "18d1")
+
+
+def install(
+    layout: Layout,
+    system: System,
+    model: Path,
+    config: Path | None = None,
+    source: str | None = None,
+    *,
+    start: bool = True,
+) -> None:
+    """Install what is missing or different, and start the service.
+
+    Args:
+        layout: where.
+        system: makes the changes.
+        model: the model to run; one that runs already is exchanged as `upgrade` does.
+        config: a configuration to install; without one, the one that is there is kept.
+        source: where frames come from, for a configuration that is made from scratch.
+        start: start the service now.
+
+    Raises:
+        ModelFileError: the model is no good; nothing was changed.
+        SettingsError: the configuration is wrong; nothing was changed.
+        ServiceError: something cannot be changed, or a start failed.
+    """
+    chosen = _choose(layout, model, config, source)
+    settings = chosen.settings
+    environment.check_visible(settings)
+    drop_in = environment.drop_in(layout)
+    sha256 = verify(model, settings).sha256
+    system.tell(f"model {sha256[:12]} is sound: {model}")
+
+    units = _install_files(layout, system, drop_in)
+    configured = _install_config(layout, system, chosen)
+    store = Store(layout.state)
+    current = store.current if store.is_whole(store.current) else None
+    # A model that may be running is exchanged with the way back open.
+    exchange = start and not layout.offline and current not in (None, sha256)
+    if not exchange and current != sha256:
+        system.do(
+            f"write {store.path(sha256)}, and let model.tflite point to it",
+            lambda: store.use(store.add(model.read_bytes())),
+        )
+    _enable(layout, system, units)
+    if not start or layout.offline:
+        return
+    if exchange:
+        system.do("upgrade the model", lambda: upgrade(layout, model, system.tell, afresh=units))
+    else:
+        _start(system, restart=units, reload=configured)
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """The configuration that will count.
+
+    Attributes:
+        settings: what it says.
+        content: what to write; None to keep the file that is there.
+        beside: what to put beside that file, because the user edited it.
+    """
+
+    settings: Settings
+    content: bytes | None = None
+    beside: bytes | None = None
+
+
+def _choose(layout: Layout, model: Path, config: Path | None, source: str | None) -> _Choice:
+    if config is not None and source is not None:
+        raise ServiceError("--source is for a configuration made from scratch; set it in FILE")
+    present = layout.config.read_bytes() if layout.config.is_file() else None
+    if config is None and source is None and present is not None:
+        return _Choice(load(layout.config, {}))
+    if config is not None:
+        settings = load(config, {})
+        content = config.read_bytes()
+    else:
+        settings = Settings(
+            model=MODEL,
+            source=source or ("picamera2:" if find_spec("picamera2") else "v4l2:/dev/video0"),
+            delegate="edgetpu" if _is_compiled(model) else "none",
+        )
+        content = render(settings).encode()
+    if present in (None, content) or _is_as_written(layout):
+        return _Choice(settings, content=content)
+    return _Choice(load(layout.config, {}), beside=content)
+
+
+def _is_compiled(model: Path) -> bool:
+    """Whether a model is made for an Edge TPU."""
+    return any("edgetpu" in operator.name for operator in read_model(model).graph.operators)
+
+
+def _install_files(layout: Layout, system: System, drop_in: bytes | None) -> bool:
+    """Unit, rule and groups; whether the unit changed."""
+    changed = system.write(layout.unit, packaged("edgekit.service"))
+    if drop_in is None:
+        changed |= system.remove(layout.drop_in)
+    else:
+        changed |= system.write(layout.drop_in, drop_in)
+    if system.write(layout.rules, packaged("edgekit.rules")):
+        _tell_udev(layout, system)
+    system.write(layout.sysusers, packaged("edgekit.sysusers"))
+    if missing := _missing_groups(layout):
+        system.tell(f"missing groups: {', '.join(missing)}")
+        root = [f"--root={layout.root}"] if layout.offline else []
+        system.run("systemd-sysusers", *root, layout.sysusers.name)
+    return changed
+
+
+def _missing_groups(layout: Layout) -> list[str]:
+    try:
+        lines = (layout.root / "etc/group").read_text().splitlines()
+    except OSError:
+        lines = []
+    known = {line.split(":")[0] for line in lines}
+    return [name for name in _GROUPS if name not in known]
+
+
+def _tell_udev(layout: Layout, system: System) -> None:
+    """Let udev, where it runs, apply the rules as they are now to a Coral that is plugged in."""
+    if layout.offline or not (layout.root / "run/udev/control").exists():
+        return
+    system.run("udevadm", "control", "--reload")
+    for vendor in _CORAL_VENDORS:
+        system.run("udevadm", "trigger", "--subsystem-match=usb", f"--attr-match=idVendor={vendor}")
+
+
+def _install_config(layout: Layout, system: System, chosen: _Choice) -> bool:
+    """The configuration, unless the user has edited the one that is there; whether it changed."""
+    path, beside = layout.config, layout.config.with_name("edgekit.toml.new")
+    if chosen.beside is not None:
+        system.write(beside, chosen.beside)
+        system.tell(f"keep {path}, which was edited; compare it with {beside}")
+    if chosen.content is None:
+        return False
+    content = chosen.content
+    changed = system.write(path, content)
+    if changed:
+        copy = layout.written_config
+        system.do(f"keep a copy as {copy}", lambda: durable.write(copy, content))
+    system.remove(beside)
+    return changed
+
+
+def _is_as_written(layout: Layout) -> bool:
+    try:
+        return layout.config.read_bytes() == layout.written_config.read_bytes()
+    except OSError:
+        return False
+
+
+def _enable(layout: Layout, system: System, units: bool) -> None:
+    if units and not layout.offline:
+        system.run("systemctl", "daemon-reload")
+    if not (layout.unit.parent / "multi-user.target.wants" / UNIT).is_symlink():
+        root = [f"--root={layout.root}"] if layout.offline else []
+        system.run("systemctl", *root, "enable", UNIT)
+
+
+def _start(system: System, *, restart: bool, reload: bool) -> None:
+    """Start the service if it does not run, and wait until it answers frames.
+
+    Raises:
+        ServiceError: it does not.
+    """
+    # A dry run may take place where there is no systemd.
+    state = None if system.dry and system.changed else systemctl.show()
+    running = state is not None and state.active == "active" and state.report.answers
+    if running and reload and not restart:
+        system.run("systemctl", "reload", UNIT)
+    if running and not restart:
+        return
+    started = False
+
+    def start() -> None:
+        nonlocal started
+        started = systemctl.restart()
+
+    system.do("start the service, and wait for its first answer", start)
+    if not started and not system.dry:
+        state = systemctl.show()
+        raise ServiceError(
+            f"the service is installed, but does not start ({state.end}); see why with "
+            "`edgekit service logs`"
+        )
+
+
+def uninstall(layout: Layout, system: System, *, purge: bool = False) -> None:
+    """Remove all that `install` put there; an edited configuration stays unless `purge`.
+
+    Raises:
+        ServiceError: something cannot be removed.
+    """
+    if layout.unit.exists():
+        if layout.offline:
+            system.run("systemctl", f"--root={layout.root}", "disable", UNIT)
+        else:
+            system.run("systemctl", "disable", "--now", UNIT)
+            system.do("forget its failures", lambda: systemctl.call("reset-failed", UNIT))
+    removed = [system.remove(path) for path in (layout.drop_in, layout.unit, layout.sysusers)]
+    system.remove_folder(layout.drop_in.parent)
+    if any(removed) and not layout.offline:
+        system.run("systemctl", "daemon-reload")
+    if system.remove(layout.rules):
+        _tell_udev(layout, system)
+    edited = layout.config.is_file() and not _is_as_written(layout)
+    if edited and not purge:
+        system.tell(f"keep {layout.config}, which was edited; --purge removes it")
+    else:
+        system.remove(layout.config)
+    system.remove(layout.config.with_name("edgekit.toml.new"))
+    if not edited or purge:
+        system.remove_folder(layout.config.parent)
+    store = Store(layout.state)
+    if store.current or store.previous:
+        system.do(f"remove the models below {layout.state}", store.clear)
+    for path in (layout.written_config, layout.lock, layout.starts):
+        system.remove(path)
+    system.remove_folder(layout.state)

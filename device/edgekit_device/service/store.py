@@ -1,0 +1,177 @@
+"""The models of a device, and which of them runs.
+
+    models/SHA256.tflite    each under its own hash
+    model.tflite            link to the one that runs
+    previous.tflite         link to the one before, to fall back to
+    pending                 an upgrade whose model has not proved itself yet
+
+An upgrade writes the model, then `pending`, then switches `model.tflite`, then, once the model has
+proved itself, switches `previous.tflite` and removes `pending`. A power cut between any two leaves
+a state that `settle` understands.
+"""
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+
+from edgekit_device.service import durable
+
+# Starts after which a model that never proved itself is given up.
+TRIES = 2
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """An upgrade that is not confirmed.
+
+    Attributes:
+        new, old: hashes of the model to try, and of the one to go back to.
+        starts: how often the service started since the upgrade itself ended early.
+    """
+
+    new: str
+    old: str
+    starts: int = 0
+
+
+class Store:
+    """Models below a folder.
+
+    Every change raises ServiceError where it is not possible.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._models = folder / "models"
+        self._current = folder / "model.tflite"
+        self._previous = folder / "previous.tflite"
+        self._pending = folder / "pending"
+
+    def path(self, sha256: str) -> Path:
+        """Where a model lies."""
+        return self._models / f"{sha256}.tflite"
+
+    @property
+    def current(self) -> str | None:
+        """Hash of the model that `model.tflite` points to."""
+        return _target(self._current)
+
+    @property
+    def previous(self) -> str | None:
+        """Hash of the model before."""
+        return _target(self._previous)
+
+    @property
+    def pending(self) -> Pending | None:
+        """The upgrade that is not confirmed, if there is one."""
+        try:
+            return msgspec.json.decode(self._pending.read_bytes(), type=Pending)
+        except (OSError, msgspec.DecodeError):
+            return None
+
+    def is_whole(self, sha256: str | None) -> bool:
+        """Whether a model is there, and is what its name says."""
+        if sha256 is None:
+            return False
+        try:
+            with self.path(sha256).open("rb") as stream:
+                return hashlib.file_digest(stream, "sha256").hexdigest() == sha256
+        except OSError:
+            return False
+
+    def add(self, content: bytes) -> str:
+        """Put a model beside the others; returns its hash."""
+        sha256 = hashlib.sha256(content).hexdigest()
+        if not self.is_whole(sha256):
+            durable.write(self.path(sha256), content)
+        return sha256
+
+    def use(self, sha256: str) -> None:
+        """Switch to a model without further ado; the one before is kept."""
+        self._take_back()
+        current = self.current
+        if current not in (None, sha256):
+            self._switch(self._previous, str(current))
+        self._switch(self._current, sha256)
+        self._tidy()
+
+    def begin(self, sha256: str) -> None:
+        """Switch to a model that has yet to prove itself."""
+        pending = self.pending
+        # What an upgrade before did not confirm is nothing to go back to.
+        old = pending.old if pending else self.current
+        assert old is not None
+        self._note(Pending(sha256, old))
+        self._switch(self._current, sha256)
+
+    def confirm(self) -> None:
+        """The model proved itself: what ran before is kept, older ones go."""
+        pending = self.pending
+        if pending is not None:
+            if pending.old != pending.new:
+                self._switch(self._previous, pending.old)
+            durable.remove(self._pending)
+        self._tidy()
+
+    def roll_back(self) -> None:
+        """The model did not prove itself: run the one before again."""
+        self._take_back()
+        self._tidy()
+
+    def settle(self) -> str | None:
+        """Before a start, make sure that what is going to run is whole and worth another try.
+
+        Returns:
+            What was changed, in words; None when all was well.
+        """
+        pending = self.pending
+        if pending is None:
+            durable.remove(self._pending)
+        elif self.current != pending.new:
+            self.roll_back()
+            return "an upgrade was cut short before its model ran; the model before stays"
+        elif pending.starts >= TRIES or not self.is_whole(pending.new):
+            self.roll_back()
+            return "an upgrade was cut short and its model fails; back to the one before"
+        else:
+            self._note(Pending(pending.new, pending.old, pending.starts + 1))
+        if not self.is_whole(self.current) and self.is_whole(self.previous):
+            self._switch(self._current, str(self.previous))
+            return "the model is damaged or gone; back to the one before"
+        return None
+
+    def clear(self) -> None:
+        """Remove every model and link."""
+        for path in (self._pending, self._current, self._previous):
+            durable.remove(path)
+        self._tidy()
+        if self._models.is_dir():
+            self._models.rmdir()
+
+    def _take_back(self) -> None:
+        pending = self.pending
+        if pending is not None:
+            self._switch(self._current, pending.old)
+            durable.remove(self._pending)
+
+    def _switch(self, link: Path, sha256: str) -> None:
+        durable.link(link, f"{self._models.name}/{sha256}.tflite")
+
+    def _note(self, pending: Pending) -> None:
+        durable.write(self._pending, msgspec.json.encode(pending))
+
+    def _tidy(self) -> None:
+        """Remove what nothing points to: older models, and what a power cut left half done."""
+        kept = {self.path(sha256) for sha256 in (self.current, self.previous) if sha256}
+        for path in (*self._models.glob("*.tflite"), *self._models.glob(".*.new")):
+            if path not in kept:
+                durable.remove(path)
+        for path in self.folder.glob(".*.new"):
+            durable.remove(path)
+
+
+def _target(link: Path) -> str | None:
+    try:
+        return link.readlink().stem
+    except OSError:
+        return None

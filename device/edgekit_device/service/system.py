@@ -1,0 +1,118 @@
+"""Changes to a machine, which a dry run only tells of."""
+
+import shlex
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from edgekit_device.service import durable
+from edgekit_device.service.durable import ServiceError
+from edgekit_device.service.systemctl import last_line
+
+_TIMEOUT = 60.0
+
+
+class System:
+    """Makes changes, tells of each, and leaves alone what is as it should be.
+
+    Args:
+        tell: is told in a line what changes.
+        dry: change nothing.
+
+    Attributes:
+        changed: whether anything was changed, or would have been.
+    """
+
+    def __init__(self, tell: Callable[[str], None], *, dry: bool = False) -> None:
+        self.tell = tell
+        self.dry = dry
+        self.changed = False
+
+    def write(self, path: Path, content: bytes) -> bool:
+        """Write a file unless it is so already; whether it was not.
+
+        Raises:
+            ServiceError: it cannot be written.
+        """
+        if _content(path) == content:
+            return False
+        self._say(f"write {path}")
+        if self.dry:
+            for line in content.decode().splitlines():
+                self.tell(f"    {line}".rstrip())
+        else:
+            durable.write(path, content)
+        return True
+
+    def remove(self, path: Path) -> bool:
+        """Remove a file if it is there; whether it was.
+
+        Raises:
+            ServiceError: it cannot be removed.
+        """
+        if not path.is_symlink() and not path.exists():
+            return False
+        self._say(f"remove {path}")
+        if not self.dry:
+            durable.remove(path)
+        return True
+
+    def remove_folder(self, folder: Path) -> None:
+        """Remove a folder if it is empty; say so if it is not."""
+        if not folder.is_dir():
+            return
+        left = sorted(path.name for path in folder.iterdir())
+        if left and not self.dry:
+            self.tell(f"keep {folder}: {', '.join(left)} is not ours")
+        elif not left:
+            self._say(f"remove {folder}")
+            if not self.dry:
+                folder.rmdir()
+
+    def do(self, what: str, action: Callable[[], object]) -> None:
+        """Do something that is told as `what`."""
+        self._say(what)
+        if not self.dry:
+            action()
+
+    def run(self, *command: str | Path) -> None:
+        """Run a command, given as its words.
+
+        Raises:
+            ServiceError: it is not there, fails or takes too long.
+        """
+        words = [str(word) for word in command]
+        self._say(f"run {shlex.join(words)}")
+        if self.dry:
+            return
+        _run(words)
+
+    def _say(self, text: str) -> None:
+        self.changed = True
+        self.tell(text)
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def _run(words: list[str]) -> None:
+    try:
+        done = subprocess.run(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=_TIMEOUT,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise ServiceError(f"there is no {words[0]} here") from error
+    except subprocess.TimeoutExpired as error:
+        raise ServiceError(f"`{shlex.join(words)}` did not end within {_TIMEOUT:g} s") from error
+    if done.returncode:
+        raise ServiceError(f"`{shlex.join(words)}` failed: {last_line(done.stdout)}")

@@ -1,0 +1,127 @@
+"""Exchange the model of a running service, and go back by itself when the new one is no good."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edgekit_device.configuration import load
+from edgekit_device.service import systemctl
+from edgekit_device.service.durable import ServiceError, locked
+from edgekit_device.service.layout import Layout
+from edgekit_device.service.proof import Proof, watch
+from edgekit_device.service.store import Store
+from edgekit_device.service.systemctl import State
+from edgekit_device.service.verify import verify
+
+Tell = Callable[[str], None]
+
+
+class UpgradeError(ServiceError):
+    """A model did not prove itself; the one before runs again."""
+
+
+def upgrade(layout: Layout, path: Path, tell: Tell, *, afresh: bool = False) -> None:
+    """Let the service run another model.
+
+    Args:
+        layout: where things lie.
+        path: the model.
+        tell: is told in a line what happens.
+        afresh: start the service afresh in any case, because its unit has changed.
+
+    Raises:
+        ModelFileError: the model is no good; nothing was changed.
+        UpgradeError: it did not prove itself, and was taken back.
+        ServiceError: there is no service, or it cannot be changed.
+    """
+    if not layout.unit.is_file():
+        raise ServiceError("no service is installed here; edgekit service install --model FILE")
+    settings = load(layout.config, {})
+    with locked(layout.lock) as ours, _undisturbed():
+        if not ours:
+            raise ServiceError("another upgrade is at work; wait for its end")
+        model = verify(path, settings)
+        store = Store(layout.state)
+        if store.current == model.sha256 and store.pending is None and not afresh:
+            if not systemctl.show().report.answers:
+                raise ServiceError(
+                    f"model {model.sha256[:12]} is in place already, but the service does not run; "
+                    "see why with `edgekit service logs`"
+                )
+            tell(f"model {model.sha256[:12]} is in use already; nothing was changed")
+            return
+        if store.current is None:
+            raise ServiceError("there is no model to go back to; edgekit service install")
+        _place(store, path, model.sha256)
+        # Before the switch: what the service says of the new model must show as news.
+        before = systemctl.show()
+        store.begin(model.sha256)
+        _prove(store, model.sha256, Proof.of(settings), tell, before, afresh)
+
+
+def _place(store: Store, path: Path, sha256: str) -> None:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ServiceError(f"cannot read the model {path}: {error.strerror}") from error
+    if store.add(content) != sha256:
+        raise ServiceError(f"{path} changed while it was read; try again")
+
+
+def _prove(
+    store: Store, sha256: str, proof: Proof, tell: Tell, before: State, afresh: bool
+) -> None:
+    pending = store.pending
+    assert pending is not None
+    try:
+        reason = None
+        if afresh or not before.report.answers:
+            tell(f"starting the service with model {sha256[:12]}")
+            if not systemctl.restart():
+                reason = f"the service does not start with it ({systemctl.show().end})"
+            before = systemctl.show()
+        else:
+            tell(f"the service changes to model {sha256[:12]}")
+        reason = reason or watch(sha256, before, proof)
+    except BaseException:
+        store.roll_back()
+        raise
+    if reason is None:
+        store.confirm()
+        tell(f"model {sha256[:12]} answers; the one before is kept: {pending.old[:12]}")
+        return
+    store.roll_back()
+    alive = bool(before.pid) and systemctl.show().pid == before.pid
+    trouble = _recover(pending.old, alive, proof)
+    raise UpgradeError(
+        f"model {sha256[:12]} was rolled back: {reason}; model {pending.old[:12]} "
+        + ("runs again" if trouble is None else f"is back, but: {trouble}")
+    )
+
+
+def _recover(old: str, alive: bool, proof: Proof) -> str | None:
+    """Bring the service back with the model before; what stands in the way, None for nothing."""
+    at_once = Proof(noticed=0.0, patience=proof.patience)
+    if alive:
+        # The daemon changes back by itself, unless it hangs.
+        reason = watch(old, systemctl.show(), at_once)
+        if reason is None:
+            return None
+    if not systemctl.restart():
+        return f"the service does not start ({systemctl.show().end})"
+    return watch(old, systemctl.show(), at_once)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Go on when the terminal or the ssh connection that it was started from is gone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)

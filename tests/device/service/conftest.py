@@ -1,0 +1,138 @@
+"""A device in a folder: its files, its models, and a stand-in for systemctl."""
+
+import json
+import os
+import stat
+import sys
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from edgekit_device.service import proof
+from edgekit_device.service.layout import Layout
+from edgekit_device.service.store import Store
+
+from tests.tiny import tiny_model
+
+# Answers are judged at once: the stand-in needs no time to fail.
+QUICK = "source = 'test:'\nhealth = {stall-after = 0.02}\nrecovery = {inference-timeout = 0.02}\n"
+Model = Callable[[str], Path]
+
+
+def sha(path: Path) -> str:
+    """Hash of a file."""
+    return sha256(path.read_bytes()).hexdigest()
+
+
+@dataclass
+class Device:
+    """The stand-in's state, and where it acts.
+
+    Attributes:
+        layout: paths below a folder.
+        file: the stand-in's state.
+        said: lines that commands told.
+    """
+
+    layout: Layout
+    file: Path
+    said: list[str]
+
+    @property
+    def store(self) -> Store:
+        """The models."""
+        return Store(self.layout.state)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The service's state."""
+        state: dict[str, Any] = json.loads(self.file.read_text())
+        return state
+
+    def set(self, **fields: Any) -> None:
+        """Change the service's state."""
+        self.file.write_text(json.dumps(self.state | fields))
+
+    def behaves(self, model: Path, how: str) -> None:
+        """Let the service fare so with a model: good, refused, crashes, stalls, hangs,
+        aborts or ignored."""
+        self.set(behaviour=self.state["behaviour"] | {sha(model): how})
+
+    @property
+    def calls(self) -> list[str]:
+        """What systemctl was told to do."""
+        calls: list[str] = self.state["calls"]
+        return calls
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Model:
+    """Makes models that work and differ."""
+
+    def make(name: str) -> Path:
+        folder = tmp_path / "models"
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{name}.tflite"
+        if path.exists():
+            return path
+        tiny_model(path)
+        with zipfile.ZipFile(path, "a") as texts:
+            texts.writestr("note.md", name)
+        return path
+
+    return make
+
+
+def fake_command(folder: Path, name: str, text: str) -> Path:
+    """Put an executable script in a folder."""
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_text(text)
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+def make_device(folder: Path) -> Device:
+    """A device below a folder, whose systemctl lies in `bin` there."""
+    layout = Layout(folder / "root")
+    (layout.root / "etc").mkdir(parents=True)
+    (layout.root / "etc/group").write_text("root:x:0:\nvideo:x:44:\nplugdev:x:46:\n")
+    program = Path(__file__).with_name("fake_systemctl.py").read_text()
+    fake_command(folder / "bin", "systemctl", f"#!{sys.executable} -SE\n{program}")
+    file = folder / "systemd.json"
+    file.write_text(json.dumps({
+        "link": str(layout.state / "model.tflite"), "unit": str(layout.unit),
+        "active": "inactive", "sub": "dead", "pid": 0, "next_pid": 100, "restarts": 0,
+        "result": "success", "exit": 0, "fed": 1, "loaded": "", "state": "", "problems": [],
+        "behaviour": {}, "calls": [],
+    }))  # fmt: skip
+    return Device(layout, file, [])
+
+
+@pytest.fixture
+def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Device:
+    """A device on which nothing is installed."""
+    device = make_device(tmp_path)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("FAKE_SYSTEMD", str(device.file))
+    monkeypatch.setattr(proof, "POLL", 0.0)
+    monkeypatch.setattr(proof, "PATIENCE", 0.5)
+    return device
+
+
+@pytest.fixture
+def running(device: Device, model: Model) -> Device:
+    """A device that runs the model `old`."""
+    layout = device.layout
+    layout.unit.parent.mkdir(parents=True)
+    layout.unit.write_text("")
+    layout.config.parent.mkdir()
+    layout.config.write_text(QUICK)
+    old = device.store.add(model("old").read_bytes())
+    device.store.use(old)
+    device.set(active="active", sub="running", pid=100, loaded=old, state="running")
+    return device

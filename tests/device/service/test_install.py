@@ -1,0 +1,339 @@
+"""`edgekit service install`, `status` and `uninstall`, on a device in a folder."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from edgekit_device.configuration import load
+from edgekit_device.service import environment, install
+from edgekit_device.service.cli import service
+from edgekit_device.service.durable import ServiceError
+from edgekit_device.service.layout import Layout
+from edgekit_device.settings import Settings
+
+from tests.device.service.conftest import QUICK, Device, Model, fake_command, sha
+
+UNITS = Path(__file__).parents[3] / "systemd"
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(device: Device, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run `edgekit service …` on the device, from an environment in /opt/edgekit."""
+    monkeypatch.setattr(environment, "_needed", lambda: [Path("/opt/edgekit")])
+    monkeypatch.setattr(environment, "command", lambda _layout: environment.COMMAND)
+
+    def run(*arguments: str | Path) -> Result:
+        return CliRunner().invoke(service, [*map(str, arguments)], obj=device.layout)
+
+    return run
+
+
+def _tree(root: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file() and not path.is_symlink()
+    }
+
+
+def test_it_installs_starts_and_says_what_it_sees(run: Run, device: Device, model: Model) -> None:
+    done = run("install", "--model", model("a"), "--source", "test:")
+    assert done.exit_code == 0, done.output
+    layout = device.layout
+    assert layout.unit.read_bytes() == (UNITS / "edgekit.service").read_bytes()
+    assert layout.rules.read_bytes() == (UNITS / "edgekit.rules").read_bytes()
+    assert layout.sysusers.read_bytes() == (UNITS / "edgekit.sysusers").read_bytes()
+    assert not layout.drop_in.exists()
+    settings = load(layout.config, {})
+    assert (settings.source, settings.model) == ("test:", Path("/var/lib/edgekit/model.tflite"))
+    assert sha(layout.state / "model.tflite") == sha(model("a"))
+    assert device.calls == [
+        "daemon-reload", "enable edgekit.service",
+        "reset-failed edgekit.service", "restart edgekit.service",
+    ]  # fmt: skip
+    for path in (layout.unit, layout.config, layout.state / "model.tflite"):
+        assert path.stat().st_mode & 0o777 == 0o644
+    for folder in (layout.state, layout.config.parent, layout.state / "models"):
+        assert folder.stat().st_mode & 0o777 == 0o755
+    assert "service  running" in done.output
+    assert f"model    {sha(model('a'))[:12]}" in done.output
+
+
+def test_a_second_time_changes_nothing(run: Run, device: Device, model: Model) -> None:
+    arguments = ("install", "--model", model("a"), "--source", "test:")
+    run(*arguments)
+    tree, calls = _tree(device.layout.root), device.calls
+    done = run(*arguments)
+    assert done.exit_code == 0
+    assert "nothing was changed" in done.output
+    assert "service  running" in done.output
+    assert _tree(device.layout.root) == tree
+    assert device.calls == calls
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Path:
+    """A configuration with which a model proves itself at once."""
+    path = tmp_path / "quick.toml"
+    path.write_text(QUICK)
+    return path
+
+
+def test_another_model_is_an_upgrade(run: Run, device: Device, model: Model, quick: Path) -> None:
+    run("install", "--model", model("a"), "--config", quick)
+    device.behaves(model("b"), "crashes")
+    done = run("install", "--model", model("b"))
+    assert "was rolled back" in str(done.exception)
+    assert device.store.current == sha(model("a"))
+    assert run("install", "--model", model("c")).exit_code == 0
+    assert device.store.previous == sha(model("a"))
+
+
+def test_a_service_that_does_not_start_is_an_error(run: Run, device: Device, model: Model) -> None:
+    device.behaves(model("a"), "crashes")
+    done = run("install", "--model", model("a"))
+    assert "is installed, but does not start (killed by SIGSEGV)" in str(done.exception)
+
+
+def test_a_dry_run_prints_all_and_does_nothing(run: Run, device: Device, model: Model) -> None:
+    before = _tree(device.layout.root)
+    done = run("install", "--model", model("a"), "--source", "test:", "--dry-run")
+    assert done.exit_code == 0
+    assert _tree(device.layout.root) == before
+    assert device.calls == []
+    layout = device.layout
+    for path in (layout.unit, layout.rules, layout.sysusers, layout.config):
+        assert f"write {path}\n" in done.output
+    for line in ("Type=notify", 'source = "test:"', "g plugdev -"):
+        assert f"    {line}\n" in done.output
+    assert "run systemctl daemon-reload\nrun systemctl enable edgekit.service\n" in done.output
+    assert "start the service" in done.output
+
+
+def test_no_start(run: Run, device: Device, model: Model) -> None:
+    assert run("install", "--model", model("a"), "--no-start").exit_code == 0
+    assert device.calls == ["daemon-reload", "enable edgekit.service"]
+    assert device.state["active"] == "inactive"
+
+
+def test_an_edited_configuration_is_kept(
+    run: Run, device: Device, model: Model, tmp_path: Path
+) -> None:
+    ours, config = tmp_path / "ours.toml", device.layout.config
+    beside = config.with_name("edgekit.toml.new")
+    ours.write_text("source = 'test:'\n")
+    run("install", "--model", model("a"), "--config", ours)
+
+    # Untouched, it gives way to a new one, and the service reads that.
+    ours.write_text("source = 'test:'\ntop-k = 1\n")
+    run("install", "--model", model("a"), "--config", ours)
+    assert load(config, {}).top_k == 1
+    assert device.calls[-1] == "reload edgekit.service"
+
+    config.write_text("source = 'test:'\ntop-k = 2\n")
+    ours.write_text("source = 'test:'\ntop-k = 3\n")
+    done = run("install", "--model", model("a"), "--config", ours)
+    assert done.exit_code == 0
+    assert (load(config, {}).top_k, load(beside, {}).top_k) == (2, 3)
+    assert f"keep {config}, which was edited; compare it with {beside}" in done.output
+
+    # Neither is it touched without one, and uninstall leaves it.
+    run("install", "--model", model("a"))
+    done = run("uninstall")
+    assert f"keep {config}, which was edited" in done.output
+    assert load(config, {}).top_k == 2
+    assert not beside.exists()
+    run("install", "--model", model("a"))
+    assert load(config, {}).top_k == 2
+    assert run("uninstall", "--purge").exit_code == 0
+    assert not config.parent.exists()
+
+
+def test_a_wrong_configuration_changes_nothing(
+    run: Run, device: Device, model: Model, tmp_path: Path
+) -> None:
+    config = tmp_path / "wrong.toml"
+    before = _tree(device.layout.root)
+    for text, message in (
+        ("sauce = 1\n", "did you mean source?"),
+        ("source = '/home/pi/clip.mp4'\n", "the service will not see /home/pi/clip.mp4"),
+        ("[http]\ntoken-file = '/tmp/token'\n", "its sandbox hides homes and /tmp"),
+    ):
+        config.write_text(text)
+        done = run("install", "--model", model("a"), "--config", config)
+        assert message in str(done.exception)
+    done = run("install", "--model", model("a"), "--config", config, "--source", "test:")
+    assert "--source is for a configuration made from scratch" in str(done.exception)
+    assert _tree(device.layout.root) == before
+
+
+def test_a_bad_model_changes_nothing(run: Run, device: Device, tmp_path: Path) -> None:
+    before = _tree(device.layout.root)
+    bad = tmp_path / "bad.tflite"
+    bad.write_text("no model")
+    assert "convert it again" in str(run("install", "--model", bad).exception)
+    assert _tree(device.layout.root) == before
+
+
+def test_a_model_for_an_edge_tpu_gets_one(run: Run, device: Device, tmp_path: Path) -> None:
+    from tests.tiny import tiny_model
+
+    compiled = tiny_model(tmp_path / "compiled.tflite", compiled=True)
+    assert run("install", "--model", compiled, "--no-start").exit_code == 0
+    assert load(device.layout.config, {}).delegate == "edgetpu"
+
+
+def test_uninstall_leaves_nothing(run: Run, device: Device, model: Model, quick: Path) -> None:
+    before = _tree(device.layout.root)
+    run("install", "--model", model("a"), "--config", quick)
+    run("upgrade", model("b"))
+    done = run("uninstall")
+    assert done.exit_code == 0, done.output
+    assert _tree(device.layout.root) == before
+    assert not device.layout.state.exists()
+    assert not device.layout.config.parent.exists()
+    assert "disable --now edgekit.service" in device.calls
+    assert "nothing was changed" in run("uninstall").output
+
+
+def test_uninstall_keeps_what_is_not_ours(run: Run, device: Device, model: Model) -> None:
+    run("install", "--model", model("a"), "--source", "test:")
+    clip = device.layout.state / "clip.mp4"
+    override = device.layout.drop_in.with_name("override.conf")
+    override.parent.mkdir()
+    for path in (clip, override):
+        path.write_text("")
+    output = run("uninstall").output
+    assert clip.exists()
+    assert override.exists()
+    assert f"keep {device.layout.state}: clip.mp4 is not ours" in output
+
+
+def test_missing_groups_are_made(run: Run, device: Device, model: Model, tmp_path: Path) -> None:
+    (device.layout.root / "etc/group").write_text("video:x:44:\n")
+    said = tmp_path / "said"
+    fake_command(tmp_path / "bin", "systemd-sysusers", f'#!/bin/sh\necho "$@" > {said}\n')
+    run("install", "--model", model("a"), "--no-start")
+    assert said.read_text() == "edgekit.conf\n"
+
+
+def test_an_image_is_prepared_offline(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the real systemctl and systemd-sysusers."""
+    if not (shutil.which("systemctl") and shutil.which("systemd-sysusers")):
+        pytest.skip("needs systemd's programs (apt install systemd)")
+    image = tmp_path / "image"
+    (image / "etc").mkdir(parents=True)
+    arguments = ["install", "--model", str(model("a")), "--source", "test:", "--root", str(image)]
+    done = CliRunner().invoke(service, arguments)
+    assert done.exit_code == 0, (done.output, done.exception)
+    wants = image / "etc/systemd/system/multi-user.target.wants/edgekit.service"
+    assert wants.is_symlink()
+    assert sha(image / "var/lib/edgekit/model.tflite") == sha(model("a"))
+    assert "plugdev:" in (image / "etc/group").read_text()
+    assert "nothing was changed" in CliRunner().invoke(service, arguments).output
+    arguments[2] = str(model("b"))
+    assert CliRunner().invoke(service, arguments).exit_code == 0
+    assert sha(image / "var/lib/edgekit/model.tflite") == sha(model("b"))
+    done = CliRunner().invoke(service, ["uninstall", "--root", str(image)])
+    assert done.exit_code == 0, (done.output, done.exception)
+    left = {path.name for path in image.rglob("*") if not path.is_dir()}
+    assert left <= {"group", "gshadow", "passwd", "shadow", "group-", "gshadow-", ".pwd.lock"}
+
+
+@pytest.mark.parametrize(
+    "arguments", [("install", "--model", "FILE"), ("upgrade", "FILE"), ("uninstall",)]
+)
+def test_it_needs_root(
+    arguments: tuple[str, ...], model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    words = [str(model("a")) if word == "FILE" else word for word in arguments]
+    done = CliRunner().invoke(service, words)
+    assert isinstance(done.exception, ServiceError)
+    assert f"needs root: sudo {sys.prefix}/bin/edgekit" in str(done.exception)
+
+
+def test_an_environment_elsewhere_is_named_in_a_drop_in(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    home = Path("/home/pi/my venv")
+    monkeypatch.setattr(environment, "command", lambda _layout: home / "bin/edgekit")
+    monkeypatch.setattr(environment, "_needed", lambda: [home, Path("/usr"), home])
+    text = (environment.drop_in(Layout(tmp_path)) or b"").decode()
+    assert text.count("ExecStart=\n") == 1
+    assert 'ExecStart="/home/pi/my venv/bin/edgekit" run --config' in text
+    assert 'ExecStartPre=-+"/home/pi/my venv/bin/edgekit" service before-start' in text
+    assert "/opt/edgekit" not in text
+    # Its home is hidden but for the environment itself.
+    assert text.endswith('ProtectHome=tmpfs\nBindReadOnlyPaths="/home/pi/my venv"\n')
+
+
+def test_an_environment_in_tmp_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fake_command(tmp_path / "bin", "edgekit", "")
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setattr(environment, "_needed", lambda: [Path("/tmp/venv")])
+    with pytest.raises(ServiceError, match="install it in /opt/edgekit"):
+        environment.command(Layout())
+
+
+def test_the_status_tells_what_matters(run: Run, device: Device, model: Model) -> None:
+    run("install", "--model", model("a"), "--source", "test:")
+    config = device.layout.config
+    config.write_text("source = 'test:'\n[http]\nlisten = '127.0.0.1:8080'\n")
+    device.set(state="degraded", problems=["camera: gone"], restarts=2)
+    done = run("status")
+    assert done.exit_code == 0
+    assert "service  degraded, since Mon 2026-01-05" in done.output
+    assert "rate     5 fps\nproblem  camera: gone\nrestarts 2\n" in done.output
+    assert "page     http://127.0.0.1:8080/, on this machine alone" in done.output
+    device.store.begin(device.store.add(model("b").read_bytes()))
+    assert "not yet confirmed after an upgrade" in run("status").output
+    device.set(active="failed", sub="failed", pid=0, result="exit-code", exit=10)
+    done = run("status")
+    assert done.exit_code == 1
+    assert "service  failed: exit code 10, the camera did not come back" in done.output
+
+
+def test_no_service_has_a_status_too(run: Run) -> None:
+    done = run("status")
+    assert done.exit_code == 1
+    assert "not installed; edgekit service install --model FILE" in done.output
+
+
+def test_a_model_that_crashes_the_runtime_is_refused(
+    model: Model, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from edgekit_device.service.verify import verify
+
+    from edgekit.errors import ModelFileError
+
+    crash = fake_command(tmp_path / "bin", "python", "#!/bin/sh\nkill -SEGV $$\n")
+    monkeypatch.setattr(sys, "executable", str(crash))
+    with pytest.raises(ModelFileError, match=r"crashes the TFLite runtime \(SIGSEGV\)"):
+        verify(model("a"), Settings())
+
+
+def test_logs_are_the_journal(tmp_path: Path) -> None:
+    fake_command(tmp_path / "bin", "journalctl", '#!/bin/sh\necho "$@"\n')
+    program = "from edgekit_device.service.cli import service; service()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "logs", "--lines", "5"],
+        env=os.environ | {"PATH": str(tmp_path / "bin")}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.stdout == "--unit edgekit.service --lines 5 --no-hostname --no-pager\n"
+
+
+def test_the_source_is_what_the_device_has(monkeypatch: pytest.MonkeyPatch, model: Model) -> None:
+    layout = Layout(Path("/nowhere"))
+    for found, source in ((object(), "picamera2:"), (None, "v4l2:/dev/video0")):
+        monkeypatch.setattr(install, "find_spec", lambda _name, found=found: found)
+        assert install._choose(layout, model("a"), None, None).settings.source == source

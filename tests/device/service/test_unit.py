@@ -1,0 +1,116 @@
+"""The unit is one that systemd accepts, and the package ships the files of `systemd/`."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from edgekit_device.service.guard import LONGEST_PAUSE
+from edgekit_device.settings import Settings, secret_file
+
+ROOT = Path(__file__).parents[3]
+UNITS = ROOT / "systemd"
+TEXT = (UNITS / "edgekit.service").read_text(encoding="utf-8")
+SHIPPED = ("edgekit.rules", "edgekit.service", "edgekit.sysusers", "edgekit.toml")
+
+
+def _analyze(tmp_path: Path, *arguments: str) -> str:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed (apt install systemd)")
+    # The command must exist for the check; on a device it is installed first.
+    copy = tmp_path / "edgekit.service"
+    copy.write_text(TEXT.replace("/opt/edgekit/bin/edgekit", "/bin/true"), encoding="utf-8")
+    done = subprocess.run(
+        ["systemd-analyze", *arguments, str(copy)], capture_output=True, text=True, check=False,
+        timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def _values(key: str) -> list[str]:
+    return re.findall(rf"^{key}=(.*)$", TEXT, re.MULTILINE)
+
+
+def test_systemd_has_nothing_to_say_about_it(tmp_path: Path) -> None:
+    # It may have about other units of this machine.
+    assert "edgekit" not in _analyze(tmp_path, "verify")
+
+
+def test_its_exposure_is_low(tmp_path: Path) -> None:
+    said = _analyze(tmp_path, "security", "--offline=true", "--no-pager")
+    exposure = re.search(r"exposure level for edgekit.service: ([\d.]+)", said)
+    assert exposure
+    assert float(exposure[1]) <= 2.0
+
+
+def test_it_waits_for_no_device() -> None:
+    assert ".device" not in TEXT
+    assert _values("After") == ["network.target"]
+
+
+def test_the_times_fit_together() -> None:
+    (watchdog,), (start,) = _values("WatchdogSec"), _values("TimeoutStartSec")
+    settings = Settings()
+    ladder = max(settings.recovery.camera, settings.recovery.delegate)
+    # The daemon gives up first, with an exit code that says why.
+    assert ladder + settings.health.stall_after < float(watchdog)
+    assert float(start) > LONGEST_PAUSE
+
+
+@pytest.mark.parametrize("name", ["mqtt-password", "http-token", "webhook-token"])
+def test_the_credentials_are_those_the_daemon_asks_for(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A name without a slash is looked for in /etc/credstore, and may be missing.
+    assert f"{name}:edgekit.{name}" in _values("LoadCredential")
+    (tmp_path / name).write_text("secret")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert secret_file(None, name) == tmp_path / name
+
+
+def test_the_package_sees_the_files_themselves() -> None:
+    for name in SHIPPED:
+        packaged = files("edgekit_device.service") / "units" / name
+        assert packaged.read_bytes() == (UNITS / name).read_bytes()
+
+
+def test_wheels_and_source_archives_hold_the_files(tmp_path: Path) -> None:
+    for folder in ("device", "systemd"):
+        shutil.copytree(
+            ROOT / folder, tmp_path / folder, symlinks=True,
+            ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__"),
+        )  # fmt: skip
+
+    def build(what: str, source: Path) -> Path:
+        """With the backend that pip would ask, in the folder that it would unpack to."""
+        code = f"import setuptools.build_meta as b; print(b.build_{what}({str(tmp_path)!r}))"
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=source, capture_output=True, text=True, timeout=120,
+            check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return tmp_path / done.stdout.splitlines()[-1]
+
+    def check(wheel: Path) -> None:
+        with zipfile.ZipFile(wheel) as archive:
+            prefix = "edgekit_device/service/units/"
+            held = {name.removeprefix(prefix): name for name in archive.namelist()
+                    if name.startswith(prefix)}  # fmt: skip
+            assert sorted(held) == sorted(SHIPPED)
+            for name, path in held.items():
+                assert archive.read(path) == (UNITS / name).read_bytes()
+
+    wheel = build("wheel", tmp_path / "device")
+    check(wheel)
+    wheel.unlink()
+    with tarfile.open(build("sdist", tmp_path / "device")) as archive:
+        archive.extractall(tmp_path / "unpacked", filter="data")
+    (unpacked,) = (tmp_path / "unpacked").iterdir()
+    shutil.rmtree(tmp_path / "systemd")
+    check(build("wheel", unpacked))

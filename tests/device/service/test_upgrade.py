@@ -1,0 +1,157 @@
+"""A model is exchanged, or it is as if nothing had been tried."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from edgekit_device.configuration import load
+from edgekit_device.service import proof, systemctl
+from edgekit_device.service import upgrade as module
+from edgekit_device.service.durable import ServiceError, locked
+from edgekit_device.service.upgrade import UpgradeError, upgrade
+
+from edgekit.errors import ModelFileError
+from tests.device.service.conftest import Device, Model, sha
+
+
+def _upgrade(device: Device, path: Path) -> None:
+    upgrade(device.layout, path, device.said.append)
+
+
+def test_a_good_model_is_changed_to_without_a_restart(running: Device, model: Model) -> None:
+    _upgrade(running, model("new"))
+    assert running.store.current == sha(model("new"))
+    assert running.store.previous == sha(model("old"))
+    assert running.store.pending is None
+    assert running.calls == []
+    assert running.state["loaded"] == sha(model("new"))
+    assert "answers; the one before is kept" in running.said[-1]
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("refused", "the service refuses it: no good"),
+        ("crashes", "the service ended with it (killed by SIGSEGV)"),
+        ("stalls", "the service stalled with it"),
+        ("aborts", "the service ended with it (the watchdog: no answers for too long)"),
+        ("hangs", "no answers from it within 0.53 s; the service says: running"),
+        ("ignored", "no answers from it within 0.53 s; the service says: running"),
+    ],
+)
+def test_a_bad_model_is_taken_back(running: Device, model: Model, how: str, reason: str) -> None:
+    old, new = sha(model("old")), model("new")
+    running.behaves(new, how)
+    with pytest.raises(UpgradeError) as raised:
+        _upgrade(running, new)
+    assert reason in str(raised.value)
+    assert f"model {old[:12]} runs again" in str(raised.value)
+    assert (running.store.current, running.store.pending) == (old, None)
+    assert running.state["loaded"] == old
+    assert running.state["active"] == "active"
+    assert not running.store.path(sha(new)).exists()
+
+
+def test_a_service_that_does_not_run_is_started_with_the_model(
+    running: Device, model: Model
+) -> None:
+    # As after a crash loop: what is there may be what is wrong.
+    running.set(active="failed", sub="failed", pid=0, restarts=7)
+    _upgrade(running, model("new"))
+    assert running.calls == ["reset-failed edgekit.service", "restart edgekit.service"]
+    assert running.state["loaded"] == sha(model("new"))
+
+
+def test_neither_model_runs(running: Device, model: Model) -> None:
+    running.set(active="failed", sub="failed", pid=0)
+    for name in ("old", "new"):
+        running.behaves(model(name), "crashes")
+    with pytest.raises(UpgradeError, match="is back, but: the service does not start") as raised:
+        _upgrade(running, model("new"))
+    assert "the service does not start with it (killed by SIGSEGV)" in str(raised.value)
+    assert running.store.current == sha(model("old"))
+
+
+def test_a_damaged_model_changes_nothing(running: Device, model: Model, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.tflite"
+    damaged.write_bytes(model("new").read_bytes()[:300])
+    with pytest.raises(ModelFileError):
+        _upgrade(running, damaged)
+    assert running.store.current == sha(model("old"))
+    assert running.calls == []
+
+
+def test_the_model_in_use_is_no_upgrade(running: Device, model: Model) -> None:
+    _upgrade(running, model("old"))
+    assert "in use already" in running.said[-1]
+    assert running.store.previous is None
+    running.set(active="failed", sub="failed", pid=0)
+    with pytest.raises(ServiceError, match="in place already, but the service does not run"):
+        _upgrade(running, model("old"))
+
+
+def test_one_upgrade_at_a_time(running: Device, model: Model) -> None:
+    with locked(running.layout.lock) as ours, pytest.raises(ServiceError, match="another upgrade"):
+        assert ours
+        _upgrade(running, model("new"))
+
+
+def test_there_must_be_a_service(device: Device, model: Model) -> None:
+    with pytest.raises(ServiceError, match="no service is installed here; edgekit service install"):
+        _upgrade(device, model("new"))
+
+
+def test_ctrl_c_takes_the_model_back(
+    running: Device, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        assert running.store.current == sha(model("new"))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "watch", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        _upgrade(running, model("new"))
+    assert (running.store.current, running.store.pending) == (sha(model("old")), None)
+
+
+def test_an_upgrade_after_one_that_was_cut_short_goes_back_to_what_was_proved(
+    running: Device, model: Model
+) -> None:
+    running.store.begin(running.store.add(model("unproved").read_bytes()))
+    running.behaves(model("new"), "refused")
+    with pytest.raises(UpgradeError):
+        _upgrade(running, model("new"))
+    assert running.store.current == sha(model("old"))
+
+
+def test_the_proof_takes_longer_than_the_daemon_needs_to_notice(running: Device) -> None:
+    required = proof.Proof.of(load(None, {}))
+    assert required.noticed == 10.0
+    assert required.given(15.0, 10.0)
+    # A unit without a watchdog has no better sign.
+    assert required.given(15.0, None)
+    assert not required.given(14.9, 14.9)
+    assert not required.given(100.0, 9.9)
+
+
+def test_answers_must_come_without_a_break(
+    running: Device, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The state changes from look to look, and time only passes between two looks."""
+    old = sha(model("old"))
+    before = systemctl.show()
+    states = iter(["running", "starting", "running", "degraded", "running"])
+    clock = iter(range(100))
+    seen = []
+
+    def show() -> systemctl.State:
+        running.set(state=next(states))
+        seen.append(1)
+        return look()
+
+    look = systemctl.show
+    monkeypatch.setattr(systemctl, "show", show)
+    time = SimpleNamespace(monotonic=lambda: float(next(clock)), sleep=lambda _seconds: None)
+    monkeypatch.setattr(proof, "time", time)
+    assert proof.watch(old, before, proof.Proof(noticed=4 / 3, patience=50.0)) is None
+    assert len(seen) == 5
