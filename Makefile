@@ -1,4 +1,5 @@
-# The four commands: make demo, make test, make check, make bench. `make clean` starts afresh.
+# The four commands: make demo, make test, make check, make bench. `make clean` starts afresh;
+# `make test-pi` and `make test-pi-vm` run the service on emulated Raspberry Pis.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
@@ -26,6 +27,7 @@ check: $(READY)  ## lint, format, types, and the generated documentation
 
 bench: $(READY)  ## speed, memory and fidelity, as ratios within one run: a quarter of an hour
 	$(BIN)/python -m benchmarks.daemon
+	$(BIN)/python -m benchmarks.offline
 	$(BIN)/python -m benchmarks.fidelity
 	$(BIN)/python -m benchmarks.conversion
 
@@ -34,3 +36,5 @@ docs: $(READY)  ## write docs/cli.md and systemd/edgekit.toml again from the pro
 
 clean:
 	rm -rf $(VENV) build
+
+include tests/pi/pi.mk

@@ -11,8 +11,16 @@ from edgekit.errors import EdgekitError
 GROUP = "edgekit.commands"
 # Commands of the other two distributions, with the extra that installs each and what it does.
 ELSEWHERE = {
+    "collect": ("device", "Collect varied pictures for a calibration."),
+    "compare": ("device", "Say where two models answer differently."),
     "convert": ("convert", "Turn a trained ResNet into an int8 model file."),
+    "doctor": ("device", "Look at this device, and say what is wrong."),
+    "evaluate": ("device", "Measure how right a model is."),
+    "push": ("device", "Bring a model to devices over ssh."),
+    "record": ("device", "Record what a camera shows."),
+    "replay": ("device", "Play a recording to a model, and compare."),
     "run": ("device", "Classify frames from a camera or a recording."),
+    "service": ("device", "Run the daemon as a systemd service."),
 }
 
 
@@ -61,9 +69,8 @@ def main() -> None:
     """Entry point of the `edgekit` command."""
     debug = "--debug" in sys.argv[1:2]
     try:
-        edgekit.main(standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
+        # The exit code of `ctx.exit(…)`, or what the command returns: nothing.
+        code = edgekit.main(standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -81,3 +88,5 @@ def main() -> None:
         reason = " ".join(str(error).split()) or type(error).__name__
         click.echo(f"edgekit: unexpected failure: {reason} (run edgekit --debug …)", err=True)
         sys.exit(1)
+    if code:
+        sys.exit(code)

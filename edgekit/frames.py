@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.clip import is_clip, iter_clip
 from edgekit.container import is_cut_off
 from edgekit.errors import ImageError, SourceError
 
@@ -79,6 +80,9 @@ class _Clock:
 
 
 def _read_video(path: Path) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+    if is_clip(path):
+        yield from iter_clip(path)
+        return
     if not path.is_file():
         raise SourceError(f"no video file at {path}")
     # FFmpeg alone: other backends would try after it, and fill stderr with what they think of it.
@@ -137,8 +141,3 @@ def iter_timed(path: Path) -> Iterator[tuple[float, NDArray[np.uint8]]]:
         yield 0.0, read_image(path)
     else:
         yield from _read_video(path)
-
-
-def iter_recorded(path: Path) -> Iterator[NDArray[np.uint8]]:
-    """As `iter_timed`, without the times."""
-    return (pixels for _, pixels in iter_timed(path))

@@ -11,8 +11,8 @@ from edgekit.tflite import Graph, Operator
 
 # These pass their input on: they change its type, its border or its shape, not what it means.
 _PASSING = ("QUANTIZE", "DEQUANTIZE", "PAD", "PADV2", "CONCATENATION", "RESHAPE", "TRANSPOSE")
-_KINDS = {(3, 3): "basic", (1, 3, 1): "bottleneck"}
-_BLOCKS = {
+_KINDS: dict[tuple[int, ...], str] = {(3, 3): "basic", (1, 3, 1): "bottleneck"}
+_BLOCKS: dict[tuple[str, tuple[int, ...]], str] = {
     ("basic", (2, 2, 2, 2)): "resnet18",
     ("basic", (3, 4, 6, 3)): "resnet34",
     ("bottleneck", (3, 4, 6, 3)): "resnet50",
@@ -132,8 +132,8 @@ def _block(walk: _Walk, addition: int) -> tuple[Block, int] | None:
     paths = [walk.path(addition, tensor) for tensor in sources]
     (short, start), (main, other) = sorted(paths, key=lambda path: len(path[0]))
     kernels = [walk.kernel(i) for i in main]
-    kind = _KINDS.get(tuple(k[1] for k in kernels if k and k[1] == k[2]))
-    if start is None or start != other or kind is None or len(main) != len(_kernels(kind)):
+    kind = _KINDS.get(tuple(k[1] if k and k[1] == k[2] else 0 for k in kernels))
+    if start is None or start != other or kind is None:
         return None
     projection = short[0] if short else None
     if projection is not None:
@@ -156,10 +156,6 @@ def _block(walk: _Walk, addition: int) -> tuple[Block, int] | None:
         ),
         start,
     )
-
-
-def _kernels(kind: str) -> tuple[int, ...]:
-    return next(kernels for kernels, name in _KINDS.items() if name == kind)
 
 
 def _tail(walk: _Walk, index: int | None) -> tuple[int | None, list[int], int | None]:
@@ -232,8 +228,7 @@ def _name(walk: _Walk, network: ResNet) -> str | None:
                 return None
             inputs = outputs
     counts = tuple(len(stage) for stage in network.stages)
-    counted = counts if len(counts) == 4 else (0, 0, 0, 0)
-    return _BLOCKS.get((kinds.pop(), counted)) if len(kinds) == 1 else None
+    return _BLOCKS.get((kinds.pop(), counts)) if len(kinds) == 1 else None
 
 
 def describe(network: ResNet, graph: Graph) -> list[str]:

@@ -21,7 +21,8 @@ _TITLES = {
 }
 
 
-def _parameter(key: Key) -> str:
+def parameter_name(key: Key) -> str:
+    """What a command's function gets the option as."""
     return key.path.replace(".", "_").replace("-", "_")
 
 
@@ -40,27 +41,28 @@ def _type(key: Key) -> Any:
     return click.Choice(get_args(key.type)) if get_args(key.type) else str
 
 
-def _option(key: Key) -> Callable[[_F], _F]:
+def option_for(key: Key) -> Callable[[_F], _F]:
+    """The option of a key; its value is None unless it was given."""
     text = key.meta.description or ""
     if key.type is bool:
         names = f"{key.option}/--no-{key.option.removeprefix('--')}"
-        return click.option(names, _parameter(key), default=None, help=text)
+        return click.option(names, parameter_name(key), default=None, help=text)
     if key.default is not None:
         shown = f"{key.default:g}" if isinstance(key.default, float) else key.default
         text += f"  [default: {shown}]" if shown != "" else ""
-    return click.option(key.option, _parameter(key), type=_type(key), default=None, help=text)
+    return click.option(key.option, parameter_name(key), type=_type(key), default=None, help=text)
 
 
 def settings_options(command: _F) -> _F:
     """Add an option for every key of the schema."""
     for key in reversed(list(keys())):
-        command = _option(key)(command)
+        command = option_for(key)(command)
     return command
 
 
 def given(values: dict[str, Any]) -> dict[str, Any]:
     """Those of a command's values that were given, by key path."""
-    named = {key.path: values[_parameter(key)] for key in keys()}
+    named = {key.path: values.get(parameter_name(key)) for key in keys()}
     return {path: value for path, value in named.items() if value is not None}
 
 
@@ -69,7 +71,7 @@ class SectionedCommand(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, section by section."""
-        sections = {_parameter(key): key.section for key in keys()}
+        sections = {parameter_name(key): key.section for key in keys()}
         groups: dict[str, list[tuple[str, str]]] = {title: [] for title in _TITLES.values()}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)

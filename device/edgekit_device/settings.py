@@ -215,8 +215,8 @@ class Settings(_Section, frozen=True):
     ) = None
     source: Annotated[
         str,
-        Meta(description="Where frames come from: picamera2:, v4l2:/dev/video0, rtsp://…, http://…, a "
-             "video file, an image folder, or test: for a generated moving picture."),
+        Meta(description="Where frames come from: picamera2:, v4l2:/dev/video0, rtsp://…, "
+             "http://…, a video file, an image folder, or test: for a generated moving picture."),
     ] | None = None  # fmt: skip
     name: Annotated[
         str,

@@ -1,4 +1,5 @@
 import json
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,13 @@ def test_the_reference_is_what_the_commands_say() -> None:
 
 def test_every_command_is_in_the_help() -> None:
     shown = CliRunner().invoke(cli.edgekit, ["--help"]).output
-    for name in ("convert", "evaluate", "inspect", "run"):
+    for name in {point.name for point in entry_points(group=cli.GROUP)} | set(cli.ELSEWHERE):
         assert f"  {name} " in shown
+
+
+def test_every_command_of_the_other_distributions_is_known_without_them() -> None:
+    ours = {"inspect"}
+    assert {point.name for point in entry_points(group=cli.GROUP)} - ours == set(cli.ELSEWHERE)
 
 
 def test_a_command_of_an_absent_distribution_says_what_to_install(

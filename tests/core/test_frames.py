@@ -8,7 +8,7 @@ import pytest
 
 from edgekit.container import is_cut_off
 from edgekit.errors import ImageError, SourceError
-from edgekit.frames import image_files, iter_recorded, iter_timed, iter_video, read_image
+from edgekit.frames import image_files, iter_timed, iter_video, read_image
 from tests.device.sources.clips import jpeg, write_clip, write_uneven_clip
 
 
@@ -47,7 +47,7 @@ def test_a_picture_lasts_a_second(tmp_path: Path) -> None:
         (2.0, 30),
     ]
     assert _times(tmp_path / "20.png") == [0.0]
-    assert len(list(iter_recorded(tmp_path))) == 3
+    assert len(list(iter_timed(tmp_path))) == 3
 
 
 def test_pictures_are_rgb(tmp_path: Path) -> None:

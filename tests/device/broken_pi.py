@@ -35,18 +35,19 @@ class BrokenPi:
 
     Attributes:
         groups, user, free: of its `System`.
-        packages: versions of what is installed in its Python.
+        python, packages: versions of its Python, and of what is installed there.
         answers: what its Python prints when a module is tried, or the shell command that it is.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root / "device"
         self.user = "pi"
+        self.python = "3.11.2"
         self.groups = {"pi", "video", "plugdev"}
         self.free = 20_000 * MIB
         self.packages = dict(_PACKAGES)
         self.answers = {"cv2": '{"version": "4.11.0"}', "picamera2": '{"version": ""}'}
-        self._python = root / "python"
+        self._program = root / "python"
         for path, text in _FILES.items():
             self.write(path, text)
         self.add_camera()
@@ -101,7 +102,7 @@ class BrokenPi:
         self._write_python()
         system = System(
             root=self.root,
-            python=self._python,
+            python=self._program,
             environment=Path("/opt/edgekit"),
             user=self.user,
             groups=frozenset(self.groups),
@@ -111,7 +112,7 @@ class BrokenPi:
 
     def _write_python(self) -> None:
         """A stand-in for its Python, which is called with `-P -m MODULE WHAT [NAME]`."""
-        environment = {"python": "3.11.2", "machine": "aarch64", "bits": 64}
+        environment = {"python": self.python, "machine": "aarch64", "bits": 64}
         answers = {
             "packages": json.dumps(environment | {"packages": self.packages}),
             "tflite_runtime.interpreter": '{"right": true}',
@@ -122,8 +123,8 @@ class BrokenPi:
             command = f"echo '{answer}'" if answer.startswith("{") else answer
             lines.append(f"*{name}) {command};;")
         script = "\n".join(lines)
-        self._python.write_text(f'#!/bin/sh\ncase "$4${{5:+ $5}}" in\n{script}\nesac\n')
-        self._python.chmod(0o755)
+        self._program.write_text(f'#!/bin/sh\ncase "$4${{5:+ $5}}" in\n{script}\nesac\n')
+        self._program.chmod(0o755)
 
 
 def fails(message: str) -> str:

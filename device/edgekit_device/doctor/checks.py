@@ -1,0 +1,41 @@
+"""All checks, in the order of the report."""
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from edgekit_device.doctor import cameras, coral, machine, packages, service
+from edgekit_device.doctor.findings import Finding
+from edgekit_device.doctor.system import System
+
+Check = Callable[[System], Iterable[Finding]]
+
+CHECKS: dict[str, Check] = {
+    "board": machine.check_board,
+    "packages": packages.check_packages,
+    "camera": cameras.check_cameras,
+    "picamera2": cameras.check_picamera2,
+    "coral": coral.check_coral,
+    "groups": cameras.check_groups,
+    "disk": machine.check_disk,
+    "memory": machine.check_memory,
+    "power": machine.check_power,
+    "clock": machine.check_clock,
+    "service": service.check_service,
+}
+
+
+def _examine(name: str, check: Check, system: System) -> list[Finding]:
+    try:
+        return list(check(system))
+    except Exception as error:
+        # A device that nobody has seen yet must not hide what the other checks see.
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return [Finding(name, "note", f"could not be looked at: {reason}")]
+
+
+def examine(system: System) -> list[Finding]:
+    """Every check's findings; the checks run side by side, because some wait for programs."""
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        futures = [pool.submit(_examine, name, check, system) for name, check in CHECKS.items()]
+        return [finding for future in futures for finding in future.result()]

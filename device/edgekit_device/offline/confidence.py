@@ -1,0 +1,65 @@
+"""Confidence intervals of shares of frames, which are not independent of their neighbours."""
+
+import math
+
+import numpy as np
+
+# Seconds of a recording that are taken as one observation: long beside what makes neighbouring
+# frames alike, short beside a recording.
+BLOCK = 2.0
+_Z = 1.959964  # of 95 %
+
+
+def wilson(part: float, count: float) -> tuple[float, float]:
+    """95 % confidence interval of a share in [0, 1] (Wilson 1927).
+
+    Args:
+        part: the share that was observed.
+        count: number of independent observations.
+    """
+    if count <= 0:
+        return 0.0, 1.0
+    spread = _Z * math.sqrt(part * (1 - part) / count + _Z**2 / (4 * count**2))
+    centre, scale = part + _Z**2 / (2 * count), 1 + _Z**2 / count
+    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+
+
+class Share:
+    """A share of frames; those of the same two seconds count as one cluster.
+
+    Frames of a video resemble each other, so that thousands of them may say no more than dozens.
+    The interval is Wilson's for the effective number of frames: their number over the design
+    effect (Kish 1965), which is the variance between clusters over that of independent frames.
+    """
+
+    def __init__(self) -> None:
+        self.hits = 0
+        self.count = 0
+        self._clusters: dict[int, list[int]] = {}
+
+    def add(self, hit: bool, time: float) -> None:
+        """Count a frame, at a time in seconds."""
+        cluster = self._clusters.setdefault(int(time // BLOCK), [0, 0])
+        cluster[0] += hit
+        cluster[1] += 1
+        self.hits += hit
+        self.count += 1
+
+    @property
+    def part(self) -> float:
+        """The share, in [0, 1]; 0 for nothing."""
+        return self.hits / self.count if self.count else 0.0
+
+    def interval(self) -> tuple[float, float]:
+        """Its 95 % confidence interval."""
+        clusters = len(self._clusters)
+        part = self.part
+        if clusters < 2 or part in (0.0, 1.0):
+            # All alike: each cluster is one observation.
+            return wilson(part, clusters)
+        hits, counts = np.array(list(self._clusters.values()), dtype=float).T
+        # Of a ratio, linearised.
+        variance = clusters / (clusters - 1) * ((hits - part * counts) ** 2).sum() / self.count**2
+        independent = part * (1 - part) / self.count
+        effect = max(1.0, float(variance) / independent)
+        return wilson(part, self.count / effect)

@@ -1,0 +1,149 @@
+"""Frames of a recording through the daemon's own pipeline and decision."""
+
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.clip import ClipHeader, hash_input
+from edgekit.errors import SourceError
+from edgekit.runtime import Classifier, top_k
+from edgekit_device.decision import Decision
+from edgekit_device.messages import Event
+from edgekit_device.offline.recording import RecordedFrame
+from edgekit_device.pipeline import Pipeline, Result
+from edgekit_device.settings import DecisionSettings
+from edgekit_device.sources import Frame, Source
+
+TOP = 3  # classes that are told of each frame
+
+
+class Prepared(NamedTuple):
+    """A frame, the model's input (1, height, width, 3) uint8, and whether a clip has another."""
+
+    frame: RecordedFrame
+    tensor: NDArray[np.uint8]
+    input_differs: bool
+
+
+class Played(NamedTuple):
+    """What was made of a frame.
+
+    Attributes:
+        frame, result: the frame and its answer.
+        scores: the model's own best classes and their scores, best first.
+        event: what there is to tell, if anything.
+        input_differs: whether the model's input is another one than the clip says.
+    """
+
+    frame: RecordedFrame
+    result: Result
+    scores: list[tuple[str, float]]
+    event: Event | None
+    input_differs: bool
+
+
+class _PreparedModel:
+    """A classifier that answers what was prepared before; a `pipeline.Model`."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        self.tensor: NDArray[np.uint8] | None = None
+        self._classifier = classifier
+
+    def classify(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
+        assert self.tensor is not None
+        return self._classifier.invoke(self.tensor)
+
+    def label(self, index: int) -> str:
+        return self._classifier.label(index)
+
+
+class _Name(NamedTuple):
+    """As much of a source as a pipeline asks for."""
+
+    name: str
+    live: bool = False
+
+
+class Player:
+    """Answers frames as the daemon does, in their own time.
+
+    Where frames were left out of a clip the decision begins afresh; what it settles on first there
+    is no event, because nothing is known to have changed.
+
+    Args:
+        name, header: the recording's.
+        classifier: the model.
+        decision: how its scores become labels.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        header: ClipHeader | None,
+        classifier: Classifier,
+        decision: DecisionSettings,
+    ) -> None:
+        self._source = _named(name)
+        self._classifier = classifier
+        self._decision = decision
+        self._model = _PreparedModel(classifier)
+        self._comparable = header is not None and header.geometry == classifier.geometry
+        self._stretch = 0
+        self._pipeline = self._begin()
+
+    def prepare(self, frame: RecordedFrame) -> Prepared:
+        """Make the model's input; may be called ahead, and in another thread."""
+        tensor, record = self._classifier.prepare(frame.pixels), frame.record
+        differs = (
+            self._comparable and record is not None and record.input_sha256 != hash_input(tensor)
+        )
+        return Prepared(frame, tensor, differs)
+
+    def play(self, prepared: Prepared) -> Played:
+        """Answer the next frame.
+
+        Raises:
+            InferenceError: the interpreter failed.
+        """
+        frame, self._model.tensor, differs = prepared
+        if frame.stretch != self._stretch:
+            self._pipeline, self._stretch = self._begin(), frame.stretch
+        pipeline, model = self._pipeline, self._model
+        result = pipeline.process(Frame(frame.number, frame.pixels, frame.time, captured=0.0))
+        event = pipeline.event(result)
+        if result.verdict.first and not _begins(frame):
+            event = None
+        scores = [(model.label(index), score) for index, score in top_k(result.scores, TOP)]
+        return Played(frame, result, scores, event, differs)
+
+    def _begin(self) -> Pipeline:
+        name = self._classifier.path.name
+        return Pipeline(self._model, name, Decision(self._decision), self._source, TOP)
+
+
+def _begins(frame: RecordedFrame) -> bool:
+    """Whether a frame is the first that there was, not the first that was kept."""
+    recorded = frame.record is None or frame.record.event is not None
+    return frame.position == 0 and recorded
+
+
+def _named(name: str) -> Source:
+    # A pipeline asks a source for nothing but its name and whether it is live.
+    return _Name(name)  # type: ignore[return-value]
+
+
+def recorded_decision(header: ClipHeader) -> DecisionSettings:
+    """The decision settings that a clip was recorded with.
+
+    Raises:
+        SourceError: this edgekit does not know them.
+    """
+    try:
+        return msgspec.convert(header.decision, DecisionSettings)
+    except msgspec.ValidationError as error:
+        raise SourceError(
+            f"the clip's decision settings do not fit this edgekit: {error}; set your own with "
+            "--config"
+        ) from error

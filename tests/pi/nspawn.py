@@ -1,0 +1,46 @@
+"""`make test-pi`: the package on an emulated Raspberry Pi OS, started by a real systemd.
+
+A container of arm64 bookworm under qemu-user: aarch64 wheels, systemd as PID 1, the service from a
+recording. `python -m tests.pi.nspawn [--cache DIR]`.
+"""
+
+import subprocess
+from pathlib import Path
+
+from tests.pi import image, payload
+from tests.pi.report import main
+
+_TIMEOUT = 1200
+
+
+def run(cache: Path) -> Path:
+    """Boot the container once; returns the payload's folder."""
+    image.require("systemd-nspawn")
+    root = image.root_filesystem("bookworm", cache)
+    work = cache / "nspawn"
+    image.remove(work)
+    parts = {name: work / name for name in ("payload", "changes", "scratch", "root")}
+    for part in parts.values():
+        part.mkdir(parents=True)
+    payload.make_payload(parts["payload"], "container", "/srv/edgekit/clip.avi")
+    layers = f"lowerdir={root},upperdir={parts['changes']},workdir={parts['scratch']}"
+    image.run("mount", "-t", "overlay", "overlay", "-o", layers, parts["root"],
+              refused="this kernel mounts no overlay")  # fmt: skip
+    try:
+        command = [
+            "systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--link-journal=no",
+            "--private-network",
+            f"--bind={parts['payload']}:/payload", f"--setenv=QEMU_CPU={image.CPU}",
+            "--console=pipe", "-D", str(parts["root"]), "-b", "systemd.unit=edgekit-test.target",
+        ]  # fmt: skip
+        with (work / "console.log").open("wb") as console:
+            # It complains at its end, and its exit code says little: the result file counts.
+            subprocess.run(command, stdin=subprocess.DEVNULL, stdout=console, stderr=console,
+                           timeout=_TIMEOUT, check=False)  # fmt: skip
+    finally:
+        image.run("umount", "--lazy", parts["root"])
+    return parts["payload"]
+
+
+if __name__ == "__main__":
+    main(run, "bookworm, arm64, in a container", __doc__)
