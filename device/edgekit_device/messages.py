@@ -35,7 +35,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
         frame: the frame's number in its source, from 0.
         source, model: names.
         labels: the model's own answer to this frame, not smoothed, best first.
-        latency_ms: preprocessing plus inference, in milliseconds.
+        latency_ms: preprocessing (of a recording it is done ahead) plus inference, in milliseconds.
         state: `degraded` when it was answered by less than was asked for.
         time: seconds from a recording's start; none for a live source.
         previous: the label before a change; none at the first.

@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.preprocess import Geometry
 from edgekit.runtime import top_k
 from edgekit_device.decision import Decision, Verdict
 from edgekit_device.messages import UNKNOWN, Event, Label, State, timestamp
@@ -16,8 +17,13 @@ from edgekit_device.sources import Frame, Source
 class Model(Protocol):
     """The part of `edgekit.runtime.Classifier` that is needed here."""
 
-    def classify(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Scores (classes,) float32 of a frame (H, W, 3) uint8 RGB."""
+    geometry: Geometry
+
+    def prepare(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Frame (H, W, 3) uint8 RGB to input tensor (1, height, width, 3) uint8."""
+
+    def invoke(self, tensor: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Scores (classes,) float32 of an input tensor."""
 
     def label(self, index: int) -> str:
         """Name of a class."""
@@ -29,14 +35,16 @@ class Result:
 
     Attributes:
         frame: the frame itself.
+        tensor: (1, height, width, 3) uint8, what the model was given of it.
         scores: (classes,) float32, the model's own answer.
         verdict: what is decided.
         label: name of the decided class, or `unknown`.
-        latency_ms: preprocessing plus inference, in milliseconds.
+        latency_ms: preprocessing, where it was not done ahead, plus inference, in milliseconds.
         model: what answered.
     """
 
     frame: Frame
+    tensor: NDArray[np.uint8]
     scores: NDArray[np.float32]
     verdict: Verdict
     label: str
@@ -75,11 +83,16 @@ class Pipeline:
             InferenceError: the interpreter or its delegate failed.
         """
         start = time.perf_counter()
-        scores = self.model.classify(frame.pixels)
+        prepared = frame.prepared
+        if prepared is not None and prepared.geometry == self.model.geometry:
+            tensor = prepared.tensor
+        else:
+            tensor = self.model.prepare(frame.pixels)
+        scores = self.model.invoke(tensor)
         latency_ms = 1000 * (time.perf_counter() - start)
         verdict = self._decision.update(scores, frame.time)
         label = self._name(verdict.index)
-        return Result(frame, scores, verdict, label, latency_ms, self.model)
+        return Result(frame, tensor, scores, verdict, label, latency_ms, self.model)
 
     def event(self, result: Result, state: State = "running") -> Event | None:
         """What there is to tell about a result; None for nothing."""

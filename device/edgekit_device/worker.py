@@ -158,6 +158,7 @@ class Worker:
     def _use(self, loaded: Loaded) -> None:
         assert self.source is not None
         self.source_name = self.source.name
+        self.source.expect(loaded.classifier.geometry)
         if self.loaded and self.loaded.classifier.labels != loaded.classifier.labels:
             self._decision = self._new_decision()
         self.loaded = loaded

@@ -16,6 +16,8 @@ from edgekit_device.sinks.base import Sink
 from edgekit_device.sources import EndOfSource, Frame
 from numpy.typing import NDArray
 
+from edgekit.preprocess import Geometry
+
 NAMES = ("cat", "dog", "eel")
 
 
@@ -23,6 +25,7 @@ class FakeClassifier:
     """Says the class that the frame's first pixel names; `failures` are raised first."""
 
     runtime_name = "fake"
+    geometry = Geometry(height=2, width=2)
 
     def __init__(
         self,
@@ -38,11 +41,14 @@ class FakeClassifier:
         self.failures = list(failures)
         self.closed = False
 
-    def classify(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def prepare(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return frame[np.newaxis]
+
+    def invoke(self, tensor: NDArray[np.uint8]) -> NDArray[np.float32]:
         if self.failures:
             raise self.failures.pop(0)
         scores = np.full(len(self.labels), 0.1, np.float32)
-        scores[frame[0, 0, 0]] = 0.8
+        scores[tensor[0, 0, 0, 0]] = 0.8
         return scores
 
     def label(self, index: int) -> str:
@@ -99,6 +105,9 @@ class FakeSource:
         frame = Frame(self.number, picture(step), float(self.number), time.monotonic())
         self.number += 1
         return frame
+
+    def expect(self, geometry: Geometry) -> None:
+        self.expected = geometry
 
     def close(self) -> None:
         self.closed += 1

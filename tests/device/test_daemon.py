@@ -245,9 +245,9 @@ def test_a_hung_inference_is_left_behind_when_the_cpu_may_go_on(
     hung = Gate()
 
     class Hanging(FakeClassifier):
-        def classify(self, frame: Any) -> Any:
+        def invoke(self, tensor: Any) -> Any:
             hung()
-            return super().classify(frame)
+            return super().invoke(tensor)
 
     set_models(monkeypatch, lambda settings: loaded(Hanging(accelerator="edgetpu")))
     settings = with_settings(
@@ -271,9 +271,9 @@ def test_a_hung_inference_is_the_end_otherwise(
     hung = Gate()
 
     class Hanging(FakeClassifier):
-        def classify(self, frame: Any) -> Any:
+        def invoke(self, tensor: Any) -> Any:
             hung()
-            return super().classify(frame)
+            return super().invoke(tensor)
 
     set_models(monkeypatch, lambda settings: loaded(Hanging(accelerator="edgetpu")))
     settings = with_settings(delegate="edgetpu", recovery=RecoverySettings(inference_timeout=0.2))

@@ -7,8 +7,9 @@ from edgekit_device.decision import Decision
 from edgekit_device.messages import Event, Label
 from edgekit_device.pipeline import Pipeline
 from edgekit_device.settings import DecisionSettings
-from edgekit_device.sources import Frame
+from edgekit_device.sources import Frame, Prepared
 
+from edgekit.preprocess import Geometry
 from tests.device.fakes import FakeClassifier, FakeSource, picture
 
 PLAIN = DecisionSettings(smoothing=1, enter=0.6, leave=0.4, hold=0, heartbeat=0)
@@ -55,3 +56,15 @@ def test_every_frame_is_told_when_that_is_asked_for() -> None:
 def test_only_a_recording_has_a_time_of_its_own() -> None:
     assert [event.time for event in events(0, 1)] == [0, 0.5]
     assert [event.time for event in events(0, 1, live=True)] == [None, None]
+
+
+def test_what_was_prepared_ahead_is_used_where_it_fits() -> None:
+    model = FakeClassifier()
+    ahead = picture(2)[np.newaxis]
+    pipeline = Pipeline(model, "m", Decision(PLAIN), FakeSource())
+    fits = Prepared(model.geometry, ahead)
+    result = pipeline.process(Frame(0, picture(0), 0.0, 0.0, fits))
+    assert (result.label, result.tensor is ahead) == ("eel", True)
+    # Of a model that was exchanged since.
+    other = Prepared(Geometry(height=9, width=9), ahead)
+    assert pipeline.process(Frame(1, picture(0), 1.0, 0.0, other)).label == "cat"

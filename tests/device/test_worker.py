@@ -299,9 +299,9 @@ def test_an_abandoned_worker_says_nothing_more(opens: Callable[..., None]) -> No
     gate = Gate()
 
     class Hanging(FakeClassifier):
-        def classify(self, frame: Any) -> Any:
+        def invoke(self, tensor: Any) -> Any:
             gate()
-            return super().classify(frame)
+            return super().invoke(tensor)
 
     opens(loaded(Hanging()))
     source = FakeSource(0, 1)

@@ -18,7 +18,7 @@ from edgekit.frames import IMAGE_SUFFIXES
 from edgekit.runtime import Classifier
 from edgekit_device.offline.confidence import Share
 from edgekit_device.offline.options import config_option, decision_settings, settings_of
-from edgekit_device.offline.player import Played, Player, Prepared
+from edgekit_device.offline.player import Played, Player, Ready
 from edgekit_device.offline.recording import RecordedFrame, Recording, progress
 from edgekit_device.offline.report import percent
 from edgekit_device.offline.sheet import Card, contact_sheet, thumbnail
@@ -242,7 +242,7 @@ def command(
 def _pairs(
     recording: Recording, a: Player, b: Player, hidden: bool
 ) -> Iterator[tuple[Played, Played]]:
-    def prepare(frame: RecordedFrame) -> tuple[Prepared, Prepared]:
+    def prepare(frame: RecordedFrame) -> tuple[Ready, Ready]:
         return a.prepare(frame), b.prepare(frame)
 
     for in_a, in_b in progress(recording, f"comparing on {recording.name}", prepare, hidden):

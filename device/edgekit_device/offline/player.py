@@ -14,12 +14,12 @@ from edgekit_device.messages import Event
 from edgekit_device.offline.recording import RecordedFrame
 from edgekit_device.pipeline import Pipeline, Result
 from edgekit_device.settings import DecisionSettings
-from edgekit_device.sources import Frame, Source
+from edgekit_device.sources import Frame, Prepared, Source
 
 TOP = 3  # classes that are told of each frame
 
 
-class Prepared(NamedTuple):
+class Ready(NamedTuple):
     """A frame, the model's input (1, height, width, 3) uint8, and whether a clip has another."""
 
     frame: RecordedFrame
@@ -42,21 +42,6 @@ class Played(NamedTuple):
     scores: list[tuple[str, float]]
     event: Event | None
     input_differs: bool
-
-
-class _PreparedModel:
-    """A classifier that answers what was prepared before; a `pipeline.Model`."""
-
-    def __init__(self, classifier: Classifier) -> None:
-        self.tensor: NDArray[np.uint8] | None = None
-        self._classifier = classifier
-
-    def classify(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
-        assert self.tensor is not None
-        return self._classifier.invoke(self.tensor)
-
-    def label(self, index: int) -> str:
-        return self._classifier.label(index)
 
 
 class _Name(NamedTuple):
@@ -88,39 +73,40 @@ class Player:
         self._source = _named(name)
         self._classifier = classifier
         self._decision = decision
-        self._model = _PreparedModel(classifier)
         self._comparable = header is not None and header.geometry == classifier.geometry
         self._stretch = 0
         self._pipeline = self._begin()
 
-    def prepare(self, frame: RecordedFrame) -> Prepared:
+    def prepare(self, frame: RecordedFrame) -> Ready:
         """Make the model's input; may be called ahead, and in another thread."""
         tensor, record = self._classifier.prepare(frame.pixels), frame.record
         differs = (
             self._comparable and record is not None and record.input_sha256 != hash_input(tensor)
         )
-        return Prepared(frame, tensor, differs)
+        return Ready(frame, tensor, differs)
 
-    def play(self, prepared: Prepared) -> Played:
+    def play(self, ready: Ready) -> Played:
         """Answer the next frame.
 
         Raises:
             InferenceError: the interpreter failed.
         """
-        frame, self._model.tensor, differs = prepared
+        frame, tensor, differs = ready
         if frame.stretch != self._stretch:
             self._pipeline, self._stretch = self._begin(), frame.stretch
-        pipeline, model = self._pipeline, self._model
-        result = pipeline.process(Frame(frame.number, frame.pixels, frame.time, captured=0.0))
+        pipeline, prepared = self._pipeline, Prepared(self._classifier.geometry, tensor)
+        result = pipeline.process(Frame(frame.number, frame.pixels, frame.time, 0.0, prepared))
         event = pipeline.event(result)
         if result.verdict.first and not _begins(frame):
             event = None
-        scores = [(model.label(index), score) for index, score in top_k(result.scores, TOP)]
+        scores = [
+            (self._classifier.label(index), score) for index, score in top_k(result.scores, TOP)
+        ]
         return Played(frame, result, scores, event, differs)
 
     def _begin(self) -> Pipeline:
         name = self._classifier.path.name
-        return Pipeline(self._model, name, Decision(self._decision), self._source, TOP)
+        return Pipeline(self._classifier, name, Decision(self._decision), self._source, TOP)
 
 
 def _begins(frame: RecordedFrame) -> bool:

@@ -10,11 +10,10 @@ import click
 import cv2
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from edgekit import __version__
 from edgekit.clip import SCHEMA, ClipHeader, FrameRecord, hash_input
-from edgekit.runtime import Classifier, top_k
+from edgekit.runtime import Classifier
 from edgekit_device.configuration import load
 from edgekit_device.decision import Decision
 from edgekit_device.messages import Event, timestamp
@@ -39,26 +38,6 @@ def _size(_ctx: click.Context, _option: click.Parameter, value: str) -> int:
     if found is None:
         raise click.BadParameter(f"{value!r} is not a size like 500M or 2G")
     return int(found[1]) * _UNITS[found[2]]
-
-
-class _HashedModel:
-    """A classifier that remembers what it gave to the interpreter; a `pipeline.Model`."""
-
-    def __init__(self, classifier: Classifier) -> None:
-        self._classifier = classifier
-        self._tensor: NDArray[np.uint8] | None = None
-
-    def classify(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
-        self._tensor = self._classifier.prepare(frame)
-        return self._classifier.invoke(self._tensor)
-
-    def label(self, index: int) -> str:
-        return self._classifier.label(index)
-
-    def input_sha256(self) -> str:
-        """Of the last frame."""
-        assert self._tensor is not None
-        return hash_input(self._tensor)
 
 
 class Session:
@@ -88,9 +67,9 @@ class Session:
         self._recorder = recorder
         self._on = on
         self._max_seconds = max_seconds
-        self._model = _HashedModel(classifier)
+        source.expect(classifier.geometry)
         self._pipeline = Pipeline(
-            self._model, classifier.path.name, Decision(settings.decision), source
+            classifier, classifier.path.name, Decision(settings.decision), source
         )
         self._begun: float | None = None
         self._stopping = threading.Event()
@@ -131,15 +110,14 @@ class Session:
     def _answer(self, frame: Frame) -> None:
         result = self._pipeline.process(frame)
         event = self._pipeline.event(result)
-        best = top_k(result.scores, TOP)
         record = FrameRecord(
             number=frame.number,
             time=frame.time,
             stretch=0,
-            input_sha256=self._model.input_sha256(),
+            input_sha256=hash_input(result.tensor),
             label=result.label,
             score=round(result.verdict.score, 6),
-            scores=[(self._model.label(index), round(score, 6)) for index, score in best],
+            scores=[(best.label, best.score) for best in result.best(TOP)],
             event=event.event if event else None,
         )
         self._recorder.add(record, frame.pixels, self._happened(result, event))

@@ -5,6 +5,20 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.preprocess import Geometry
+
+
+class Prepared(NamedTuple):
+    """A model's input that was made of a frame ahead of time.
+
+    Attributes:
+        geometry: for which.
+        tensor: (1, height, width, 3) uint8.
+    """
+
+    geometry: Geometry
+    tensor: NDArray[np.uint8]
+
 
 class Frame(NamedTuple):
     """A frame and when it was seen.
@@ -15,12 +29,14 @@ class Frame(NamedTuple):
         time: seconds, never less than that of the frame before: in a recording from its start, of
             a live source on the monotonic clock.
         captured: when it was read, on the monotonic clock, in seconds.
+        prepared: the model's input, where it was made ahead; None otherwise.
     """
 
     number: int
     pixels: NDArray[np.uint8]
     time: float
     captured: float
+    prepared: Prepared | None = None
 
 
 class EndOfSource(Exception):
@@ -51,6 +67,9 @@ class Source(Protocol):
             EndOfSource: there will be no more.
             SourceError, ImageError: the source broke, or a camera has stalled.
         """
+
+    def expect(self, geometry: Geometry) -> None:
+        """Frames will be prepared for this; a recording does that ahead, on another core."""
 
     def close(self) -> None:
         """Let go of it; waits half a second at most, and may be called twice."""

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.errors import SourceError
+from edgekit.preprocess import Geometry
 from edgekit_device.settings import CameraSettings
 from edgekit_device.sources.base import Frame
 from edgekit_device.sources.threads import DriverThread
@@ -114,6 +115,9 @@ class LiveSource:
             (number, pixels, captured), self._newest = self._newest, None
         # Here and not in the capture thread: a dropped frame costs no conversion.
         return Frame(number, _to_rgb(pixels, self._bgr), time=captured, captured=captured)
+
+    def expect(self, geometry: Geometry) -> None:
+        """See `Source`; ahead of time there is no knowing which frame will be the newest."""
 
     def close(self) -> None:
         """See `Source`; the camera is released as soon as it returns from what it is doing."""

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.frames import iter_timed
-from edgekit_device.sources.base import EndOfSource, Frame
+from edgekit.preprocess import Geometry, prepare
+from edgekit_device.sources.base import EndOfSource, Frame, Prepared
 from edgekit_device.sources.threads import DriverThread
 
 # Frames that may be decoded before they are wanted: enough to keep a second core at work, and few
@@ -19,7 +20,7 @@ _CLOSE_TIMEOUT = 0.5
 
 
 class RecordedSource:
-    """Every frame of a recording, in order, decoded ahead in a thread of its own.
+    """Every frame of a recording, in order, decoded and prepared ahead in a thread of its own.
 
     Args:
         path: a video file, an image folder, or a picture.
@@ -36,7 +37,8 @@ class RecordedSource:
         self._path = path
         self._realtime = realtime
         self._started: float | None = None
-        self._ready: deque[tuple[int, float, NDArray[np.uint8]]] = deque()
+        self._geometry: Geometry | None = None
+        self._ready: deque[tuple[int, float, NDArray[np.uint8], Prepared | None]] = deque()
         self._end: Exception | None = None
         self._closing = False
         self._changed = threading.Condition()
@@ -51,12 +53,16 @@ class RecordedSource:
             if not self._ready:
                 assert self._end is not None
                 raise self._end
-            number, seconds, pixels = self._ready[0]
+            number, seconds, pixels, prepared = self._ready[0]
             if self._realtime and not self._wait_until_due(seconds, deadline):
                 return None
             self._ready.popleft()
             self._changed.notify_all()
-        return Frame(number, pixels, seconds, captured=time.monotonic())
+        return Frame(number, pixels, seconds, time.monotonic(), prepared)
+
+    def expect(self, geometry: Geometry) -> None:
+        """See `Source`."""
+        self._geometry = geometry
 
     def close(self) -> None:
         """See `Source`."""
@@ -81,11 +87,13 @@ class RecordedSource:
         end: Exception = EndOfSource()
         try:
             for number, (seconds, pixels) in enumerate(iter_timed(self._path)):
+                geometry = self._geometry
+                prepared = Prepared(geometry, prepare(pixels, geometry)) if geometry else None
                 with self._changed:
                     self._changed.wait_for(lambda: len(self._ready) < _AHEAD or self._closing)
                     if self._closing:
                         return
-                    self._ready.append((number, seconds, pixels))
+                    self._ready.append((number, seconds, pixels, prepared))
                     self._changed.notify_all()
         except Exception as error:
             end = error

@@ -47,7 +47,9 @@ def make_result(
     seen = time.monotonic() - age
     frame = Frame(number, make_pixels(number) if pixels is None else pixels, seen, seen)
     verdict = Verdict(best, score, None, None, False)
-    return Result(frame, scores, verdict, LABELS[best], 8.25, FakeClassifier(LABELS))
+    return Result(
+        frame, frame.pixels[None], scores, verdict, LABELS[best], 8.25, FakeClassifier(LABELS)
+    )
 
 
 def make_change(number: int = 0, best: int = 0, score: float = 0.9) -> Event:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edgekit.errors import EdgekitError, ImageError, SourceError
 from edgekit.frames import iter_video
+from edgekit.preprocess import Geometry, prepare
 from tests.device.sources.clips import write_clip, write_uneven_clip
 
 
@@ -188,3 +189,23 @@ def test_realtime_hands_out_late_what_was_fetched_late(tmp_path: Path) -> None:
             numbers.append(frame.number)
     assert numbers == [0, 1, 2, 3, 4]
     source.close()
+
+
+def test_frames_are_prepared_ahead_for_a_model(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.avi", range(20))
+    geometry = Geometry(height=16, width=16)
+    source = _open(clip)
+    source.expect(geometry)
+    frames = []
+    with pytest.raises(EndOfSource):
+        while True:
+            frames.append(source.read(timeout=30))
+    source.close()
+    ahead = [frame for frame in frames if frame is not None and frame.prepared is not None]
+    # Those that were decoded before the model was known were not.
+    assert len(frames) == 20
+    assert len(ahead) >= 10
+    for frame in ahead:
+        assert frame.prepared is not None
+        assert frame.prepared.geometry == geometry
+        assert np.array_equal(frame.prepared.tensor, prepare(frame.pixels, geometry))
