@@ -2,10 +2,8 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
@@ -14,34 +12,11 @@ from edgekit.errors import ConfigurationError, EdgekitError
 from edgekit_device.configuration import load, render
 from edgekit_device.options import SectionedCommand, given, settings_options
 from edgekit_device.settings import Settings
+from edgekit_device.signals import handled
 
 
 def _tell(text: str) -> None:
     click.echo(f"edgekit: {text}", err=True)
-
-
-@contextmanager
-def _signals(stop: Callable[[], None], reload: Callable[[], None]) -> Iterator[None]:
-    """Ctrl-C and SIGTERM stop, SIGHUP reloads, a second Ctrl-C ends the process at once."""
-    interrupted = False
-
-    def on_signal(number: int, _frame: FrameType | None) -> None:
-        nonlocal interrupted
-        if number == signal.SIGHUP:
-            reload()
-            return
-        if number == signal.SIGINT and interrupted:
-            os._exit(128 + number)
-        interrupted = True
-        stop()
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    previous = [signal.signal(number, on_signal) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, previous, strict=True):
-            signal.signal(number, handler)
 
 
 @click.command(cls=SectionedCommand)
@@ -100,7 +75,7 @@ def _run(settings: Settings, reload: Callable[[], Settings]) -> None:
     daemon = Daemon(settings, open_source, reload, _tell)
     failure: EdgekitError | None = None
     try:
-        with _signals(daemon.request_stop, daemon.request_reload):
+        with handled(daemon.request_stop, {signal.SIGHUP: daemon.request_reload}):
             daemon.run()
     except BrokenPipeError:
         # The reader (`| head`) has what it wanted. Not left to click, which makes it a failure.

@@ -175,3 +175,15 @@ class Gate:
 
     def open(self) -> None:
         self._open.set()
+
+
+class HangingClassifier(FakeClassifier):
+    """Does not answer before its gate is opened."""
+
+    def __init__(self, gate: Gate, accelerator: str = "cpu") -> None:
+        super().__init__(accelerator=accelerator)
+        self._gate = gate
+
+    def invoke(self, tensor: NDArray[np.uint8]) -> NDArray[np.float32]:
+        self._gate()
+        return super().invoke(tensor)

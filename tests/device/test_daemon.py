@@ -32,7 +32,15 @@ from edgekit.errors import (
     SettingsError,
     SourceError,
 )
-from tests.device.fakes import FakeClassifier, FakeSource, Gate, KeptSink, Sources, loaded
+from tests.device.fakes import (
+    FakeClassifier,
+    FakeSource,
+    Gate,
+    HangingClassifier,
+    KeptSink,
+    Sources,
+    loaded,
+)
 
 SETTINGS = Settings(
     model=Path("m.tflite"),
@@ -243,13 +251,7 @@ def test_a_hung_inference_is_left_behind_when_the_cpu_may_go_on(
     bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hung = Gate()
-
-    class Hanging(FakeClassifier):
-        def invoke(self, tensor: Any) -> Any:
-            hung()
-            return super().invoke(tensor)
-
-    set_models(monkeypatch, lambda settings: loaded(Hanging(accelerator="edgetpu")))
+    set_models(monkeypatch, lambda settings: loaded(HangingClassifier(hung, "edgetpu")))
     settings = with_settings(
         delegate="edgetpu",
         allow_cpu_fallback=True,
@@ -269,13 +271,7 @@ def test_a_hung_inference_is_the_end_otherwise(
     bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hung = Gate()
-
-    class Hanging(FakeClassifier):
-        def invoke(self, tensor: Any) -> Any:
-            hung()
-            return super().invoke(tensor)
-
-    set_models(monkeypatch, lambda settings: loaded(Hanging(accelerator="edgetpu")))
+    set_models(monkeypatch, lambda settings: loaded(HangingClassifier(hung, "edgetpu")))
     settings = with_settings(delegate="edgetpu", recovery=RecoverySettings(inference_timeout=0.2))
     running = bench(settings, endless(1)).start()
     failure = running.wait()

@@ -24,6 +24,7 @@ from tests.device.fakes import (
     FakeClassifier,
     FakeSource,
     Gate,
+    HangingClassifier,
     KeptSink,
     Sources,
     loaded,
@@ -297,13 +298,7 @@ def test_a_source_that_does_not_open_leaves_the_one_before() -> None:
 
 def test_an_abandoned_worker_says_nothing_more(opens: Callable[..., None]) -> None:
     gate = Gate()
-
-    class Hanging(FakeClassifier):
-        def invoke(self, tensor: Any) -> Any:
-            gate()
-            return super().invoke(tensor)
-
-    opens(loaded(Hanging()))
+    opens(loaded(HangingClassifier(gate)))
     source = FakeSource(0, 1)
     bench = Bench(PLAIN, source)
     bench.worker.start()

@@ -120,7 +120,8 @@ def _dependencies() -> str:
     needs = []
     for name in ("pyproject.toml", "device/pyproject.toml"):
         project = tomllib.loads((ROOT / name).read_text(encoding="utf-8"))["project"]
-        needs += [project["dependencies"], project.get("optional-dependencies")]
+        extras = project["optional-dependencies"]
+        needs += [project["dependencies"], extras.get("device"), extras.get("page")]
     return repr(needs)
 
 
@@ -163,6 +164,11 @@ def root_filesystem(suite: str, cache: Path) -> Path:
 
 def remove(path: Path) -> None:
     """Remove a file or a folder, unless it is not there."""
+    # What was ended half-way may have left /dev mounted in it: this machine's own.
+    for line in reversed(Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()):
+        place = line.split()[1]
+        if Path(place).is_relative_to(path):
+            run("umount", place)
     if path.is_dir():
         shutil.rmtree(path)
     else:

@@ -37,6 +37,8 @@ def run(cache: Path) -> Path:
             # It complains at its end, and its exit code says little: the result file counts.
             subprocess.run(command, stdin=subprocess.DEVNULL, stdout=console, stderr=console,
                            timeout=_TIMEOUT, check=False)  # fmt: skip
+    except subprocess.TimeoutExpired:
+        print(f"the container did not end by itself within {_TIMEOUT} s")
     finally:
         image.run("umount", "--lazy", parts["root"])
     return parts["payload"]

@@ -152,10 +152,10 @@ def _install_wheels() -> str:
     run(str(VENV / "bin/pip"), "install", "--quiet", "--no-index",
         "--find-links", str(PAYLOAD / "wheels"), "edgekit[device]")  # fmt: skip
     run(str(VENV / "bin/pip"), "check")
-    listed = run(str(VENV / "bin/pip"), "list", "--format=freeze").splitlines()
-    wanted = ("numpy", "opencv", "tflite", "ai-edge")
     _before.update(snapshot())
-    chosen = ", ".join(line for line in listed if line.startswith(wanted))
+    installed = (path.stem for path in VENV.glob("lib/python3*/site-packages/*.dist-info"))
+    wanted = ("numpy", "opencv", "tflite", "ai_edge")
+    chosen = ", ".join(sorted(name for name in installed if name.startswith(wanted)))
     return f"Python {sys.version.split()[0]}: {chosen}"
 
 
@@ -314,8 +314,8 @@ def _roll_back() -> str:
     until("answers as before", answers_frames)
     assert shown()["StatusText"].split(" · ")[1] == before["StatusText"].split(" · ")[1]
     CONFIG.write_bytes(ORIGINAL.read_bytes())
-    run("systemctl", "restart", UNIT)
-    until("answers after the roll-back", answers_frames)
+    run("systemctl", "reload", UNIT)
+    until("no complaint", lambda: shown()["StatusText"].startswith("running"))
     return said.splitlines()[-1]
 
 

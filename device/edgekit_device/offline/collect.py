@@ -17,9 +17,9 @@ from edgekit_device.configuration import load
 from edgekit_device.offline.options import config_option, settings_of
 from edgekit_device.offline.recording import RecordedFrame, Recording, progress
 from edgekit_device.offline.selection import Selection
-from edgekit_device.offline.stopping import on_signals
 from edgekit_device.options import given
 from edgekit_device.settings import Settings
+from edgekit_device.signals import handled
 from edgekit_device.sources import EndOfSource, is_live, open_source
 
 _POLL = 0.25  # seconds
@@ -138,7 +138,7 @@ def command(
     collection = Collection(output, count)
     stopping = threading.Event()
     begun: float | None = None
-    with on_signals(stopping.set):
+    with handled(stopping.set):
         for seen in _live(settings, stopping) if live else _recorded(settings, stopping):
             begun = seen.time if begun is None else begun
             if max_seconds is not None and seen.time - begun > max_seconds:

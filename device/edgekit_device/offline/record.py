@@ -2,6 +2,7 @@
 
 import platform
 import re
+import signal
 import threading
 from pathlib import Path
 from typing import Any, Literal
@@ -21,10 +22,10 @@ from edgekit_device.models import open_model
 from edgekit_device.offline.options import config_option, settings_of
 from edgekit_device.offline.player import TOP
 from edgekit_device.offline.recorder import Recorder, Span
-from edgekit_device.offline.stopping import on_signals
 from edgekit_device.options import given
 from edgekit_device.pipeline import Pipeline, Result
 from edgekit_device.settings import Settings
+from edgekit_device.signals import handled
 from edgekit_device.sources import EndOfSource, Frame, Source, open_source
 
 On = Literal["change", "unknown", "signal"]
@@ -234,7 +235,7 @@ def command(
         header = header_of(settings, source, loaded.classifier)
         recorder = Recorder(target, header, span, max_size)
         session = Session(settings, source, loaded.classifier, recorder, frozenset(on), max_seconds)
-        with on_signals(session.stop, session.call):
+        with handled(session.stop, {signal.SIGUSR1: session.call}):
             try:
                 session.run()
             finally:
