@@ -326,7 +326,8 @@ def _measure_int8(model: bytes, ladder: _Ladder) -> Answers:
     first, *others = installed_runtimes()
     answers = ladder.measure(f"tflite-int8 ({first})", tflite_answer(model, _THREADS, first))
     for runtime in others:
-        answer = tflite_answer(model, _THREADS, runtime)
+        # Threads of tflite-runtime that wait for each other spin, and gain next to nothing.
+        answer = tflite_answer(model, 1, runtime)
         ladder.measure(f"tflite-int8 ({runtime})", answer, _SAMPLED)
     return answers
 
