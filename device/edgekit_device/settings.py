@@ -221,7 +221,8 @@ class Settings(_Section, frozen=True):
     name: Annotated[
         str,
         Meta(pattern="^[A-Za-z0-9_-]+$",
-             description="Name of this device in topics and messages; the host's if unset."),
+             description="Name of this device in topics and messages, of letters, digits, - and _; "
+             "the host's if unset."),
     ] | None = None  # fmt: skip
     labels: (
         Annotated[
