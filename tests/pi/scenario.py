@@ -246,6 +246,23 @@ def _again() -> str:
     return status.splitlines()[0]
 
 
+@step("a better model is taken without a restart")
+def _upgrade() -> str:
+    pid = shown()["MainPID"]
+    said = run(EDGEKIT, "service", "upgrade", str(PAYLOAD / "colours.tflite"))
+    assert shown()["MainPID"] == pid
+    until("a colour", lambda: labels()[-1] in ("red", "green", "blue"))
+    return said.splitlines()[-1]
+
+
+@step("a damaged model is refused", kind="container")
+def _refuse() -> str:
+    status = shown()["StatusText"].split(" · ")[1]
+    said = run(EDGEKIT, "service", "upgrade", str(PAYLOAD / "damaged.tflite"), code=1)
+    assert shown()["StatusText"].split(" · ")[1] == status
+    return said.splitlines()[-1]
+
+
 @step("a segmentation fault starts it again")
 def _segmentation_fault() -> str:
     before = shown()
@@ -283,23 +300,6 @@ def _freeze() -> str:
     run("systemctl", "restart", UNIT)
     until("answers after the freeze", answers_frames)
     return f"after {fired:.0f} s"
-
-
-@step("a better model is taken without a restart")
-def _upgrade() -> str:
-    pid = shown()["MainPID"]
-    said = run(EDGEKIT, "service", "upgrade", str(PAYLOAD / "colours.tflite"))
-    assert shown()["MainPID"] == pid
-    until("a colour", lambda: labels()[-1] in ("red", "green", "blue"))
-    return said.splitlines()[-1]
-
-
-@step("a damaged model is refused", kind="container")
-def _refuse() -> str:
-    status = shown()["StatusText"].split(" · ")[1]
-    said = run(EDGEKIT, "service", "upgrade", str(PAYLOAD / "damaged.tflite"), code=1)
-    assert shown()["StatusText"].split(" · ")[1] == status
-    return said.splitlines()[-1]
 
 
 @step("a model that the service cannot use is rolled back")

@@ -39,7 +39,7 @@ def check_disk(system: System) -> Iterator[Finding]:
         yield Finding(
             "disk",
             "note",
-            "/ is an overlay in memory: whatever is installed now is gone after a restart",
+            "/ is an overlay (raspi-config): what is installed now is gone after a restart",
             "sudo raspi-config nonint disable_overlayfs && sudo reboot",
         )
     elif "ro" in options:
