@@ -74,11 +74,7 @@ def open_on_cpu(settings: Settings, because: str | None = None) -> Loaded:
     signature = Signature.of(path)
     if because is not None:
         path = delegate.cpu_model(path, settings.cpu_model)
-    classifier = Classifier.open(
-        path, labels=settings.labels, runtime=settings.runtime, threads=settings.threads
-    )
-    classifier.warm_up()
-    return Loaded(classifier, signature, because)
+    return Loaded(_open(settings, path), signature, because)
 
 
 def open_model(settings: Settings) -> Loaded:
@@ -94,22 +90,27 @@ def open_model(settings: Settings) -> Loaded:
         return open_on_cpu(settings)
     path = model_path(settings)
     signature = Signature.of(path)
-
-    def load() -> Classifier:
-        classifier = Classifier.open(
-            path,
-            labels=settings.labels,
-            runtime=settings.runtime,
-            threads=settings.threads,
-            delegate=wanted.library,
-            delegate_options=wanted.options,
-        )
-        classifier.warm_up()
-        return classifier
-
-    # A driver can hang in here, and must not take us with it.
     what = f"loading the delegate {settings.delegate}"
-    return Loaded(delegate.call_with_timeout(load, LOAD_TIMEOUT, what), signature)
+    # A driver can hang in here, and must not take us with it.
+    classifier = delegate.call_with_timeout(
+        lambda: _open(settings, path, wanted), LOAD_TIMEOUT, what
+    )
+    return Loaded(classifier, signature)
+
+
+def _open(
+    settings: Settings, path: Path, accelerator: delegate.Delegate | None = None
+) -> Classifier:
+    classifier = Classifier.open(
+        path,
+        labels=settings.labels,
+        runtime=settings.runtime,
+        threads=settings.threads,
+        delegate=accelerator.library if accelerator else None,
+        delegate_options=accelerator.options if accelerator else None,
+    )
+    classifier.warm_up()
+    return classifier
 
 
 def open_patiently(

@@ -2,14 +2,15 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 from edgekit.errors import EdgekitError, InferenceError, SourceError
 from edgekit_device import board
 from edgekit_device.decision import Decision
 from edgekit_device.health import Statistics
 from edgekit_device.models import Loaded, open_on_cpu, open_patiently
-from edgekit_device.pipeline import Pipeline
+from edgekit_device.pipeline import Pipeline, Result
 from edgekit_device.recovery import Ladder
 from edgekit_device.settings import Settings
 from edgekit_device.sinks.base import Sink
@@ -254,32 +255,39 @@ class Worker:
             self._statistics.dropped += source.dropped
 
     def _answer(self, frame: Frame) -> None:
-        while self._pipeline is not None and not self._stopping.is_set():
-            try:
-                self._busy_since = time.monotonic()
-                result = self._pipeline.process(frame)
-            except InferenceError as error:
-                self._busy_since = None
-                self._reopen_model(error)
-                continue
-            finally:
-                self._busy_since = None
-            break
-        else:
-            return
-        if self._abandoned:
+        result = self._process(frame)
+        if result is None or self._abandoned:
             return
         self._camera.worked()
         self._accelerator.worked()
         self.problems.pop("camera", None)
         self._statistics.answered(result.latency_ms)
-        assert self.loaded is not None
+        assert self.loaded is not None and self._pipeline is not None
         event = self._pipeline.event(result, "degraded" if self.loaded.degraded else "running")
         for sink in self._sinks():
             sink.frame(result)
             if event is not None:
                 sink.event(event)
         self._statistics.events += event is not None
+
+    def _process(self, frame: Frame) -> Result | None:
+        """The answer to a frame, from a model opened again if need be; None when it is to stop."""
+        while self._pipeline is not None and not self._stopping.is_set():
+            try:
+                with self._busy():
+                    return self._pipeline.process(frame)
+            except InferenceError as error:
+                self._reopen_model(error)
+        return None
+
+    @contextmanager
+    def _busy(self) -> Iterator[None]:
+        """What is done inside the `with` block counts as an inference that may hang."""
+        self._busy_since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._busy_since = None
 
     def _reopen_model(self, error: InferenceError) -> None:
         assert self.loaded is not None
