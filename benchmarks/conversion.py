@@ -17,16 +17,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from edgekit_convert.architectures import IMAGENET_MEAN, IMAGENET_STD
-from edgekit_convert.export import to_onnx
-from edgekit_convert.fold import fold
+from edgekit_convert.graph.export import to_onnx
+from edgekit_convert.graph.fold import fold
 from edgekit_convert.scratch import scratch_folder
-from edgekit_convert.torchvision_shim import import_torchvision
+from edgekit_convert.weights.architectures import IMAGENET_MEAN, IMAGENET_STD
+from edgekit_convert.weights.torchvision_shim import import_torchvision
 from torch import nn
 
 from demo.scene import CLASSES, random_picture
-from edgekit.manifest import Normalisation
-from edgekit.preprocess import Geometry, prepare
+from edgekit.model.geometry import Geometry
+from edgekit.model.manifest import Normalisation
+from edgekit.vision.preprocess import prepare
 
 _SIZE = 224
 _PICTURES = 200

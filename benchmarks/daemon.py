@@ -25,17 +25,18 @@ from pathlib import Path
 import cv2
 import msgspec
 import numpy as np
-from edgekit_device.daemon import Daemon
-from edgekit_device.settings import CameraSettings, MqttSettings, Settings, WebhookSettings
-from edgekit_device.sources import Frame, Source, open_source
+from edgekit_device.config.settings import CameraSettings, MqttSettings, Settings, WebhookSettings
+from edgekit_device.daemon.daemon import Daemon
+from edgekit_device.sources import Source, open_source
 from numpy.typing import NDArray
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
 from demo.fixtures import make_material
-from edgekit.frames import iter_video
-from edgekit.preprocess import prepare
-from edgekit.runtime import Classifier
+from edgekit.inference.classifier import Classifier
+from edgekit.inference.frame import Frame
+from edgekit.vision.frames import iter_video
+from edgekit.vision.preprocess import prepare
 
 _DEMO = Path("build/demo")
 _FOLDER = Path("build/benchmarks")
@@ -100,7 +101,7 @@ def throughput(rounds: int, count: int = 240) -> None:
 
 def preprocessing(rounds: int) -> None:
     """`prepare` beside torchvision's transform and Pillow, by turns, for one frame."""
-    from edgekit_convert.torchvision_shim import import_torchvision
+    from edgekit_convert.weights.torchvision_shim import import_torchvision
     from PIL import Image
 
     import_torchvision()

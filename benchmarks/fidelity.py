@@ -10,20 +10,20 @@ import statistics
 from pathlib import Path
 
 import numpy as np
-from edgekit_convert.activations import observe
 from edgekit_convert.answers import in_batches, tflite_answer
-from edgekit_convert.architectures import ARCHITECTURES, IMAGENET_MEAN, IMAGENET_STD
-from edgekit_convert.export import lowering
-from edgekit_convert.fidelity import agreement, signal_to_noise
-from edgekit_convert.flatbuffer import separate_constants
-from edgekit_convert.fold import fold
-from edgekit_convert.original import open_resnet
+from edgekit_convert.graph.export import lowering
+from edgekit_convert.graph.flatbuffer import separate_constants
+from edgekit_convert.graph.fold import fold
 from edgekit_convert.pictures import Pictures, hold_out, load_calibration, load_evaluation
-from edgekit_convert.quantize import FloatModel, Recipe, quantise
-from edgekit_convert.search import search
+from edgekit_convert.quantize.activations import observe
+from edgekit_convert.quantize.quantizer import FloatModel, Recipe, quantise
+from edgekit_convert.quantize.search import search
+from edgekit_convert.verify.fidelity import agreement, signal_to_noise
+from edgekit_convert.weights.architectures import ARCHITECTURES, IMAGENET_MEAN, IMAGENET_STD
+from edgekit_convert.weights.original import open_resnet
 
-from edgekit.manifest import Normalisation
-from edgekit.preprocess import Geometry
+from edgekit.model.geometry import Geometry
+from edgekit.model.manifest import Normalisation
 
 _DEMO = Path("build/demo")
 _THREADS = os.cpu_count() or 1

@@ -19,18 +19,19 @@ from typing import Any
 
 import cv2
 import numpy as np
-from edgekit_device.offline.golden import Change, differences
-from edgekit_device.offline.player import Player
-from edgekit_device.offline.recording import Recording, progress
-from edgekit_device.offline.replaying import FRAMES, TOLERANCE, Replay, replay
-from edgekit_device.settings import DecisionSettings
 from numpy.typing import NDArray
 
 from demo.fixtures import Material, make_material
-from edgekit.clip import encode_png
-from edgekit.dataset import labelled_images
-from edgekit.frames import image_files, iter_video, read_image
-from edgekit.runtime import Classifier, installed_runtimes
+from edgekit.inference.classifier import Classifier
+from edgekit.inference.decision import DecisionSettings
+from edgekit.inference.runtimes import installed_runtimes
+from edgekit.offline.clip import encode_png
+from edgekit.offline.golden import Change, differences
+from edgekit.offline.player import Player
+from edgekit.offline.recording import Recording, progress
+from edgekit.offline.replay import FRAMES, TOLERANCE, Replay, replay
+from edgekit.vision.dataset import labelled_images
+from edgekit.vision.frames import image_files, iter_video, read_image
 
 _DEMO, _SHARED = Path("build/demo"), Path("../shared")
 _FOLDER = Path("build/benchmarks")

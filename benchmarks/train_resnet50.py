@@ -11,14 +11,15 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from edgekit_convert.original import normalise
-from edgekit_convert.torchvision_shim import import_torchvision
+from edgekit_convert.weights.original import normalise
+from edgekit_convert.weights.torchvision_shim import import_torchvision
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from demo.scene import CLASSES, random_picture, write_pictures
 from demo.train import NORMALISATION, train
-from edgekit.preprocess import Geometry, prepare
+from edgekit.model.geometry import Geometry
+from edgekit.vision.preprocess import prepare
 
 _FOLDER = Path("build/resnet50")
 # Size in pixels, batch and steps of what follows the training at 64 px.

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.frames import iter_video
+from edgekit.vision.frames import iter_video
 
 _COLUMNS, _ROWS = 4, 3
 _WIDTH, _GAP, _CAPTION, _TITLE = 296, 14, 56, 76

@@ -6,15 +6,16 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from edgekit_convert.architectures import IMAGENET_MEAN, IMAGENET_STD
-from edgekit_convert.original import normalise
-from edgekit_convert.torchvision_shim import import_torchvision
+from edgekit_convert.weights.architectures import IMAGENET_MEAN, IMAGENET_STD
+from edgekit_convert.weights.original import normalise
+from edgekit_convert.weights.torchvision_shim import import_torchvision
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from demo.scene import CLASSES, random_picture
-from edgekit.manifest import Normalisation
-from edgekit.preprocess import Geometry, prepare
+from edgekit.model.geometry import Geometry
+from edgekit.model.manifest import Normalisation
+from edgekit.vision.preprocess import prepare
 
 GEOMETRY = Geometry(height=64, width=64, crop=1.0)
 NORMALISATION = Normalisation(mean=IMAGENET_MEAN, std=IMAGENET_STD)

@@ -4,8 +4,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import click
-from edgekit_device import configuration
-from edgekit_device.settings import Settings
+from edgekit_device.config import file as configuration
+from edgekit_device.config.settings import Settings
 
 from edgekit.cli import GROUP, edgekit
 

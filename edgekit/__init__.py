@@ -1,11 +1,11 @@
 """What the workstation and the device agree on: model file, preprocessing, runtime, errors.
 
-Public names live in the modules that define them:
-
-- `edgekit.modelfile`: the self-describing `.tflite` file and its manifest
-- `edgekit.preprocess`: camera frame -> input tensor, the one implementation
-- `edgekit.runtime`: open a model file and classify frames
-- `edgekit.errors`: the exception tree
+- `edgekit.model`: the self-describing `.tflite` file
+- `edgekit.vision`: pixels, and the one preprocessing
+- `edgekit.inference`: what happens to one frame, live or recorded
+- `edgekit.offline`: recordings, and what a model makes of them
+- `edgekit.commands`: the commands that need nothing but this package
+- `edgekit.errors`: the exception tree, with its exit codes
 """
 
 import os

@@ -9,24 +9,21 @@ from edgekit import __version__
 from edgekit.errors import EdgekitError
 
 GROUP = "edgekit.commands"
-# Commands of the other two distributions, with the extra that installs each and what it does.
+# Commands of the other two distributions, with the one that brings each and what it does.
 ELSEWHERE = {
-    "collect": ("device", "Collect varied pictures for a calibration."),
-    "compare": ("device", "Say where two models answer differently."),
-    "convert": ("convert", "Turn a trained ResNet into an int8 model file."),
-    "doctor": ("device", "Look at this device, and say what is wrong."),
-    "evaluate": ("device", "Measure how right a model is."),
-    "push": ("device", "Bring a model to devices over ssh."),
-    "record": ("device", "Record what a camera shows."),
-    "replay": ("device", "Play a recording to a model, and compare."),
-    "run": ("device", "Classify frames from a camera or a recording."),
-    "service": ("device", "Run the daemon as a systemd service."),
+    "collect": ("edgekit-device", "Collect varied pictures for a calibration."),
+    "convert": ("edgekit-convert", "Turn a trained ResNet into an int8 model file."),
+    "doctor": ("edgekit-device", "Look at this device, and say what is wrong."),
+    "push": ("edgekit-device", "Bring a model to devices over ssh."),
+    "record": ("edgekit-device", "Record what a camera shows."),
+    "run": ("edgekit-device", "Classify frames from a camera or a recording."),
+    "service": ("edgekit-device", "Run the daemon as a systemd service."),
 }
 
 
 def _missing(name: str) -> click.Command:
-    extra, purpose = ELSEWHERE[name]
-    remedy = f'pip install "edgekit[{extra}]"'
+    distribution, purpose = ELSEWHERE[name]
+    remedy = f"pip install {distribution}"
 
     def fail(**_: object) -> None:
         raise EdgekitError(f"'edgekit {name}' is not installed here; install it with: {remedy}")

@@ -87,3 +87,39 @@ class FidelityError(ConversionError):
     """A stage of the conversion changed the model's answers."""
 
     exit_code = 3
+
+
+class SourceLostError(SourceError):
+    """A camera did not come back."""
+
+    exit_code = 10
+
+
+class AcceleratorLostError(EdgekitError):
+    """The accelerator, or an inference, failed for good."""
+
+    exit_code = 11
+
+
+class GoldenError(EdgekitError):
+    """A golden file cannot be read, or belongs to another recording, model or setting."""
+
+
+class ReplayDiffersError(EdgekitError):
+    """A replay gave other events than it should."""
+
+
+class ModelsDifferError(EdgekitError):
+    """Two models agree on fewer frames than they should."""
+
+
+class ServiceError(EdgekitError):
+    """The service, or a file of it, cannot be changed or does not run."""
+
+
+class UpgradeError(ServiceError):
+    """A model did not prove itself; the one before runs again."""
+
+
+class PushError(EdgekitError):
+    """A model did not reach every device, or one did not keep it."""

@@ -53,10 +53,10 @@ def converted(
 def exported(material: Material) -> onnx.ModelProto:
     """The demo's network as PyTorch exports it."""
     # torch takes seconds to import, which most tests need not wait for.
-    from edgekit_convert.architectures import ARCHITECTURES
-    from edgekit_convert.checkpoint import load_file
-    from edgekit_convert.export import to_onnx
-    from edgekit_convert.resnet import load
+    from edgekit_convert.graph.export import to_onnx
+    from edgekit_convert.weights.architectures import ARCHITECTURES
+    from edgekit_convert.weights.checkpoint import load_file
+    from edgekit_convert.weights.resnet import load
 
     network = load(ARCHITECTURES["18"], load_file(material.checkpoint).state)
     return to_onnx(network, 64, 64)

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
 
 from edgekit.errors import ConversionError, RuntimeUnavailableError
-from edgekit.runtime import Interpreter
-from edgekit_convert.flatbuffer import expose_logits
-from edgekit_convert.fold import IMAGE, LOGITS, PROBABILITIES, with_logits
+from edgekit.inference.interpreter import Interpreter
+from edgekit_convert.graph.flatbuffer import expose_logits
+from edgekit_convert.graph.fold import IMAGE, LOGITS, PROBABILITIES, with_logits
 
 _EDGETPU = "libedgetpu.so.1"
 # Half a step of an 8-bit probability: what a client may have seen as 0.

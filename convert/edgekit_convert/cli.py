@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli_options import json_option
-from edgekit.manifest import Normalisation
-from edgekit.preprocess import Geometry
-from edgekit_convert.architectures import (
+from edgekit.commands.options import json_option
+from edgekit.model.geometry import Geometry
+from edgekit.model.manifest import Normalisation
+from edgekit_convert.target.memory import TARGETS, Target, parse_memory
+from edgekit_convert.weights.architectures import (
     ARCHITECTURES,
     IMAGENET_CROPS,
     IMAGENET_MEAN,
     IMAGENET_STD,
     Architecture,
 )
-from edgekit_convert.memory import TARGETS, Target, parse_memory
 
 if TYPE_CHECKING:
-    from edgekit_convert.findings import Report
+    from edgekit_convert.report.findings import Report
 
 _IMAGENET = "imagenet"
 _IO_TYPES = ("uint8", "int8", "float32")
@@ -305,11 +305,11 @@ def convert(
     source, seen = _weights(architecture, weights or _IMAGENET)
     name = f"resnet{arch}" if onnx is None else onnx.stem
     # TensorFlow and the rest take seconds to import, which --help should not.
-    from edgekit_convert.fidelity import Thresholds
     from edgekit_convert.pipeline import Request
     from edgekit_convert.pipeline import convert as run
     from edgekit_convert.progress import Reporter
-    from edgekit_convert.report import render_json
+    from edgekit_convert.report.render import render_json
+    from edgekit_convert.verify.fidelity import Thresholds
 
     signal.signal(signal.SIGTERM, _terminate)
     request = Request(

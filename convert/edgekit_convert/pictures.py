@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.dataset import TABLE, labelled_images
 from edgekit.errors import DatasetError, ImageError
-from edgekit.frames import IMAGE_SUFFIXES, image_files, iter_video, read_image
-from edgekit.preprocess import Geometry, prepare
+from edgekit.model.geometry import Geometry
+from edgekit.offline.recording import iter_recording
+from edgekit.vision.dataset import TABLE, labelled_images
+from edgekit.vision.frames import IMAGE_SUFFIXES, image_files, read_image
+from edgekit.vision.preprocess import prepare
 
 MAX_CALIBRATION = 500
 _HELD_OUT = 0.2
-# Of ten pictures one may differ by chance, see `edgekit_convert.fidelity.judge`; of fewer none may.
+# Of ten pictures one may differ by chance (`verify.fidelity.judge`); of fewer none may.
 _LEAST_HELD_OUT, _MOST_HELD_OUT = 10, 100
 
 
@@ -87,7 +89,7 @@ def load_calibration(source: Path, geometry: Geometry, advance: Callable[[int], 
     # second one and take them at twice the distance from then on.
     kept: list[tuple[int, NDArray[np.uint8]]] = []
     distance = 1
-    for number, frame in enumerate(iter_video(source)):
+    for number, frame in enumerate((pixels for _, pixels in iter_recording(source))):
         if number % distance:
             continue
         kept.append((number, prepare(frame, geometry)))
@@ -107,7 +109,7 @@ def load_evaluation(
     """Prepare held-out pictures, with their labels where the folder has them.
 
     Args:
-        folder: as `edgekit.dataset.labelled_images` takes it, or pictures without labels.
+        folder: as `edgekit.vision.dataset.labelled_images` takes it, or pictures without labels.
         labels: the model's class names.
         geometry: the model's input geometry.
         advance: called with the number of pictures read since.

@@ -11,11 +11,15 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit import structure, tflite
 from edgekit.errors import ConversionError, FidelityError, LabelsError
 from edgekit.files import check_writable, write_atomically
-from edgekit.labels import read_labels
-from edgekit.manifest import (
+from edgekit.inference.runtimes import installed_runtimes
+from edgekit.model import flatbuffer as tflite
+from edgekit.model import structure
+from edgekit.model.container import pack
+from edgekit.model.geometry import Geometry
+from edgekit.model.labels import read_labels
+from edgekit.model.manifest import (
     SCHEMA_VERSION,
     Fidelity,
     Manifest,
@@ -23,11 +27,6 @@ from edgekit.manifest import (
     Quantisation,
     StageFidelity,
 )
-from edgekit.modelfile import pack
-from edgekit.preprocess import Geometry
-from edgekit.runtime import installed_runtimes
-from edgekit_convert import edgetpu, fidelity, memory
-from edgekit_convert.activations import observe
 from edgekit_convert.answers import (
     Answer,
     Answers,
@@ -36,21 +35,9 @@ from edgekit_convert.answers import (
     in_batches,
     tflite_answer,
 )
-from edgekit_convert.architectures import Architecture
-from edgekit_convert.export import Lowering, lowering
-from edgekit_convert.findings import Disagreement, EdgeTpu, Memory, Report
-from edgekit_convert.flatbuffer import separate_constants
-from edgekit_convert.fold import fold
-from edgekit_convert.layers import compare_layers
-from edgekit_convert.metadata import with_metadata
-from edgekit_convert.original import (
-    DISTILLED,
-    STEPS,
-    Original,
-    exported_answer,
-    open_onnx,
-    open_resnet,
-)
+from edgekit_convert.graph.export import Lowering, lowering
+from edgekit_convert.graph.flatbuffer import separate_constants
+from edgekit_convert.graph.fold import fold
 from edgekit_convert.pictures import (
     MAX_CALIBRATION,
     Pictures,
@@ -61,9 +48,24 @@ from edgekit_convert.pictures import (
     load_evaluation,
 )
 from edgekit_convert.progress import Reporter
-from edgekit_convert.quantize import RECIPE, FloatModel, with_io
-from edgekit_convert.report import render_html, render_json
-from edgekit_convert.search import CANDIDATES, Found, search
+from edgekit_convert.quantize.activations import observe
+from edgekit_convert.quantize.quantizer import RECIPE, FloatModel, with_io
+from edgekit_convert.quantize.search import CANDIDATES, Found, search
+from edgekit_convert.report.findings import Disagreement, EdgeTpu, Memory, Report
+from edgekit_convert.report.render import render_html, render_json
+from edgekit_convert.target import edgetpu, memory
+from edgekit_convert.target.metadata import with_metadata
+from edgekit_convert.verify import fidelity
+from edgekit_convert.verify.layers import compare_layers
+from edgekit_convert.weights.architectures import Architecture
+from edgekit_convert.weights.original import (
+    DISTILLED,
+    STEPS,
+    Original,
+    exported_answer,
+    open_onnx,
+    open_resnet,
+)
 
 _TOOLS = (
     "edgekit", "torch", "torchvision", "onnx", "onnx2tf", "ai-edge-quantizer", "ai-edge-litert",

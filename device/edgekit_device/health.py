@@ -1,103 +1,78 @@
-"""What is known about how the daemon is, and what state that amounts to."""
+"""How the daemon is: one JSON object in every sink. Absent values are left out, not null."""
 
-import time
-from collections import deque
-from dataclasses import dataclass, field
+import msgspec
 
-import numpy as np
-from numpy.typing import NDArray
-
-from edgekit_device.messages import Latency, State
-
-_LATENCIES = 1000
-_RATE_SECONDS = 10.0
+from edgekit.inference.events import State
 
 
-@dataclass(frozen=True)
-class Signs:
-    """What a state is judged by.
+class Latency(msgspec.Struct, frozen=True):
+    """Preprocessing plus inference of the last thousand frames, in milliseconds."""
+
+    p50: float
+    p90: float
+    p99: float
+
+
+class SinkHealth(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of the messages of one sink.
 
     Attributes:
-        stopping: whether the end was asked for.
-        ready: whether a frame was ever answered.
-        frame_age, inference_age: seconds since the last frame, and since the last answer; since
-            the start when there was none.
+        sent: messages delivered.
+        dropped: messages given up because the sink was too slow or away.
+        queued: messages waiting.
+        problem: why it does not deliver now, in words.
+    """
+
+    sent: int
+    dropped: int
+    queued: int
+    problem: str | None = None
+
+
+class Health(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How the daemon is.
+
+    Attributes:
+        ts: RFC 3339 in UTC.
+        name: of the device.
+        state: `starting` until the first answer; `degraded` while `problems` are named and frames
+            are answered all the same; `stalled` when they are not.
         problems: what is not as it should be, in words.
-    """
-
-    stopping: bool
-    ready: bool
-    frame_age: float
-    inference_age: float
-    problems: list[str]
-
-
-def state_of(signs: Signs, stall_after: float) -> State:
-    """The state: `stalled` outranks `degraded`, because frames are not answered at all."""
-    if signs.stopping:
-        return "stopping"
-    if not signs.ready:
-        return "starting"
-    if max(signs.frame_age, signs.inference_age) > stall_after:
-        return "stalled"
-    return "degraded" if signs.problems else "running"
-
-
-@dataclass
-class Statistics:
-    """Counts since the start. Written by the thread that infers, read by any.
-
-    Attributes:
-        frames, dropped, events: counts; `dropped` is of the sources that were closed.
+        version: of edgekit.
+        uptime_s: seconds since the start.
+        source, model, model_sha256, runtime: what runs; empty until it does.
+        accelerator: the delegate in use, `cpu` without one.
+        frames, dropped, events: counts since the start.
+        fps: frames answered per second, over the last ten seconds or so.
+        latency_ms: none before the first answer.
+        frame_age_s, inference_age_s: seconds since the last frame and the last answer.
+        memory_bytes: resident memory of the process.
+        temperature_c: of the processor, in degrees Celsius, where the system tells.
+        throttled: what slows the processor down now, such as `under-voltage`.
         restarts: how often each part was opened again.
-        fps: frames answered per second lately.
-        first_inference, last_frame, last_inference: on the monotonic clock; before the first, the
-            last ones are the start.
+        sinks: by name.
     """
 
-    started: float = field(default_factory=time.monotonic)
-    frames: int = 0
-    dropped: int = 0
-    events: int = 0
-    restarts: dict[str, int] = field(default_factory=dict)
-    fps: float = 0.0
-    first_inference: float = 0.0
-    last_frame: float = 0.0
-    last_inference: float = 0.0
-    _latencies: NDArray[np.float32] = field(
-        default_factory=lambda: np.zeros(_LATENCIES, np.float32)
-    )
-    _times: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=64))
-
-    def __post_init__(self) -> None:
-        self.last_frame = self.last_inference = self.started
-
-    def answered(self, latency_ms: float) -> None:
-        """Count an answer."""
-        if not self.frames:
-            self.first_inference = time.monotonic()
-        self._latencies[self.frames % _LATENCIES] = latency_ms
-        self.last_inference = time.monotonic()
-        self.frames += 1
-
-    def restarted(self, part: str) -> None:
-        """Count that a part was opened again."""
-        self.restarts[part] = self.restarts.get(part, 0) + 1
-
-    def latency(self) -> Latency | None:
-        """Percentiles of the last thousand frames."""
-        count = min(self.frames, _LATENCIES)
-        if not count:
-            return None
-        p50, p90, p99 = np.percentile(self._latencies[:count].copy(), (50, 90, 99))
-        return Latency(round(float(p50), 3), round(float(p90), 3), round(float(p99), 3))
-
-    def tick(self) -> None:
-        """Bring `fps` up to date; for one thread, every second or so."""
-        now = time.monotonic()
-        self._times.append((now, self.frames))
-        while len(self._times) > 2 and now - self._times[1][0] >= _RATE_SECONDS:
-            self._times.popleft()
-        before, counted = self._times[0]
-        if now - before >= 1:
-            self.fps = (self.frames - counted) / (now - before)
+    ts: str
+    name: str
+    state: State
+    problems: list[str]
+    version: str
+    uptime_s: float
+    source: str
+    model: str
+    model_sha256: str
+    runtime: str
+    accelerator: str
+    frames: int
+    dropped: int
+    events: int
+    fps: float
+    memory_bytes: int
+    restarts: dict[str, int]
+    sinks: dict[str, SinkHealth]
+    latency_ms: Latency | None = None
+    frame_age_s: float | None = None
+    inference_age_s: float | None = None
+    temperature_c: float | None = None
+    throttled: list[str] = []

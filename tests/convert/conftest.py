@@ -3,20 +3,20 @@
 import numpy as np
 import onnx
 import pytest
-from edgekit_convert.activations import observe
-from edgekit_convert.architectures import ARCHITECTURES, IMAGENET_MEAN, IMAGENET_STD
-from edgekit_convert.checkpoint import load_file
-from edgekit_convert.export import lowering, to_onnx
-from edgekit_convert.flatbuffer import separate_constants
-from edgekit_convert.fold import fold
+from edgekit_convert.graph.export import lowering, to_onnx
+from edgekit_convert.graph.flatbuffer import separate_constants
+from edgekit_convert.graph.fold import fold
 from edgekit_convert.pictures import load_calibration
-from edgekit_convert.quantize import FloatModel
-from edgekit_convert.resnet import load
+from edgekit_convert.quantize.activations import observe
+from edgekit_convert.quantize.quantizer import FloatModel
+from edgekit_convert.weights.architectures import ARCHITECTURES, IMAGENET_MEAN, IMAGENET_STD
+from edgekit_convert.weights.checkpoint import load_file
+from edgekit_convert.weights.resnet import load
 from numpy.typing import NDArray
 
 from demo.fixtures import Material
 from demo.train import GEOMETRY
-from edgekit.manifest import Normalisation
+from edgekit.model.manifest import Normalisation
 
 NORMALISATION = Normalisation(mean=IMAGENET_MEAN, std=IMAGENET_STD)
 

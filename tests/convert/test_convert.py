@@ -11,16 +11,16 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from edgekit_convert.architectures import ARCHITECTURES
 from edgekit_convert.pipeline import check_structure
+from edgekit_convert.weights.architectures import ARCHITECTURES
 from torch import nn
 
 from demo.fixtures import Material
 from edgekit.errors import ConversionError
-from edgekit.modelfile import read_model
-from edgekit.runtime import installed_runtimes
+from edgekit.inference.runtimes import installed_runtimes
+from edgekit.model.container import read_model
 from tests.conftest import Edgekit, failure
-from tests.convert.test_checkpoint import network
+from tests.convert.weights.test_checkpoint import network
 
 SMALL = ("--int8", "--size", "64", "--crop", "1")
 BASE = ("convert", "--arch", "18", *SMALL)

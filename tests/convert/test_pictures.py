@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from edgekit_convert.original import DISTILLED
 from edgekit_convert.pictures import Pictures, hold_out
+from edgekit_convert.weights.original import DISTILLED
 
 
 def _pictures(count: int) -> Pictures:

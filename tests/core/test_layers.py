@@ -56,5 +56,5 @@ def test_the_daemon_loads_neither_torch_nor_tensorflow(converted: Path, tmp_path
     arguments = ("run", "--model", str(converted), "--source", str(tmp_path))
     modules = _loaded(program, *arguments)
     heavy = {"torch", "torchvision", "tensorflow", "onnx", "rich", "matplotlib", "scipy", "PIL"}
-    assert "edgekit_device.daemon" in modules
+    assert "edgekit_device.daemon.daemon" in modules
     assert not modules & heavy

@@ -10,7 +10,7 @@ import pytest
 from demo import fixtures
 from demo.scene import CLASSES, FRAMES_PER_PASS, random_picture, write_clip, write_pictures
 from demo.sheet import write_sheet
-from edgekit.frames import iter_video, read_image
+from edgekit.vision.frames import iter_video, read_image
 
 PASSES = 6
 

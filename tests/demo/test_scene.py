@@ -5,7 +5,7 @@ import numpy as np
 
 from demo.scene import CLASSES, FRAMES_PER_PASS, random_picture, write_clip
 from demo.sheet import contact_sheet
-from edgekit.frames import iter_video
+from edgekit.vision.frames import iter_video
 
 
 def test_pictures_are_the_same_for_a_seed() -> None:

@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from edgekit_device.messages import Event, Health
-from edgekit_device.models import Loaded, Signature
-from edgekit_device.pipeline import Result
-from edgekit_device.settings import Settings
+from edgekit_device.config.settings import Settings
+from edgekit_device.daemon.models import Loaded, Signature
+from edgekit_device.health import Health
 from edgekit_device.sinks.base import Sink
-from edgekit_device.sources import EndOfSource, Frame
+from edgekit_device.sources import EndOfSource
 from numpy.typing import NDArray
 
-from edgekit.preprocess import Geometry
+from edgekit.inference.events import Event
+from edgekit.inference.frame import Frame
+from edgekit.inference.pipeline import Result
+from edgekit.model.geometry import Geometry
 
 NAMES = ("cat", "dog", "eel")
 

@@ -17,7 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from demo.fixtures import Material
-from edgekit.runtime import Classifier
+from edgekit.inference.classifier import Classifier
 from tests.conftest import ROOT
 
 _MEDIAPIPE = "mediapipe==1.2.2"

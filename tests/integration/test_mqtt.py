@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from edgekit_device.backoff import Backoff
-from edgekit_device.settings import MqttSettings
+from edgekit_device.config.settings import MqttSettings
 from edgekit_device.sinks import mqtt, mqtt_connection
 from edgekit_device.sinks.mqtt import Mqtt
 from paho.mqtt.client import Client
@@ -101,7 +101,7 @@ def test_status_is_online_and_offline_after_a_clean_end(broker: Broker) -> None:
 
 def test_the_broker_says_offline_for_a_device_that_dies(broker: Broker) -> None:
     code = (
-        "import sys; from edgekit_device.settings import MqttSettings;"
+        "import sys; from edgekit_device.config.settings import MqttSettings;"
         "from edgekit_device.sinks.mqtt import Mqtt;"
         "sink = Mqtt(MqttSettings(host=sys.argv[1], port=int(sys.argv[2])), 'pi');"
         "sink.start(); sys.stdin.read()"

@@ -13,8 +13,8 @@ import pytest
 from edgekit_convert.pictures import load_calibration
 
 from demo.fixtures import Material
-from edgekit.clip import Clip
-from edgekit.preprocess import Geometry
+from edgekit.model.geometry import Geometry
+from edgekit.offline.clip import Clip
 from tests.conftest import Edgekit, failure
 from tests.integration.browser import find_browser, open_browser, set_screen
 from tests.tiny import tiny_model

@@ -9,7 +9,7 @@ from urllib.request import urlopen
 
 import msgspec
 import pytest
-from edgekit_device.settings import HttpSettings
+from edgekit_device.config.settings import HttpSettings
 from edgekit_device.sinks.http import Http
 from selenium import webdriver
 from selenium.webdriver.common.by import By

@@ -12,9 +12,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgekit.modelfile import read_model
-from edgekit.preprocess import prepare
-from edgekit.runtime import Interpreter, installed_runtimes
+from edgekit.inference.interpreter import Interpreter
+from edgekit.inference.runtimes import installed_runtimes
+from edgekit.model.container import read_model
+from edgekit.vision.preprocess import prepare
 
 REFERENCE = 3
 

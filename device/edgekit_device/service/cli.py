@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from edgekit.errors import ServiceError
 from edgekit_device.service import systemctl
-from edgekit_device.service.durable import ServiceError
 from edgekit_device.service.layout import UNIT, Layout
 
 # What does the work is imported where it is clear that it is needed: what the unit calls must

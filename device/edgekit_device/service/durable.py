@@ -6,11 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from edgekit.errors import EdgekitError
-
-
-class ServiceError(EdgekitError):
-    """The service, or a file of it, cannot be changed or does not run."""
+from edgekit.errors import ServiceError
 
 
 def sync_folder(folder: Path) -> None:

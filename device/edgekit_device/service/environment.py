@@ -5,9 +5,9 @@ from pathlib import Path
 
 import edgekit
 import edgekit_device
-from edgekit_device.service.durable import ServiceError
+from edgekit.errors import ServiceError
+from edgekit_device.config.settings import Settings
 from edgekit_device.service.layout import COMMAND, MODEL, Layout, packaged
-from edgekit_device.settings import Settings
 
 # ProtectHome= and PrivateTmp= hide these.
 _HOMES = tuple(map(Path, ("/home", "/root", "/run/user")))

@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import Callable
 
-from edgekit_device.configuration import load
+from edgekit_device.config.file import load
 from edgekit_device.service import systemctl
 from edgekit_device.service.durable import locked
 from edgekit_device.service.layout import Layout

@@ -4,16 +4,16 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from edgekit.modelfile import read_model
-from edgekit_device.configuration import load, render
+from edgekit.errors import ServiceError
+from edgekit.model.container import read_model
+from edgekit_device.config.file import load, render
+from edgekit_device.config.settings import Settings
 from edgekit_device.service import durable, environment, systemctl
-from edgekit_device.service.durable import ServiceError
 from edgekit_device.service.layout import MODEL, UNIT, Layout, packaged
 from edgekit_device.service.store import Store
 from edgekit_device.service.system import System
 from edgekit_device.service.upgrade import upgrade
 from edgekit_device.service.verify import verify
-from edgekit_device.settings import Settings
 
 _GROUPS = ("video", "plugdev")
 # The Coral USB Accelerator, before and after its firmware was sent.

@@ -3,9 +3,9 @@
 import time
 from dataclasses import dataclass
 
+from edgekit_device.config.settings import Settings
 from edgekit_device.service import systemctl
 from edgekit_device.service.systemctl import State
-from edgekit_device.settings import Settings
 
 POLL = 0.5
 # Seconds for a device to load a model and to answer with it, an emulated or a busy one as well.

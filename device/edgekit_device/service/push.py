@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from edgekit.errors import EdgekitError
-from edgekit.modelfile import ModelFile, read_model
+from edgekit.errors import PushError
+from edgekit.model.container import ModelFile, read_model
 
 _AT_ONCE = 16
 # What a device needs for a model over a slow network, and for an upgrade that is rolled back.
@@ -45,10 +45,6 @@ else
     "$edgekit" service upgrade "$file"
 fi
 """
-
-
-class PushError(EdgekitError):
-    """A model did not reach every device, or one did not keep it."""
 
 
 @dataclass(frozen=True)

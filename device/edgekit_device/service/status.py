@@ -4,7 +4,7 @@ import socket
 from collections.abc import Iterator
 
 from edgekit.errors import EdgekitError
-from edgekit_device.configuration import load
+from edgekit_device.config.file import load
 from edgekit_device.service.layout import Layout
 from edgekit_device.service.store import Store
 from edgekit_device.service.systemctl import State

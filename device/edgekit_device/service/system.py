@@ -5,8 +5,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from edgekit.errors import ServiceError
 from edgekit_device.service import durable
-from edgekit_device.service.durable import ServiceError
 from edgekit_device.service.systemctl import last_line
 
 _TIMEOUT = 60.0

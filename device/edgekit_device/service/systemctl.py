@@ -4,7 +4,7 @@ import signal
 import subprocess
 from dataclasses import dataclass
 
-from edgekit_device.service.durable import ServiceError
+from edgekit.errors import ServiceError
 from edgekit_device.service.layout import UNIT
 
 # A start may take as long as the unit's TimeoutStartSec and an earlier stop.

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edgekit_device.configuration import load
+from edgekit.errors import ServiceError, UpgradeError
+from edgekit_device.config.file import load
 from edgekit_device.service import systemctl
-from edgekit_device.service.durable import ServiceError, locked
+from edgekit_device.service.durable import locked
 from edgekit_device.service.layout import Layout
 from edgekit_device.service.proof import Proof, watch
 from edgekit_device.service.store import Store
@@ -16,10 +17,6 @@ from edgekit_device.service.systemctl import State
 from edgekit_device.service.verify import verify
 
 Tell = Callable[[str], None]
-
-
-class UpgradeError(ServiceError):
-    """A model did not prove itself; the one before runs again."""
 
 
 def upgrade(layout: Layout, path: Path, tell: Tell, *, afresh: bool = False) -> None:

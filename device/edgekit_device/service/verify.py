@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from edgekit.errors import EdgekitError, ModelFileError
-from edgekit.modelfile import ModelFile, read_model
-from edgekit_device.settings import Settings
+from edgekit.model.container import ModelFile, read_model
+from edgekit_device.config.settings import Settings
 
 _TIMEOUT = 120.0
 
@@ -53,7 +53,7 @@ def verify(path: Path, settings: Settings) -> ModelFile:
 
 def _try(path: str, runtime: str, labels: str | None = None) -> None:
     # Loaded in the child alone: OpenCV and the runtime take memory.
-    from edgekit.runtime import Classifier
+    from edgekit.inference.classifier import Classifier
 
     names = Path(labels) if labels else None
     Classifier.open(Path(path), labels=names, runtime=runtime).warm_up()

@@ -3,8 +3,8 @@
 import sys
 from collections.abc import Callable
 
-from edgekit_device.messages import Health
-from edgekit_device.settings import Settings
+from edgekit_device.config.settings import Settings
+from edgekit_device.health import Health
 from edgekit_device.sinks.base import Sink
 from edgekit_device.sources import is_live
 

@@ -6,8 +6,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from edgekit_device.messages import Event, Health, SinkHealth
-from edgekit_device.pipeline import Result
+from edgekit.inference.events import Event
+from edgekit.inference.pipeline import Result
+from edgekit_device.health import Health, SinkHealth
 
 _T = TypeVar("_T")
 

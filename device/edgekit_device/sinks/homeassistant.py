@@ -9,7 +9,7 @@ from typing import get_args
 import msgspec
 
 from edgekit import __version__
-from edgekit_device.messages import State
+from edgekit.inference.events import State
 
 _ENTITIES: dict[str, dict[str, object]] = {
     "label": {

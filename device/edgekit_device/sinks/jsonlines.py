@@ -5,7 +5,8 @@ from typing import Protocol
 import msgspec
 
 from edgekit.errors import OutputError
-from edgekit_device.messages import Event, SinkHealth
+from edgekit.inference.events import Event
+from edgekit_device.health import SinkHealth
 from edgekit_device.sinks.base import Outbox, Sink
 
 

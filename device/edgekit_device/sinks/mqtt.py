@@ -12,10 +12,11 @@ import msgspec
 from paho.mqtt.client import MQTTMessageInfo
 
 from edgekit.errors import BrokerLostError, EdgekitError, OutputError, SettingsError
+from edgekit.inference.events import Event
 from edgekit_device.backoff import Backoff
-from edgekit_device.messages import Event, Health, SinkHealth
+from edgekit_device.config.settings import MqttSettings
+from edgekit_device.health import Health, SinkHealth
 from edgekit_device.recovery import Ladder
-from edgekit_device.settings import MqttSettings
 from edgekit_device.sinks.base import Sink
 from edgekit_device.sinks.homeassistant import discovery
 from edgekit_device.sinks.mqtt_connection import Connection, has_arrived, make_client

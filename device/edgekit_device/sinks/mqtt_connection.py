@@ -12,7 +12,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edgekit.errors import OutputError, SettingsError
-from edgekit_device.settings import MqttSettings
+from edgekit_device.config.settings import MqttSettings
 from edgekit_device.sinks.reasons import reason
 from edgekit_device.sinks.secret import read_secret
 

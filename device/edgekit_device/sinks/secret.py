@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from edgekit.errors import SettingsError
-from edgekit_device.settings import secret_file
+from edgekit_device.config.settings import secret_file
 
 
 def read_secret(named: Path | None, credential: str) -> str | None:

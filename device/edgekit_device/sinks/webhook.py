@@ -13,9 +13,10 @@ import msgspec
 
 from edgekit import __version__
 from edgekit.errors import OutputError, SettingsError
+from edgekit.inference.events import Event
 from edgekit_device.backoff import Backoff
-from edgekit_device.messages import Event, SinkHealth
-from edgekit_device.settings import WebhookSettings
+from edgekit_device.config.settings import WebhookSettings
+from edgekit_device.health import SinkHealth
 from edgekit_device.sinks.base import Outbox, Sink
 from edgekit_device.sinks.reasons import reason
 from edgekit_device.sinks.secret import read_secret

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.errors import SourceError
-from edgekit.preprocess import Geometry
-from edgekit_device.settings import CameraSettings
-from edgekit_device.sources.base import Frame
+from edgekit.inference.frame import Frame
+from edgekit.model.geometry import Geometry
+from edgekit_device.config.settings import CameraSettings
 from edgekit_device.sources.threads import DriverThread
 
 _CLOSE_TIMEOUT = 0.5

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 
 from edgekit.errors import SourceError
-from edgekit_device.settings import CameraSettings
+from edgekit_device.config.settings import CameraSettings
 from edgekit_device.sources.live import LiveSource, remark
 
 V4L2_PREFIX = "v4l2:"

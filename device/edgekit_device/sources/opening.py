@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from edgekit.errors import ConfigurationError, SourceError
-from edgekit_device.settings import Settings
+from edgekit_device.config.settings import Settings
 from edgekit_device.sources.base import Source
 from edgekit_device.sources.opencv import is_stream, open_stream, open_v4l2, redacted, video_device
 from edgekit_device.sources.pattern import open_pattern

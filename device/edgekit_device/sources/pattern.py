@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit_device.settings import CameraSettings
+from edgekit_device.config.settings import CameraSettings
 from edgekit_device.sources.live import LiveSource
 
 _FPS = 30.0

@@ -4,7 +4,7 @@ import importlib
 from typing import Any
 
 from edgekit.errors import SourceError
-from edgekit_device.settings import CameraSettings
+from edgekit_device.config.settings import CameraSettings
 from edgekit_device.sources.live import LiveSource, remark
 
 PICAMERA_PREFIX = "picamera2:"

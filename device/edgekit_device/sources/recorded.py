@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.frames import iter_timed
-from edgekit.preprocess import Geometry, prepare
-from edgekit_device.sources.base import EndOfSource, Frame, Prepared
+from edgekit.inference.frame import Frame, Prepared
+from edgekit.model.geometry import Geometry
+from edgekit.offline.recording import iter_recording
+from edgekit.vision.preprocess import prepare
+from edgekit_device.sources.base import EndOfSource
 from edgekit_device.sources.threads import DriverThread
 
 # Frames that may be decoded before they are wanted: enough to keep a second core at work, and few
@@ -86,7 +88,7 @@ class RecordedSource:
     def _decode(self) -> None:
         end: Exception = EndOfSource()
         try:
-            for number, (seconds, pixels) in enumerate(iter_timed(self._path)):
+            for number, (seconds, pixels) in enumerate(iter_recording(self._path)):
                 geometry = self._geometry
                 prepared = Prepared(geometry, prepare(pixels, geometry)) if geometry else None
                 with self._changed:

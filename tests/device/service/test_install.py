@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from edgekit_device.configuration import load
+from edgekit_device.config.file import load
+from edgekit_device.config.settings import Settings
 from edgekit_device.service import environment, install
 from edgekit_device.service.cli import service
-from edgekit_device.service.durable import ServiceError
 from edgekit_device.service.layout import Layout
-from edgekit_device.settings import Settings
 
+from edgekit.errors import ServiceError
 from tests.device.service.conftest import QUICK, Device, Model, fake_command, sha
 
 UNITS = Path(__file__).parents[3] / "systemd"

@@ -10,8 +10,8 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from edgekit_device.config.settings import Settings, secret_file
 from edgekit_device.service.guard import LONGEST_PAUSE
-from edgekit_device.settings import Settings, secret_file
 
 ROOT = Path(__file__).parents[3]
 UNITS = ROOT / "systemd"
@@ -81,6 +81,8 @@ def test_the_package_sees_the_files_themselves() -> None:
 
 
 def test_wheels_and_source_archives_hold_the_files(tmp_path: Path) -> None:
+    (tmp_path / "edgekit").mkdir()
+    shutil.copy(ROOT / "edgekit" / "__init__.py", tmp_path / "edgekit")
     for folder in ("device", "systemd"):
         shutil.copytree(
             ROOT / folder, tmp_path / folder, symlinks=True,

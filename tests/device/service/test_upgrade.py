@@ -4,13 +4,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from edgekit_device.configuration import load
+from edgekit_device.config.file import load
 from edgekit_device.service import proof, systemctl
 from edgekit_device.service import upgrade as module
-from edgekit_device.service.durable import ServiceError, locked
-from edgekit_device.service.upgrade import UpgradeError, upgrade
+from edgekit_device.service.durable import locked
+from edgekit_device.service.upgrade import upgrade
 
-from edgekit.errors import ModelFileError
+from edgekit.errors import ModelFileError, ServiceError, UpgradeError
 from tests.device.service.conftest import Device, Model, sha
 
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 import msgspec
 import numpy as np
-from edgekit_device.decision import Verdict
-from edgekit_device.messages import Event, Health, Label, Latency, SinkHealth, State, timestamp
-from edgekit_device.pipeline import Result
+from edgekit_device.health import Health, Latency, SinkHealth
 from edgekit_device.sinks.base import Sink
-from edgekit_device.sources import Frame
 from numpy.typing import NDArray
 
+from edgekit.inference.decision import Verdict
+from edgekit.inference.events import Event, Label, State, timestamp
+from edgekit.inference.frame import Frame
+from edgekit.inference.pipeline import Result
 from tests.device.fakes import FakeClassifier
 
 LABELS = ["mug", "teapot", "watering can", "pair of scissors"]

@@ -3,7 +3,9 @@
 import time
 from collections.abc import Callable
 
-from edgekit_device.messages import Event, Health, Kind, Label
+from edgekit_device.health import Health
+
+from edgekit.inference.events import Event, Kind, Label
 
 
 def make_event(frame: int = 7, event: Kind = "change", label: str = "mug") -> Event:

@@ -14,9 +14,8 @@ import cv2
 import msgspec
 import numpy as np
 import pytest
-from edgekit_device.messages import Health, State
-from edgekit_device.pipeline import Result
-from edgekit_device.settings import HttpSettings
+from edgekit_device.config.settings import HttpSettings
+from edgekit_device.health import Health
 from edgekit_device.sinks.http import Http, connection, feed, server
 from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families as parse_openmetrics,
@@ -24,6 +23,8 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from edgekit.errors import SettingsError
+from edgekit.inference.events import State
+from edgekit.inference.pipeline import Result
 from tests.conftest import ROOT
 from tests.device.sinks.player import HEALTH, Player, make_change, make_result
 from tests.device.sinks.samples import until

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from edgekit_device.backoff import Backoff
-from edgekit_device.settings import WebhookSettings
+from edgekit_device.config.settings import WebhookSettings
 from edgekit_device.sinks import webhook
 from edgekit_device.sinks.webhook import Webhook
 

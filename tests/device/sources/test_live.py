@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edgekit_device.settings import CameraSettings
-from edgekit_device.sources import Frame
+from edgekit_device.config.settings import CameraSettings
 from edgekit_device.sources.live import LiveSource, remark
 from edgekit_device.sources.threads import is_any_left
 
 from edgekit.errors import SourceError
+from edgekit.inference.frame import Frame
 
 BLUE = np.zeros((4, 6, 3), np.uint8)
 BLUE[..., 0] = 255  # in OpenCV's order

@@ -6,7 +6,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from edgekit_device.settings import CameraSettings, Settings
+from edgekit_device.config.settings import CameraSettings, Settings
 from edgekit_device.sources import LiveSource, Source, open_source
 
 from edgekit.errors import SourceError

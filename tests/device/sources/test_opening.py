@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from edgekit_device.settings import CameraSettings, Settings
+from edgekit_device.config.settings import CameraSettings, Settings
 from edgekit_device.sources import is_live, open_source
 from edgekit_device.sources.opencv import redacted
 

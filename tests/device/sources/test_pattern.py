@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from edgekit_device.settings import CameraSettings, Settings
+from edgekit_device.config.settings import CameraSettings, Settings
 from edgekit_device.sources import open_source
 from edgekit_device.sources.pattern import draw
 

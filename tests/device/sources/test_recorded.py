@@ -7,13 +7,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from edgekit_device.settings import Settings
-from edgekit_device.sources import EndOfSource, Frame, open_source, recorded
+from edgekit_device.config.settings import Settings
+from edgekit_device.sources import EndOfSource, open_source, recorded
 from numpy.typing import NDArray
 
 from edgekit.errors import EdgekitError, ImageError, SourceError
-from edgekit.frames import iter_video
-from edgekit.preprocess import Geometry, prepare
+from edgekit.inference.frame import Frame
+from edgekit.model.geometry import Geometry
+from edgekit.vision.frames import iter_video
+from edgekit.vision.preprocess import prepare
 from tests.device.sources.clips import write_clip, write_uneven_clip
 
 
@@ -125,7 +127,7 @@ class Decoder:
 @pytest.fixture
 def decoder(monkeypatch: pytest.MonkeyPatch) -> Decoder:
     decoder = Decoder()
-    monkeypatch.setattr(recorded, "iter_timed", decoder)
+    monkeypatch.setattr(recorded, "iter_recording", decoder)
     return decoder
 
 

@@ -4,11 +4,12 @@ import socket
 from pathlib import Path
 
 import pytest
-from edgekit_device.settings import CameraSettings, Settings
-from edgekit_device.sources import Frame, Source, open_source
+from edgekit_device.config.settings import CameraSettings, Settings
+from edgekit_device.sources import Source, open_source
 from edgekit_device.sources.threads import is_any_left
 
 from edgekit.errors import SourceError
+from edgekit.inference.frame import Frame
 from tests.device.sources.clips import SIZE
 from tests.device.sources.servers import HttpCamera, RtspCamera, Server, serving
 

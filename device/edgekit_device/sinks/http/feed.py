@@ -16,8 +16,9 @@ import cv2
 import msgspec
 from cv2.typing import MatLike
 
-from edgekit_device.messages import Event, Health
-from edgekit_device.pipeline import Result
+from edgekit.inference.events import Event
+from edgekit.inference.pipeline import Result
+from edgekit_device.health import Health
 
 HISTORY_SECONDS = 300.0
 PICTURE_WIDTH = 640

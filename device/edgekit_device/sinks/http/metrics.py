@@ -13,7 +13,8 @@ from prometheus_client.metrics_core import (
     StateSetMetricFamily,
 )
 
-from edgekit_device.messages import Health, State
+from edgekit.inference.events import State
+from edgekit_device.health import Health
 
 
 class _Collector:

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from edgekit.errors import OutputError, SettingsError
-from edgekit_device.messages import Event, Health, SinkHealth
-from edgekit_device.pipeline import Result
-from edgekit_device.settings import HttpSettings
+from edgekit.inference.events import Event
+from edgekit.inference.pipeline import Result
+from edgekit_device.config.settings import HttpSettings
+from edgekit_device.health import Health, SinkHealth
 from edgekit_device.sinks.base import Sink
 from edgekit_device.sinks.http.feed import Feed
 from edgekit_device.sinks.secret import read_secret

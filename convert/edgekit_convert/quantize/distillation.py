@@ -1,0 +1,106 @@
+"""Calibration pictures from nothing but the network: what its BatchNorm layers remember.
+
+Each BatchNorm keeps the mean and variance of every channel over the training pictures. Noise is
+changed by gradient descent until it gives the same statistics in every layer and a confident
+answer (Cai et al. 2020, arXiv:2001.00281; Yin et al. 2020, arXiv:1912.08795).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from edgekit.model.manifest import Normalisation
+
+_RATE = 0.1
+_CONFIDENCE = 0.1
+# Pixels of a batch; a batch is what statistics are taken over, and what fits in memory.
+_PIXELS = 8 * 224 * 224
+
+
+def distil(
+    network: nn.Module,
+    normalisation: Normalisation,
+    height: int,
+    width: int,
+    count: int,
+    steps: int,
+    seed: int,
+    advance: Callable[[int], None],
+) -> NDArray[np.uint8]:
+    """Make `count` pictures (count, height, width, 3) uint8, RGB; equal for equal seeds.
+
+    Args:
+        network: in evaluation mode, with its BatchNorm layers.
+        normalisation: what it was trained with.
+        height, width: size of the pictures, in pixels.
+        count: how many.
+        steps: of gradient descent on each.
+        seed: of the noise they start from.
+        advance: called with the number of steps done, `steps` for each picture in all.
+    """
+    mean = torch.tensor(normalisation.mean).view(1, 3, 1, 1)
+    std = torch.tensor(normalisation.std).view(1, 3, 1, 1)
+    darkest, brightest = -mean / std, (1 - mean) / std
+    generator = torch.Generator().manual_seed(seed)
+    distances: list[Tensor] = []
+
+    def compare(norm: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        assert isinstance(norm, nn.BatchNorm2d)
+        assert norm.running_mean is not None and norm.running_var is not None
+        variance, average = torch.var_mean(inputs[0], dim=(0, 2, 3), correction=0)
+        remembered = norm.running_var + norm.eps
+        # Relative to the remembered spread, so that every layer counts alike.
+        offset = (average - norm.running_mean).square() / remembered
+        spread = ((variance + norm.eps) / remembered).sqrt() - 1
+        distances.append(offset.mean() + spread.square().mean())
+
+    hooks = [
+        module.register_forward_hook(compare)
+        for module in network.modules()
+        if isinstance(module, nn.BatchNorm2d)
+    ]
+    size = max(4, min(32, _PIXELS // (height * width)))
+    pictures: list[NDArray[np.uint8]] = []
+    try:
+        for start in range(0, count, size):
+            batch = min(size, count - start)
+            small = max(32, height // 2), max(32, width // 2)
+            values = _noise(batch, *small, generator)
+            classes = None
+            # Most steps on pictures of half the size, which cost a quarter.
+            for shape, part in ((small, 2 * steps // 3), ((height, width), steps - 2 * steps // 3)):
+                values = F.interpolate(values, size=shape, mode="bilinear", antialias=True)
+                values.requires_grad_(True)
+                optimiser = torch.optim.Adam([values], lr=_RATE)
+                for _ in range(part):
+                    distances.clear()
+                    logits: Any = network(values)
+                    if classes is None:
+                        classes = torch.randint(logits.shape[1], (batch,), generator=generator)
+                    loss = _CONFIDENCE * F.cross_entropy(logits, classes)
+                    if distances:
+                        loss = loss + torch.stack(distances).mean()
+                    (values.grad,) = torch.autograd.grad(loss, [values])
+                    optimiser.step()
+                    with torch.no_grad():
+                        values.copy_(torch.maximum(torch.minimum(values, brightest), darkest))
+                    advance(batch)
+                values = values.detach()
+            pixels = ((values * std + mean) * 255).round().clamp(0, 255)
+            pictures.append(pixels.to(torch.uint8).permute(0, 2, 3, 1).numpy())
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return np.concatenate(pictures)
+
+
+def _noise(batch: int, height: int, width: int, generator: torch.Generator) -> Tensor:
+    """Noise that is coarse and fine, as pictures are."""
+    coarse = torch.randn(batch, 3, max(1, height // 8), max(1, width // 8), generator=generator)
+    fine = torch.randn(batch, 3, height, width, generator=generator)
+    return F.interpolate(coarse, size=(height, width), mode="bicubic") + 0.3 * fine

@@ -1,0 +1,380 @@
+"""The report of a conversion: a page for people, and JSON for programs."""
+
+import math
+import struct
+from base64 import b64encode
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+import msgspec
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from edgekit.model.manifest import Fidelity, StageFidelity
+from edgekit_convert.report.findings import EXACT_DB, Disagreement, Layer, Memory, Refusal, Report
+from edgekit_convert.verify.fidelity import FLOAT_AGREEMENT, Thresholds, judge
+
+_MIB = 1 << 20
+_WORST = 5
+_LONGEST_NAME = 24  # characters beside the plot, which a phone still shows
+_ROW = 18  # pixels a layer in the plot
+_AXIS = 24  # pixels above the first layer
+_TICKS = 6
+_MANY_ROWS = 40  # with more, the axis stands below the plot as well
+# Card width in CSS pixels; a smaller picture is enlarged, and interpolation would smear it.
+_TINY = 150
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    """What became of the file: `kind` for the style sheet, the rest for the reader."""
+
+    kind: str
+    words: str
+    outcome: str
+    consequence: str
+
+
+@dataclass(frozen=True)
+class _Figure:
+    """One of the few figures that stand beside the verdict."""
+
+    name: str
+    value: str
+    note: str
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """A rung of the ladder, and whether it alone would have made the gate refuse."""
+
+    figures: StageFidelity
+    reference: bool
+    sample: bool
+    broken: bool
+
+
+@dataclass(frozen=True)
+class _Point:
+    """A layer in the plot; x in percent of the plot's width, y in pixels."""
+
+    layer: Layer
+    name: str
+    x: float
+    y: int
+    worst: bool
+
+
+@dataclass(frozen=True)
+class _Plot:
+    """Signal-to-noise ratios from left to right, layers from top to bottom.
+
+    Only the layers' number decides the height, and x is in percent, so that names keep their size
+    on a phone.
+    """
+
+    points: list[_Point]
+    ticks: list[tuple[float, int]]
+    top: int
+    bottom: int
+    height: int
+    name_width: int
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """A disagreement; `width` and `height` are 0 where the PNG does not tell."""
+
+    found: Disagreement
+    source: str
+    width: int
+    height: int
+    tiny: bool
+
+
+@dataclass(frozen=True)
+class _Bar:
+    """Positions along the memory bar, in percent of its length."""
+
+    arena: float
+    peak: float
+    estimate: float
+    budget: float | None
+    over: bool
+
+
+@dataclass(frozen=True)
+class _RefusedOperators:
+    """Operators that the same rule keeps off the Edge TPU."""
+
+    operator: str
+    reason: str
+    positions: list[int]
+
+
+def render_html(report: Report) -> str:
+    """The page: one file that runs no script and loads nothing; for screen, phone and paper."""
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            report=report,
+            manifest=report.manifest,
+            quantisation=report.manifest.quantisation,
+            file_name=PurePath(report.output).name,
+            verdict=_verdict(report),
+            figures=_figures(report),
+            float_agreement=FLOAT_AGREEMENT,
+            stages=_stages(report),
+            chosen=next((one for one in report.candidates if one.chosen), None),
+            data_free=_is_data_free(report),
+            unseen=report.fidelity.pictures == "evaluation",
+            plot=_plot(report.layers) if report.layers else None,
+            worst=_worst(report.layers),
+            pictures=[_picture(one) for one in report.disagreements],
+            right=_right(report.disagreements),
+            answered=_answered(report),
+            bar=_bar(report.memory) if report.memory else None,
+            refused=_grouped(report.edgetpu.refusals),
+        )
+    )
+
+
+def render_json(report: Report) -> bytes:
+    """The report as indented JSON, every key always present, without the pictures themselves."""
+    return msgspec.json.format(msgspec.json.encode(_plain(report)), indent=2) + b"\n"
+
+
+def _plain(value: Any) -> Any:
+    # msgspec would leave out what a manifest has at its default, and keep the PNG files.
+    if isinstance(value, msgspec.Struct):
+        names = (field.name for field in msgspec.structs.fields(value))
+        return {name: _plain(getattr(value, name)) for name in names if name != "png"}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader(__package__, ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": _percent,
+        "threshold": _threshold,
+        "db": _decibels,
+        "nats": _nats,
+        "size": _size,
+        "value": _value,
+        "duration": _duration,
+        "sentence": _sentence,
+    }
+    return environment
+
+
+def _verdict(report: Report) -> _Verdict:
+    gate = report.gate
+    outcome = f"{'passed' if gate.passed else 'failed'} the fidelity gate: {gate.reason}."
+    if not report.written:
+        return _Verdict("refused", "Refused", outcome, "No model file was written.")
+    if gate.passed:
+        return _Verdict("written", "Written", outcome, "")
+    return _Verdict(
+        "overridden", "Written although refused", outcome, "--allow-loss wrote it all the same."
+    )
+
+
+def _int8_stage(report: Report) -> StageFidelity | None:
+    """The stage that tells what the file does; other runtimes, behind it, answer fewer pictures."""
+    stages = report.fidelity.stages[1:]
+    return next((s for s in stages if s.stage.startswith("tflite-int8")), None)
+
+
+def _figures(report: Report) -> list[_Figure]:
+    found = []
+    stages, int8 = report.fidelity.stages, _int8_stage(report)
+    if int8 is not None:
+        note = f"on {int8.images:,} pictures"
+        found.append(_Figure("Top-1 agreement", _percent(int8.agreement), note))
+        if int8.top1 is not None and stages[0].top1 is not None:
+            note = f"{_percent(stages[0].top1)} in {stages[0].stage}"
+            found.append(_Figure("Top-1 accuracy", _percent(int8.top1), note))
+        note = f"beside {stages[0].stage}"
+        found.append(_Figure("SNR of the logits", _decibels(int8.snr_db, " dB"), note))
+    if report.memory is not None:
+        note = f"file {_size(report.memory.file_bytes)}"
+        found.append(_Figure("Peak memory", _size(report.memory.peak_bytes), note))
+    tpu = report.edgetpu
+    if tpu.operators:
+        found.append(_Figure("Edge TPU", f"{tpu.mapped} of {tpu.operators}", "operators mapped"))
+    return found
+
+
+def _stages(report: Report) -> list[_Stage]:
+    stages = report.fidelity.stages
+    most = max((stage.images for stage in stages), default=0)
+    thresholds = Thresholds(kept=report.gate.min_kept, agreement=report.gate.min_agreement)
+    found = []
+    for stage in stages:
+        reference = stage is stages[0]
+        # The gate names only the first stage that breaks.
+        alone = Fidelity(report.fidelity.pictures, [stages[0], stage])
+        broken = not reference and not judge(alone, thresholds).passed
+        found.append(_Stage(stage, reference, stage.images < most, broken))
+    return found
+
+
+def _is_data_free(report: Report) -> bool:
+    return report.manifest.quantisation.calibration == "data-free"
+
+
+def _worst(layers: list[Layer]) -> list[Layer]:
+    """The layers with the least signal-to-noise ratio: five, or half of a small network."""
+    return sorted(layers, key=lambda one: one.snr_db)[: min(_WORST, (len(layers) + 1) // 2)]
+
+
+def _plot(layers: list[Layer]) -> _Plot:
+    ratios = [layer.snr_db for layer in layers]
+    lowest, highest = min(0.0, *ratios), max(10.0, *ratios)
+    step = _step((highest - lowest) / _TICKS)
+    first, last = math.floor(lowest / step), math.ceil(highest / step)
+
+    def place(ratio: float) -> float:
+        return round(100 * (ratio / step - first) / (last - first), 2)
+
+    worst = _worst(layers)
+    names = [_shortened(layer.name) for layer in layers]
+    points = [
+        _Point(layer, name, place(layer.snr_db), _AXIS + _ROW * row + _ROW // 2, layer in worst)
+        for row, (layer, name) in enumerate(zip(layers, names, strict=True))
+    ]
+    ticks = [(place(number * step), number * step) for number in range(first, last + 1)]
+    bottom = _AXIS + _ROW * len(layers)
+    height = bottom + (_AXIS if len(layers) > _MANY_ROWS else 0)
+    return _Plot(points, ticks, _AXIS, bottom, height, max(map(len, names)))
+
+
+def _step(least: float) -> int:
+    """The smallest round number of decibels between two ticks."""
+    decade = 1
+    while True:
+        for digit in (1, 2, 5):
+            if digit * decade >= least:
+                return digit * decade
+        decade *= 10
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+
+
+def _picture(found: Disagreement) -> _Picture:
+    width = height = 0
+    if found.png.startswith(b"\x89PNG\r\n\x1a\n") and len(found.png) >= 24:
+        width, height = struct.unpack(">II", found.png[16:24])  # of the IHDR chunk
+    source = "data:image/png;base64," + b64encode(found.png).decode()
+    return _Picture(found, source, width, height, 0 < width < _TINY)
+
+
+def _right(disagreements: list[Disagreement]) -> tuple[int, int, int] | None:
+    """How often float was right, int8 was, and neither; None without labels."""
+    known = [one for one in disagreements if one.truth is not None]
+    exact = sum(one.float_label == one.truth for one in known)
+    rounded = sum(one.int8_label == one.truth for one in known)
+    # Not the rest: ImageNet has two classes called crane, so both answers may read like the truth.
+    neither = sum(one.truth not in (one.float_label, one.int8_label) for one in known)
+    return (exact, rounded, neither) if known else None
+
+
+def _answered(report: Report) -> int | None:
+    """Number of pictures that the int8 model answered."""
+    int8 = _int8_stage(report)
+    return int8.images if int8 else None
+
+
+def _bar(memory: Memory) -> _Bar:
+    budget = memory.budget_bytes
+    full = max(memory.peak_bytes, memory.estimate_bytes, budget or 0, 1)
+    return _Bar(
+        arena=round(100 * memory.arena_bytes / full, 2),
+        peak=round(100 * memory.peak_bytes / full, 2),
+        estimate=round(100 * memory.estimate_bytes / full, 2),
+        budget=None if budget is None else round(100 * budget / full, 2),
+        over=budget is not None and memory.peak_bytes > budget,
+    )
+
+
+def _grouped(refusals: list[Refusal]) -> list[_RefusedOperators]:
+    """One entry for each operator and rule: a whole graph may break the same one."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for refusal in refusals:
+        found.setdefault((refusal.operator, refusal.reason), []).append(refusal.position)
+    return [_RefusedOperators(*key, positions) for key, positions in found.items()]
+
+
+def _percent(part: float) -> str:
+    """As `99.25%`; what is not all, or not nothing, does not look like it."""
+    hundredths = round(part * 10000)
+    if hundredths == 10000 and part < 1:
+        hundredths = 9999
+    if hundredths == 0 and part > 0:
+        hundredths = 1
+    return f"{hundredths / 100:.2f}%"
+
+
+def _threshold(part: float) -> str:
+    """As the user gave it: `99%`, `98.5%`."""
+    return f"{100 * part:.6g}%"
+
+
+def _decibels(ratio: float | None, unit: str = "") -> str:
+    if ratio is None or ratio >= EXACT_DB:
+        return "exact"
+    return _minus(f"{ratio:.1f}") + unit.replace(" ", "\u202f")
+
+
+def _nats(divergence: float) -> str:
+    """Three significant digits: candidates often differ only in the third."""
+    if 0 < divergence < 1e-4:
+        return "<\u202f0.0001"
+    if not 0 < divergence < 10:
+        return f"{divergence:.2f}"
+    return f"{divergence:.{2 - math.floor(math.log10(divergence))}f}"
+
+
+def _value(number: float) -> str:
+    return _minus(f"{number:.2f}" if abs(number) >= 0.1 or number == 0 else f"{number:.2g}")
+
+
+def _minus(number: str) -> str:
+    # A hyphen is narrower than a plus sign and the digits.
+    return number.replace("-", "\u2212")
+
+
+def _size(size: int) -> str:
+    if size < _MIB // 10:
+        return f"{size / 1024:,.1f}\u202fKiB"
+    return f"{size / _MIB:,.{0 if size >= 100 * _MIB else 1}f}\u202fMiB"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f}\u202fs"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}\u202fmin {rest}\u202fs"
+
+
+def _sentence(text: str) -> str:
+    """With a capital letter and a full stop; what is no plain word keeps its spelling."""
+    text = text.strip()
+    if not text:
+        return ""
+    if text.split()[0].isalpha():
+        text = text[0].upper() + text[1:]
+    return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -1,0 +1,59 @@
+"""Each layer's output, float against int8."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.inference.interpreter import Interpreter
+from edgekit.model.flatbuffer import parse
+from edgekit.model.structure import layer_names
+from edgekit_convert.graph.flatbuffer import expose_activations
+from edgekit_convert.report.findings import Layer
+
+
+def compare_layers(
+    flatbuffer: bytes, quantised: bytes, pictures: NDArray[np.uint8], threads: int
+) -> list[Layer]:
+    """Signal-to-noise ratio of every named layer, errors of earlier layers included.
+
+    Args:
+        flatbuffer: the float model that was quantised.
+        quantised: the int8 model with int8 input and output.
+        pictures: (N, H, W, 3) uint8.
+        threads: CPU threads.
+    """
+    exact = Interpreter(expose_activations(flatbuffer), threads=threads)
+    rounded = Interpreter(expose_activations(quantised), threads=threads)
+    signal: dict[str, float] = {}
+    noise: dict[str, float] = {}
+    for index in range(len(pictures)):
+        for interpreter in (exact, rounded):
+            interpreter.set_input(pictures[index : index + 1])
+            interpreter.invoke()
+        values = dict(rounded.outputs())
+        for name, reference in exact.outputs():
+            if name in values and values[name].shape == reference.shape:
+                difference = np.square(reference - values[name], dtype=np.float64).sum()
+                energy = np.square(reference, dtype=np.float64).sum()
+                noise[name] = noise.get(name, 0.0) + float(difference)
+                signal[name] = signal.get(name, 0.0) + float(energy)
+    graph = parse(quantised)
+    layers = []
+    for position, layer in layer_names(graph).items():
+        operator = graph.operators[position]
+        tensor = graph.tensors[operator.outputs[0]]
+        if not tensor.scale or not noise.get(tensor.name):
+            continue
+        ratio = max(signal[tensor.name], 1e-30) / noise[tensor.name]
+        scale, zero = tensor.scale[0], tensor.zero_point[0]
+        layers.append(
+            Layer(
+                name=layer,
+                operator=operator.name,
+                low=(-128 - zero) * scale,
+                high=(127 - zero) * scale,
+                snr_db=round(10 * math.log10(ratio), 2),
+            )
+        )
+    return layers

@@ -1,0 +1,158 @@
+"""`edgekit collect`: pictures to calibrate on, from the device's own camera."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.commands.options import config_option
+from edgekit.errors import OutputError, SourceError
+from edgekit.files import write_atomically
+from edgekit.offline.clip import encode_png
+from edgekit.offline.recording import RecordedFrame, Recording, progress
+from edgekit.vision.frames import IMAGE_SUFFIXES
+from edgekit_device.collect.selection import Selection
+from edgekit_device.config.file import load
+from edgekit_device.config.options import given, settings_of
+from edgekit_device.config.settings import Settings
+from edgekit_device.signals import handled
+from edgekit_device.sources import EndOfSource, is_live, open_source
+
+_POLL = 0.25  # seconds
+
+
+class _Seen(NamedTuple):
+    position: int
+    time: float
+    pixels: NDArray[np.uint8]
+
+
+class Collection:
+    """A folder of chosen frames; at every moment it holds what would be there at the end.
+
+    Args:
+        folder: where the pictures go; created, or empty of pictures.
+        count: most pictures.
+
+    Raises:
+        OutputError: there are pictures already, or it cannot be written.
+    """
+
+    def __init__(self, folder: Path, count: int) -> None:
+        self.selection = Selection(count)
+        self.seen = 0
+        self._folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot create the folder {folder}: {error.strerror}") from error
+        if any(child.suffix.lower() in IMAGE_SUFFIXES for child in folder.iterdir()):
+            raise OutputError(f"{folder} holds pictures already; choose an empty folder")
+
+    def offer(self, position: int, time: float, pixels: NDArray[np.uint8]) -> None:
+        """Keep a frame (H, W, 3) uint8 RGB, if it adds something.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        self.seen += 1
+        displaced = self.selection.offer(position, time, pixels)
+        if displaced is None:
+            return
+        write_atomically(self._file(position), encode_png(pixels))
+        for gone in displaced:
+            self._file(gone).unlink(missing_ok=True)
+
+    def _file(self, position: int) -> Path:
+        return self._folder / f"frame-{position:07}.png"
+
+
+def _live(settings: Settings, stopping: threading.Event) -> Iterator[_Seen]:
+    source = open_source(settings)
+    try:
+        while not stopping.is_set():
+            try:
+                frame = source.read(_POLL)
+            except EndOfSource:
+                return
+            if frame is not None:
+                yield _Seen(frame.number, frame.time, frame.pixels)
+    finally:
+        source.close()
+
+
+def _recorded(settings: Settings, stopping: threading.Event) -> Iterator[_Seen]:
+    assert settings.source is not None
+
+    def seen(frame: RecordedFrame) -> _Seen:
+        return _Seen(frame.position, frame.time, frame.pixels)
+
+    for one in progress(Recording(Path(settings.source)), "collecting", seen):
+        if stopping.is_set():
+            return
+        yield one
+
+
+@click.command("collect")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="Folder for the pictures; it must hold none.",
+)
+@click.option(
+    "--count",
+    type=click.IntRange(2, 2000),
+    default=300,
+    show_default=True,
+    help="Most pictures.",
+)
+@click.option(
+    "--max-seconds",
+    type=click.FloatRange(0, min_open=True),
+    help="Time to look, in the source's time; a camera is watched until Ctrl-C if unset.",
+)
+@config_option
+@settings_of("source", "realtime", "camera")
+def command(
+    output: Path, count: int, max_seconds: float | None, config: Path | None, **values: Any
+) -> None:
+    """Collect varied pictures for `edgekit convert --calibration` from a camera or a recording.
+
+    Pictures are spread over time and content. Black frames are left out, and those blurred beside
+    what is usual; of near-duplicates the sharper stays. The folder is good to use at any moment,
+    and holds at most --count pictures however long this runs. No model is needed.
+
+    \b
+    Examples:
+      edgekit collect --config /etc/edgekit/edgekit.toml --output pictures/ --max-seconds 3600
+      edgekit collect --source door.clip --output pictures/ --count 200
+    """
+    settings = load(config, given(values))
+    live = is_live(settings)
+    collection = Collection(output, count)
+    stopping = threading.Event()
+    begun: float | None = None
+    with handled(stopping.set):
+        for seen in _live(settings, stopping) if live else _recorded(settings, stopping):
+            begun = seen.time if begun is None else begun
+            if max_seconds is not None and seen.time - begun > max_seconds:
+                break
+            collection.offer(*seen)
+    selection = collection.selection
+    if not selection.kept:
+        raise SourceError(
+            f"none of {collection.seen} frames is of use: {selection.dark} are black or blank; "
+            "check the lens and the light"
+        )
+    click.echo(
+        f"edgekit: kept {len(selection.kept)} of {collection.seen} frames in {output}; left out "
+        f"{selection.dark} black or blank, {selection.blurred} blurred, {selection.alike} "
+        "near-duplicates",
+        err=True,
+    )

@@ -1,0 +1,30 @@
+"""The daemon's configuration file: read, with the command line over it, and written out again."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgekit import settings as schema
+from edgekit_device.config.settings import Settings
+
+_HEADER = """\
+# edgekit's configuration, read by `edgekit run --config FILE`.
+#
+# Every key is an option of `edgekit run` too: `threads` is --threads, `host` in [mqtt] is
+# --mqtt-host; an option wins over this file. Keys behind a # show their default.
+# Check a change with `edgekit run --config FILE --check`; SIGHUP makes a running daemon read it.
+"""
+
+
+def load(path: Path | None, options: Mapping[str, Any]) -> Settings:
+    """Settings from a TOML file, with options by key path (`mqtt.host`) put over them.
+
+    Raises:
+        ConfigurationError: the file cannot be read or is wrong; names key and line.
+    """
+    return schema.load(Settings, path, options)
+
+
+def render(settings: Settings) -> str:
+    """A commented configuration file; what is at its default is commented out."""
+    return schema.render(settings, _HEADER)

@@ -1,0 +1,266 @@
+"""What can be set: one schema for the configuration file, the command line and the documentation.
+
+A key `x` of the file is the option `--x`; a key `y` of its section `[x]` is the option `--x-y`.
+"""
+
+import ipaddress
+import os
+import socket
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from edgekit.inference.decision import DecisionSettings
+from edgekit.settings import Section
+
+
+class CameraSettings(Section, frozen=True):
+    """What to ask a camera for; it may give something near that."""
+
+    width: Annotated[int, Meta(ge=16, le=8192, description="Width of frames, in pixels.")] = 640
+    height: Annotated[int, Meta(ge=16, le=8192, description="Height of frames, in pixels.")] = 480
+    fps: (
+        Annotated[
+            float,
+            Meta(gt=0, le=240, description="Frames per second; the camera's own choice if unset."),
+        ]
+        | None
+    ) = None
+    pixel_format: Annotated[
+        str,
+        Meta(pattern="^[A-Za-z0-9 ]{4}$",
+             description="Four letters, for v4l2: MJPG or YUYV, say; the driver's own if unset."),
+    ] | None = None  # fmt: skip
+    timeout: Annotated[
+        float,
+        Meta(gt=0, description="Seconds without a frame after which a camera is opened again."),
+    ] = 5.0
+
+
+class MqttSettings(Section, frozen=True):
+    """An MQTT broker to publish to."""
+
+    host: (
+        Annotated[
+            str,
+            Meta(description="Name or address of the broker; nothing is published if unset."),
+        ]
+        | None
+    ) = None
+    port: (
+        Annotated[int, Meta(ge=1, le=65535, description="1883, or 8883 with TLS, if unset.")] | None
+    ) = None
+    tls: Annotated[bool, Meta(description="Encrypt, and check the broker's certificate.")] = False
+    ca_file: (
+        Annotated[Path, Meta(description="Certificates to trust; the system's if unset.")] | None
+    ) = None
+    cert_file: Annotated[Path, Meta(description="Our own certificate.")] | None = None
+    key_file: Annotated[Path, Meta(description="Its private key.")] | None = None
+    user: Annotated[str, Meta(description="User name.")] | None = None
+    password_file: (
+        Annotated[
+            Path,
+            Meta(
+                description="File with the password; the systemd credential mqtt-password if unset."
+            ),
+        ]
+        | None
+    ) = None
+    qos: Annotated[int, Meta(ge=0, le=2, description="Quality of service.")] = 1
+    prefix: Annotated[
+        str, Meta(pattern="^[^+#]+$", description="Topics are PREFIX/NAME/state and so on.")
+    ] = "edgekit"
+    discovery: Annotated[
+        str,
+        Meta(pattern="^[^+#]*$",
+             description="Home Assistant's discovery prefix; empty to announce nothing."),
+    ] = "homeassistant"  # fmt: skip
+    give_up: Annotated[
+        float,
+        Meta(ge=0, description="Seconds without the broker after which the program ends with exit "
+             "code 12, to be started afresh; 0: never."),
+    ] = 3600.0  # fmt: skip
+
+    def __post_init__(self) -> None:
+        if self.key_file is not None and self.cert_file is None:
+            raise ValueError("key-file is set without cert-file")
+        if not self.tls and (self.ca_file or self.cert_file):
+            raise ValueError("certificates are set without tls = true")
+        if self.password_file is not None and self.user is None:
+            raise ValueError("password-file is set without user")
+
+
+class HttpSettings(Section, frozen=True):
+    """A live page, metrics and a JSON interface."""
+
+    listen: (
+        Annotated[str, Meta(description="HOST:PORT to serve on, 127.0.0.1:8080 say; off if unset.")]
+        | None
+    ) = None
+    token_file: Annotated[
+        Path,
+        Meta(description="File with the token that clients must show; the systemd credential "
+             "http-token if unset. Needed unless HOST is this machine alone."),
+    ] | None = None  # fmt: skip
+    viewers: Annotated[int, Meta(ge=1, le=100, description="Live pictures served at once.")] = 4
+    picture_fps: Annotated[
+        float, Meta(gt=0, le=60, description="Most pictures per second for each viewer.")
+    ] = 10.0
+
+    def __post_init__(self) -> None:
+        if self.listen is not None:
+            self.address()
+
+    def address(self) -> tuple[str, int]:
+        """Host and port of `listen`.
+
+        Raises:
+            ValueError: it is not HOST:PORT.
+        """
+        host, colon, port = (self.listen or "").rpartition(":")
+        if not colon or not host or not port.isdecimal() or int(port) > 65535:
+            raise ValueError(f"listen is HOST:PORT, like 127.0.0.1:8080, not {self.listen!r}")
+        return host.removeprefix("[").removesuffix("]"), int(port)
+
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        host = self.address()[0]
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost"
+
+
+class WebhookSettings(Section, frozen=True):
+    """Where events are POSTed to, as JSON."""
+
+    url: (
+        Annotated[
+            str,
+            Meta(pattern="^https?://.+", description="An http or https address; off if unset."),
+        ]
+        | None
+    ) = None
+    token_file: Annotated[
+        Path,
+        Meta(description="File with a token to send as 'Authorization: Bearer'; the systemd "
+             "credential webhook-token if unset."),
+    ] | None = None  # fmt: skip
+    timeout: Annotated[float, Meta(gt=0, description="Seconds for each try.")] = 5.0
+    tries: Annotated[int, Meta(ge=1, le=20, description="Tries before an event is given up.")] = 5
+
+
+class HealthSettings(Section, frozen=True):
+    """When it is well, and how often it says so."""
+
+    interval: Annotated[float, Meta(gt=0, description="Seconds between health messages.")] = 30.0
+    stall_after: Annotated[
+        float,
+        Meta(gt=0, description="Seconds without a frame or an answer after which it counts as "
+             "stalled and the watchdog is no longer fed."),
+    ] = 10.0  # fmt: skip
+
+
+class RecoverySettings(Section, frozen=True):
+    """How long to try by itself."""
+
+    camera: Annotated[
+        float, Meta(ge=0, description="Seconds of opening a camera again before exit code 10.")
+    ] = 40.0
+    delegate: Annotated[
+        float, Meta(ge=0, description="Seconds of loading a delegate again before exit code 11, or "
+             "before the CPU takes over."),
+    ] = 20.0  # fmt: skip
+    inference_timeout: Annotated[
+        float, Meta(gt=0, description="Seconds after which an inference counts as hung.")
+    ] = 10.0
+
+
+class Settings(Section, frozen=True):
+    """Everything that can be set."""
+
+    model: (
+        Annotated[Path, Meta(description="Model file to run; loaded anew when it is replaced.")]
+        | None
+    ) = None
+    source: Annotated[
+        str,
+        Meta(description="Where frames come from: picamera2:, v4l2:/dev/video0, rtsp://…, "
+             "http://…, a video file, an image folder, or test: for a generated moving picture."),
+    ] | None = None  # fmt: skip
+    name: Annotated[
+        str,
+        Meta(pattern="^[A-Za-z0-9_-]+$",
+             description="Name of this device in topics and messages, of letters, digits, - and _; "
+             "the host's if unset."),
+    ] | None = None  # fmt: skip
+    labels: (
+        Annotated[
+            Path,
+            Meta(description="Class names, one a line; by default those inside the model file."),
+        ]
+        | None
+    ) = None
+    runtime: Annotated[
+        Literal["auto", "litert", "tflite"],
+        Meta(description="TFLite runtime; auto prefers ai-edge-litert (litert) to tflite-runtime."),
+    ] = "auto"
+    threads: Annotated[int, Meta(ge=1, description="CPU threads for each inference.")] = 1
+    delegate: Annotated[
+        str,
+        Meta(description="Accelerator: none, edgetpu, edgetpu:usb, edgetpu:pci, or the path of "
+             "another delegate's library."),
+    ] = "none"  # fmt: skip
+    allow_cpu_fallback: Annotated[
+        bool, Meta(description="Go on with the CPU, degraded, when the delegate fails for good.")
+    ] = False
+    cpu_model: (
+        Annotated[
+            Path,
+            Meta(
+                description="Model for the CPU then; by default the model's name without _edgetpu."
+            ),
+        ]
+        | None
+    ) = None
+    top_k: Annotated[int, Meta(ge=1, description="Labels in each message, best first.")] = 3
+    every_frame: Annotated[
+        bool, Meta(description="Tell every frame, not only changes and heartbeats.")
+    ] = False
+    stdout: Annotated[bool, Meta(description="Print events as JSON lines.")] = True
+    realtime: Annotated[
+        bool, Meta(description="Play a recording at its own speed, not as fast as possible.")
+    ] = False
+    max_frames: Annotated[int, Meta(ge=1, description="Stop after so many frames.")] | None = None
+    camera: CameraSettings = CameraSettings()
+    decision: DecisionSettings = DecisionSettings()
+    mqtt: MqttSettings = MqttSettings()
+    http: HttpSettings = HttpSettings()
+    webhook: WebhookSettings = WebhookSettings()
+    health: HealthSettings = HealthSettings()
+    recovery: RecoverySettings = RecoverySettings()
+
+    @property
+    def device_name(self) -> str:
+        """`name`, or the host's name, with other characters than letters, digits and _ replaced."""
+        host = "".join(c if c.isalnum() and c.isascii() else "-" for c in socket.gethostname())
+        return self.name or host.strip("-") or "edgekit"
+
+
+def secret_file(named: Path | None, credential: str) -> Path | None:
+    """The file that a secret is read from.
+
+    Args:
+        named: the file from the configuration.
+        credential: name of the systemd credential that is used without one (LoadCredential=).
+
+    Returns:
+        None where there is neither.
+    """
+    if named is not None:
+        return named
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    if folder and (Path(folder) / credential).is_file():
+        return Path(folder) / credential
+    return None

@@ -1,0 +1,70 @@
+"""`edgekit run --check`: try everything that the settings name, without publishing anything."""
+
+import time
+from collections.abc import Callable
+
+import click
+
+from edgekit.errors import EdgekitError, SettingsError
+from edgekit_device.config.settings import Settings
+from edgekit_device.daemon.models import open_model
+from edgekit_device.health import Health
+from edgekit_device.sinks import SINKS, open_sink
+from edgekit_device.sources import EndOfSource, open_source
+
+_FIRST_FRAME = 10.0
+
+
+def _check_model(settings: Settings) -> str:
+    classifier = open_model(settings).classifier
+    return (
+        f"{classifier.path}, {len(classifier.labels)} classes, {classifier.runtime_name} on "
+        f"{classifier.accelerator}"
+    )
+
+
+def _check_source(settings: Settings) -> str:
+    source = open_source(settings)
+    try:
+        deadline = time.monotonic() + _FIRST_FRAME
+        while time.monotonic() < deadline:
+            frame = source.read(timeout=0.5)
+            if frame is not None:
+                height, width = frame.pixels.shape[:2]
+                return f"{source.name}, {width} x {height} pixels"
+    except EndOfSource:
+        pass
+    finally:
+        source.close()
+    raise SettingsError(f"{source.name} gave no frame within {_FIRST_FRAME:g} s")
+
+
+def _check_sink(name: str, settings: Settings) -> str:
+    def no_health() -> Health:
+        raise NotImplementedError
+
+    sink = open_sink(name, settings, no_health)
+    return "off" if sink is None else sink.check()
+
+
+def check_settings(settings: Settings) -> None:
+    """Try the model, the source and every sink, and print a line about each.
+
+    Raises:
+        SettingsError: something does not work.
+    """
+    checks: dict[str, Callable[[], str]] = {
+        "model": lambda: _check_model(settings),
+        "source": lambda: _check_source(settings),
+    }
+    for name in SINKS:
+        checks[name] = lambda name=name: _check_sink(name, settings)  # type: ignore[misc]
+    wrong = []
+    for name, check in checks.items():
+        try:
+            click.echo(f"{name:<8} {check()}")
+        except EdgekitError as error:
+            click.echo(f"{name:<8} wrong: {error}")
+            wrong.append(name)
+    if wrong:
+        raise SettingsError(f"the check found something wrong with: {', '.join(wrong)}")

@@ -1,0 +1,93 @@
+"""`edgekit run`."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgekit.errors import ConfigurationError, EdgekitError
+from edgekit_device.config.file import load, render
+from edgekit_device.config.options import SectionedCommand, given, settings_of
+from edgekit_device.config.settings import Settings
+from edgekit_device.signals import handled
+
+
+def _tell(text: str) -> None:
+    click.echo(f"edgekit: {text}", err=True)
+
+
+@click.command(cls=SectionedCommand)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Configuration file (TOML); options win over it.",
+)
+@click.option("--check", is_flag=True, help="Try everything that is set, and exit.")
+@click.option("--print-config", is_flag=True, help="Print the effective configuration, and exit.")
+@settings_of()
+def run(config: Path | None, check: bool, print_config: bool, **values: Any) -> None:
+    """Classify frames from a camera or a recording, and publish what is seen.
+
+    A recording is worked through to its end without dropping a frame. A camera runs until the
+    program is stopped (Ctrl-C or SIGTERM; a second Ctrl-C forces it), always on its newest
+    frame. Events go to stdout as JSON lines, and to MQTT, a live page and a webhook where those
+    are set; a summary goes to stderr at the end.
+
+    Exit codes beside the usual ones: 10 the camera did not come back, 11 the accelerator failed
+    for good, 12 the MQTT broker stayed away.
+
+    \b
+    Examples:
+      edgekit run --model resnet18-int8.tflite --source clip.mp4 --every-frame
+      edgekit run --model resnet18-int8.tflite --source picamera2: --http-listen 127.0.0.1:8080
+      edgekit run --config /etc/edgekit/edgekit.toml --check
+    """
+    options = given(values)
+    settings = load(config, options)
+    if print_config:
+        click.echo(render(settings), nl=False)
+        return
+    _require(settings)
+    # Imported when it is clear that they are needed: they load OpenCV and the rest.
+    if check:
+        from edgekit_device.daemon.checks import check_settings
+
+        check_settings(settings)
+    else:
+        _run(settings, lambda: _require(load(config, options)))
+
+
+def _require(settings: Settings) -> Settings:
+    for name in ("model", "source"):
+        if getattr(settings, name) is None:
+            raise ConfigurationError(f"no {name}: pass --{name}, or set `{name}` in --config FILE")
+    return settings
+
+
+def _run(settings: Settings, reload: Callable[[], Settings]) -> None:
+    from edgekit_device.daemon.daemon import Daemon
+    from edgekit_device.sources import open_source
+
+    daemon = Daemon(settings, open_source, reload, _tell)
+    failure: EdgekitError | None = None
+    try:
+        with handled(daemon.request_stop, {signal.SIGHUP: daemon.request_reload}):
+            daemon.run()
+    except BrokenPipeError:
+        # The reader (`| head`) has what it wanted. Not left to click, which makes it a failure.
+        return
+    except EdgekitError as error:
+        failure = error
+    if failure is None:
+        _tell(daemon.summary())
+    if daemon.stuck:
+        # A thread hangs in a driver, and would hang the interpreter's own end, too.
+        if failure is not None:
+            _tell(str(failure))
+        os._exit(failure.exit_code if failure else 0)
+    if failure is not None:
+        raise failure

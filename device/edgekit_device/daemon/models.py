@@ -1,0 +1,161 @@
+"""Open the model as the settings say, on its accelerator where it has one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekit.errors import (
+    AcceleratorLostError,
+    EdgekitError,
+    InferenceError,
+    RuntimeUnavailableError,
+    SettingsError,
+)
+from edgekit.inference.classifier import Classifier
+from edgekit_device.config.settings import Settings
+from edgekit_device.daemon import delegate
+from edgekit_device.recovery import Ladder
+
+# A Coral stick takes up to about five seconds when its firmware has to be sent first.
+LOAD_TIMEOUT = 15.0
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a file looks like from outside; another one means another content."""
+
+    inode: int
+    size: int
+    modified_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> "Signature | None":
+        """The signature of a file, None while there is none."""
+        try:
+            status = path.stat()
+        except OSError:
+            return None
+        return cls(status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that has answered once.
+
+    Attributes:
+        classifier: the model.
+        signature: of the file that `settings.model` named when it was read.
+        degraded: why it runs on the CPU although an accelerator was asked for; None otherwise.
+    """
+
+    classifier: Classifier
+    signature: Signature | None
+    degraded: str | None = None
+
+
+def model_path(settings: Settings) -> Path:
+    """The model's path.
+
+    Raises:
+        SettingsError: none is set.
+    """
+    if settings.model is None:
+        raise SettingsError("no model; name one with --model, or `model` in the configuration")
+    return settings.model
+
+
+def open_on_cpu(settings: Settings, because: str | None = None) -> Loaded:
+    """Open the model, or with a reason the one for the CPU, and let it answer once.
+
+    Raises:
+        ModelFileError, LabelsError, RuntimeUnavailableError, InferenceError: see their own text.
+    """
+    path = model_path(settings)
+    signature = Signature.of(path)
+    if because is not None:
+        path = delegate.cpu_model(path, settings.cpu_model)
+    return Loaded(_open(settings, path), signature, because)
+
+
+def open_model(settings: Settings) -> Loaded:
+    """Open the model where `settings.delegate` says, once, and let it answer once.
+
+    Raises:
+        SettingsError: there is no such delegate, or no model is set.
+        ModelFileError, LabelsError: the model is no good.
+        RuntimeUnavailableError, InferenceError: the runtime or the delegate does not work.
+    """
+    wanted = delegate.parse(settings.delegate)
+    if wanted is None:
+        return open_on_cpu(settings)
+    path = model_path(settings)
+    signature = Signature.of(path)
+    what = f"loading the delegate {settings.delegate}"
+    # A driver can hang in here, and must not take us with it.
+    classifier = delegate.call_with_timeout(
+        lambda: _open(settings, path, wanted), LOAD_TIMEOUT, what
+    )
+    return Loaded(classifier, signature)
+
+
+def _open(
+    settings: Settings, path: Path, accelerator: delegate.Delegate | None = None
+) -> Classifier:
+    classifier = Classifier.open(
+        path,
+        labels=settings.labels,
+        runtime=settings.runtime,
+        threads=settings.threads,
+        delegate=accelerator.library if accelerator else None,
+        delegate_options=accelerator.options if accelerator else None,
+    )
+    classifier.warm_up()
+    return classifier
+
+
+def open_patiently(
+    settings: Settings,
+    wait: Callable[[float], bool],
+    tell: Callable[[str], None],
+    ladder: Ladder,
+    failure: EdgekitError | None = None,
+) -> Loaded | None:
+    """Open the model; try a delegate again and again, then fall back to the CPU if that is allowed.
+
+    Args:
+        settings: say what to open.
+        wait: sleeps for some seconds; returns True when it is time to stop.
+        tell: is told what fails.
+        ladder: how long to go on trying.
+        failure: of the delegate that is in use, if that is why it is opened again.
+
+    Returns:
+        None when `wait` said to stop.
+
+    Raises:
+        AcceleratorLostError: the delegate does not work, and the CPU is not allowed.
+        EdgekitError: as `open_model` and `open_on_cpu`, where another try would not help.
+    """
+    while True:
+        if failure is not None:
+            delay = ladder.failed()
+            if delay is None:
+                return _without_delegate(settings, str(failure))
+            tell(f"{failure}; trying again in {delay:.1f} s")
+            if wait(delay):
+                return None
+        try:
+            return open_model(settings)
+        except (RuntimeUnavailableError, InferenceError) as error:
+            if delegate.parse(settings.delegate) is None:
+                raise
+            failure = error
+
+
+def _without_delegate(settings: Settings, reason: str) -> Loaded:
+    if not settings.allow_cpu_fallback:
+        raise AcceleratorLostError(
+            f"the delegate {settings.delegate} does not work: {reason}; with --allow-cpu-fallback "
+            "the CPU would go on"
+        )
+    return open_on_cpu(settings, f"the delegate {settings.delegate} failed ({reason})")

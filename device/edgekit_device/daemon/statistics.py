@@ -1,0 +1,104 @@
+"""What is known about how the daemon is, and what state that amounts to."""
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.inference.events import State
+from edgekit_device.health import Latency
+
+_LATENCIES = 1000
+_RATE_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Signs:
+    """What a state is judged by.
+
+    Attributes:
+        stopping: whether the end was asked for.
+        ready: whether a frame was ever answered.
+        frame_age, inference_age: seconds since the last frame, and since the last answer; since
+            the start when there was none.
+        problems: what is not as it should be, in words.
+    """
+
+    stopping: bool
+    ready: bool
+    frame_age: float
+    inference_age: float
+    problems: list[str]
+
+
+def state_of(signs: Signs, stall_after: float) -> State:
+    """The state: `stalled` outranks `degraded`, because frames are not answered at all."""
+    if signs.stopping:
+        return "stopping"
+    if not signs.ready:
+        return "starting"
+    if max(signs.frame_age, signs.inference_age) > stall_after:
+        return "stalled"
+    return "degraded" if signs.problems else "running"
+
+
+@dataclass
+class Statistics:
+    """Counts since the start. Written by the thread that infers, read by any.
+
+    Attributes:
+        frames, dropped, events: counts; `dropped` is of the sources that were closed.
+        restarts: how often each part was opened again.
+        fps: frames answered per second lately.
+        first_inference, last_frame, last_inference: on the monotonic clock; before the first, the
+            last ones are the start.
+    """
+
+    started: float = field(default_factory=time.monotonic)
+    frames: int = 0
+    dropped: int = 0
+    events: int = 0
+    restarts: dict[str, int] = field(default_factory=dict)
+    fps: float = 0.0
+    first_inference: float = 0.0
+    last_frame: float = 0.0
+    last_inference: float = 0.0
+    _latencies: NDArray[np.float32] = field(
+        default_factory=lambda: np.zeros(_LATENCIES, np.float32)
+    )
+    _times: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=64))
+
+    def __post_init__(self) -> None:
+        self.last_frame = self.last_inference = self.started
+
+    def answered(self, latency_ms: float) -> None:
+        """Count an answer."""
+        if not self.frames:
+            self.first_inference = time.monotonic()
+        self._latencies[self.frames % _LATENCIES] = latency_ms
+        self.last_inference = time.monotonic()
+        self.frames += 1
+
+    def restarted(self, part: str) -> None:
+        """Count that a part was opened again."""
+        self.restarts[part] = self.restarts.get(part, 0) + 1
+
+    def latency(self) -> Latency | None:
+        """Percentiles of the last thousand frames."""
+        count = min(self.frames, _LATENCIES)
+        if not count:
+            return None
+        p50, p90, p99 = np.percentile(self._latencies[:count].copy(), (50, 90, 99))
+        return Latency(round(float(p50), 3), round(float(p90), 3), round(float(p99), 3))
+
+    def tick(self) -> None:
+        """Bring `fps` up to date; for one thread, every second or so."""
+        now = time.monotonic()
+        self._times.append((now, self.frames))
+        while len(self._times) > 2 and now - self._times[1][0] >= _RATE_SECONDS:
+            self._times.popleft()
+        before, counted = self._times[0]
+        if now - before >= 1:
+            self.fps = (self.frames - counted) / (now - before)

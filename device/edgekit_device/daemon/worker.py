@@ -1,0 +1,305 @@
+"""The thread that works: a frame from the source, its answer, what there is to tell."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+from edgekit.errors import EdgekitError, InferenceError, SourceError, SourceLostError
+from edgekit.inference.decision import Decision
+from edgekit.inference.frame import Frame
+from edgekit.inference.pipeline import Pipeline, Result
+from edgekit_device import board
+from edgekit_device.config.settings import Settings
+from edgekit_device.daemon.models import Loaded, open_on_cpu, open_patiently
+from edgekit_device.daemon.statistics import Statistics
+from edgekit_device.recovery import Ladder
+from edgekit_device.sinks.base import Sink
+from edgekit_device.sources import EndOfSource, Source
+
+# How long a wait for a frame may last before it looks whether it is to stop.
+_POLL = 0.25
+
+OpenSource = Callable[[Settings], Source]
+
+
+class Worker:
+    """Works in a thread of its own until the source ends, it is stopped, or a part fails for good.
+
+    Args:
+        settings: what to do.
+        statistics: counted into.
+        sinks: gives the sinks of the moment.
+        open_source: opens the source that settings name.
+        ended: called from the thread at its end with what ended it: None for the end of a
+            recording, for `max_frames` and for `stop`.
+        tell: is told in a line what happens.
+        source: an open source to go on with; one is opened by default.
+        cpu_because: why to work on the CPU without trying the delegate, if so.
+
+    Attributes:
+        problems: what is not as it should be, by part.
+        source: the open source, None while there is none.
+        source_name: of the last one that was open; empty before.
+        loaded: the model in use, None before.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        statistics: Statistics,
+        sinks: Callable[[], Iterable[Sink]],
+        open_source: OpenSource,
+        ended: Callable[[Exception | None], None],
+        tell: Callable[[str], None],
+        *,
+        source: Source | None = None,
+        cpu_because: str | None = None,
+    ) -> None:
+        self.problems: dict[str, str] = {}
+        self.source = source
+        self.source_name = ""
+        self.loaded: Loaded | None = None
+        self._settings = settings
+        self._statistics = statistics
+        self._sinks = sinks
+        self._open_source = open_source
+        self._ended = ended
+        self._tell = tell
+        self._cpu_because = cpu_because
+        self._decision = Decision(settings.decision, settings.every_frame)
+        self._pipeline: Pipeline | None = None
+        self._set_patience(settings)
+        self._orders: list[Settings | Loaded] = []
+        self._stopping = threading.Event()
+        self._abandoned = False
+        self._remark = ""
+        self._busy_since: float | None = None
+        self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    @property
+    def started(self) -> bool:
+        """Whether `start` was called."""
+        return self._thread.ident is not None
+
+    def stop(self) -> None:
+        """End after the frame in hand."""
+        self._stopping.set()
+
+    def abandon(self) -> Source | None:
+        """Leave the thread to the inference it hangs in; what it held is no longer its own."""
+        self._abandoned = True
+        self._stopping.set()
+        return self.source
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the end for at most `timeout` seconds; whether it came."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def busy_for(self) -> float:
+        """Seconds since the inference in hand began; 0 when none is."""
+        since = self._busy_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    def order(self, change: Settings | Loaded) -> None:
+        """From the next frame on, follow other settings (its model aside) or use another model."""
+        self._orders.append(change)
+
+    def _run(self) -> None:
+        failure: Exception | None = None
+        try:
+            self._open()
+            while not self._stopping.is_set():
+                while self._orders:
+                    self._obey(self._orders.pop(0))
+                frame = self._next_frame()
+                if frame is not None:
+                    self._answer(frame)
+                if self._statistics.frames == self._settings.max_frames:
+                    break
+        except EndOfSource:
+            pass
+        except Exception as error:
+            failure = error
+        if self._abandoned:
+            return
+        self._close_source()
+        self._ended(failure)
+
+    def _open(self) -> None:
+        # The source first: a wrong name shows at once, not after the model has loaded.
+        if self.source is None:
+            self.source = self._open_source(self._settings)
+        if self._cpu_because is None:
+            loaded = self._open_model(None)
+        else:
+            loaded = open_on_cpu(self._settings, self._cpu_because)
+        if loaded is not None:
+            self._use(loaded)
+
+    def _open_model(self, failure: EdgekitError | None) -> Loaded | None:
+        return open_patiently(
+            self._settings,
+            wait=self._stopping.wait,
+            tell=lambda text: self._report("accelerator", text),
+            ladder=self._accelerator,
+            failure=failure,
+        )
+
+    def _use(self, loaded: Loaded) -> None:
+        assert self.source is not None
+        self.source_name = self.source.name
+        self.source.expect(loaded.classifier.geometry)
+        if self.loaded and self.loaded.classifier.labels != loaded.classifier.labels:
+            self._decision = self._new_decision()
+        self.loaded = loaded
+        if loaded.degraded is None:
+            self.problems.pop("accelerator", None)
+        else:
+            self._report("accelerator", f"{loaded.degraded}; the CPU goes on")
+        self._pipeline = Pipeline(
+            loaded.classifier,
+            loaded.classifier.path.name,
+            self._decision,
+            self.source.name,
+            live=self.source.live,
+            top_k=self._settings.top_k,
+        )
+        # What the model before has held goes back to the system, where memory is short.
+        board.release_memory()
+
+    def _set_patience(self, settings: Settings) -> None:
+        self._camera = Ladder(settings.recovery.camera)
+        self._accelerator = Ladder(settings.recovery.delegate)
+
+    def _new_decision(self) -> Decision:
+        return Decision(self._settings.decision, self._settings.every_frame)
+
+    def _obey(self, change: Settings | Loaded) -> None:
+        if isinstance(change, Settings):
+            before, self._settings = self._settings, change
+            if _source_settings(before) != _source_settings(change):
+                self._replace_source(before)
+            if before.recovery != change.recovery:
+                self._set_patience(change)
+            if (before.decision, before.every_frame) != (change.decision, change.every_frame):
+                self._decision = self._new_decision()
+            change_of_model = self.loaded
+        else:
+            change_of_model = change
+        if change_of_model is not None:
+            self._use(change_of_model)
+
+    def _replace_source(self, before: Settings) -> None:
+        """Open what the settings name now; where that fails, what they named before."""
+        # The old one first: it may be the same camera.
+        self._close_source()
+        try:
+            self.source = self._open_source(self._settings)
+            self.problems.pop("camera", None)
+        except SourceError as error:
+            self._report("camera", f"{error}; going on with the source before")
+            self.source = self._open_source(before)
+        self._decision = self._new_decision()
+
+    def _next_frame(self) -> Frame | None:
+        assert self.source is not None
+        try:
+            frame = self.source.read(_POLL)
+        except SourceError as error:
+            # A recording will not get better, nor a camera that never gave a frame.
+            if not self.source.live or not self._statistics.frames:
+                raise
+            self._reopen_camera(error)
+            return None
+        if frame is not None:
+            self._statistics.last_frame = frame.captured
+            if self.source.remark != self._remark:
+                self._remark = self.source.remark
+                self._tell(f"camera: {self.source.name} {self._remark}")
+        return frame
+
+    def _reopen_camera(self, error: SourceError) -> None:
+        """Open the camera again until it opens; a fresh failure of it comes back here."""
+        self._close_source()
+        while True:
+            delay = self._camera.failed()
+            if delay is None:
+                raise SourceLostError(f"{error}; gave up") from error
+            self._report("camera", f"{error}; opening it again in {delay:.1f} s")
+            if self._stopping.wait(delay):
+                return
+            try:
+                self.source = self._open_source(self._settings)
+            except SourceError as again:
+                error = again
+                continue
+            self._statistics.restarted("camera")
+            if self.loaded is not None:
+                self._use(self.loaded)
+            return
+
+    def _close_source(self) -> None:
+        source, self.source = self.source, None
+        if source is not None:
+            source.close()
+            self._statistics.dropped += source.dropped
+
+    def _answer(self, frame: Frame) -> None:
+        result = self._process(frame)
+        if result is None or self._abandoned:
+            return
+        self._camera.worked()
+        self._accelerator.worked()
+        self.problems.pop("camera", None)
+        self._statistics.answered(result.latency_ms)
+        assert self.loaded is not None and self._pipeline is not None
+        event = self._pipeline.event(result, "degraded" if self.loaded.degraded else "running")
+        for sink in self._sinks():
+            sink.frame(result)
+            if event is not None:
+                sink.event(event)
+        self._statistics.events += event is not None
+
+    def _process(self, frame: Frame) -> Result | None:
+        """The answer to a frame, from a model opened again if need be; None when it is to stop."""
+        while self._pipeline is not None and not self._stopping.is_set():
+            try:
+                with self._busy():
+                    return self._pipeline.process(frame)
+            except InferenceError as error:
+                self._reopen_model(error)
+        return None
+
+    @contextmanager
+    def _busy(self) -> Iterator[None]:
+        """What is done inside the `with` block counts as an inference that may hang."""
+        self._busy_since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._busy_since = None
+
+    def _reopen_model(self, error: InferenceError) -> None:
+        assert self.loaded is not None
+        if self.loaded.classifier.accelerator == "cpu":
+            raise error
+        # An accelerator that failed works again only after everything has let go of it.
+        self.loaded.classifier.close()
+        loaded = self._open_model(error)
+        if loaded is not None:
+            self._statistics.restarted("accelerator")
+            self._use(loaded)
+
+    def _report(self, part: str, text: str) -> None:
+        self.problems[part] = text
+        self._tell(f"{part}: {text}")
+
+
+def _source_settings(settings: Settings) -> tuple[object, ...]:
+    return settings.source, settings.camera, settings.realtime

@@ -1,0 +1,128 @@
+"""What is inside a model file."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from edgekit.commands.options import json_option
+from edgekit.model import structure
+from edgekit.model.container import ModelFile, read_model
+from edgekit.model.flatbuffer import Tensor
+
+
+def _tensor(tensor: Tensor) -> dict[str, Any]:
+    return {
+        "name": tensor.name,
+        "shape": list(tensor.shape),
+        "dtype": tensor.dtype,
+        "scale": tensor.scale[0] if tensor.scale else None,
+        "zero_point": tensor.zero_point[0] if tensor.zero_point else None,
+    }
+
+
+def describe(model: ModelFile) -> dict[str, Any]:
+    """Facts about a model file as plain JSON types; those of the manifest are None without one."""
+    graph, manifest = model.graph, model.manifest
+    output = graph.tensors[graph.outputs[0]]
+    details = msgspec.to_builtins(manifest) if manifest else {}
+    provenance = ("weights", "weights_sha256", "head", "normalisation", "quantisation", "tools")
+    network = structure.read_structure(graph)
+    return {
+        "arch": details.get("arch"),
+        "structure": {
+            "name": network.name if network else None,
+            "parts": structure.describe(network, graph) if network else [],
+        },
+        "classes": output.shape[-1],
+        "labels": model.labels,
+        "input": _tensor(graph.tensors[graph.inputs[0]]) | {"geometry": details.get("geometry")},
+        "output": _tensor(output),
+        "operators": graph.operator_counts(),
+        "parameters": graph.parameters(),
+        "flatbuffer_bytes": len(model.flatbuffer),
+        "file_bytes": model.path.stat().st_size,
+        "sha256": model.sha256,
+        "provenance": {key: details[key] for key in provenance} if manifest else None,
+        "fidelity": details.get("fidelity"),
+    }
+
+
+def _line(tensor: dict[str, Any]) -> str:
+    quantised = ""
+    if tensor["scale"] is not None:
+        quantised = f", scale {tensor['scale']:.6g}, zero point {tensor['zero_point']}"
+    return f"{tensor['dtype']} {tensor['shape']}{quantised}"
+
+
+def _quantisation(facts: dict[str, Any]) -> str:
+    pictures = (
+        "distilled pictures (data-free)" if facts["calibration"] == "data-free" else "pictures"
+    )
+    techniques = [
+        f"{facts['ranges']} ranges from {facts['images']} {pictures}",
+        "equalised" if facts["equalised"] else "",
+        f"{facts['rounding']} rounding",
+        "bias corrected" if facts["bias_corrected"] else "",
+    ]
+    return ", ".join([facts["recipe"], *filter(None, techniques)])
+
+
+def _print(facts: dict[str, Any]) -> None:
+    found = facts["structure"]
+    rows = [
+        ("architecture", facts["arch"] or "unknown (no edgekit manifest)"),
+        ("structure", f"{found['name'] or 'no known ResNet'}, read from operators and shapes"),
+        *(("", f"  {part}") for part in found["parts"]),
+        ("classes", f"{facts['classes']} ({', '.join((facts['labels'] or ['no labels'])[:6])}…)"),
+        ("input", _line(facts["input"])),
+        ("output", _line(facts["output"])),
+        ("operators", ", ".join(f"{n} {name}" for name, n in facts["operators"].items())),
+        ("parameters", f"{facts['parameters']:,}"),
+        ("size", f"{facts['flatbuffer_bytes']:,} bytes of flatbuffer, {facts['file_bytes']:,} all"),
+        ("sha256", facts["sha256"]),
+    ]
+    if facts["provenance"]:
+        geometry, origin = facts["input"]["geometry"], facts["provenance"]
+        quantisation = origin["quantisation"]
+        rows += [
+            ("sees", f"{geometry['crop']:.4g} of the centred rectangle, raw RGB pixels"),
+            ("weights", f"{origin['weights']} (sha256 {origin['weights_sha256'][:16]}…)"),
+            ("quantised", _quantisation(quantisation)),
+            ("made by", ", ".join(f"{name} {v}" for name, v in origin["tools"].items())),
+        ]
+    for name, value in rows:
+        click.echo(f"{name:<13} {value}")
+    if facts["fidelity"]:
+        stages = facts["fidelity"]["stages"]
+        allowed = ", loss allowed" if facts["fidelity"].get("loss_allowed") else ""
+        click.echo(
+            f"fidelity      beside {stages[0]['stage']}, on {facts['fidelity']['pictures']} "
+            f"pictures{allowed}"
+        )
+        for stage in stages:
+            accuracy = f"  top-1 {stage['top1']:.2%}" if "top1" in stage else ""
+            snr = f"  {stage['snr_db']:.1f} dB" if "snr_db" in stage else ""
+            agreement = f"agrees {stage['agreement']:.2%}"
+            pictures = f"  ({stage['images']} pictures)"
+            click.echo(f"  {stage['stage']:<20} {agreement}{accuracy}{snr}{pictures}")
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@json_option
+def inspect(model: Path, as_json: bool) -> None:
+    """Show what is inside MODEL: structure, shapes, operators, labels, provenance, fidelity.
+
+    Reads the file itself, without an interpreter; works for any .tflite image classifier.
+
+    \b
+    Example:
+      edgekit inspect resnet18-int8.tflite --json
+    """
+    facts = describe(read_model(model))
+    if as_json:
+        click.echo(msgspec.json.encode(facts).decode())
+    else:
+        _print(facts)

@@ -1,0 +1,108 @@
+"""Options that several commands share, so that they are spelt and explained the same."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import click
+import msgspec
+
+from edgekit.inference.runtimes import RUNTIMES
+from edgekit.settings import Key, keys
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+config_option = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Configuration file (TOML) of the daemon; options win over it.",
+)
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object instead of text."
+)
+class_offset_option = click.option(
+    "--class-offset",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Added to each class index of the dataset; 1 for models whose class 0 is 'background'.",
+)
+
+
+def runtime_options(command: _F) -> _F:
+    """Add `--labels`, `--runtime` and `--threads`, the arguments of `Classifier.open`."""
+    for option in (
+        click.option(
+            "--threads",
+            type=click.IntRange(1),
+            default=1,
+            show_default=True,
+            help="CPU threads for each inference.",
+        ),
+        click.option(
+            "--runtime",
+            type=click.Choice(RUNTIMES),
+            default="auto",
+            show_default=True,
+            help="TFLite runtime; auto prefers ai-edge-litert (litert) to tflite-runtime.",
+        ),
+        click.option(
+            "--labels",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="Class names, one a line; by default those inside the model file.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def parameter_name(key: Key) -> str:
+    """What a command's function gets the option as."""
+    return key.path.replace(".", "_").replace("-", "_")
+
+
+def _type(key: Key) -> Any:
+    low, high, open_low = key.meta.ge, key.meta.le, key.meta.gt is not None
+    if open_low:
+        low = key.meta.gt
+    if key.type is int:
+        return click.IntRange(
+            None if low is None else int(low), None if high is None else int(high)
+        )
+    if key.type is float:
+        return click.FloatRange(low, high, min_open=open_low)
+    if key.type is Path:
+        return click.Path(path_type=Path)
+    return click.Choice(get_args(key.type)) if get_args(key.type) else str
+
+
+def option_for(key: Key) -> Callable[[_F], _F]:
+    """The option of a key; its value is None unless it was given."""
+    text = key.meta.description or ""
+    if key.type is bool:
+        names = f"{key.option}/--no-{key.option.removeprefix('--')}"
+        return click.option(names, parameter_name(key), default=None, help=text)
+    if key.default is not None:
+        shown = f"{key.default:g}" if isinstance(key.default, float) else key.default
+        text += f"  [default: {shown}]" if shown != "" else ""
+    return click.option(key.option, parameter_name(key), type=_type(key), default=None, help=text)
+
+
+def settings_of(schema: type[msgspec.Struct], *wanted: str) -> Callable[[_F], _F]:
+    """Add an option for each key of a schema, or only for some keys or sections of it."""
+
+    def decorate(command: _F) -> _F:
+        chosen = [k for k in keys(schema) if not wanted or k.path in wanted or k.section in wanted]
+        for key in reversed(chosen):
+            command = option_for(key)(command)
+        return command
+
+    return decorate
+
+
+def given(schema: type[msgspec.Struct], values: dict[str, Any]) -> dict[str, Any]:
+    """Those of a command's values that were given, by key path."""
+    named = {key.path: values.get(parameter_name(key)) for key in keys(schema)}
+    return {path: value for path, value in named.items() if value is not None}

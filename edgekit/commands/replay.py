@@ -1,0 +1,143 @@
+"""`edgekit replay`: the same frames, the same answers?"""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from edgekit.commands.options import config_option, given, json_option, runtime_options, settings_of
+from edgekit.commands.recordings import Recorded, decision_settings
+from edgekit.errors import ReplayDiffersError
+from edgekit.inference.classifier import Classifier
+from edgekit.offline.golden import shown
+from edgekit.offline.recording import Recording
+from edgekit.offline.replay import FRAMES, TOLERANCE, Expectation, Replay, verify
+
+
+@click.command("replay")
+@click.argument("path", metavar="RECORDING", type=click.Path(path_type=Path))
+@click.option("--model", type=click.Path(path_type=Path), required=True, help="Model file to run.")
+@click.option(
+    "--golden",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="File with the events that must come; without it, a clip's own events at the time.",
+)
+@click.option("--update", is_flag=True, help="Write --golden anew from this replay.")
+@click.option("--any-model", is_flag=True, help="Accept a --golden that another model made.")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0, 1),
+    default=TOLERANCE,
+    show_default=True,
+    help="Most that scores may differ by.",
+)
+@click.option(
+    "--frames",
+    type=click.IntRange(0),
+    default=FRAMES,
+    show_default=True,
+    help="Most frames that an event may come early or late.",
+)
+@runtime_options
+@config_option
+@settings_of(Recorded)
+@json_option
+def command(
+    path: Path,
+    model: Path,
+    golden: Path | None,
+    update: bool,
+    any_model: bool,
+    tolerance: float,
+    frames: int,
+    labels: Path | None,
+    runtime: str,
+    threads: int,
+    config: Path | None,
+    as_json: bool,
+    **values: Any,
+) -> None:
+    """Play RECORDING to a model as the daemon would, and compare what it decides.
+
+    RECORDING is a clip from `edgekit record`, finished or cut off, a video or an image folder. It
+    goes through the daemon's own preprocessing, runtime and decision, as fast as possible and in
+    its own time, so that the same frames give the same events on every run. A clip also brings
+    the decision settings of its day, and the hash of every input.
+
+    Prints the changes of the decided label, or how they differ from those expected; the exit code
+    is 1 when they do.
+
+    \b
+    Examples:
+      edgekit replay door.clip --model resnet18-int8.tflite
+      edgekit replay door.clip --model resnet18-int8.tflite --golden door.json --update
+      edgekit replay door.clip --model better.tflite --golden door.json --any-model
+    """
+    if update and golden is None:
+        raise click.UsageError("--update needs --golden")
+    recording = Recording(path)
+    classifier = Classifier.open(model, labels=labels, runtime=runtime, threads=threads)
+    decision = decision_settings(config, given(Recorded, values), recording.header)
+    found, lines = verify(
+        recording,
+        classifier,
+        decision,
+        Expectation(golden, update, any_model, tolerance, frames),
+        hidden=as_json,
+    )
+    if update:
+        _tell(f"wrote {len(found.changes)} changes to {golden}")
+        return
+    if as_json:
+        click.echo(msgspec.json.encode(_summary(recording, classifier, found, lines)).decode())
+    else:
+        _print(recording, classifier, found, lines)
+    if lines:
+        raise ReplayDiffersError(
+            f"{len(lines)} events differ from {golden or 'what was decided at the time'}"
+        )
+
+
+def _tell(text: str) -> None:
+    click.echo(f"edgekit: {text}", err=True)
+
+
+def _summary(
+    recording: Recording, classifier: Classifier, found: Replay, lines: list[str] | None
+) -> dict[str, Any]:
+    return {
+        "recording": recording.name,
+        "model": classifier.path.name,
+        "model_sha256": classifier.sha256,
+        "runtime": classifier.runtime_name,
+        "frames": found.frames,
+        "span_s": round(found.span, 3),
+        "seconds": round(found.seconds, 3),
+        "inputs_differ": found.inputs_differ if recording.header else None,
+        "changes": found.changes,
+        "differences": lines,
+        "notes": recording.notes,
+    }
+
+
+def _print(
+    recording: Recording, classifier: Classifier, found: Replay, lines: list[str] | None
+) -> None:
+    header = recording.header
+    if header is not None and header.model_sha256 != classifier.sha256:
+        _tell(f"recorded with another model: {header.model} ({header.model_sha256[:12]})")
+    if found.inputs_differ:
+        _tell(
+            f"the input differs from the recorded one in {found.inputs_differ} of {found.frames} "
+            "frames: this OpenCV prepares pictures otherwise than the device's"
+        )
+    for line in [shown(change) for change in found.changes] if lines is None else lines:
+        click.echo(line)
+    pace = f"{found.span / found.seconds:.1f} x real time, " if found.seconds else ""
+    same = "" if lines is None else ", all as expected" if not lines else ""
+    _tell(
+        f"{found.frames} frames, {found.span:.1f} s in {found.seconds:.1f} s ({pace}"
+        f"{classifier.runtime_name}); {len(found.changes)} changes{same}"
+    )

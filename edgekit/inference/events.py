@@ -1,0 +1,56 @@
+"""Events: what is decided about frames, as plain JSON objects. Absent values are left out."""
+
+from datetime import UTC, datetime
+from typing import Literal
+
+import msgspec
+
+UNKNOWN = "unknown"
+
+Kind = Literal["change", "heartbeat", "frame"]
+State = Literal["starting", "running", "degraded", "stalled", "stopping"]
+
+
+class Label(msgspec.Struct, frozen=True):
+    """A class and its score in [0, 1] for one frame."""
+
+    label: str
+    index: int
+    score: float
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was decided at one frame.
+
+    Attributes:
+        ts: when the answer was ready, RFC 3339 in UTC.
+        event: `change` of the decided label, `heartbeat` while it stays, `frame` for any other
+            frame with `--every-frame`.
+        label: the decided label; `unknown` while no class is sure enough.
+        score: its smoothed score in [0, 1]; that of the best class while it is `unknown`.
+        frame: the frame's number in its source, from 0.
+        source, model: names.
+        labels: the model's own answer to this frame, not smoothed, best first.
+        latency_ms: preprocessing (of a recording it is done ahead) plus inference, in milliseconds.
+        state: `degraded` when it was answered by less than was asked for.
+        time: seconds from a recording's start; none for a live source.
+        previous: the label before a change; none at the first.
+    """
+
+    ts: str
+    event: Kind
+    label: str
+    score: float
+    frame: int
+    source: str
+    model: str
+    labels: list[Label]
+    latency_ms: float
+    state: State
+    time: float | None = None
+    previous: str | None = None
+
+
+def timestamp() -> str:
+    """Now, as RFC 3339 in UTC with milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,144 @@
+"""The self-describing model file: a TFLite flatbuffer with a zip appended.
+
+The zip holds `edgekit.json` (the manifest) and `labels.txt`, the way TFLite Metadata packs
+associated files, so `unzip -p model.tflite labels.txt` works and every TFLite tool opens the file.
+"""
+
+import hashlib
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from edgekit.errors import ModelFileError
+from edgekit.model import flatbuffer as tflite
+from edgekit.model.labels import parse_labels
+from edgekit.model.manifest import SCHEMA_VERSION, Manifest
+
+MANIFEST = "edgekit.json"
+LABELS = "labels.txt"
+# Zip time stamps are local and change each time; a constant keeps equal conversions equal.
+_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A model file that has been read and checked.
+
+    Attributes:
+        path: where it was read from.
+        flatbuffer: the TFLite model, ready for an interpreter.
+        graph: its structure.
+        manifest: none for a model that edgekit did not make.
+        labels: class names in index order, or none where the file carries none.
+        sha256: of the whole file, in hexadecimal.
+    """
+
+    path: Path
+    flatbuffer: bytes
+    graph: tflite.Graph
+    manifest: Manifest | None
+    labels: list[str] | None
+    sha256: str
+
+
+def pack(flatbuffer: bytes, manifest: Manifest, labels: list[str]) -> bytes:
+    """Bytes of a model file."""
+    file = io.BytesIO(flatbuffer)
+    # Stored, not compressed: MediaPipe refuses the file otherwise.
+    with zipfile.ZipFile(file, "a", zipfile.ZIP_STORED) as files:
+        for name, content in (
+            (MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=2)),
+            (LABELS, "".join(f"{label}\n" for label in labels).encode()),
+        ):
+            files.writestr(zipfile.ZipInfo(name, _ZIP_EPOCH), content)
+    return file.getvalue()
+
+
+def _split(content: bytes) -> tuple[bytes, dict[str, bytes]]:
+    """Separate the flatbuffer from the text files in the zip behind it, if there is one."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            entries = archive.infolist()
+            # Files written by other tools may keep offsets from the zip's own start; zipfile
+            # corrects those, and header_offset is where the entry really lies.
+            start = min((entry.header_offset for entry in entries), default=len(content))
+            texts = {
+                entry.filename: archive.read(entry)
+                for entry in entries
+                if entry.filename == MANIFEST or entry.filename.endswith(".txt")
+            }
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, OSError, ValueError):
+        return content, {}
+    except Exception as error:  # zlib.error, EOFError, RuntimeError: whatever damage provokes
+        raise ModelFileError(f"the zip with labels and manifest is damaged ({error})") from error
+    return content[:start], texts
+
+
+def _decode_manifest(raw: bytes) -> Manifest:
+    try:
+        schema = msgspec.json.decode(raw).get("schema")
+    except (msgspec.DecodeError, AttributeError) as error:
+        raise ModelFileError(f"its manifest is not valid JSON ({error})") from error
+    if schema != SCHEMA_VERSION:
+        newer = isinstance(schema, int) and schema > SCHEMA_VERSION
+        raise ModelFileError(
+            f"its manifest is of schema {schema}, this edgekit reads {SCHEMA_VERSION}"
+            + ("; update edgekit" if newer else "")
+        )
+    try:
+        return msgspec.json.decode(raw, type=Manifest)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise ModelFileError(f"its manifest is damaged ({error})") from error
+
+
+def _check(manifest: Manifest, flatbuffer: bytes, graph: tflite.Graph) -> None:
+    if hashlib.sha256(flatbuffer).hexdigest() != manifest.flatbuffer_sha256:
+        raise ModelFileError("its contents do not match the hash in its manifest")
+    geometry = manifest.geometry
+    if graph.tensors[graph.inputs[0]].shape != (1, geometry.height, geometry.width, 3):
+        raise ModelFileError("its input does not match its manifest")
+    if graph.tensors[graph.outputs[0]].shape != (1, manifest.classes):
+        raise ModelFileError("its output does not match its manifest")
+
+
+def _read(path: Path, content: bytes) -> ModelFile:
+    flatbuffer, texts = _split(content)
+    graph = tflite.parse(flatbuffer)
+    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        raise ModelFileError(
+            f"an image classifier has one input and one output, this has {len(graph.inputs)} "
+            f"and {len(graph.outputs)}"
+        )
+    manifest: Manifest | None = None
+    if MANIFEST in texts:
+        manifest = _decode_manifest(texts[MANIFEST])
+        _check(manifest, flatbuffer, graph)
+    names = [LABELS] if LABELS in texts else [n for n in texts if n.endswith(".txt")]
+    labels: list[str] | None = None
+    if len(names) == 1:
+        labels = parse_labels(texts[names[0]].decode("utf-8", "replace"))
+    if manifest is not None and (labels is None or len(labels) != manifest.classes):
+        raise ModelFileError(f"its labels are not the {manifest.classes} that its manifest counts")
+    sha256 = hashlib.sha256(content).hexdigest()
+    return ModelFile(path, flatbuffer, graph, manifest, labels, sha256)
+
+
+def read_model(path: Path) -> ModelFile:
+    """Read a model file and check its structure and hash; no interpreter sees it before that.
+
+    A `.tflite` without our manifest is read too: its manifest is None.
+
+    Raises:
+        ModelFileError: missing, damaged, not an image classifier, or not what its manifest says.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelFileError(f"cannot read the model {path}: {error.strerror}") from error
+    try:
+        return _read(path, content)
+    except ModelFileError as error:
+        raise ModelFileError(f"{path} is not a usable model: {error}; convert it again") from error

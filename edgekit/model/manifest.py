@@ -1,0 +1,115 @@
+"""The manifest `edgekit.json` that travels inside a model file."""
+
+import msgspec
+
+from edgekit.model.geometry import Geometry
+
+SCHEMA_VERSION = 2
+
+
+class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    pass
+
+
+class Normalisation(_Part, frozen=True):
+    """What was folded into the first convolution: (pixel / 255 - mean) / std, per RGB channel."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+class Quantisation(_Part, frozen=True):
+    """How the model was quantised, and the pictures whose activations set the ranges.
+
+    Attributes:
+        recipe: name of the recipe in AI Edge Quantizer's terms.
+        ranges: how activation ranges were chosen: `min-max`, `percentile-99.99`, …, `mse`.
+        equalised: whether cross-layer equalisation was applied.
+        rounding: of the weights: `nearest` or `error-feedback`.
+        bias_corrected: whether biases make up for the mean error of the rounding.
+        calibration: `pictures`, or `data-free` for pictures distilled from BatchNorm statistics.
+        images: number of calibration pictures, those held out for the choice included.
+        calibration_sha256: SHA-256 over the sorted hashes of the calibration files.
+        seed: of every random choice.
+    """
+
+    recipe: str
+    ranges: str
+    equalised: bool
+    rounding: str
+    bias_corrected: bool
+    calibration: str
+    images: int
+    calibration_sha256: str
+    seed: int
+
+
+class StageFidelity(_Part, frozen=True):
+    """How one stage of the conversion answers, beside the untouched original model.
+
+    Attributes:
+        stage: `pytorch`, `onnx`, `folded`, `tflite-float`, `tflite-int8 (litert)`, …
+        images: number of pictures it answered.
+        agreement: part of the pictures with the original's top-1, in [0, 1].
+        top5_agreement: part of the pictures whose original top-1 is among this stage's best five.
+        kl: mean Kullback-Leibler divergence of its probabilities from the original's, in nats.
+        snr_db: signal-to-noise ratio of the logits against the original's, in dB; none when both
+            are the same to the last bit.
+        top1: accuracy in [0, 1], where labels exist.
+        top1_interval: its 95 % confidence interval (Wilson 1927), where labels exist.
+        top5: as `top1`, among the best five.
+    """
+
+    stage: str
+    images: int
+    agreement: float
+    top5_agreement: float
+    kl: float
+    snr_db: float | None = None
+    top1: float | None = None
+    top1_interval: tuple[float, float] | None = None
+    top5: float | None = None
+
+
+class Fidelity(_Part, frozen=True):
+    """What the conversion measured.
+
+    Attributes:
+        pictures: `evaluation`, or `calibration`: those held out when the recipe was chosen.
+        stages: in the order of the conversion.
+        loss_allowed: whether the user asked for the file although a stage failed the gate.
+    """
+
+    pictures: str
+    stages: list[StageFidelity]
+    loss_allowed: bool = False
+
+
+class Manifest(_Part, frozen=True):
+    """Contents of `edgekit.json`.
+
+    Attributes:
+        schema: version of this layout.
+        arch: for example `resnet18`; `onnx` for a model that came as an ONNX file.
+        head: layers of the head, for example `Linear(512, 10)`; empty for an ONNX model.
+        classes: number of classes.
+        geometry: input geometry, as `edgekit.vision.preprocess.prepare` takes it.
+        normalisation: folded into the model; a client feeds raw pixel values.
+        flatbuffer_sha256: of the bytes before the appended zip, in hexadecimal.
+        weights: what the user gave: `imagenet-v1`, or the file's name.
+        weights_sha256: of the checkpoint, in hexadecimal.
+        tools: versions of the packages that took part.
+    """
+
+    schema: int
+    arch: str
+    head: str
+    classes: int
+    geometry: Geometry
+    normalisation: Normalisation
+    quantisation: Quantisation
+    fidelity: Fidelity
+    flatbuffer_sha256: str
+    weights: str
+    weights_sha256: str
+    tools: dict[str, str]

@@ -1,0 +1,331 @@
+"""Recorded clips: what a camera showed, pixel for pixel, and what was answered.
+
+A clip is an ordinary tar of ordinary files, written from front to back, so that any tool opens it
+and a power failure costs its end only:
+
+    clip.json         by what it was recorded
+    000000000.json    a frame: number, time, hash of the model's input, what was answered
+    000000000.png     its pixels
+    …
+    end.json          how many frames there are; absent when it was cut off
+
+Until it is finished it carries `.part` behind its name.
+"""
+
+import hashlib
+import os
+import tarfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import cv2
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.errors import OutputError, SourceError
+from edgekit.files import check_writable
+from edgekit.model.geometry import Geometry
+
+SCHEMA = 1
+_HEADER, _END = "clip.json", "end.json"
+_BLOCK = 512
+# Two blocks of zeros end a tar.
+_TRAILER = bytes(2 * _BLOCK)
+# What the end needs: its member and the trailer.
+_RESERVED = 8 * _BLOCK
+# Run-length matching at the lowest level: of PNG's ways the fastest and, on a camera's noise, the
+# smallest (docs/offline.md has the figures).
+_PNG = (
+    *(cv2.IMWRITE_PNG_COMPRESSION, 1),
+    *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
+)
+
+
+class ClipHeader(msgspec.Struct, frozen=True):
+    """By what a clip was recorded.
+
+    Attributes:
+        schema: version of this layout.
+        created: RFC 3339 in UTC.
+        device, source: names.
+        model, model_sha256: the model file's name, and the SHA-256 of its bytes.
+        runtime, accelerator: what ran it.
+        geometry: how frames became the model's input.
+        decision: the settings that made labels of scores, as in a configuration file.
+        versions: of the packages that took part.
+    """
+
+    schema: int
+    created: str
+    device: str
+    source: str
+    model: str
+    model_sha256: str
+    runtime: str
+    accelerator: str
+    geometry: Geometry
+    decision: dict[str, Any]
+    versions: dict[str, str]
+
+
+class FrameRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A frame and what was answered.
+
+    Attributes:
+        number: in its source, from 0; those of dropped frames are skipped.
+        time: seconds since the recording's start, never less than that of the frame before.
+        stretch: counts from 0, and on whenever frames were left out on purpose.
+        input_sha256: of the tensor that the interpreter got.
+        label, score: what was decided, and its smoothed score.
+        scores: the model's own best classes and their scores, best first.
+        event: kind of the event it gave, if any.
+        crc32: of the PNG file that follows.
+    """
+
+    number: int
+    time: float
+    stretch: int
+    input_sha256: str
+    label: str
+    score: float
+    scores: list[tuple[str, float]]
+    event: str | None = None
+    crc32: int = 0
+
+
+class ClipFrame(NamedTuple):
+    """A frame of a clip: its record, and its pixels (H, W, 3) uint8, RGB."""
+
+    record: FrameRecord
+    pixels: NDArray[np.uint8]
+
+
+def hash_input(tensor: NDArray[np.uint8]) -> str:
+    """SHA-256 of an input tensor's bytes, in hexadecimal."""
+    return hashlib.sha256(np.ascontiguousarray(tensor).data).hexdigest()
+
+
+def encode_png(pixels: NDArray[np.uint8]) -> bytes:
+    """(H, W, 3) uint8 RGB as a PNG file."""
+    done, png = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), _PNG)
+    assert done
+    return png.tobytes()
+
+
+class ClipWriter:
+    """Writes a clip.
+
+    Args:
+        path: where it lies when it is finished.
+        header: its header.
+
+    Attributes:
+        part: where it lies until then.
+        frames: number of frames written.
+
+    Raises:
+        OutputError: there is a file already, or the folder cannot be written.
+    """
+
+    def __init__(self, path: Path, header: ClipHeader) -> None:
+        check_writable(path)
+        self.part = path.with_name(f"{path.name}.part")
+        self.frames = 0
+        self._path = path
+        if path.exists():
+            raise OutputError(f"{path} is there already; remove it, or choose another name")
+        try:
+            self._file = self.part.open("xb", buffering=0)
+        except FileExistsError:
+            raise OutputError(
+                f"{self.part} is left of a recording that was cut off; it replays as it is: give "
+                "it another name, or remove it"
+            ) from None
+        except OSError as error:
+            raise self._failed(error) from error
+        self._append(_member(_HEADER, msgspec.json.encode(header)))
+        self.sync()
+        _sync_folder(path.parent)
+
+    def size_with(self, png: bytes) -> int:
+        """Bytes of the finished clip with one more frame, in about."""
+        return self._file.tell() + len(png) + 4 * _BLOCK + _RESERVED
+
+    def write(self, record: FrameRecord, png: bytes) -> None:
+        """Append a frame.
+
+        Raises:
+            OutputError: the disk is full or broken; what was written before stays whole.
+        """
+        name = f"{self.frames:09}"
+        record = msgspec.structs.replace(record, crc32=zlib.crc32(png))
+        self._append(
+            _member(f"{name}.json", msgspec.json.encode(record)), _member(f"{name}.png", png)
+        )
+        self.frames += 1
+
+    def sync(self) -> None:
+        """Have the disk keep what was written, whatever happens to the power.
+
+        Raises:
+            OutputError: it does not.
+        """
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def finish(self) -> None:
+        """Write the end, and give the file its name.
+
+        Raises:
+            OutputError: that fails; the `.part` file stays, and replays.
+        """
+        self._append(_member(_END, msgspec.json.encode({"frames": self.frames})), _TRAILER)
+        self.sync()
+        self._file.close()
+        try:
+            self.part.rename(self._path)
+        except OSError as error:
+            raise self._failed(error) from error
+        _sync_folder(self._path.parent)
+
+    def close(self) -> None:
+        """Leave the `.part` file as it is; one without a frame is removed."""
+        if not self._file.closed and not self.frames:
+            self.part.unlink(missing_ok=True)
+        self._file.close()
+
+    def _append(self, *parts: bytes) -> None:
+        whole = self._file.tell()
+        data = memoryview(b"".join(parts))
+        try:
+            while data:
+                data = data[self._file.write(data) :]
+        except OSError as error:
+            self._file.truncate(whole)
+            self._file.seek(whole)
+            raise self._failed(error) from error
+
+    def _failed(self, error: OSError) -> OutputError:
+        return OutputError(f"cannot write the clip {self.part}: {error.strerror or error}")
+
+
+def _member(name: str, content: bytes) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.size, info.mode = len(content), 0o644
+    padding = bytes(-len(content) % _BLOCK)
+    return b"".join((info.tobuf(tarfile.USTAR_FORMAT), content, padding))
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def is_clip(path: Path) -> bool:
+    """Whether a file is a clip, finished or not, whatever its name."""
+    try:
+        with path.open("rb") as file:
+            block = file.read(_BLOCK)
+    except OSError:
+        return False
+    return block.startswith(_HEADER.encode() + b"\0") and block[257:262] == b"ustar"
+
+
+class Clip:
+    """Reads a clip, frame by frame; memory use does not grow.
+
+    Args:
+        path: the clip, finished or not.
+
+    Attributes:
+        header: its header.
+        size: of the file, in bytes.
+        position: bytes of it that have been read.
+        cut: what is amiss with its end, in words, once the frames have been read; None for nothing.
+
+    Raises:
+        SourceError: it is not a clip, or of a later layout, or its header is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.position = 0
+        self.cut: str | None = None
+        if not is_clip(path):
+            raise SourceError(f"{path} is not a clip; record one with edgekit record")
+        self.size = path.stat().st_size
+        with path.open("rb") as file:
+            content = _next(file)
+        if content is None:
+            raise SourceError(f"the clip {path} is cut off before its first frame")
+        try:
+            self.header = msgspec.json.decode(content[1], type=ClipHeader)
+        except msgspec.MsgspecError as error:
+            raise SourceError(f"the clip {path} has a damaged header: {error}") from error
+        if self.header.schema > SCHEMA:
+            raise SourceError(f"the clip {path} was recorded by a later edgekit; install that one")
+
+    def __iter__(self) -> Iterator[ClipFrame]:
+        """The frames, up to the end or to where it was cut off.
+
+        Raises:
+            SourceError: there is none.
+        """
+        count, time, self.cut = 0, 0.0, None
+        with self.path.open("rb") as file:
+            _next(file)
+            while True:
+                member = _next(file)
+                if member is not None and member[0] == _END:
+                    break
+                frame = None if member is None else _frame(member[1], _next(file))
+                self.position = file.tell()
+                if frame is None:
+                    self.cut = f"cut off after {count} frames, at {time:.1f} s"
+                    break
+                yield frame
+                count, time = count + 1, frame.record.time
+        if not count:
+            raise SourceError(f"the clip {self.path} has no frames")
+
+
+def iter_clip(path: Path) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+    """Time in seconds and pixels (H, W, 3) uint8 RGB of every frame of a clip.
+
+    Raises:
+        SourceError: it is no clip, or has no frames.
+    """
+    return ((record.time, pixels) for record, pixels in Clip(path))
+
+
+def _next(file: BinaryIO) -> tuple[str, bytes] | None:
+    """Name and content of the next member; None where it is not whole, or there is none."""
+    try:
+        info = tarfile.TarInfo.frombuf(file.read(_BLOCK), "utf-8", "strict")
+    except tarfile.HeaderError:
+        return None
+    if info.size > os.fstat(file.fileno()).st_size:
+        return None
+    content = file.read(info.size)
+    file.seek(-info.size % _BLOCK, os.SEEK_CUR)
+    return (info.name, content) if len(content) == info.size else None
+
+
+def _frame(content: bytes, picture: tuple[str, bytes] | None) -> ClipFrame | None:
+    """A frame of its two members; None where they are damaged."""
+    try:
+        record = msgspec.json.decode(content, type=FrameRecord)
+    except msgspec.MsgspecError:
+        return None
+    if picture is None or zlib.crc32(picture[1]) != record.crc32:
+        return None
+    pixels = cv2.imdecode(np.frombuffer(picture[1], np.uint8), cv2.IMREAD_COLOR_RGB)
+    return None if pixels is None else ClipFrame(record, np.asarray(pixels, dtype=np.uint8))

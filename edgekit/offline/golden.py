@@ -1,0 +1,164 @@
+"""The events that a recording is known to give, and how others differ from them."""
+
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edgekit.errors import GoldenError
+from edgekit.files import write_atomically
+
+SCHEMA = 1
+# Of a diff; more would not be read.
+_MOST_LINES = 60
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A change of the decided label.
+
+    Attributes:
+        frame: its place in the recording, from 0.
+        time: in seconds, as the recording has it.
+        label: decided from here on.
+        score: its smoothed score.
+    """
+
+    frame: int
+    time: float
+    label: str
+    score: float
+
+
+class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A golden file.
+
+    Attributes:
+        schema: version of this layout.
+        recording, recording_sha256: name of the recording, and the hash of its content.
+        model, model_sha256: name of the model file, and the SHA-256 of its bytes.
+        decision: the settings that made labels of scores.
+        frames: number of frames.
+        changes: what was decided, in order.
+    """
+
+    schema: int
+    recording: str
+    recording_sha256: str
+    model: str
+    model_sha256: str
+    decision: dict[str, Any]
+    frames: int
+    changes: list[Change]
+
+
+def read_golden(path: Path) -> Golden:
+    """Read a golden file.
+
+    Raises:
+        GoldenError: it is missing, or none.
+    """
+    try:
+        golden = msgspec.json.decode(path.read_bytes(), type=Golden)
+    except OSError as error:
+        raise GoldenError(
+            f"cannot read the golden file {path}: {error.strerror}; --update writes one"
+        ) from error
+    except msgspec.MsgspecError as error:
+        raise GoldenError(
+            f"{path} is not a golden file: {error}; --update writes it anew"
+        ) from error
+    if golden.schema > SCHEMA:
+        raise GoldenError(f"{path} was written by a later edgekit; install that one")
+    return golden
+
+
+def write_golden(path: Path, golden: Golden) -> None:
+    """Write a golden file, whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    write_atomically(path, msgspec.json.format(msgspec.json.encode(golden), indent=2) + b"\n")
+
+
+def check_same(path: Path, golden: Golden, now: Golden, any_model: bool) -> None:
+    """Refuse to compare what cannot be alike.
+
+    Args:
+        path: of the golden file.
+        golden: its content.
+        now: what is replayed; its frames and changes do not count.
+        any_model: accept another model.
+
+    Raises:
+        GoldenError: recording, model or decision settings are others.
+    """
+    if golden.recording_sha256 != now.recording_sha256:
+        raise GoldenError(
+            f"{path} belongs to another recording: {golden.recording} "
+            f"({golden.recording_sha256[:12]}), not {now.recording} ({now.recording_sha256[:12]})"
+        )
+    if golden.model_sha256 != now.model_sha256 and not any_model:
+        raise GoldenError(
+            f"{path} was made with another model: {golden.model} ({golden.model_sha256[:12]}), "
+            f"not {now.model} ({now.model_sha256[:12]}); --any-model compares all the same"
+        )
+    if golden.decision != now.decision:
+        names = {*golden.decision, *now.decision}
+        differing = sorted(n for n in names if golden.decision.get(n) != now.decision.get(n))
+        said = ", ".join(
+            f"{name} {golden.decision.get(name)}, not {now.decision.get(name)}"
+            for name in differing
+        )
+        raise GoldenError(
+            f"{path} was made with other decision settings: {said}; set those, or --update"
+        )
+
+
+def differences(
+    expected: Sequence[Change], found: Sequence[Change], *, tolerance: float, frames: int
+) -> list[str]:
+    """Compare changes, and describe what differs.
+
+    Args:
+        expected, found: changes in order.
+        tolerance: most that scores may differ by.
+        frames: most frames that a change may come early or late.
+
+    Returns:
+        Lines of a diff; none when the changes agree.
+    """
+    lines = []
+    matcher = SequenceMatcher(
+        None, [one.label for one in expected], [one.label for one in found], autojunk=False
+    )
+    for kind, i, j, k, m in matcher.get_opcodes():
+        if kind == "equal":
+            for one, other in zip(expected[i:j], found[k:m], strict=True):
+                lines += _shifted(one, other, tolerance, frames)
+            continue
+        lines += [f"- {shown(one)}   expected" for one in expected[i:j]]
+        lines += [f"+ {shown(other)}   not expected" for other in found[k:m]]
+    if len(lines) > _MOST_LINES:
+        rest = len(lines) - _MOST_LINES
+        lines = [*lines[:_MOST_LINES], f"… and {rest} more differences"]
+    return lines
+
+
+def _shifted(one: Change, other: Change, tolerance: float, frames: int) -> list[str]:
+    reasons = []
+    late = other.frame - one.frame
+    if abs(late) > frames:
+        many = "frame" if abs(late) == 1 else "frames"
+        reasons.append(f"{abs(late)} {many} {'late' if late > 0 else 'early'}")
+    # Scores are rounded to six digits; so is their difference.
+    if round(abs(other.score - one.score), 6) > tolerance:
+        reasons.append(f"score was {one.score:.3f}")
+    return [f"~ {shown(other)}   {', '.join(reasons)}"] if reasons else []
+
+
+def shown(change: Change) -> str:
+    """A line about a change."""
+    return f"frame {change.frame:>6} {change.time:>9.2f} s  {change.score:.3f}  {change.label}"

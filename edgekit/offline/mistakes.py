@@ -1,0 +1,113 @@
+"""Wrong answers, the longest of them with a picture."""
+
+import heapq
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.offline.player import Played
+
+_WIDTH = 320  # of a picture, in pixels
+
+
+@dataclass
+class Mistake:
+    """Consecutive frames with the same wrong answer.
+
+    Attributes:
+        truth, answer: labels.
+        start, end: seconds.
+        first, frames: place of the first frame, and their number.
+        late: it stood from the interval's start until the right answer came.
+        score: highest smoothed score of the answer.
+        scores: the model's own answer at that frame, best first.
+        jpeg: the picture of that frame, as the camera gave it.
+    """
+
+    truth: str
+    answer: str
+    start: float
+    end: float
+    first: int
+    late: bool = False
+    frames: int = 0
+    score: float = -1.0
+    scores: list[tuple[str, float]] = field(default_factory=list)
+    jpeg: bytes = b""
+
+
+class Mistakes:
+    """Gathers them; of the longest `most`, keeps the picture where the wrong answer was surest."""
+
+    def __init__(self, most: int) -> None:
+        self.count = 0
+        self._most = most
+        self._kept: list[tuple[float, int, Mistake]] = []
+        self._now: Mistake | None = None
+        self._picture: NDArray[np.uint8] | None = None
+        # Since the interval's start, while no answer in it was right.
+        self._waiting: list[Mistake] | None = None
+
+    def enter(self, time: float) -> None:
+        """An interval begins."""
+        self.end(time)
+        self._waiting = []
+
+    def wrong(self, one: Played, truth: str) -> None:
+        """A frame that is wrong."""
+        frame, result = one.frame, one.result
+        if self._now is not None and self._now.answer != result.label:
+            self._finish(frame.time)
+        if self._now is None:
+            self._now = Mistake(truth, result.label, frame.time, frame.time, frame.position)
+        self._now.frames += 1
+        if result.verdict.score > self._now.score:
+            self._now.score, self._now.scores = result.verdict.score, one.scores
+            self._picture = frame.pixels
+
+    def right(self, time: float) -> None:
+        """A frame that is right."""
+        self._finish(time)
+        for mistake in self._waiting or ():
+            mistake.late = True
+        self._waiting = None
+
+    def end(self, time: float) -> None:
+        """The interval is over."""
+        self._finish(time)
+        self._waiting = None
+
+    def longest(self) -> list[Mistake]:
+        """Those that were kept, in order."""
+        return sorted((mistake for _, _, mistake in self._kept), key=lambda one: one.first)
+
+    def _finish(self, time: float) -> None:
+        mistake, self._now = self._now, None
+        if mistake is None:
+            return
+        self.count += 1
+        mistake.end = time
+        if self._waiting is not None:
+            self._waiting.append(mistake)
+        entry = (mistake.end - mistake.start, -mistake.first, mistake)
+        if len(self._kept) == self._most and not (self._kept and entry > self._kept[0]):
+            return
+        assert self._picture is not None
+        mistake.jpeg = _jpeg(self._picture)
+        if len(self._kept) < self._most:
+            heapq.heappush(self._kept, entry)
+        else:
+            heapq.heapreplace(self._kept, entry)
+
+
+def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
+    scale = _WIDTH / pixels.shape[1]
+    if scale < 1:
+        size = (_WIDTH, max(1, round(pixels.shape[0] * scale)))
+        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, 85]
+    done, jpeg = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), quality)
+    assert done
+    return jpeg.tobytes()

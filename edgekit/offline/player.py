@@ -1,0 +1,124 @@
+"""Frames of a recording through the daemon's own pipeline and decision."""
+
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.errors import SourceError
+from edgekit.inference.classifier import Classifier, top_k
+from edgekit.inference.decision import Decision, DecisionSettings
+from edgekit.inference.events import Event
+from edgekit.inference.frame import Frame, Prepared
+from edgekit.inference.pipeline import Pipeline, Result
+from edgekit.offline.clip import ClipHeader, hash_input
+from edgekit.offline.recording import RecordedFrame
+
+TOP = 3  # classes that are told of each frame
+
+
+class Ready(NamedTuple):
+    """A frame, the model's input (1, height, width, 3) uint8, and whether a clip has another."""
+
+    frame: RecordedFrame
+    tensor: NDArray[np.uint8]
+    input_differs: bool
+
+
+class Played(NamedTuple):
+    """What was made of a frame.
+
+    Attributes:
+        frame, result: the frame and its answer.
+        scores: the model's own best classes and their scores, best first.
+        event: what there is to tell, if anything.
+        input_differs: whether the model's input is another one than the clip says.
+    """
+
+    frame: RecordedFrame
+    result: Result
+    scores: list[tuple[str, float]]
+    event: Event | None
+    input_differs: bool
+
+
+class Player:
+    """Answers frames as the daemon does, in their own time.
+
+    Where frames were left out of a clip the decision begins afresh; what it settles on first there
+    is no event, because nothing is known to have changed.
+
+    Args:
+        name, header: the recording's.
+        classifier: the model.
+        decision: how its scores become labels.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        header: ClipHeader | None,
+        classifier: Classifier,
+        decision: DecisionSettings,
+    ) -> None:
+        self._source = name
+        self._classifier = classifier
+        self._decision = decision
+        self._comparable = header is not None and header.geometry == classifier.geometry
+        self._stretch = 0
+        self._pipeline = self._begin()
+
+    def prepare(self, frame: RecordedFrame) -> Ready:
+        """Make the model's input; may be called ahead, and in another thread."""
+        tensor, record = self._classifier.prepare(frame.pixels), frame.record
+        differs = (
+            self._comparable and record is not None and record.input_sha256 != hash_input(tensor)
+        )
+        return Ready(frame, tensor, differs)
+
+    def play(self, ready: Ready) -> Played:
+        """Answer the next frame.
+
+        Raises:
+            InferenceError: the interpreter failed.
+        """
+        frame, tensor, differs = ready
+        if frame.stretch != self._stretch:
+            self._pipeline, self._stretch = self._begin(), frame.stretch
+        pipeline, prepared = self._pipeline, Prepared(self._classifier.geometry, tensor)
+        result = pipeline.process(Frame(frame.number, frame.pixels, frame.time, 0.0, prepared))
+        event = pipeline.event(result)
+        if result.verdict.first and not _begins(frame):
+            event = None
+        scores = [
+            (self._classifier.label(index), score) for index, score in top_k(result.scores, TOP)
+        ]
+        return Played(frame, result, scores, event, differs)
+
+    def _begin(self) -> Pipeline:
+        name = self._classifier.path.name
+        return Pipeline(
+            self._classifier, name, Decision(self._decision), self._source, live=False, top_k=TOP
+        )
+
+
+def _begins(frame: RecordedFrame) -> bool:
+    """Whether a frame is the first that there was, not the first that was kept."""
+    recorded = frame.record is None or frame.record.event is not None
+    return frame.position == 0 and recorded
+
+
+def recorded_decision(header: ClipHeader) -> DecisionSettings:
+    """The decision settings that a clip was recorded with.
+
+    Raises:
+        SourceError: this edgekit does not know them.
+    """
+    try:
+        return msgspec.convert(header.decision, DecisionSettings)
+    except msgspec.ValidationError as error:
+        raise SourceError(
+            f"the clip's decision settings do not fit this edgekit: {error}; set your own with "
+            "--config"
+        ) from error

@@ -1,0 +1,182 @@
+"""One schema for a configuration file, the command line and the documentation.
+
+A key `x` of the file is the option `--x`; a key `y` of its section `[x]` is the option `--x-y`.
+"""
+
+import difflib
+import json
+import re
+import textwrap
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args, get_origin
+
+import msgspec
+from msgspec import Meta
+
+from edgekit.errors import ConfigurationError
+
+_S = TypeVar("_S", bound=msgspec.Struct)
+
+
+class Section(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"
+):
+    """Strict: an unknown key is an error. The file spells names with hyphens, as options are."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of the schema.
+
+    Attributes:
+        section: name of its section, empty at the top.
+        name: as the file spells it.
+        type: its type without None and without metadata.
+        default: its default.
+        meta: bounds and description.
+    """
+
+    section: str
+    name: str
+    type: Any
+    default: Any
+    meta: Meta
+
+    @property
+    def path(self) -> str:
+        """`section.name`."""
+        return f"{self.section}.{self.name}" if self.section else self.name
+
+    @property
+    def option(self) -> str:
+        """The command-line option."""
+        return f"--{self.path.replace('.', '-')}"
+
+
+def keys(struct: type[msgspec.Struct], section: str = "") -> Iterator[Key]:
+    """Every key of the schema, in its order."""
+    for field in msgspec.structs.fields(struct):
+        hint = field.type
+        if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+            yield from keys(hint, field.encode_name)
+            continue
+        # `Annotated[T, Meta]`, or that `| None`.
+        annotated = hint if get_origin(hint) is Annotated else get_args(hint)[0]
+        kind, meta = get_args(annotated)
+        yield Key(section, field.encode_name, kind, field.default, meta)
+
+
+def load(schema: type[_S], path: Path | None, options: Mapping[str, Any]) -> _S:
+    """Settings from a file, with options put over them.
+
+    Args:
+        schema: what can be set.
+        path: a TOML file, or None.
+        options: values by key path, such as `mqtt.host`.
+
+    Raises:
+        ConfigurationError: the file cannot be read or is wrong; names key and line.
+    """
+    text = _read(path) if path is not None else ""
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path} is not valid TOML: {error}") from error
+    for key, value in options.items():
+        section, _, name = key.rpartition(".")
+        target = tree.setdefault(section, {}) if section else tree
+        if isinstance(target, dict):
+            target[name] = value
+    try:
+        return msgspec.convert(tree, schema, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(_explained(schema, path, text, str(error))) from error
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot read the configuration {path}: {error.strerror}"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"the configuration {path} is not UTF-8 text") from error
+
+
+def _decode(kind: type, value: Any) -> Any:
+    if kind is Path and isinstance(value, (str, Path)):
+        return Path(value)
+    raise ValueError(f"Expected `str`, got `{type(value).__name__}`")
+
+
+# What msgspec calls the types of JSON, and what a writer of TOML calls them.
+_TYPES = {
+    "`int": "`whole number", "`float": "`number", "`str": "`string", "`bool": "`true or false",
+    "`object": "`section", " | null`": "`", "`": "",
+}  # fmt: skip
+
+
+def _explained(schema: type[msgspec.Struct], path: Path | None, text: str, message: str) -> str:
+    """msgspec's message with the key's path, its line in the file, and a likely spelling."""
+    reason, _, where = message.partition(" - at `$")
+    name = where.strip("`").lstrip(".")
+    known = {key.path: key for key in keys(schema)}
+    if unknown := re.search(r"unknown field `(.*)`", reason):
+        name = f"{name}.{unknown[1]}".lstrip(".")
+        near = difflib.get_close_matches(name, known, n=1)
+        near = near or [key for key in known if key.endswith(f".{unknown[1]}")]
+        remedy = f"did you mean {near[0]}?" if near else "see edgekit run --print-config"
+        reason = f"there is no such key; {remedy}"
+    elif name in known and ("regex" in reason or "enum" in reason):
+        reason = f"this value will not do: {_note(known[name])}"
+    for theirs, ours in _TYPES.items():
+        reason = reason.replace(theirs, ours)
+    line = _line(text, name)
+    place = f"{path}, line {line}: " if line else f"{path}: " if path else ""
+    return f"{place}{name + ': ' if name else ''}{reason[0].lower()}{reason[1:]}"
+
+
+def _line(text: str, name: str) -> int | None:
+    """The line on which a key, or else its section, stands."""
+    section, found = "", None
+    for number, line in enumerate(text.splitlines(), start=1):
+        header = re.match(r"\s*\[\s*([\w-]+)\s*\]", line)
+        if header:
+            section = header[1]
+        key = re.match(r"\s*\"?([\w.-]+)\"?\s*=", line)
+        here = section if header else f"{section}.{key[1]}".lstrip(".") if key else None
+        if here == name:
+            return number
+        if here is not None and name.startswith(f"{here}.") and found is None:
+            found = number
+    return found
+
+
+def render(settings: msgspec.Struct, header: str) -> str:
+    """A commented configuration file; what is at its default is commented out."""
+    values = msgspec.to_builtins(settings, enc_hook=str)
+    lines, section = [header], ""
+    for key in keys(type(settings)):
+        if key.section != section:
+            section = key.section
+            lines += [f"\n[{section}]"]
+        value = (values[section] if section else values)[key.name]
+        lines += textwrap.wrap(_note(key), 96, initial_indent="# ", subsequent_indent="# ")
+        shown = f"{key.name} = {_toml(value)}" if value is not None else f"{key.name} ="
+        default = key.default if not isinstance(key.default, Path) else str(key.default)
+        lines.append(shown if value != default else f"#{shown}")
+    return "\n".join(lines) + "\n"
+
+
+def _note(key: Key) -> str:
+    choices = f" One of {', '.join(get_args(key.type))}." if get_args(key.type) else ""
+    return f"{key.meta.description}{choices}"
+
+
+def _toml(value: Any) -> str:
+    # A TOML basic string is written as a JSON string is, but for DEL.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

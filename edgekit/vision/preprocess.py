@@ -1,0 +1,47 @@
+"""Camera frame to input tensor: the one implementation.
+
+Calibration, evaluation and the live camera all call `prepare`. Normalisation is not here because
+it is folded into the model, which takes raw pixel values.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.model.geometry import Geometry
+
+
+def crop_box(frame_height: int, frame_width: int, geometry: Geometry) -> tuple[int, int, int, int]:
+    """The part of a frame that the model sees, as (top, left, height, width) in whole pixels."""
+    scale = min(frame_height / geometry.height, frame_width / geometry.width) * geometry.crop
+    height = min(frame_height, max(1, round(geometry.height * scale)))
+    width = min(frame_width, max(1, round(geometry.width * scale)))
+    return (frame_height - height) // 2, (frame_width - width) // 2, height, width
+
+
+def prepare(frame: NDArray[np.uint8], geometry: Geometry) -> NDArray[np.uint8]:
+    """Crop and resize a frame to the model's input.
+
+    Bilinear interpolation reads every pixel until the frame is twice the input; a larger frame
+    is first averaged over a square about as wide as the scale, so that nothing between the
+    sampled pixels is lost (anti-aliasing). All arithmetic is on whole numbers.
+
+    Args:
+        frame: (H, W, 3) uint8, RGB.
+        geometry: the model's input geometry.
+
+    Returns:
+        (1, height, width, 3) uint8, RGB, raw pixel values.
+
+    Raises:
+        ValueError: `frame` is not (H, W, 3) uint8.
+    """
+    if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
+        raise ValueError(f"a frame is (H, W, 3) uint8, not {frame.shape} {frame.dtype}")
+    top, left, height, width = crop_box(frame.shape[0], frame.shape[1], geometry)
+    view = frame[top : top + height, left : left + width]
+    scale = min(height / geometry.height, width / geometry.width)
+    box = 2 * int(scale / 2) + 1
+    smooth = cv2.blur(view, (box, box)) if box > 1 else view
+    resized = cv2.resize(smooth, (geometry.width, geometry.height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(resized, dtype=np.uint8)[np.newaxis]

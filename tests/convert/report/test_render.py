@@ -1,0 +1,578 @@
+"""The report, on findings made by hand."""
+
+import base64
+import json
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+
+import cv2
+import msgspec
+import numpy as np
+import pytest
+from edgekit_convert.report.findings import (
+    Candidate,
+    Disagreement,
+    EdgeTpu,
+    Gate,
+    Layer,
+    Memory,
+    Refusal,
+    Report,
+)
+from edgekit_convert.report.render import render_html, render_json
+
+from edgekit.model.geometry import Geometry
+from edgekit.model.manifest import Fidelity, Manifest, Normalisation, Quantisation, StageFidelity
+
+MIB = 1 << 20
+VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"}
+HOSTILE = ["<script>alert(1)</script>", "\"><img src=x onerror='alert(2)'>", "{{ 7 * 7 }} & <b>"]
+SECTIONS = [
+    "fidelity", "quantisation", "layers", "disagreements", "memory", "edgetpu", "architecture",
+    "provenance",
+]  # fmt: skip
+
+
+class Element:
+    """An element of a page; its text is that of all it contains."""
+
+    def __init__(self, tag: str, attributes: dict[str, str]) -> None:
+        self.tag = tag
+        self.attributes = attributes
+        self.children: list[Element | str] = []
+
+    @property
+    def text(self) -> str:
+        parts = [c if isinstance(c, str) else c.text for c in self.children]
+        return re.sub(r"\s+", " ", "".join(parts)).replace("\u202f", " ").strip()
+
+    def all(self, tag: str, **attributes: str) -> "list[Element]":
+        """Elements with such a tag and attributes; `class_` for one of the classes."""
+        return [e for e in self._descendants() if e._matches(tag, attributes)]
+
+    def one(self, tag: str, **attributes: str) -> "Element":
+        (found,) = self.all(tag, **attributes)
+        return found
+
+    def _matches(self, tag: str, attributes: dict[str, str]) -> bool:
+        wanted = dict(attributes)
+        name = wanted.pop("class_", None)
+        has_class = name is None or name in self.attributes.get("class", "").split()
+        has_rest = all(self.attributes.get(key) == value for key, value in wanted.items())
+        return self.tag == tag and has_class and has_rest
+
+    def _descendants(self) -> "Iterator[Element]":
+        for child in self.children:
+            if isinstance(child, Element):
+                yield child
+                yield from child._descendants()
+
+
+class Page(HTMLParser):
+    """A page as a tree; asserts that every element is closed."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.root = Element("", {})
+        self._open = [self.root]
+        self.feed(html)
+        self.close()
+        assert self._open == [self.root]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        element = Element(tag, {key: value or "" for key, value in attrs})
+        self._open[-1].children.append(element)
+        if tag not in VOID:
+            self._open.append(element)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self._open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop().tag == tag
+
+    def handle_data(self, data: str) -> None:
+        self._open[-1].children.append(data)
+
+
+def _page(report: Report) -> Element:
+    return Page(render_html(report)).root
+
+
+def _section(report: Report, name: str) -> Element:
+    return _page(report).one("section", id=name)
+
+
+def _png(size: int = 64) -> bytes:
+    done, encoded = cv2.imencode(".png", np.full((size, size, 3), 90, np.uint8))
+    assert done
+    return encoded.tobytes()
+
+
+def _stages() -> list[StageFidelity]:
+    def stage(
+        name: str, images: int, agreement: float, kl: float, snr: float | None, top1: float
+    ) -> StageFidelity:
+        interval = (top1 - 0.02, top1 + 0.015)
+        return StageFidelity(name, images, agreement, 1.0, kl, snr, top1, interval, 0.99)
+
+    return [
+        stage("pytorch", 1000, 1.0, 0.0, None, 0.912),
+        stage("onnx", 200, 1.0, 3e-8, 118.3, 0.915),
+        stage("tflite-float", 200, 1.0, 3e-8, None, 0.915),
+        stage("tflite-int8 (litert)", 1000, 0.9921, 0.004021, 26.44, 0.910),
+        stage("tflite-int8 (tflite)", 64, 0.984375, 0.004122, 26.1, 0.906),
+    ]
+
+
+def _with_stages(report: Report, fidelity: Fidelity) -> Report:
+    manifest = msgspec.structs.replace(report.manifest, fidelity=fidelity)
+    return msgspec.structs.replace(report, fidelity=fidelity, manifest=manifest)
+
+
+def _with_labels(report: Report, labels: list[str]) -> Report:
+    manifest = msgspec.structs.replace(report.manifest, classes=len(labels))
+    return msgspec.structs.replace(report, labels=labels, manifest=manifest)
+
+
+@pytest.fixture
+def passing() -> Report:
+    fidelity = Fidelity("evaluation", _stages())
+    manifest = Manifest(
+        schema=1,
+        arch="resnet18",
+        head="Linear(512, 3)",
+        classes=3,
+        geometry=Geometry(64, 96, 0.875),
+        normalisation=Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        quantisation=Quantisation(
+            "static_wi8_ai8", "mse", True, "nearest", False, "pictures", 500, "ca" * 32, 7
+        ),
+        fidelity=fidelity,
+        flatbuffer_sha256="fb" * 32,
+        weights="toys.pth",
+        weights_sha256="3e" * 32,
+        tools={"edgekit": "0.1.0", "onnx2tf": "1.29.24"},
+    )
+    candidates = [
+        Candidate("min-max ranges", "min-max", False, "nearest", False, 120, 0.972, 19.1, 0.0187),
+        Candidate(
+            "mse ranges, equalised", "mse", True, "nearest", False, 120, 0.9917, 26.9, 0.00391, True
+        ),
+    ]
+    layers = [
+        Layer(f"layer{i // 4 + 1}.{i // 2 % 2}.conv{i % 2 + 1}", "CONV_2D", -1.5, 3.25, 40.0 - i)
+        for i in range(16)
+    ]
+    disagreements = [
+        Disagreement("a/0001.jpg", _png(), "cat", "cat", 0.71, "dog", 0.55),
+        Disagreement("a/0002.jpg", _png(224), "dog", "cat", 0.61, "dog", 0.52),
+        Disagreement("b/0003.jpg", _png(), "ship", "cat", 0.60, "dog", 0.51),
+    ]
+    return Report(
+        output="build/toys-int8.tflite",
+        written=True,
+        architecture=["stem: 7x7 convolution, 3 to 64 channels; max pooling", "head: Linear"],
+        labels=["cat", "dog", "ship"],
+        manifest=manifest,
+        fidelity=fidelity,
+        gate=Gate(True, "every stage keeps at least 99.34% of the original accuracy", 0.99, 0.98),
+        candidates=candidates,
+        layers=layers,
+        disagreements=disagreements,
+        disagreement_count=8,
+        memory=Memory("pi-zero-2w", 256 * MIB, 98 * MIB, 11 * MIB, 31 * MIB, 101 * MIB),
+        edgetpu=EdgeTpu(
+            operators=31,
+            mapped=28,
+            refusals=[
+                Refusal("CONCATENATION v2", 4, "the first dimension exceeds 1"),
+                Refusal("CONCATENATION v2", 9, "the first dimension exceeds 1"),
+                Refusal("SOFTMAX v2", 30, "more than 16,000 elements"),
+            ],
+            parameter_bytes=11 * MIB,
+            streamed_bytes=4 * MIB,
+            compiler=None,
+            note="the compiler was not found",
+        ),
+        seconds={"calibrating": 18.34, "searching": 95.1},
+    )
+
+
+@pytest.fixture
+def refused(passing: Report) -> Report:
+    stages = _stages()
+    stages[3] = msgspec.structs.replace(stages[3], agreement=0.871, top1=0.842)
+    reason = "stage tflite-int8 (litert) has 84.20% top-1 where pytorch has 91.20%"
+    report = _with_stages(passing, Fidelity("evaluation", stages))
+    return msgspec.structs.replace(report, written=False, gate=Gate(False, reason, 0.985, 0.97))
+
+
+@pytest.fixture
+def bare(passing: Report) -> Report:
+    """All that may be missing is missing."""
+    stages = [
+        msgspec.structs.replace(stage, top1=None, top1_interval=None, top5=None)
+        for stage in _stages()
+    ]
+    report = _with_stages(passing, Fidelity("calibration", stages))
+    return msgspec.structs.replace(
+        report,
+        architecture=[],
+        labels=[],
+        candidates=[],
+        layers=[],
+        disagreements=[],
+        disagreement_count=0,
+        memory=None,
+        edgetpu=EdgeTpu(31, 31, [], 11 * MIB, 0, "16.0", ""),
+        seconds={},
+    )
+
+
+def test_the_page_has_all_parts_in_order(passing: Report) -> None:
+    page = _page(passing)
+    assert [section.attributes["id"] for section in page.all("section")] == SECTIONS
+    assert page.one("h1").text == "toys-int8.tflite"
+    assert "resnet18, weights toys.pth, 3 classes, input 96 × 64" in page.one("header").text
+
+
+@pytest.mark.parametrize("name", ["passing", "refused", "bare"])
+def test_the_page_runs_no_script_and_loads_nothing(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    html = render_html(request.getfixturevalue(name))
+    assert "://" not in html
+    assert "@import" not in html
+    page = Page(html).root
+    elements = list(page._descendants())
+    tags = {element.tag for element in elements}
+    assert not tags & {"script", "link", "iframe", "object", "embed", "base", "form", "audio"}
+    names = {name for element in elements for name in element.attributes}
+    assert not {name for name in names if name.startswith("on")}
+    assert not names & {"href", "xlink:href", "srcset", "action"}
+    assert all(e.attributes["src"].startswith("data:image/png;base64,") for e in page.all("img"))
+    policy = page.one("meta", **{"http-equiv": "Content-Security-Policy"})
+    assert policy.attributes["content"].startswith("default-src 'none';")
+    identifiers = [e.attributes["id"] for e in elements if "id" in e.attributes]
+    assert len(identifiers) == len(set(identifiers))
+    for table in page.all("table"):
+        assert all(header.attributes.get("scope") in ("row", "col") for header in table.all("th"))
+
+
+def test_the_verdict_on_a_file_that_passed(passing: Report) -> None:
+    verdict = _page(passing).one("div", class_="verdict")
+    assert "written" in verdict.attributes["class"].split()
+    assert verdict.one("strong").text == "Written"
+    assert "passed the fidelity gate: every stage keeps at least 99.34% of" in verdict.text
+    assert "at least 99% of the original’s top-1 accuracy" in verdict.text
+
+
+def test_the_verdict_on_a_file_that_was_refused(refused: Report) -> None:
+    verdict = _page(refused).one("div", class_="verdict")
+    assert "refused" in verdict.attributes["class"].split()
+    assert verdict.one("strong").text == "Refused"
+    assert "where pytorch has 91.20%. No model file was written." in verdict.text
+    assert "at least 98.5% of the original’s" in verdict.text
+    assert "at least 97% of pictures without" in verdict.text
+
+
+def test_the_verdict_on_a_file_that_was_written_although_refused(refused: Report) -> None:
+    gate = msgspec.structs.replace(refused.gate, overridden=True)
+    page = _page(msgspec.structs.replace(refused, written=True, gate=gate))
+    verdict = page.one("div", class_="verdict")
+    assert "overridden" in verdict.attributes["class"].split()
+    assert verdict.one("strong").text == "Written although refused"
+    assert "--allow-loss" in verdict.text
+
+
+def _rows(section: Element) -> list[list[str]]:
+    return [[cell.text for cell in row.all("th") + row.all("td")] for row in section.all("tr")[1:]]
+
+
+def test_the_ladder(passing: Report) -> None:
+    section = _section(passing, "fidelity")
+    rows = _rows(section)
+    assert rows[0] == ["pytorch (reference)", "1,000", "–", "–", "91.20% (89.2–92.7)", "–", "–"]
+    assert rows[1][2:] == ["100.00%", "100.00%", "91.50% (89.5–93.0)", "< 0.0001", "118.3"]
+    assert rows[2][-1] == "exact"
+    assert rows[3][2:] == ["99.21%", "100.00%", "91.00% (89.0–92.5)", "0.00402", "26.4"]
+    assert not section.all("tr", class_="broken")
+    assert "fewer pictures" in section.text
+
+
+def test_a_stage_that_breaks_stands_out(refused: Report) -> None:
+    broken = _section(refused, "fidelity").one("tr", class_="broken")
+    assert broken.text.startswith("tflite-int8 (litert) breaks 1,000 87.10%")
+
+
+def test_a_float_stage_that_breaks_stands_out_together_with_those_behind_it(
+    passing: Report,
+) -> None:
+    stages = [
+        msgspec.structs.replace(stage, agreement=0.5, top1=0.45) if number else stage
+        for number, stage in enumerate(_stages())
+    ]
+    section = _section(_with_stages(passing, Fidelity("evaluation", stages)), "fidelity")
+    assert len(section.all("tr", class_="broken")) == 4
+
+
+def test_what_is_not_all_does_not_look_like_it(passing: Report) -> None:
+    stages = _stages()
+    stages[3] = msgspec.structs.replace(stages[3], agreement=0.99998, top5_agreement=0.00001)
+    rows = _rows(_section(_with_stages(passing, Fidelity("evaluation", stages)), "fidelity"))
+    assert rows[3][2:4] == ["99.99%", "0.01%"]
+
+
+def test_without_labels_there_is_no_column_for_accuracy(bare: Report) -> None:
+    section = _section(bare, "fidelity")
+    assert "accuracy" not in section.one("thead").text
+    assert all(len(row) == 6 for row in _rows(section))
+    assert "pass --evaluate" in section.text
+    assert "Top-1 accuracy" not in _page(bare).one("dl", class_="glance").text
+
+
+def test_the_candidates(passing: Report) -> None:
+    section = _section(passing, "quantisation")
+    assert "Chosen: mse ranges, equalised, the highest SNR of 2 candid" in section.text
+    assert "500 pictures" in section.text
+    chosen = section.one("tr", class_="chosen")
+    assert chosen.text == "mse chosen yes nearest no 99.17% 26.9 0.00391"
+    assert "ata-free" not in section.text
+
+
+def test_data_free_calibration_is_marked(bare: Report) -> None:
+    quantisation = msgspec.structs.replace(bare.manifest.quantisation, calibration="data-free")
+    manifest = msgspec.structs.replace(bare.manifest, quantisation=quantisation)
+    page = _page(msgspec.structs.replace(bare, manifest=manifest))
+    assert "No photograph was involved" in page.one("header").text
+    section = page.one("section", id="quantisation")
+    assert section.one("p", class_="caution").text.startswith("Data-free calibration.")
+    assert "data-free, 500 distilled pictures" in page.one("section", id="provenance").text
+
+
+def test_the_plot_names_every_layer_and_marks_the_worst_five(passing: Report) -> None:
+    section = _section(passing, "layers")
+    plot = section.one("svg", role="img")
+    names = [text.text for text in plot.all("text")]
+    assert all(layer.name in names for layer in passing.layers)
+    assert {"0", "10", "20", "30", "40"} <= set(names)
+    marked = [text.text for text in plot.all("text", class_="worst-text")]
+    assert marked[::2] == [layer.name for layer in passing.layers[-5:]]
+    assert marked[1::2] == ["29.0", "28.0", "27.0", "26.0", "25.0"]
+    assert len(plot.all("path", class_="worst-point")) == 5
+    assert len(plot.all("circle", class_="point")) == 11
+    worst = "layer4.1.conv2 (25.0 dB), layer4.1.conv1 (26.0 dB), "
+    assert section.text.startswith(f"Layer by layer Least faithful: {worst}")
+    assert plot.one("title").text and "16 layers" in plot.one("desc").text
+    table = section.one("details").one("table")
+    assert _rows(table)[0] == ["layer1.0.conv1", "CONV_2D", "−1.50", "3.25", "40.0"]
+
+
+@pytest.mark.parametrize("ratios", [[-3.0], [0.0, 0.0], [-300.0, 41.0], [61.7, 118.0, 3.3]])
+def test_points_of_the_plot_lie_inside_it(passing: Report, ratios: list[float]) -> None:
+    layers = [Layer(f"conv{i}", "CONV_2D", 0.0, 6.0, ratio) for i, ratio in enumerate(ratios)]
+    plot = _section(msgspec.structs.replace(passing, layers=layers), "layers").one(
+        "svg", role="img"
+    )
+    # The worst are diamonds, in a coordinate system of their own.
+    places = [c.attributes["cx"] for c in plot.all("circle")]
+    places += [s.attributes["x"] for s in plot.all("svg")]
+    assert len(places) == len(ratios)
+    assert all(0 <= float(place.rstrip("%")) <= 100 for place in places)
+    assert 2 <= len(plot.all("text", **{"text-anchor": "middle"})) <= 9
+
+
+def test_the_axis_stands_at_both_ends_of_a_long_plot(passing: Report) -> None:
+    layers = [Layer(f"conv{i}", "CONV_2D", 0.0, 6.0, 30.0 - i / 10) for i in range(150)]
+    section = _section(msgspec.structs.replace(passing, layers=layers), "layers")
+    labels = section.one("svg", role="img").all("text", **{"text-anchor": "middle"})
+    assert [label.text for label in labels if label.text == "30"] == ["30", "30"]
+
+
+def test_no_layers(bare: Report) -> None:
+    section = _section(bare, "layers")
+    assert "No layer was compared." in section.text
+    assert not section.all("svg")
+
+
+def test_the_disagreements(passing: Report) -> None:
+    section = _section(passing, "disagreements")
+    assert "different answers to 8 of 1,000 pictures. Shown: 3 of 8" in section.text
+    assert "float was right on 1, int8 on 1, neither on 1." in section.text
+    cards = section.one("ul").all("li")
+    assert cards[0].text == "floatcat ✓0.71 int8dog0.55 truthcat a/0001.jpg"
+    pictures = section.all("img")
+    for picture, found in zip(pictures, passing.disagreements, strict=True):
+        assert base64.b64decode(picture.attributes["src"].partition(",")[2]) == found.png
+        assert picture.attributes["alt"] == found.picture
+    # Only what is smaller than its card is enlarged.
+    assert [p.attributes.get("class") for p in pictures] == ["tiny", None, "tiny"]
+    assert [p.attributes["width"] for p in pictures] == ["64", "224", "64"]
+
+
+def test_disagreements_without_labels(passing: Report) -> None:
+    found = [msgspec.structs.replace(one, truth=None) for one in passing.disagreements]
+    section = _section(msgspec.structs.replace(passing, disagreements=found), "disagreements")
+    assert "truth" not in section.text
+    assert "was right" not in section.text
+    assert "✓" not in section.text
+
+
+def test_two_classes_of_one_name(passing: Report) -> None:
+    found = [Disagreement("a.jpg", _png(), "crane", "crane", 0.5, "crane", 0.4)]
+    section = _section(msgspec.structs.replace(passing, disagreements=found), "disagreements")
+    assert "float was right on 1, int8 on 1, neither on 0." in section.text
+
+
+def test_no_disagreements(bare: Report) -> None:
+    assert "same answer to every picture" in _section(bare, "disagreements").text
+
+
+def test_the_memory(passing: Report) -> None:
+    section = _section(passing, "memory")
+    for part in ("pi-zero-2w", "256 MiB", "98.0 MiB", "101 MiB", "31.0 MiB", "11.0 MiB"):
+        assert part in section.text
+    assert "Over budget" not in section.text
+    assert section.one("svg").one("rect", class_="process").attributes["width"] == "39.45%"
+
+
+def test_memory_over_the_budget(passing: Report) -> None:
+    assert passing.memory is not None
+    memory = msgspec.structs.replace(passing.memory, peak_bytes=290 * MIB)
+    section = _section(msgspec.structs.replace(passing, memory=memory), "memory")
+    assert "Over budget" in section.text
+    assert section.one("line", class_="mark").attributes["x1"] == "88.28%"
+
+
+def test_memory_without_a_target(passing: Report) -> None:
+    assert passing.memory is not None
+    memory = msgspec.structs.replace(passing.memory, target=None, budget_bytes=None)
+    section = _section(msgspec.structs.replace(passing, memory=memory), "memory")
+    assert "none named" in section.text
+    assert not section.all("line", class_="mark")
+
+
+def test_memory_that_was_not_measured(bare: Report) -> None:
+    section = _section(bare, "memory")
+    assert "was not measured" in section.text
+    assert not section.all("svg")
+    assert "Peak memory" not in _page(bare).one("header").text
+
+
+def test_the_edge_tpu(passing: Report) -> None:
+    section = _section(passing, "edgetpu")
+    assert "28 of 31 operators run on the Edge TPU, by the preflight; the rest" in section.text
+    assert "4.0 MiB for every inference" in section.text
+    assert "The compiler was not found." in section.text
+    assert _rows(section) == [
+        ["CONCATENATION v2", "4, 9", "the first dimension exceeds 1"],
+        ["SOFTMAX v2", "30", "more than 16,000 elements"],
+    ]
+
+
+def test_a_model_that_the_edge_tpu_runs_as_a_whole(bare: Report) -> None:
+    section = _section(bare, "edgetpu")
+    assert "31 of 31 operators run on the Edge TPU, by the compiler’s report." in section.text
+    assert "those of the mapped operators fit" in section.text
+    assert not section.all("table")
+
+
+def test_the_architecture(passing: Report, bare: Report) -> None:
+    lines = [line.text for line in _section(passing, "architecture").all("li")]
+    assert lines == passing.architecture
+    assert "no ResNet that edgekit knows" in _section(bare, "architecture").text
+
+
+def test_the_provenance(passing: Report) -> None:
+    text = _section(passing, "provenance").text
+    manifest = passing.manifest
+    for part in (
+        passing.output,
+        manifest.weights,
+        manifest.weights_sha256,
+        manifest.flatbuffer_sha256,
+        manifest.quantisation.calibration_sha256,
+        "static_wi8_ai8: mse ranges, equalised, nearest rounding, biases not corrected",
+        "96 × 64 pixels (width × height) of the frame’s centred 87.5%",
+        "mean 0.485, 0.456, 0.406; standard deviation 0.229, 0.224, 0.225",
+        "Seed7",
+        "onnx2tf1.29.24",
+        "calibrating18.3 s",
+        "searching1 min 35 s",
+    ):
+        assert part in text
+
+
+def test_a_thousand_classes(passing: Report) -> None:
+    labels = [f"class {number}" for number in range(1000)]
+    report = _with_labels(passing, labels)
+    details = _section(report, "provenance").one("details")
+    assert details.one("summary").text == "Names of the 1,000 classes"
+    assert details.one("ol").attributes["start"] == "0"
+    assert [item.text for item in details.all("li")] == labels
+
+
+def test_hostile_text_stays_text(passing: Report) -> None:
+    script, quote, template = HOSTILE
+    disagreement = Disagreement(quote, b"no PNG", script, script, 0.5, template, 0.4)
+    manifest = msgspec.structs.replace(
+        passing.manifest, weights=quote, arch=script, head=template, tools={script: quote}
+    )
+    stages = [msgspec.structs.replace(stage, stage=script) for stage in _stages()]
+    layers = [Layer(hostile, hostile, 0.0, 6.0, 30.0) for hostile in HOSTILE]
+    report = msgspec.structs.replace(
+        _with_stages(
+            msgspec.structs.replace(passing, manifest=manifest), Fidelity("evaluation", stages)
+        ),
+        output=f"build/{quote}.tflite",
+        labels=HOSTILE,
+        architecture=HOSTILE,
+        gate=msgspec.structs.replace(passing.gate, reason=script),
+        layers=layers,
+        disagreements=[disagreement],
+        edgetpu=EdgeTpu(2, 1, [Refusal(script, 1, quote)], 1, 1, script, quote),
+        seconds={script: 1.0},
+    )
+    page = _page(report)
+    assert not page.all("script")
+    (picture,) = page.all("img")
+    assert picture.attributes["alt"] == quote
+    assert "width" not in picture.attributes
+    items = page.one("section", id="provenance").one("details").all("li")
+    assert [item.text for item in items] == HOSTILE
+    assert page.one("section", id="disagreements").text.count(template) == 1
+    assert page.one("h1").text == f"{quote}.tflite"
+
+
+def test_the_json_has_every_key_and_no_picture(passing: Report, bare: Report) -> None:
+    plain = json.loads(render_json(passing))
+    assert list(plain) == [field.name for field in msgspec.structs.fields(Report)]
+    assert plain["gate"]["reason"] == passing.gate.reason
+    assert plain["candidates"][1]["chosen"] is True
+    assert plain["seconds"] == passing.seconds
+    assert plain["disagreements"][0] == {
+        "picture": "a/0001.jpg",
+        "truth": "cat",
+        "float_label": "cat",
+        "float_score": 0.71,
+        "int8_label": "dog",
+        "int8_score": 0.55,
+    }
+    # The manifest inside the model file leaves out what is at its default; a report does not.
+    stage = json.loads(render_json(bare))["manifest"]["fidelity"]["stages"][0]
+    assert list(stage) == [field.name for field in msgspec.structs.fields(StageFidelity)]
+    assert stage["top1"] is None
+    assert msgspec.convert(plain["manifest"], Manifest) == passing.manifest
+
+
+def test_the_json_is_small_and_made_to_be_compared(passing: Report) -> None:
+    content = render_json(passing)
+    assert content == render_json(passing)
+    assert content.endswith(b"\n}\n")
+    assert b'\n  "output": "build/toys-int8.tflite",\n' in content
+    assert base64.b64encode(passing.disagreements[0].png)[:20] not in content
+    assert len(content) < 20_000

@@ -1,0 +1,182 @@
+"""The state machine that makes a label that stays put of single scores."""
+
+from itertools import pairwise
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from edgekit.inference.decision import Decision, DecisionSettings, Verdict
+
+PLAIN = DecisionSettings(smoothing=1, enter=0.6, leave=0.4, hold=0, heartbeat=0)
+
+
+def scores(best: int, score: float, classes: int = 3) -> NDArray[np.float32]:
+    """`score` for one class, the rest shared by the others."""
+    values = np.full(classes, (1 - score) / (classes - 1), np.float32)
+    values[best] = score
+    return values
+
+
+def decide(
+    settings: DecisionSettings, frames: list[NDArray[np.float32]], seconds: float = 1.0
+) -> list[Verdict]:
+    decision = Decision(settings)
+    return [decision.update(frame, i * seconds) for i, frame in enumerate(frames)]
+
+
+def test_the_first_frame_is_always_told() -> None:
+    sure, unsure = decide(PLAIN, [scores(1, 0.9)]), decide(PLAIN, [scores(1, 0.5)])
+    assert (sure[0].index, sure[0].event, sure[0].first) == (1, "change", True)
+    assert (unsure[0].index, unsure[0].event, unsure[0].first) == (None, "change", True)
+
+
+def test_a_label_is_entered_high_and_left_low() -> None:
+    course = [0.59, 0.61, 0.41, 0.39, 0.59, 0.61]
+    verdicts = decide(PLAIN, [scores(0, score) for score in course])
+    assert [verdict.index for verdict in verdicts] == [None, 0, 0, None, None, 0]
+    assert [verdict.event for verdict in verdicts] == [
+        "change", "change", None, "change", None, "change",
+    ]  # fmt: skip
+    assert [verdict.previous for verdict in verdicts] == [None, None, None, 0, None, None]
+
+
+def test_unknown_shows_the_score_of_the_best_class() -> None:
+    (verdict,) = decide(PLAIN, [scores(2, 0.5)])
+    assert verdict.index is None
+    assert verdict.score == 0.5
+
+
+def test_smoothing_outlives_a_single_odd_frame() -> None:
+    settings = DecisionSettings(smoothing=5, enter=0.6, leave=0.4, hold=0, heartbeat=0)
+    steady = [scores(0, 0.95)] * 8
+    verdicts = decide(settings, [*steady, scores(1, 0.95), *steady])
+    assert [verdict.event for verdict in verdicts] == ["change"] + [None] * 16
+
+
+def test_a_label_is_held_and_unknown_is_not() -> None:
+    settings = DecisionSettings(smoothing=1, enter=0.6, leave=0.4, hold=3, heartbeat=0)
+    seen = [scores(0, 0.9), scores(1, 0.9), scores(1, 0.9), scores(1, 0.9), scores(1, 0.9)]
+    assert [verdict.index for verdict in decide(settings, seen)] == [0, 0, 0, 1, 1]
+    assert [v.index for v in decide(settings, [scores(0, 0.5), scores(1, 0.9)])] == [None, 1]
+
+
+def test_a_heartbeat_follows_silence() -> None:
+    settings = DecisionSettings(smoothing=1, enter=0.6, leave=0.4, hold=0, heartbeat=3)
+    seen = [scores(0, 0.9)] * 5 + [scores(1, 0.9)] * 4
+    assert [verdict.event for verdict in decide(settings, seen)] == [
+        "change", None, None, "heartbeat", None, "change", None, None, "heartbeat",
+    ]  # fmt: skip
+
+
+def test_every_frame_can_be_told() -> None:
+    decision = Decision(PLAIN, every_frame=True)
+    seen = [scores(0, 0.9), scores(0, 0.9), scores(1, 0.9)]
+    events = [decision.update(frame, float(i)).event for i, frame in enumerate(seen)]
+    assert events == ["change", "frame", "change"]
+
+
+def test_the_scores_that_come_in_are_left_alone() -> None:
+    first = scores(0, 0.9)
+    kept = first.copy()
+    decide(PLAIN, [first, scores(1, 0.9)])
+    assert np.array_equal(first, kept)
+
+
+fractions = st.floats(0, 1, width=32)
+frame_scores = st.lists(fractions, min_size=3, max_size=3).map(
+    lambda values: np.array(values, np.float32)
+)
+histories = st.lists(
+    st.tuples(frame_scores, st.floats(0, 5, allow_nan=False)), min_size=1, max_size=60
+)
+
+
+@st.composite
+def any_settings(draw: st.DrawFn) -> DecisionSettings:
+    low, high = sorted((draw(fractions), draw(fractions)))
+    return DecisionSettings(
+        smoothing=draw(st.integers(1, 20)), enter=high, leave=low,
+        hold=draw(st.floats(0, 10)), heartbeat=draw(st.floats(0, 10)),
+    )  # fmt: skip
+
+
+def _course(
+    settings: DecisionSettings, history: list[tuple[NDArray[np.float32], float]]
+) -> list[tuple[float, Verdict]]:
+    decision, time, course = Decision(settings), 0.0, []
+    for frame, step in history:
+        time += step
+        course.append((time, decision.update(frame, time)))
+    return course
+
+
+@given(any_settings(), histories)
+def test_the_same_frames_give_the_same_verdicts(
+    settings: DecisionSettings, history: list[tuple[NDArray[np.float32], float]]
+) -> None:
+    assert _course(settings, history) == _course(settings, history)
+
+
+@given(any_settings(), histories)
+def test_changes_are_told_and_nothing_else_is_called_one(
+    settings: DecisionSettings, history: list[tuple[NDArray[np.float32], float]]
+) -> None:
+    course = _course(settings, history)
+    assert course[0][1].event == "change"
+    for (_, before), (_, after) in pairwise(course):
+        assert (after.event == "change") == (after.index != before.index)
+        if after.event == "change":
+            assert after.previous == before.index
+
+
+@given(any_settings(), histories)
+def test_a_label_is_never_left_before_its_time(
+    settings: DecisionSettings, history: list[tuple[NDArray[np.float32], float]]
+) -> None:
+    entered = 0.0
+    for (_, before), (time, after) in pairwise(_course(settings, history)):
+        if after.index != before.index:
+            assert before.index is None or time - entered >= settings.hold
+            entered = time
+
+
+@given(any_settings(), histories)
+def test_thresholds_hold_for_the_smoothed_score(
+    settings: DecisionSettings, history: list[tuple[NDArray[np.float32], float]]
+) -> None:
+    course = [(0.0, Verdict(None, 0.0, None, None, False)), *_course(settings, history)]
+    entered = 0.0
+    for (_, before), (time, after) in pairwise(course):
+        if after.index is None:
+            continue
+        if after.index != before.index:
+            assert after.score >= np.float32(settings.enter)
+            entered = time
+        elif time - entered >= settings.hold:
+            assert after.score >= np.float32(settings.leave)
+
+
+@given(any_settings(), histories)
+def test_silence_is_never_longer_than_a_heartbeat_and_a_frame(
+    settings: DecisionSettings, history: list[tuple[NDArray[np.float32], float]]
+) -> None:
+    if not settings.heartbeat:
+        return
+    told = 0.0
+    for time, verdict in _course(settings, history):
+        if verdict.event is None:
+            assert time - told < settings.heartbeat
+        else:
+            told = time
+
+
+@given(histories)
+def test_without_thresholds_and_smoothing_it_is_the_best_class(
+    history: list[tuple[NDArray[np.float32], float]],
+) -> None:
+    settings = DecisionSettings(smoothing=1, enter=0, leave=0, hold=0, heartbeat=0)
+    for (frame, _), (_, verdict) in zip(history, _course(settings, history), strict=True):
+        assert verdict.index is not None
+        assert frame[verdict.index] == frame.max()

@@ -1,0 +1,136 @@
+"""Recordings of every kind, read frame by frame."""
+
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edgekit.errors import EdgekitError, ImageError, SourceError
+from edgekit.offline.clip import ClipWriter, encode_png
+from edgekit.offline.recording import Recording, progress, read_ahead
+from tests.core.offline.test_clip import HEADER, picture, record, write
+from tests.recordings import write_pictures, write_video
+
+
+def test_videos_folders_and_clips_read_alike(tmp_path: Path) -> None:
+    colours = ["red", "green", "blue"]
+    for path, step in (
+        (write_video(tmp_path / "v.avi", colours), 0.1),
+        (write_pictures(tmp_path / "pictures", colours), 1.0),
+        (write(tmp_path / "a.clip"), 1 / 3),
+    ):
+        recording = Recording(path)
+        frames = list(progress(recording, "reading", lambda frame: frame))
+        assert [frame.position for frame in frames] == [0, 1, 2]
+        assert [frame.time for frame in frames] == pytest.approx([0, step, 2 * step])
+        assert frames[-1].done <= recording.length
+        assert not recording.notes
+        assert (recording.header is None) == (path.suffix != ".clip")
+        assert [frame.time for frame in recording] == [frame.time for frame in frames]
+
+
+def test_several_sizes_are_used_and_named(tmp_path: Path) -> None:
+    writer = ClipWriter(tmp_path / "a.clip", HEADER)
+    for number, size in enumerate(((8, 8), (8, 8), (9, 16), (8, 8))):
+        pixels = np.zeros((*size, 3), np.uint8)
+        writer.write(record(number), encode_png(pixels))
+    writer.finish()
+    recording = Recording(tmp_path / "a.clip")
+    assert [frame.pixels.shape[:2] for frame in recording] == [(8, 8), (8, 8), (9, 16), (8, 8)]
+    (note,) = recording.notes
+    assert note.startswith("pictures of several sizes: frame 2 ")
+
+
+def test_a_variable_frame_rate_is_named_and_its_times_are_kept(tmp_path: Path) -> None:
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("needs ffmpeg, to write a video of variable frame rate")
+    video = tmp_path / "v.mkv"
+    # 10 frames a second, of which the second second has every fifth alone.
+    subprocess.run(
+        ["ffmpeg", "-loglevel", "error", "-f", "lavfi", "-i", "testsrc=s=64x48:r=10:d=3", "-vf",
+         r"select='lt(t,1)+gte(t,2)+not(mod(n,5))'", "-fps_mode", "vfr", "-c:v", "mjpeg",
+         str(video)],
+        check=True, timeout=60,
+    )  # fmt: skip
+    recording = Recording(video)
+    times = [frame.time for frame in recording]
+    expected = [n / 10 for n in range(30) if n < 10 or n >= 20 or n % 5 == 0]
+    assert times == pytest.approx(expected, abs=0.002)
+    (note,) = recording.notes
+    assert "the frame rate varies: 100 to 500 ms" in note
+
+
+def test_notes_are_printed_once_at_the_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = write(tmp_path / "a.clip").read_bytes()
+    (tmp_path / "a.clip").write_bytes(content[:-3000])
+    for _ in progress(Recording(tmp_path / "a.clip"), "reading", lambda frame: frame):
+        pass
+    shown = capsys.readouterr().err
+    assert shown.count("a.clip: cut off after") == 1
+    assert "what lies before is used" in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind", "message"),
+    [
+        ("none", None, SourceError, "no recording at"),
+        ("text.mp4", b"no video at all", SourceError, "does not open as a video"),
+        ("empty.png", b"", ImageError, "is empty"),
+    ],
+)
+def test_what_is_no_recording_is_named(
+    tmp_path: Path, name: str, content: bytes | None, kind: type[EdgekitError], message: str
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(kind, match=message):
+        list(Recording(tmp_path / name))
+
+
+def test_a_video_without_frames_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "v.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (32, 24))
+    writer.release()
+    with pytest.raises(SourceError):
+        list(Recording(path))
+
+
+def test_reading_ahead_changes_nothing() -> None:
+    def failing() -> Iterator[int]:
+        yield from range(100)
+        raise SourceError("broke")
+
+    assert list(read_ahead(iter(range(1000)), depth=3)) == list(range(1000))
+    seen = []
+    with pytest.raises(SourceError, match="broke"):
+        for item in read_ahead(failing(), depth=3):
+            seen.append(item)
+    assert seen == list(range(100))
+
+
+def test_reading_ahead_stops_with_its_reader() -> None:
+    produced: list[int] = []
+
+    def endless() -> Iterator[int]:
+        while True:
+            produced.append(len(produced))
+            yield produced[-1]
+
+    before = threading.active_count()
+    ahead = read_ahead(endless(), depth=4)
+    assert next(ahead) == 0
+    ahead.close()
+    assert threading.active_count() == before
+    assert len(produced) < 10
+
+
+def test_pictures_of_a_clip_are_the_recorded_ones(tmp_path: Path) -> None:
+    for number, frame in enumerate(Recording(write(tmp_path / "a.clip"))):
+        assert np.array_equal(frame.pixels, picture(number))

@@ -1,0 +1,5 @@
+"""Fixtures of `tests.recordings`."""
+
+from tests.recordings import edgekit, model, video
+
+__all__ = ["edgekit", "model", "video"]

@@ -1,0 +1,138 @@
+"""The configuration file: strict, its errors name key and line, and every key is an option."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import click
+import pytest
+from edgekit_device.config.file import load, render
+from edgekit_device.config.settings import MqttSettings, Settings, secret_file
+from edgekit_device.daemon.cli import run
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgekit.errors import ConfigurationError
+from edgekit.inference.runtimes import RUNTIMES
+from edgekit.settings import keys
+from tests.conftest import ROOT
+
+EXAMPLE = ROOT / "systemd" / "edgekit.toml"
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "edgekit.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_options_win_over_the_file(tmp_path: Path) -> None:
+    path = written(tmp_path, 'threads = 2\ntop-k = 5\n[mqtt]\nhost = "a"\nqos = 2\n')
+    settings = load(path, {"threads": 3, "mqtt.host": "b"})
+    assert (settings.threads, settings.top_k) == (3, 5)
+    assert (settings.mqtt.host, settings.mqtt.qos) == ("b", 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[mqtt]\n\nprot = 3\n", "line 3: mqtt.prot: there is no such key; did you mean mqtt.port"),
+        ("port = 3", "line 1: port: there is no such key; did you mean mqtt.port"),
+        ("zzz = 3", "line 1: zzz: there is no such key; see edgekit run --print-config"),
+        ('[mqtt]\nport = "x"', "line 2: mqtt.port: expected whole number, got string"),
+        ("mqtt.port = 0", "line 1: mqtt.port: expected whole number >= 1"),
+        ("threads = 0", "line 1: threads: expected whole number >= 1"),
+        ("threads = true", "line 1: threads: expected whole number, got true or false"),
+        ("mqtt = 3", "line 1: mqtt: expected section, got whole number"),
+        ("model = 3", "line 1: model: expected string, got whole number"),
+        ('runtime = "x"', "One of auto, litert, tflite"),
+        ('[camera]\npixel-format = "MJ"', "line 2: camera.pixel-format: this value will not do"),
+        ("[decision]\nenter = 0.3\nleave = 0.5", "decision: leave (0.5) is above enter (0.3)"),
+        ('[http]\nlisten = "8080"', "http: listen is HOST:PORT"),
+        ('[mqtt]\nkey-file = "k"', "mqtt: key-file is set without cert-file"),
+        ('[mqtt]\nca-file = "c"', "mqtt: certificates are set without tls = true"),
+        ('[mqtt]\npassword-file = "p"', "mqtt: password-file is set without user"),
+        ("[mqtt", "is not valid TOML"),
+        ("[mqtt]\nqos = 1\n[mqtt]\nqos = 2", "is not valid TOML"),
+    ],
+)
+def test_a_wrong_file_is_one_line_with_key_and_place(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(ConfigurationError) as caught:
+        load(path, {})
+    assert str(path) in str(caught.value)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_option_without_a_file_is_explained_too() -> None:
+    with pytest.raises(ConfigurationError, match=r"^mqtt: key-file is set without"):
+        load(None, {"mqtt.key-file": Path("k")})
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="cannot read the configuration"):
+        load(tmp_path / "no.toml", {})
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigurationError, match="not UTF-8"):
+        load(tmp_path / "binary.toml", {})
+
+
+def test_the_example_shows_every_key_and_changes_nothing() -> None:
+    text = EXAMPLE.read_text(encoding="utf-8")
+    assert text == render(Settings()), "run `make docs`"
+    assert load(EXAMPLE, {}) == Settings()
+    # What is behind a # is valid as well.
+    shown = re.sub(r"(?m)^#(?=\S)", "", text)
+    shown = re.sub(r"(?m)^\S+ =$", "", shown)
+    sections = tomllib.loads(shown)
+    for key in keys(Settings):
+        tree = sections.get(key.section, {}) if key.section else sections
+        assert key.name in tree or key.default is None
+
+
+def test_what_is_printed_can_be_read_again(tmp_path: Path) -> None:
+    settings = Settings(
+        model=Path("/a b/c.tflite"), threads=2, mqtt=MqttSettings(host="h", user='a"\\\nß\x7f')
+    )
+    assert load(written(tmp_path, render(settings)), {}) == settings
+
+
+@given(st.text())
+def test_any_text_survives(text: str) -> None:
+    rendered = render(Settings(source=text))
+    assert tomllib.loads(rendered)["source"] == text
+
+
+def test_every_key_is_an_option_and_the_other_way_round() -> None:
+    options = {name for p in run.params if isinstance(p, click.Option) for name in p.opts}
+    assert options - {key.option for key in keys(Settings)} == {
+        "--config",
+        "--check",
+        "--print-config",
+    }
+    assert {key.option for key in keys(Settings)} <= options
+
+
+def test_every_key_is_described() -> None:
+    for key in keys(Settings):
+        assert (key.meta.description or "").endswith("."), key.path
+
+
+def test_runtimes_are_those_that_there_are() -> None:
+    (runtime,) = (key for key in keys(Settings) if key.path == "runtime")
+    assert runtime.type.__args__ == RUNTIMES
+
+
+def test_a_secret_comes_from_its_file_or_from_systemd(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    assert secret_file(Path("named"), "mqtt-password") == Path("named")
+    assert secret_file(None, "mqtt-password") is None
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert secret_file(None, "mqtt-password") is None
+    (tmp_path / "mqtt-password").write_text("x")
+    assert secret_file(None, "mqtt-password") == tmp_path / "mqtt-password"

@@ -1,0 +1,447 @@
+"""The daemon around a scripted source and scripted models: states, reloads, models, its end."""
+
+import queue
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from edgekit_device.config.settings import (
+    HealthSettings,
+    RecoverySettings,
+    Settings,
+    WebhookSettings,
+)
+from edgekit_device.daemon import daemon as daemon_module
+from edgekit_device.daemon import hot_swap as modelwatch
+from edgekit_device.daemon import models
+from edgekit_device.daemon.daemon import Daemon
+from edgekit_device.daemon.models import Loaded, Signature
+from edgekit_device.health import SinkHealth
+from edgekit_device.sinks.base import Sink
+
+from edgekit.errors import (
+    AcceleratorLostError,
+    EdgekitError,
+    ModelFileError,
+    OutputError,
+    RuntimeUnavailableError,
+    SettingsError,
+    SourceError,
+)
+from edgekit.inference.decision import DecisionSettings
+from tests.device.fakes import (
+    FakeClassifier,
+    FakeSource,
+    Gate,
+    HangingClassifier,
+    KeptSink,
+    Sources,
+    loaded,
+)
+
+SETTINGS = Settings(
+    model=Path("m.tflite"),
+    source="fake",
+    name="pi",
+    decision=DecisionSettings(smoothing=1, enter=0.6, leave=0.4, hold=0, heartbeat=0),
+    health=HealthSettings(interval=1000),
+)
+
+
+class Manager:
+    """systemd's end of the notification socket."""
+
+    def __init__(self, path: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(path))
+        self._socket.settimeout(30)
+
+    def wait_for(self, text: str) -> str:
+        """The next message that contains `text`."""
+        while text not in (message := self._socket.recv(4096).decode()):
+            pass
+        return message
+
+    def hears(self, text: str, within: float) -> bool:
+        """Whether a message that contains `text` comes within so many seconds."""
+        self._socket.settimeout(within)
+        try:
+            self.wait_for(text)
+        except TimeoutError:
+            return False
+        finally:
+            self._socket.settimeout(30)
+        return True
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@dataclass
+class Bench:
+    """A daemon in a thread of its own."""
+
+    settings: Settings
+    sources: Sources
+    manager: Manager
+    sink: KeptSink = field(default_factory=KeptSink)
+    told: queue.SimpleQueue[str] = field(default_factory=queue.SimpleQueue)
+    reload: Callable[[], Settings] = lambda: SETTINGS
+    failure: BaseException | None = None
+
+    def start(self) -> "Bench":
+        self.daemon = Daemon(self.settings, self.sources, lambda: self.reload(), self.told.put)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        return self
+
+    def _run(self) -> None:
+        try:
+            self.daemon.run()
+        except BaseException as error:
+            self.failure = error
+
+    def wait(self) -> BaseException | None:
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+        return self.failure
+
+    def stop(self) -> BaseException | None:
+        self.daemon.request_stop()
+        return self.wait()
+
+    def wait_for(self, text: str) -> str:
+        """The next line that was told and contains `text`."""
+        while text not in (line := self.told.get(timeout=30)):
+            pass
+        return line
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Bench]]:
+    """Make daemons whose only sink keeps what it gets, and whose models are all alike."""
+    path = tmp_path / "notify"
+    manager = Manager(path)
+    monkeypatch.setenv("NOTIFY_SOCKET", str(path))
+    monkeypatch.setenv("WATCHDOG_USEC", "400000")
+    monkeypatch.setattr(modelwatch, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(daemon_module, "TICK", 0.02)
+    made: list[Bench] = []
+
+    def open_sink(name: str, settings: Settings, *_: object) -> Sink | None:
+        return made[-1].sink if name == "stdout" else None
+
+    monkeypatch.setattr(daemon_module, "open_sink", open_sink)
+    set_models(monkeypatch, lambda settings: loaded())
+    (tmp_path / "m.tflite").touch()
+    monkeypatch.chdir(tmp_path)
+
+    def make(settings: Settings, *sources: FakeSource | Exception) -> Bench:
+        made.append(Bench(settings, Sources(list(sources)), manager))
+        return made[-1]
+
+    yield make
+    manager.close()
+
+
+def set_models(
+    monkeypatch: pytest.MonkeyPatch,
+    open_model: Callable[[Settings], Loaded],
+    open_on_cpu: Callable[..., Loaded] = lambda settings, because: loaded(degraded=because),
+) -> None:
+    for module in (models, modelwatch):
+        monkeypatch.setattr(module, "open_model", open_model)
+        monkeypatch.setattr(module, "open_on_cpu", open_on_cpu)
+    monkeypatch.setattr("edgekit_device.daemon.worker.open_on_cpu", open_on_cpu)
+
+
+def endless(*shown: int) -> FakeSource:
+    """A camera that shows some classes over and over."""
+    source = FakeSource(live=True, name="camera")
+
+    def refill() -> None:
+        threading.Event().wait(0.005)
+        source.script += [*shown, refill]
+
+    source.script = [*shown, refill]
+    return source
+
+
+def with_settings(**changes: Any) -> Settings:
+    return msgspec.structs.replace(SETTINGS, **changes)
+
+
+def test_a_recording_is_worked_through_and_that_is_the_end(bench: Callable[..., Bench]) -> None:
+    running = bench(SETTINGS, FakeSource(0, 0, 1)).start()
+    assert running.wait() is None
+    assert [event.label for event in running.sink.events] == ["cat", "dog"]
+    summary = running.daemon.summary()
+    assert summary.startswith("3 frames (0 dropped), 2 events")
+    assert summary.endswith("(fake, cpu)")
+    assert running.sink.healths[-1].state == "stopping"
+
+
+def test_systemd_learns_when_it_is_ready_and_that_it_lives(bench: Callable[..., Bench]) -> None:
+    running = bench(SETTINGS, endless(0)).start()
+    running.manager.wait_for("STATUS=running · model 000000000000")
+    running.manager.wait_for("READY=1")
+    for _ in range(3):
+        running.manager.wait_for("WATCHDOG=1")
+    running.daemon.request_stop()
+    running.manager.wait_for("STOPPING=1")
+    assert running.wait() is None
+
+
+def test_a_camera_that_is_silent_is_stalled_and_the_watchdog_is_not_fed(
+    bench: Callable[..., Bench],
+) -> None:
+    silence = Gate()
+    source = FakeSource(0, silence, 1, live=True)
+    running = bench(
+        with_settings(health=HealthSettings(interval=1000, stall_after=0.2)), source
+    ).start()
+    running.manager.wait_for("STATUS=running")
+    running.manager.wait_for("STATUS=stalled")
+    assert running.daemon.health().state == "stalled"
+    assert not running.manager.hears("WATCHDOG=1", within=0.5)
+    silence.open()
+    assert running.wait() is None
+    assert "stalled" in [health.state for health in running.sink.healths]
+
+
+def test_a_problem_of_a_sink_makes_it_degraded(bench: Callable[..., Bench]) -> None:
+    running = bench(SETTINGS, endless(0))
+
+    running.sink.report = lambda: SinkHealth(1, 2, 3, problem="away")  # type: ignore[method-assign]
+    running.start()
+    running.manager.wait_for("STATUS=degraded")
+    health = running.daemon.health()
+    assert health.problems == ["stdout: away"]
+    assert health.sinks["stdout"].dropped == 2
+    assert running.stop() is None
+
+
+def test_a_failure_of_a_part_is_the_end_and_its_own(bench: Callable[..., Bench]) -> None:
+    source = FakeSource(0, SourceError("broke"), live=False)
+    failure = bench(SETTINGS, source).start().wait()
+    assert str(failure) == "broke"
+
+
+def test_a_sink_that_can_no_longer_deliver_ends_it(bench: Callable[..., Bench]) -> None:
+    running = bench(SETTINGS, endless(0)).start()
+    running.manager.wait_for("READY")
+    running.sink.failure = OutputError("disk full")
+    assert str(running.wait()) == "disk full"
+
+
+def test_a_sink_that_cannot_start_ends_it(bench: Callable[..., Bench]) -> None:
+    running = bench(SETTINGS, endless(0))
+
+    def start() -> None:
+        raise SettingsError("port taken")
+
+    running.sink.start = start  # type: ignore[method-assign]
+    assert str(running.start().wait()) == "port taken"
+
+
+def test_a_hung_inference_is_left_behind_when_the_cpu_may_go_on(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hung = Gate()
+    set_models(monkeypatch, lambda settings: loaded(HangingClassifier(hung, "edgetpu")))
+    settings = with_settings(
+        delegate="edgetpu",
+        allow_cpu_fallback=True,
+        recovery=RecoverySettings(inference_timeout=0.2),
+    )
+    running = bench(settings, endless(1)).start()
+    running.manager.wait_for("STATUS=degraded")
+    health = running.daemon.health()
+    assert health.restarts == {"accelerator": 1}
+    assert "did not return" in health.problems[0]
+    assert running.sink.events[0].state == "degraded"
+    assert running.stop() is None
+    hung.open()
+
+
+def test_a_hung_inference_is_the_end_otherwise(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hung = Gate()
+    set_models(monkeypatch, lambda settings: loaded(HangingClassifier(hung, "edgetpu")))
+    settings = with_settings(delegate="edgetpu", recovery=RecoverySettings(inference_timeout=0.2))
+    running = bench(settings, endless(1)).start()
+    failure = running.wait()
+    assert isinstance(failure, AcceleratorLostError)
+    assert running.daemon.stuck
+    hung.open()
+
+
+def test_a_delegate_that_works_again_takes_over(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(modelwatch, "PROBE_EVERY", 0.1)
+    works = threading.Event()
+
+    def open_model(settings: Settings) -> Loaded:
+        if not works.is_set():
+            raise RuntimeUnavailableError("gone")
+        return loaded(FakeClassifier(accelerator="edgetpu"))
+
+    set_models(monkeypatch, open_model)
+    settings = with_settings(
+        delegate="edgetpu", allow_cpu_fallback=True, recovery=RecoverySettings(delegate=0)
+    )
+    running = bench(settings, endless(1)).start()
+    running.manager.wait_for("STATUS=degraded")
+    works.set()
+    running.manager.wait_for("STATUS=running")
+    assert running.daemon.health().accelerator == "edgetpu"
+    assert running.stop() is None
+
+
+class TestModelFile:
+    """The file that `model` names is replaced while the daemon runs."""
+
+    @pytest.fixture
+    def path(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """A model file; its text is the label of the first class, and "bad" is no model."""
+        path = tmp_path / "model.tflite"
+        path.write_text("cat")
+
+        def open_model(settings: Settings) -> Loaded:
+            signature, text = Signature.of(path), path.read_text()
+            if text == "bad":
+                raise ModelFileError("damaged")
+            return Loaded(FakeClassifier([text, "dog"]), signature)  # type: ignore[arg-type]
+
+        set_models(monkeypatch, open_model)
+        return path
+
+    def replace(self, path: Path, text: str) -> None:
+        (path.parent / "new").write_text(text)
+        (path.parent / "new").replace(path)
+
+    def test_another_model_takes_over(self, bench: Callable[..., Bench], path: Path) -> None:
+        running = bench(with_settings(model=path), endless(0)).start()
+        running.manager.wait_for("READY")
+        self.replace(path, "lion")
+        running.wait_for("runs from the next frame on")
+        while [event.label for event in running.sink.events] != ["cat", "lion"]:
+            threading.Event().wait(0.01)
+        assert running.daemon.health().restarts == {"model": 1}
+        assert running.stop() is None
+
+    def test_a_bad_one_is_refused_without_harm(
+        self, bench: Callable[..., Bench], path: Path
+    ) -> None:
+        running = bench(with_settings(model=path), endless(0)).start()
+        running.manager.wait_for("READY")
+        self.replace(path, "bad")
+        running.manager.wait_for("STATUS=degraded")
+        assert running.daemon.health().problems == ["model: damaged; going on with the one before"]
+        assert [event.label for event in running.sink.events] == ["cat"]
+        self.replace(path, "lion")
+        running.manager.wait_for("STATUS=running")
+        assert running.stop() is None
+
+    def test_one_that_is_gone_is_a_problem_until_it_is_back(
+        self, bench: Callable[..., Bench], path: Path
+    ) -> None:
+        running = bench(with_settings(model=path), endless(0)).start()
+        running.manager.wait_for("READY")
+        path.rename(path.with_suffix(".away"))
+        assert "is gone" in running.manager.wait_for("STATUS=degraded")
+        path.with_suffix(".away").rename(path)
+        running.manager.wait_for("STATUS=running")
+        assert running.daemon.health().restarts == {}
+        assert running.stop() is None
+
+
+class TestReload:
+    """SIGHUP."""
+
+    def test_other_settings_hold_from_then_on(self, bench: Callable[..., Bench]) -> None:
+        running = bench(SETTINGS, endless(0)).start()
+        running.manager.wait_for("READY")
+        running.reload = lambda: with_settings(every_frame=True)
+        running.daemon.request_reload()
+        running.wait_for("the configuration was read again")
+        while not any(event.event == "frame" for event in running.sink.events):
+            threading.Event().wait(0.01)
+        assert running.stop() is None
+
+    def test_wrong_ones_change_nothing(self, bench: Callable[..., Bench]) -> None:
+        running = bench(SETTINGS, endless(0)).start()
+        running.manager.wait_for("READY")
+
+        def wrong() -> Settings:
+            raise SettingsError("line 3: no such key")
+
+        running.reload = wrong
+        running.daemon.request_reload()
+        assert "line 3: no such key" in running.manager.wait_for("STATUS=degraded")
+        running.reload = lambda: SETTINGS
+        running.daemon.request_reload()
+        running.manager.wait_for("STATUS=running")
+        assert running.stop() is None
+
+    def test_a_model_that_does_not_open_leaves_the_one_before(
+        self, bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        running = bench(SETTINGS, endless(0)).start()
+        running.manager.wait_for("READY")
+
+        def open_model(settings: Settings) -> Loaded:
+            raise ModelFileError("labels do not fit")
+
+        set_models(monkeypatch, open_model)
+        running.reload = lambda: with_settings(labels=Path("labels.txt"))
+        running.daemon.request_reload()
+        assert "labels do not fit" in running.manager.wait_for("STATUS=degraded")
+        assert running.stop() is None
+
+    def test_only_sinks_whose_settings_changed_are_replaced(
+        self, bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        opened: list[str] = []
+        closed: list[str] = []
+
+        class Named(KeptSink):
+            def __init__(self, name: str) -> None:
+                super().__init__()
+                self.name = name
+                opened.append(name)
+
+            def close(self, timeout: float) -> None:
+                closed.append(self.name)
+
+        def open_sink(name: str, settings: Settings, *_: object) -> Sink | None:
+            off = name == "webhook" and settings.webhook.url is None
+            return None if off else Named(name)
+
+        monkeypatch.setattr(daemon_module, "open_sink", open_sink)
+        running = bench(SETTINGS, endless(0)).start()
+        running.manager.wait_for("READY")
+        assert opened == ["stdout", "mqtt", "http"]
+        running.reload = lambda: with_settings(webhook=WebhookSettings(url="http://127.0.0.1/"))
+        running.daemon.request_reload()
+        running.wait_for("read again")
+        assert (opened[3:], closed) == (["webhook"], [])
+        running.reload = lambda: SETTINGS
+        running.daemon.request_reload()
+        running.wait_for("read again")
+        assert (opened[4:], closed) == ([], ["webhook"])
+        assert set(running.daemon.health().sinks) == {"stdout", "mqtt", "http"}
+        assert running.stop() is None
+
+
+def test_errors_of_the_program_itself_are_not_hidden(bench: Callable[..., Bench]) -> None:
+    failure = bench(SETTINGS, FakeSource(ZeroDivisionError())).start().wait()
+    assert isinstance(failure, ZeroDivisionError)
+    assert not isinstance(failure, EdgekitError)

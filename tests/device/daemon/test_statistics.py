@@ -1,0 +1,41 @@
+"""What state the signs amount to, and what is counted."""
+
+import pytest
+from edgekit_device.daemon.statistics import Signs, Statistics, state_of
+
+
+@pytest.mark.parametrize(
+    ("signs", "state"),
+    [
+        (Signs(False, False, 99, 99, []), "starting"),
+        (Signs(False, True, 1, 1, []), "running"),
+        (Signs(False, True, 1, 1, ["mqtt: away"]), "degraded"),
+        (Signs(False, True, 11, 1, []), "stalled"),
+        (Signs(False, True, 1, 11, []), "stalled"),
+        (Signs(False, True, 11, 1, ["camera: gone"]), "stalled"),
+        (Signs(True, True, 11, 1, ["camera: gone"]), "stopping"),
+        (Signs(True, False, 1, 1, []), "stopping"),
+    ],
+)
+def test_the_state_follows_from_the_signs(signs: Signs, state: str) -> None:
+    assert state_of(signs, stall_after=10) == state
+
+
+def test_latencies_are_those_of_the_last_thousand_frames() -> None:
+    statistics = Statistics()
+    assert statistics.latency() is None
+    for _ in range(1000):
+        statistics.answered(1000.0)
+    for milliseconds in range(1000):
+        statistics.answered(float(milliseconds))
+    latency = statistics.latency()
+    assert latency is not None
+    assert (latency.p50, latency.p90, latency.p99) == pytest.approx((499.5, 899.1, 989.01))
+    assert statistics.frames == 2000
+
+
+def test_restarts_are_counted_by_part() -> None:
+    statistics = Statistics()
+    for part in ("camera", "accelerator", "camera"):
+        statistics.restarted(part)
+    assert statistics.restarts == {"camera": 2, "accelerator": 1}

@@ -1,0 +1,321 @@
+"""The working thread by itself: what it answers, and how it recovers."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from edgekit_device.config.settings import RecoverySettings, Settings
+from edgekit_device.daemon import models
+from edgekit_device.daemon.models import Loaded
+from edgekit_device.daemon.statistics import Statistics
+from edgekit_device.daemon.worker import Worker
+
+from edgekit.errors import (
+    AcceleratorLostError,
+    EdgekitError,
+    InferenceError,
+    ModelFileError,
+    RuntimeUnavailableError,
+    SourceError,
+    SourceLostError,
+)
+from edgekit.inference.decision import DecisionSettings
+from tests.device.fakes import (
+    Ending,
+    FakeClassifier,
+    FakeSource,
+    Gate,
+    HangingClassifier,
+    KeptSink,
+    Sources,
+    loaded,
+)
+
+PLAIN = Settings(
+    model=Path("m.tflite"),
+    source="fake",
+    decision=DecisionSettings(smoothing=1, enter=0.6, leave=0.4, hold=0, heartbeat=0),
+)
+
+
+class Bench:
+    """A worker over scripted sources and models, run to its end."""
+
+    def __init__(self, settings: Settings, *sources: FakeSource | Exception) -> None:
+        self.statistics = Statistics()
+        self.sink = KeptSink()
+        self.told: list[str] = []
+        self.sources = Sources(list(sources))
+        self.ending = Ending()
+        self.worker = Worker(
+            settings, self.statistics, lambda: [self.sink], self.sources, self.ending,
+            self.told.append,
+        )  # fmt: skip
+
+    def run(self) -> Exception | None:
+        self.worker.start()
+        failure = self.ending.wait()
+        assert self.worker.join(30)
+        return failure
+
+    def labels(self) -> list[str]:
+        return [event.label for event in self.sink.events]
+
+
+@pytest.fixture
+def opens(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Script what `models.open_model` gives, one after the other, and the CPU model."""
+
+    def script(*steps: Loaded | Exception, cpu: Loaded | None = None) -> None:
+        remaining = list(steps)
+
+        def open_model(_settings: Settings) -> Loaded:
+            step = remaining.pop(0)
+            if isinstance(step, Exception):
+                raise step
+            return step
+
+        def open_on_cpu(_settings: Settings, because: str | None = None) -> Loaded:
+            assert cpu is not None
+            return msgspec_replace(cpu, degraded=because)
+
+        monkeypatch.setattr(models, "open_model", open_model)
+        monkeypatch.setattr(models, "open_on_cpu", open_on_cpu)
+
+    script(loaded())
+    yield script
+
+
+def msgspec_replace(model: Loaded, **changes: Any) -> Loaded:
+    return Loaded(**{**vars(model), **changes})
+
+
+@pytest.fixture(autouse=True)
+def _opens_by_default(opens: Callable[..., None]) -> None:
+    """Every test gets a model that works."""
+
+
+def test_every_frame_is_answered_and_changes_are_told() -> None:
+    bench = Bench(PLAIN, FakeSource(0, 0, None, 2, 2, 0, dropped=3))
+    assert bench.run() is None
+    assert [result.label for result in bench.sink.results] == ["cat", "cat", "eel", "eel", "cat"]
+    assert [(e.frame, e.label, e.previous) for e in bench.sink.events] == [
+        (0, "cat", None), (2, "eel", "cat"), (4, "cat", "eel"),
+    ]  # fmt: skip
+    assert (bench.statistics.frames, bench.statistics.events) == (5, 3)
+    assert bench.statistics.dropped == 3
+
+
+def test_it_ends_after_max_frames() -> None:
+    source = FakeSource(0, 1, 2)
+    bench = Bench(msgspec.structs.replace(PLAIN, max_frames=2), source)
+    assert bench.run() is None
+    assert bench.statistics.frames == 2
+    assert source.closed == 1
+
+
+def test_stop_ends_it() -> None:
+    source = FakeSource(0, lambda: bench.worker.stop(), 1)
+    bench = Bench(PLAIN, source)
+    assert bench.run() is None
+    assert bench.labels() == ["cat"]
+    assert source.closed == 1
+
+
+def test_a_wrong_source_shows_before_the_model_is_opened(opens: Callable[..., None]) -> None:
+    opens()
+    bench = Bench(PLAIN, SourceError("no source at x"))
+    assert str(bench.run()) == "no source at x"
+
+
+def test_a_bad_model_ends_it(opens: Callable[..., None]) -> None:
+    opens(ModelFileError("damaged"))
+    source = FakeSource(0)
+    assert isinstance(Bench(PLAIN, source).run(), ModelFileError)
+    assert source.closed == 1
+
+
+def test_a_recording_that_breaks_is_not_tried_again() -> None:
+    bench = Bench(PLAIN, FakeSource(0, SourceError("truncated")))
+    assert str(bench.run()) == "truncated"
+
+
+def test_a_camera_that_never_worked_is_not_tried_again() -> None:
+    bench = Bench(PLAIN, FakeSource(SourceError("stalled"), live=True))
+    assert str(bench.run()) == "stalled"
+
+
+QUICK = RecoverySettings(camera=5, delegate=5)
+
+
+def test_a_camera_that_breaks_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(
+        msgspec.structs.replace(PLAIN, recovery=QUICK),
+        FakeSource(0, SourceError("unplugged"), live=True, dropped=2),
+        SourceError("still gone"),
+        FakeSource(0, 1, live=True, dropped=5),
+    )
+    assert bench.run() is None
+    # The decision outlives the camera: cat is no news.
+    assert bench.labels() == ["cat", "dog"]
+    assert bench.statistics.restarts == {"camera": 1}
+    assert bench.statistics.dropped == 7
+    assert bench.worker.problems == {}
+    assert [text.split(";")[0] for text in bench.told] == [
+        "camera: unplugged", "camera: still gone",
+    ]  # fmt: skip
+
+
+def test_a_camera_that_gives_something_else_is_remarked_on_once() -> None:
+    source = FakeSource(0, 1, live=True, name="camera")
+    source.remark = "gives 320x240, not 640x480"
+    bench = Bench(PLAIN, source)
+    assert bench.run() is None
+    assert bench.told == ["camera: camera gives 320x240, not 640x480"]
+
+
+def test_a_camera_that_stays_away_is_given_up_with_its_own_exit_code() -> None:
+    settings = msgspec.structs.replace(PLAIN, recovery=RecoverySettings(camera=0))
+    failure = Bench(settings, FakeSource(0, SourceError("unplugged"), live=True)).run()
+    assert isinstance(failure, SourceLostError)
+    assert failure.exit_code == 10
+    assert "unplugged" in str(failure)
+
+
+def test_stop_ends_the_wait_for_a_camera() -> None:
+    settings = msgspec.structs.replace(PLAIN, recovery=RecoverySettings(camera=1000))
+    script: list[FakeSource | Exception] = [SourceError("gone") for _ in range(20)]
+    bench = Bench(settings, FakeSource(0, SourceError("gone"), live=True), *script)
+    bench.worker.start()
+    while not bench.told:
+        assert bench.worker.join(0) is False
+    bench.worker.stop()
+    assert bench.ending.wait() is None
+
+
+def on_delegate(settings: Settings = PLAIN, **changes: Any) -> Settings:
+    return msgspec.structs.replace(settings, delegate="edgetpu", recovery=QUICK, **changes)
+
+
+def test_a_delegate_that_fails_is_opened_again_and_no_frame_is_lost(
+    opens: Callable[..., None],
+) -> None:
+    first = FakeClassifier(accelerator="edgetpu", failures=[])
+    opens(
+        loaded(first),
+        RuntimeUnavailableError("no device"),
+        loaded(FakeClassifier(accelerator="edgetpu")),
+    )
+    bench = Bench(
+        on_delegate(), FakeSource(0, lambda: first.failures.append(InferenceError("usb")), 1, 2)
+    )
+    assert bench.run() is None
+    assert [result.frame.number for result in bench.sink.results] == [0, 1, 2]
+    assert bench.labels() == ["cat", "dog", "eel"]
+    assert bench.statistics.restarts == {"accelerator": 1}
+    # What failed must let go of the device before it can be opened again.
+    assert first.closed
+
+
+def test_a_delegate_that_stays_away_is_given_up_with_its_own_exit_code(
+    opens: Callable[..., None],
+) -> None:
+    opens(RuntimeUnavailableError("no device"))
+    settings = msgspec.structs.replace(on_delegate(), recovery=RecoverySettings(delegate=0))
+    failure = Bench(settings, FakeSource(0)).run()
+    assert isinstance(failure, AcceleratorLostError)
+    assert failure.exit_code == 11
+    assert "no device" in str(failure)
+
+
+def test_the_cpu_takes_over_only_when_it_is_allowed_and_everything_says_so(
+    opens: Callable[..., None],
+) -> None:
+    opens(RuntimeUnavailableError("no device"), cpu=loaded())
+    settings = msgspec.structs.replace(
+        on_delegate(allow_cpu_fallback=True), recovery=RecoverySettings(delegate=0)
+    )
+    bench = Bench(settings, FakeSource(0))
+    assert bench.run() is None
+    assert [event.state for event in bench.sink.events] == ["degraded"]
+    assert "no device" in bench.worker.problems["accelerator"]
+
+
+def test_a_failure_on_the_cpu_ends_it(opens: Callable[..., None]) -> None:
+    opens(loaded(FakeClassifier(failures=[InferenceError("broken")])))
+    failure = Bench(PLAIN, FakeSource(0)).run()
+    assert isinstance(failure, InferenceError)
+
+
+def test_another_model_takes_over_between_two_frames() -> None:
+    other = loaded(FakeClassifier(("ant", "bee", "cow"), name="other.tflite"))
+    bench = Bench(PLAIN, FakeSource(0, lambda: bench.worker.order(other), 0))
+    assert bench.run() is None
+    assert [(e.label, e.model) for e in bench.sink.events] == [
+        ("cat", "m.tflite"), ("ant", "other.tflite"),
+    ]  # fmt: skip
+
+
+def test_a_model_with_the_same_labels_changes_nothing_of_the_decision() -> None:
+    other = loaded(FakeClassifier(name="other.tflite"))
+    bench = Bench(PLAIN, FakeSource(0, lambda: bench.worker.order(other), 0, 1))
+    assert bench.run() is None
+    assert bench.labels() == ["cat", "dog"]
+
+
+def test_other_settings_hold_from_the_next_frame_on() -> None:
+    told = msgspec.structs.replace(PLAIN, every_frame=True, top_k=1)
+    bench = Bench(PLAIN, FakeSource(0, 0, lambda: bench.worker.order(told), 0, 0))
+    assert bench.run() is None
+    assert [(event.frame, len(event.labels)) for event in bench.sink.events] == [
+        (0, 3), (2, 1), (3, 1),
+    ]  # fmt: skip
+
+
+def test_another_source_replaces_the_one_before() -> None:
+    first = FakeSource(0, lambda: bench.worker.order(elsewhere), 0, name="first")
+    elsewhere = msgspec.structs.replace(PLAIN, source="second")
+    bench = Bench(PLAIN, first, FakeSource(1, name="second"))
+    assert bench.run() is None
+    assert [(event.source, event.label) for event in bench.sink.events] == [
+        ("first", "cat"), ("second", "dog"),
+    ]  # fmt: skip
+    assert first.closed == 1
+
+
+def test_a_source_that_does_not_open_leaves_the_one_before() -> None:
+    elsewhere = msgspec.structs.replace(PLAIN, source="second")
+    bench = Bench(
+        PLAIN,
+        FakeSource(0, lambda: bench.worker.order(elsewhere), 0, name="first"),
+        SourceError("no source at second"),
+        FakeSource(1, name="first"),
+    )
+    assert bench.run() is None
+    assert bench.labels() == ["cat", "dog"]
+    assert [settings.source for settings in bench.sources.settings] == ["fake", "second", "fake"]
+    assert any("no source at second" in text for text in bench.told)
+
+
+def test_an_abandoned_worker_says_nothing_more(opens: Callable[..., None]) -> None:
+    gate = Gate()
+    opens(loaded(HangingClassifier(gate)))
+    source = FakeSource(0, 1)
+    bench = Bench(PLAIN, source)
+    bench.worker.start()
+    assert gate.reached.wait(30)
+    assert bench.worker.busy_for() > 0
+    assert bench.worker.abandon() is source
+    gate.open()
+    assert bench.worker.join(30)
+    assert bench.sink.results == []
+    assert source.closed == 0
+
+
+def test_errors_of_the_program_itself_end_it_too(opens: Callable[..., None]) -> None:
+    opens(loaded(FakeClassifier(failures=[ZeroDivisionError()])))
+    failure = Bench(PLAIN, FakeSource(0)).run()
+    assert isinstance(failure, ZeroDivisionError)
+    assert not isinstance(failure, EdgekitError)

@@ -1,0 +1,386 @@
+"""`edgekit doctor` sees what is wrong with a device, and names the command that mends it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from edgekit_device.doctor import checks, probe
+from edgekit_device.doctor.cli import doctor, render
+from edgekit_device.doctor.findings import Finding
+from edgekit_device.doctor.system import System
+
+from tests.device.doctor.broken_pi import GROUPS, MIB, BrokenPi, fails
+from tests.device.doctor.probe_model import probe_model
+
+PIP = "sudo /opt/edgekit/bin/pip install"
+
+
+@pytest.fixture
+def pi(tmp_path: Path) -> BrokenPi:
+    return BrokenPi(tmp_path)
+
+
+def found(pi: BrokenPi, check: str) -> list[Finding]:
+    """What is not as it should be, all of it about one thing."""
+    wrong = [finding for finding in pi.examine() if finding.level != "ok"]
+    assert {finding.check for finding in wrong} <= {check}, wrong
+    return wrong
+
+
+def one(pi: BrokenPi, check: str) -> Finding:
+    wrong = found(pi, check)
+    assert len(wrong) == 1, wrong
+    return wrong[0]
+
+
+def test_a_healthy_device_has_nothing_to_complain_of(pi: BrokenPi) -> None:
+    findings = pi.examine()
+    assert [finding for finding in findings if finding.level != "ok"] == []
+    texts = {finding.check: finding.text for finding in findings}
+    assert texts["board"] == (
+        "Raspberry Pi 4 Model B Rev 1.4, Debian GNU/Linux 12 (bookworm), Linux 6.12.47+rpt-rpi-v8"
+    )
+    assert texts["python"] == "3.11.2 in /opt/edgekit, aarch64"
+    assert texts["runtime"] == "tflite-runtime 2.14.0 classifies a picture"
+    assert texts["camera"] == "HD Pro Webcam C920: v4l2:/dev/video0"
+    assert texts["temperature"] == "48 °C"
+    assert texts["service"] == "active (running): running · model 1234"
+
+
+# Python and its packages
+
+
+def test_numpy_2_beside_tflite_runtime(pi: BrokenPi) -> None:
+    pi.packages["numpy"] = "2.2.6"
+    pi.answers["tflite_runtime.interpreter"] = fails(
+        "ImportError: numpy.core.multiarray failed to import"
+    )
+    numpy, runtime = [finding for finding in pi.examine() if finding.level != "ok"]
+    assert (numpy.check, numpy.level) == ("numpy", "problem")
+    assert numpy.remedy == f'{PIP} "numpy<2" "opencv-python<4.12"'
+    assert (runtime.check, runtime.level, runtime.remedy) == ("runtime", "problem", numpy.remedy)
+
+
+def test_a_runtime_that_crashes_is_a_finding(pi: BrokenPi) -> None:
+    pi.answers["tflite_runtime.interpreter"] = "kill -ILL $$"
+    wrong = one(pi, "runtime")
+    assert (wrong.level, wrong.text) == ("problem", "tflite-runtime 2.14.0: crashes (SIGILL)")
+    assert wrong.remedy == f"{PIP} --force-reinstall --no-deps tflite-runtime==2.14.0"
+
+
+def test_a_runtime_that_answers_wrong_is_a_finding(pi: BrokenPi) -> None:
+    pi.answers["tflite_runtime.interpreter"] = '{"right": false}'
+    assert one(pi, "runtime").text == "tflite-runtime 2.14.0: gives a wrong answer"
+
+
+def test_the_second_of_two_runtimes_is_no_problem_when_the_first_works(pi: BrokenPi) -> None:
+    pi.packages["ai-edge-litert"] = "2.1.2"
+    pi.answers["tflite_runtime.interpreter"] = "kill -SEGV $$"
+    assert one(pi, "runtime").level == "warning"
+
+
+def test_no_runtime(pi: BrokenPi) -> None:
+    del pi.packages["tflite-runtime"]
+    wrong = one(pi, "runtime")
+    assert wrong.level == "problem"
+    assert wrong.remedy == f'{PIP} tflite-runtime==2.14.0 "numpy<2" "opencv-python<4.12"'
+
+
+def test_no_runtime_on_python_3_13(pi: BrokenPi) -> None:
+    pi.python = "3.13.5"
+    del pi.packages["tflite-runtime"]
+    assert one(pi, "runtime").remedy == f'{PIP} ai-edge-litert "opencv-python<5"'
+
+
+def test_opencv_without_its_libraries(pi: BrokenPi) -> None:
+    pi.answers["cv2"] = fails(
+        "ImportError: libGL.so.1: cannot open shared object file: No such file or directory"
+    )
+    wrong = one(pi, "opencv")
+    assert (wrong.level, wrong.text) == ("problem", "does not load: libGL.so.1 is missing")
+    assert wrong.remedy is not None
+    assert wrong.remedy.startswith("sudo apt install --no-install-recommends libgl1")
+
+
+def test_a_python_that_does_not_start(pi: BrokenPi) -> None:
+    pi.answers["packages"] = fails("No module named edgekit_device")
+    wrong = one(pi, "python")
+    assert wrong.level == "problem"
+    assert wrong.text.endswith("does not work: No module named edgekit_device")
+
+
+# Cameras
+
+
+def test_no_camera(pi: BrokenPi) -> None:
+    pi.remove_camera()
+    assert one(pi, "camera").level == "warning"
+
+
+def test_camera_modules_are_not_looked_for(pi: BrokenPi) -> None:
+    pi.remove_camera()
+    pi.write("boot/firmware/config.txt", "dtparam=audio=on\n#camera_auto_detect=1\n")
+    remedy = one(pi, "camera").remedy
+    assert remedy is not None
+    assert remedy.startswith("echo camera_auto_detect=1 | sudo tee -a /boot/firmware/config.txt")
+
+
+def test_another_program_has_the_camera(pi: BrokenPi) -> None:
+    pi.write("proc/411/comm", "motion\n")
+    pi.write("proc/411/cgroup", "0::/system.slice/motion.service\n")
+    (pi.root / "proc/411/fd").mkdir()
+    (pi.root / "proc/411/fd/7").symlink_to("/dev/video0")
+    wrong = one(pi, "camera")
+    assert (wrong.level, "in use by motion" in wrong.text) == ("warning", True)
+    assert wrong.remedy == "sudo systemctl disable --now motion.service"
+
+
+def test_the_daemon_itself_may_have_the_camera(pi: BrokenPi) -> None:
+    pi.write("proc/411/comm", "edgekit\n")
+    (pi.root / "proc/411/fd").mkdir()
+    (pi.root / "proc/411/fd/7").symlink_to("/dev/video0")
+    assert found(pi, "camera") == []
+
+
+def test_camera_modules_are_listed(pi: BrokenPi) -> None:
+    pi.remove_camera()
+    pi.program(
+        "rpicam-hello",
+        "echo 'Available cameras'; echo '-----------------'\n"
+        "echo '0 : imx219 [3280x2464 10-bit RGGB] (/base/soc/i2c0mux/i2c@1/imx219@10)'\n"
+        "echo \"    Modes: 'SRGGB10_CSI2P' : 640x480 [206.65 fps - (1000, 752)/1280x960 crop]\"",
+    )
+    texts = [finding.text for finding in pi.examine() if finding.check == "camera"]
+    assert texts == ["module imx219, 3280x2464: picamera2:"]
+
+
+def test_picamera2_out_of_sight(pi: BrokenPi) -> None:
+    pi.answers["picamera2"] = "{}"
+    pi.write("usr/lib/python3/dist-packages/picamera2/__init__.py", "")
+    wrong = one(pi, "picamera2")
+    assert wrong.level == "warning"
+    assert wrong.remedy == (
+        r"sudo sed -i 's/^\(include-system-site-packages\) .*/\1 = true/' /opt/edgekit/pyvenv.cfg"
+    )
+
+
+@pytest.mark.parametrize(("receiver", "level"), [(True, "problem"), (False, "note")])
+def test_picamera2_is_needed_for_camera_modules_alone(
+    pi: BrokenPi, receiver: bool, level: str
+) -> None:
+    pi.answers["picamera2"] = "{}"
+    if receiver:
+        pi.write("sys/class/video4linux/video9/name", "unicam-image\n")
+    assert one(pi, "picamera2").level == level
+
+
+def test_a_user_outside_the_group(pi: BrokenPi) -> None:
+    pi.groups.remove("video")
+    wrong = one(pi, "groups")
+    assert (wrong.level, wrong.text) == ("problem", "pi is not in video: cameras cannot be opened")
+    assert wrong.remedy == "sudo usermod -aG video pi && newgrp video"
+
+
+def test_a_user_who_has_not_logged_in_again(pi: BrokenPi) -> None:
+    pi.groups.remove("video")
+    pi.write("etc/group", GROUPS.replace("video:x:44:", "video:x:44:pi"))
+    assert one(pi, "groups").remedy == "newgrp video"
+
+
+def test_root_needs_no_group(pi: BrokenPi) -> None:
+    pi.user, pi.groups = "root", {"root"}
+    assert found(pi, "groups") == []
+
+
+# Coral
+
+
+def test_a_coral_as_it_should_be(pi: BrokenPi) -> None:
+    pi.add_coral(5000, "16.0tf2.15.1-1.bookworm")
+    assert found(pi, "coral") == []
+
+
+def test_a_coral_on_usb_2(pi: BrokenPi) -> None:
+    pi.add_coral(480, "16.0tf2.15.1-1.bookworm")
+    wrong = one(pi, "coral")
+    assert (wrong.level, "blue socket" in wrong.text) == ("warning", True)
+
+
+def test_a_coral_on_a_board_without_usb_3(pi: BrokenPi) -> None:
+    pi.add_coral(480, "16.0tf2.15.1-1.bookworm")
+    pi.remove("sys/bus/usb/devices/usb2/speed")
+    assert one(pi, "coral").level == "note"
+
+
+@pytest.mark.parametrize("library", [None, "16.0"])
+def test_a_coral_without_a_library_for_this_runtime(pi: BrokenPi, library: str | None) -> None:
+    pi.add_coral(5000, library)
+    wrong = one(pi, "libedgetpu")
+    assert wrong.level == "problem"
+    assert wrong.remedy is not None
+    assert "libedgetpu1-std_16.0tf2.15.1-1.bookworm_arm64.deb" in wrong.remedy
+
+
+def test_a_coral_on_pci_express_without_its_driver(pi: BrokenPi) -> None:
+    pi.write("sys/bus/pci/devices/0000:01:00.0/vendor", "0x1ac1\n")
+    pi.write("sys/bus/pci/devices/0000:01:00.0/device", "0x089a\n")
+    pi.write("usr/lib/aarch64-linux-gnu/libedgetpu.so.1.0", "")
+    assert one(pi, "coral").remedy == "sudo apt install gasket-dkms && sudo modprobe apex"
+
+
+def test_whoever_uses_a_coral_needs_its_group(pi: BrokenPi) -> None:
+    pi.add_coral(5000, "16.0tf2.15.1-1.bookworm")
+    pi.groups.remove("plugdev")
+    assert one(pi, "groups").text == "pi is not in plugdev: the Coral cannot be opened"
+
+
+# The board
+
+
+@pytest.mark.parametrize(("free", "level"), [(50 * MIB, "problem"), (300 * MIB, "warning")])
+def test_a_full_disk(pi: BrokenPi, free: int, level: str) -> None:
+    pi.free = free
+    assert one(pi, "disk").level == level
+
+
+def test_a_read_only_root(pi: BrokenPi) -> None:
+    pi.write("proc/mounts", "/dev/mmcblk0p2 / ext4 ro,noatime 0 0\n")
+    assert one(pi, "disk").remedy == "sudo mount -o remount,rw /"
+
+
+def test_a_root_that_forgets(pi: BrokenPi) -> None:
+    pi.write("proc/mounts", "overlay / overlay rw,lowerdir=/lower 0 0\n")
+    assert one(pi, "disk").level == "note"
+
+
+def test_a_board_with_512_mb_and_no_swap(pi: BrokenPi) -> None:
+    pi.write("proc/meminfo", "MemTotal: 425984 kB\nMemFree: 200000 kB\nMemAvailable: 300000 kB\n")
+    wrong = one(pi, "memory")
+    assert (wrong.level, wrong.remedy) == ("warning", "sudo apt install systemd-zram-generator")
+
+
+def test_a_board_with_512_mb_and_compressed_swap(pi: BrokenPi) -> None:
+    pi.write("proc/meminfo", "MemTotal: 425984 kB\nMemFree: 200000 kB\nMemAvailable: 300000 kB\n"
+             "SwapTotal: 204800 kB\n")  # fmt: skip
+    pi.write("proc/swaps", "Filename\tType\tSize\n/dev/zram0 partition 204800 0 100\n")
+    assert found(pi, "memory") == []
+
+
+def test_too_little_memory_is_free(pi: BrokenPi) -> None:
+    pi.write("proc/meminfo", "MemTotal: 1893000 kB\nMemFree: 20000 kB\nMemAvailable: 90000 kB\n")
+    assert one(pi, "memory").level == "warning"
+
+
+def test_the_kernel_does_not_count_memory(pi: BrokenPi) -> None:
+    pi.write("sys/fs/cgroup/cgroup.controllers", "cpuset cpu io pids\n")
+    wrong = one(pi, "memory")
+    assert wrong.level == "note"
+    assert wrong.remedy is not None
+    assert "cgroup_enable=memory" in wrong.remedy
+
+
+def test_a_hot_processor(pi: BrokenPi) -> None:
+    pi.write("sys/class/thermal/thermal_zone0/temp", "82500\n")
+    assert one(pi, "temperature").level == "problem"
+
+
+@pytest.mark.parametrize(
+    ("bits", "level", "text"),
+    [
+        ("50005", "problem", "now: under-voltage, throttled"),
+        ("50000", "warning", "since it was switched on: under-voltage, throttled"),
+    ],
+)
+def test_under_voltage(pi: BrokenPi, bits: str, level: str, text: str) -> None:
+    pi.write("sys/devices/platform/soc/soc:firmware/get_throttled", f"{bits}\n")
+    wrong = one(pi, "power")
+    assert (wrong.level, wrong.text.partition(";")[0]) == (level, text)
+
+
+def test_a_clock_that_nobody_set(pi: BrokenPi) -> None:
+    pi.remove("run/systemd/timesync/synchronized")
+    pi.program("timedatectl", "echo Timezone=Etc/UTC; echo NTPSynchronized=no")
+    wrong = one(pi, "clock")
+    assert (wrong.level, wrong.remedy) == ("warning", "sudo timedatectl set-ntp true")
+
+
+def test_a_clock_that_something_else_sets(pi: BrokenPi) -> None:
+    pi.remove("run/systemd/timesync/synchronized")
+    pi.program("timedatectl", "echo NTPSynchronized=yes")
+    assert found(pi, "clock") == []
+
+
+# The service
+
+
+@pytest.mark.parametrize(
+    ("says", "level", "text"),
+    [
+        ("LoadState=not-found ActiveState=inactive", "note", "not installed"),
+        ("LoadState=loaded ActiveState=failed Result=exit-code ExecMainStatus=10", "problem",
+         "failed: exit-code, exit code 10"),
+        ("LoadState=loaded ActiveState=activating SubState=auto-restart Result=watchdog "
+         "ExecMainStatus=6", "problem", "ended (watchdog, exit code 6), starts again"),
+        ("LoadState=loaded ActiveState=inactive", "warning", "installed, does not run"),
+        ("LoadState=loaded ActiveState=active SubState=running StatusText=degraded", "warning",
+         "active (running): degraded"),
+        ("LoadState=loaded ActiveState=active SubState=running StatusText=running NRestarts=3",
+         "note", "active (running): running; started again 3 times"),
+        ("LoadState=masked", "problem", "its unit is masked"),
+    ],
+)  # fmt: skip
+def test_the_service(pi: BrokenPi, says: str, level: str, text: str) -> None:
+    pi.program("systemctl", f"printf '%s\\n' {says}")
+    wrong = one(pi, "service")
+    assert (wrong.level, wrong.text) == (level, text)
+    assert wrong.remedy
+
+
+def test_a_machine_without_systemd(pi: BrokenPi) -> None:
+    pi.program("systemctl", "exit 1")
+    assert one(pi, "service").level == "note"
+
+
+# As a whole
+
+
+def test_an_empty_device_is_looked_at_without_an_end(tmp_path: Path) -> None:
+    system = System(root=tmp_path, python=tmp_path / "none", user="pi", groups=frozenset())
+    assert {finding.check for finding in checks.examine(system)} >= {"board", "python", "disk"}
+
+
+def test_garbage_in_every_file_hides_nothing_else(pi: BrokenPi) -> None:
+    for file in pi.root.rglob("*"):
+        if file.is_file() and not file.is_relative_to(pi.root / "usr"):
+            file.write_bytes(b"\xff\x00garbage: \xfe\n\n=")
+    findings = pi.examine()
+    assert {finding.check for finding in findings} >= {"runtime", "opencv", "service"}
+
+
+def test_a_finding_and_its_remedy_stand_below_each_other() -> None:
+    finding = Finding("clock", "warning", "not synchronised " * 5, "sudo timedatectl set-ntp true")
+    lines = [line.rstrip() for line in render([finding], 60).splitlines()]
+    assert len(lines) == 4
+    assert lines[-1].endswith("$ sudo timedatectl set-ntp true\x1b[0m")
+
+
+def test_the_command_looks_at_this_machine() -> None:
+    done = CliRunner().invoke(doctor, ["--json"])
+    findings = json.loads(done.stdout)
+    assert done.exit_code == int(any(finding["level"] == "problem" for finding in findings))
+    runtimes = [finding["text"] for finding in findings if finding["check"] == "runtime"]
+    assert any(text.endswith("classifies a picture") for text in runtimes)
+    shown = CliRunner().invoke(doctor, [])
+    assert "classifies a picture" in shown.output
+
+
+def test_the_exit_code_tells_of_a_problem(pi: BrokenPi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "examine", lambda _: [Finding("disk", "problem", "full")])
+    done = CliRunner().invoke(doctor, [])
+    assert done.exit_code == 1
+    assert done.output.endswith("\n1 problem\n")
+
+
+def test_the_model_for_trying_is_the_one_that_is_described() -> None:
+    assert probe.MODEL.read_bytes() == probe_model()
