@@ -25,12 +25,12 @@ from demo.fixtures import Material, make_material
 from edgekit.inference.classifier import Classifier
 from edgekit.inference.decision import DecisionSettings
 from edgekit.inference.runtimes import installed_runtimes
-from edgekit.offline.clip import encode_png
 from edgekit.offline.golden import Change, differences
 from edgekit.offline.player import Player
 from edgekit.offline.recording import Recording, progress
 from edgekit.offline.replay import FRAMES, TOLERANCE, Replay, replay
 from edgekit.vision.dataset import labelled_images
+from edgekit.vision.encode import encode_png
 from edgekit.vision.frames import image_files, iter_video, read_image
 
 _DEMO, _SHARED = Path("build/demo"), Path("../shared")

@@ -1,24 +1,35 @@
-"""The exceptions edgekit raises on purpose.
+"""The exceptions edgekit raises on purpose, and the exit codes of its commands.
 
-    EdgekitError
-    ├── ImageError                a picture, or a folder of pictures, cannot be read
-    ├── SourceError               a source of frames cannot be opened, or broke
-    ├── DatasetError              a labelled dataset does not have the expected layout
-    ├── LabelsError               a labels or classes file does not fit the model
-    ├── ModelFileError            a model file is damaged or not what it claims to be
-    ├── RuntimeUnavailableError   no TFLite interpreter that was asked for can be loaded
-    ├── InferenceError            the interpreter, or its delegate, failed on a frame
-    ├── SettingsError             a setting names what does not work
-    │   └── ConfigurationError    the settings themselves are wrong
-    ├── OutputError               a result cannot be written where it was asked for
-    │   └── BrokerLostError       an MQTT broker was away for too long
-    └── ConversionError           a model cannot be converted
-        ├── CheckpointError       a checkpoint cannot be read or does not fit the architecture
-        └── FidelityError         a stage of the conversion changed the model's answers
+    EdgekitError                      1
+    ├── ImageError                    1  a picture, or a folder of pictures, cannot be read
+    ├── SourceError                   1  a source of frames cannot be opened, or broke
+    │   └── SourceLostError          10  a camera did not come back
+    ├── DatasetError                  1  a labelled data set does not have the expected layout
+    ├── LabelsError                   1  a labels or classes file does not fit the model
+    ├── ModelFileError                1  a model file is damaged or not what it claims to be
+    ├── RuntimeUnavailableError       1  no TFLite interpreter that was asked for can be loaded
+    ├── InferenceError                1  the interpreter, or its delegate, failed on a frame
+    ├── AcceleratorLostError         11  the accelerator, or an inference, failed for good
+    ├── SettingsError                 1  a setting names what does not work
+    │   └── ConfigurationError        2  the settings themselves are wrong
+    ├── OutputError                   1  a result cannot be written where it was asked for
+    │   └── BrokerLostError          12  an MQTT broker was away for too long
+    ├── ConversionError               1  a model cannot be converted
+    │   ├── CheckpointError           1  a checkpoint cannot be read, or does not fit
+    │   └── FidelityError             3  a stage of the conversion changed the model's answers
+    ├── ServiceError                  1  the service cannot be changed, or does not run
+    │   └── UpgradeError              1  an upgrade was refused, or rolled back
+    ├── PushError                     1  at least one device did not get its model
+    └── ExpectationError              1  a result is not what it had to be
+        ├── GoldenError               1  a golden file cannot be read, or belongs elsewhere
+        ├── ReplayDiffersError        1  a replay gave other events than it should
+        └── ModelsDifferError         1  two models agree on fewer frames than they should
 
 Every message says what is wrong and what to do about it, on one line: the command line prints it
 as it is.
 """
+
+from typing import NamedTuple
 
 
 class EdgekitError(Exception):
@@ -35,8 +46,14 @@ class SourceError(EdgekitError):
     """A source of frames cannot be opened, or broke while it was read."""
 
 
+class SourceLostError(SourceError):
+    """A camera did not come back."""
+
+    exit_code = 10
+
+
 class DatasetError(EdgekitError):
-    """A labelled dataset does not have the expected layout."""
+    """A labelled data set does not have the expected layout."""
 
 
 class LabelsError(EdgekitError):
@@ -53,6 +70,12 @@ class RuntimeUnavailableError(EdgekitError):
 
 class InferenceError(EdgekitError):
     """The interpreter, or its delegate, failed on a frame."""
+
+
+class AcceleratorLostError(EdgekitError):
+    """The accelerator, or an inference, failed for good."""
+
+    exit_code = 11
 
 
 class SettingsError(EdgekitError):
@@ -89,37 +112,54 @@ class FidelityError(ConversionError):
     exit_code = 3
 
 
-class SourceLostError(SourceError):
-    """A camera did not come back."""
-
-    exit_code = 10
-
-
-class AcceleratorLostError(EdgekitError):
-    """The accelerator, or an inference, failed for good."""
-
-    exit_code = 11
-
-
-class GoldenError(EdgekitError):
-    """A golden file cannot be read, or belongs to another recording, model or setting."""
-
-
-class ReplayDiffersError(EdgekitError):
-    """A replay gave other events than it should."""
-
-
-class ModelsDifferError(EdgekitError):
-    """Two models agree on fewer frames than they should."""
-
-
 class ServiceError(EdgekitError):
     """The service, or a file of it, cannot be changed or does not run."""
 
 
 class UpgradeError(ServiceError):
-    """A model did not prove itself; the one before runs again."""
+    """An upgrade was refused, or rolled back."""
 
 
 class PushError(EdgekitError):
-    """A model did not reach every device, or one did not keep it."""
+    """At least one device did not get its model."""
+
+
+class ExpectationError(EdgekitError):
+    """A result is not what it had to be."""
+
+
+class GoldenError(ExpectationError):
+    """A golden file cannot be read, or belongs to another recording, model or setting."""
+
+
+class ReplayDiffersError(ExpectationError):
+    """A replay gave other events than it should."""
+
+
+class ModelsDifferError(ExpectationError):
+    """Two models agree on fewer frames than they should."""
+
+
+class ExitCode(NamedTuple):
+    """An exit code: its number, the commands that give it (empty for all), what it means."""
+
+    number: int
+    commands: tuple[str, ...]
+    meaning: str
+
+
+INTERRUPTED = 130
+# What the documentation, the command's help and the service say about exit codes.
+EXIT_CODES = (
+    ExitCode(0, (), "done"),
+    ExitCode(EdgekitError.exit_code, (), "failed; one line on stderr says what is wrong and what "
+             "to do"),
+    ExitCode(ConfigurationError.exit_code, (), "wrong usage or configuration"),
+    ExitCode(FidelityError.exit_code, ("convert",), "the converted model is not faithful enough; "
+             "nothing was written"),
+    ExitCode(SourceLostError.exit_code, ("run", "record"), "the camera did not come back"),
+    ExitCode(AcceleratorLostError.exit_code, ("run", "record"), "the accelerator, or an "
+             "inference, failed for good"),
+    ExitCode(BrokerLostError.exit_code, ("run",), "the MQTT broker stayed away"),
+    ExitCode(INTERRUPTED, (), "interrupted with Ctrl-C"),
+)  # fmt: skip

@@ -1,7 +1,8 @@
-"""Files that are either whole or not there."""
+"""Files that are either whole or not there, whatever happens to the power."""
 
+import contextlib
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 from edgekit.errors import OutputError
@@ -18,28 +19,56 @@ def check_writable(path: Path) -> None:
         raise OutputError(f"the folder {folder} cannot be written; choose another output")
 
 
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder outlast a power cut.
+
+    Raises:
+        OSError: the system refuses.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace_file(path: Path, content: bytes, temporary: Path, mode: int | None = None) -> None:
+    """Write `content` to `temporary` beside `path`, then rename it; whole, or not at all.
+
+    Args:
+        path: the file to write or replace.
+        content: its bytes.
+        temporary: in the same folder; overwritten if it exists, gone afterwards.
+        mode: permissions; those that the umask leaves of 0666 by default.
+
+    Raises:
+        OSError: it cannot be written; `path` is as it was.
+    """
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(content)
+            if mode is not None:
+                os.fchmod(stream.fileno(), mode)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write `content` under a temporary name in the same folder, then rename it to `path`.
+    """Write a file that a user asked for, whole or not at all.
 
     Raises:
         OutputError: the folder does not exist or cannot be written, or the disk is full.
     """
     check_writable(path)
-    temporary: str | None = None
+    # Of its own name, because two may write the same file at once.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        # mkstemp makes private files; a model or a report is meant to be read by a service user.
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)
-        Path(temporary).replace(path)
-        temporary = None
+        replace_file(path, content, temporary)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)

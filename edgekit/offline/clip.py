@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.errors import OutputError, SourceError
-from edgekit.files import check_writable
+from edgekit.files import check_writable, sync_folder
 from edgekit.model.geometry import Geometry
 
 SCHEMA = 1
@@ -36,12 +36,6 @@ _BLOCK = 512
 _TRAILER = bytes(2 * _BLOCK)
 # What the end needs: its member and the trailer.
 _RESERVED = 8 * _BLOCK
-# Run-length matching at the lowest level: of PNG's ways the fastest and, on a camera's noise, the
-# smallest (docs/offline.md has the figures).
-_PNG = (
-    *(cv2.IMWRITE_PNG_COMPRESSION, 1),
-    *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
-)
 
 
 class ClipHeader(msgspec.Struct, frozen=True):
@@ -108,13 +102,6 @@ def hash_input(tensor: NDArray[np.uint8]) -> str:
     return hashlib.sha256(np.ascontiguousarray(tensor).data).hexdigest()
 
 
-def encode_png(pixels: NDArray[np.uint8]) -> bytes:
-    """(H, W, 3) uint8 RGB as a PNG file."""
-    done, png = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), _PNG)
-    assert done
-    return png.tobytes()
-
-
 class ClipWriter:
     """Writes a clip.
 
@@ -148,7 +135,7 @@ class ClipWriter:
             raise self._failed(error) from error
         self._append(_member(_HEADER, msgspec.json.encode(header)))
         self.sync()
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
     def size_with(self, png: bytes) -> int:
         """Bytes of the finished clip with one more frame, in about."""
@@ -191,7 +178,7 @@ class ClipWriter:
             self.part.rename(self._path)
         except OSError as error:
             raise self._failed(error) from error
-        _sync_folder(self._path.parent)
+        sync_folder(self._path.parent)
 
     def close(self) -> None:
         """Leave the `.part` file as it is; one without a frame is removed."""
@@ -219,14 +206,6 @@ def _member(name: str, content: bytes) -> bytes:
     info.size, info.mode = len(content), 0o644
     padding = bytes(-len(content) % _BLOCK)
     return b"".join((info.tobuf(tarfile.USTAR_FORMAT), content, padding))
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def is_clip(path: Path) -> bool:

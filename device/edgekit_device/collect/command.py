@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from edgekit.commands.options import config_option
 from edgekit.errors import OutputError, SourceError
 from edgekit.files import write_atomically
-from edgekit.offline.clip import encode_png
 from edgekit.offline.recording import RecordedFrame, Recording, progress
+from edgekit.vision.encode import encode_png
 from edgekit.vision.frames import IMAGE_SUFFIXES
 from edgekit_device.collect.selection import Selection
 from edgekit_device.config.file import load

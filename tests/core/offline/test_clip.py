@@ -21,12 +21,12 @@ from edgekit.offline.clip import (
     ClipHeader,
     ClipWriter,
     FrameRecord,
-    encode_png,
     hash_input,
     is_clip,
     iter_clip,
 )
 from edgekit.offline.recording import iter_recording
+from edgekit.vision.encode import encode_png
 
 HEADER = ClipHeader(
     schema=SCHEMA, created="2026-01-02T03:04:05.678Z", device="door", source="v4l2:/dev/video0",

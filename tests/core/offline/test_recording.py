@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from edgekit.errors import EdgekitError, ImageError, SourceError
-from edgekit.offline.clip import ClipWriter, encode_png
+from edgekit.offline.clip import ClipWriter
 from edgekit.offline.recording import Recording, progress, read_ahead
+from edgekit.vision.encode import encode_png
 from tests.core.offline.test_clip import HEADER, picture, record, write
 from tests.recordings import write_pictures, write_video
 

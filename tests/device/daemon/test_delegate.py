@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgekit.inference.runtimes import installed_runtimes
 from edgekit_device.daemon.delegate import Delegate, call_with_timeout, cpu_model, parse
 
 from edgekit.errors import InferenceError, RuntimeUnavailableError, SettingsError
 from edgekit.inference.classifier import Classifier
+from edgekit.inference.runtimes import installed_runtimes
 from tests.tiny import tiny_model
 
 TIMEOUT = 30.0

@@ -1,0 +1,35 @@
+"""Figures and other programs' words, as people read them."""
+
+from collections.abc import Iterator
+
+
+def percent(part: float) -> str:
+    """A share in [0, 1] as `99.2%`; what is not all, or not nothing, does not look like it."""
+    tenths = round(1000 * part)
+    tenths = 999 if tenths == 1000 and part < 1 else 1 if tenths == 0 and part > 0 else tenths
+    return f"{tenths / 10:.1f}%"
+
+
+def clock(seconds: float, fine: bool = False) -> str:
+    """Seconds as `1:02:03` or `2:03`, or with tenths as `2:03.4`."""
+    tenths = round(10 * seconds)
+    whole, tenth = divmod(tenths, 10)
+    hours, rest = divmod(whole, 3600)
+    text = f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"
+    return f"{text}.{tenth}" if fine else text
+
+
+def first_line(text: object) -> str:
+    """The first line that says something, of an exception's text say."""
+    return next(_lines(str(text)), "no reason given")
+
+
+def last_line(output: str | bytes) -> str:
+    """The last line that says something: what a program that failed usually ends with."""
+    text = output.decode("utf-8", "replace") if isinstance(output, bytes) else output
+    return next(_lines(text, reverse=True), "no reason given")
+
+
+def _lines(text: str, reverse: bool = False) -> Iterator[str]:
+    lines = text.splitlines()
+    return (line.strip() for line in (reversed(lines) if reverse else lines) if line.strip())
