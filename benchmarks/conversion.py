@@ -1,7 +1,7 @@
 """Time and memory of conversions beside `onnx2tf -oiqt`: `python -m benchmarks.conversion`.
 
 Untrained networks, whose time and memory are those of trained ones, at 224 x 224 pixels with 200
-pictures. CPU time is that of a process and all its children; both converters quantise the same
+pictures. CPU time is that of a process and all its children; both converters quantize the same
 folded network with the same pictures. onnx2tf is timed on the ONNX graph alone, edgekit on the
 whole way from the checkpoint to the report.
 """
@@ -26,7 +26,7 @@ from torch import nn
 
 from demo.scene import CLASSES, random_picture
 from edgekit.model.geometry import Geometry
-from edgekit.model.manifest import Normalisation
+from edgekit.model.manifest import Normalization
 from edgekit.vision.preprocess import prepare
 
 _SIZE = 224
@@ -93,9 +93,9 @@ def _prepare(folder: Path, option: str) -> None:
         cv2.imwrite(str(folder / "pictures" / f"{number:03}.png"), picture[0, ..., ::-1])
     np.save(folder / "pictures.npy", np.stack(tensors).astype(np.float32))
     np.save(folder / _SAMPLE, np.zeros((20, 128, 128, 3), np.float32))
-    normalisation = Normalisation(mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    normalization = Normalization(mean=IMAGENET_MEAN, std=IMAGENET_STD)
     exported = to_onnx(network.eval(), _SIZE, _SIZE)
-    folded = fold(exported, normalisation, _SIZE, _SIZE, centre=True)
+    folded = fold(exported, normalization, _SIZE, _SIZE, centre=True)
     (folder / "folded.onnx").write_bytes(folded.SerializeToString())
 
 

@@ -1,4 +1,4 @@
-"""What each technique of the quantiser is worth: `python -m benchmarks.fidelity [--help]`.
+"""What each technique of the quantizer is worth: `python -m benchmarks.fidelity [--help]`.
 
 By default on the demo's network and pictures; give a checkpoint of your own for figures that mean
 more. Every int8 model answers all evaluation pictures and is compared with untouched PyTorch.
@@ -16,14 +16,14 @@ from edgekit_convert.graph.flatbuffer import separate_constants
 from edgekit_convert.graph.fold import fold
 from edgekit_convert.pictures import Pictures, hold_out, load_calibration, load_evaluation
 from edgekit_convert.quantize.activations import observe
-from edgekit_convert.quantize.quantizer import FloatModel, Recipe, quantise
+from edgekit_convert.quantize.quantizer import FloatModel, Recipe, quantize
 from edgekit_convert.quantize.search import search
 from edgekit_convert.verify.fidelity import agreement, signal_to_noise
 from edgekit_convert.weights.architectures import ARCHITECTURES, IMAGENET_MEAN, IMAGENET_STD
 from edgekit_convert.weights.original import open_resnet
 
 from edgekit.model.geometry import Geometry
-from edgekit.model.manifest import Normalisation
+from edgekit.model.manifest import Normalization
 
 _DEMO = Path("build/demo")
 _THREADS = os.cpu_count() or 1
@@ -32,13 +32,13 @@ _TECHNIQUES = {
     "percentile-99.99 ranges alone": Recipe("percentile-99.99"),
     "percentile-99.9 ranges alone": Recipe("percentile-99.9"),
     "mse ranges alone": Recipe("mse"),
-    "equalisation alone": Recipe(equalise=True),
+    "equalization alone": Recipe(equalize=True),
     "error feedback alone": Recipe(feedback=True),
     "bias correction alone": Recipe(correct_bias=True),
     "all, min-max ranges": Recipe("min-max", True, True, True),
     "all, percentile-99.99 ranges": Recipe("percentile-99.99", True, True, True),
     "all, mse ranges": Recipe("mse", True, True, True),
-    "all, mse, without equalisation": Recipe("mse", False, True, True),
+    "all, mse, without equalization": Recipe("mse", False, True, True),
     "all, mse, without error feedback": Recipe("mse", True, False, True),
     "all, mse, without bias correction": Recipe("mse", True, True, False),
 }
@@ -50,16 +50,16 @@ class _Bench:
     def __init__(self, arguments: argparse.Namespace) -> None:
         size = arguments.size
         geometry = Geometry(height=size, width=size, crop=1.0)
-        normalisation = Normalisation(mean=IMAGENET_MEAN, std=IMAGENET_STD)
+        normalization = Normalization(mean=IMAGENET_MEAN, std=IMAGENET_STD)
         self.original = open_resnet(
-            ARCHITECTURES[arguments.arch], str(arguments.weights), normalisation
+            ARCHITECTURES[arguments.arch], str(arguments.weights), normalization
         )
         folders = sorted(p.name for p in arguments.evaluate.iterdir() if p.is_dir())
         self.calibration = load_calibration(arguments.calibration, geometry, lambda done: None)
         self.evaluation = load_evaluation(arguments.evaluate, folders, geometry, lambda done: None)
         self.exact = in_batches(self.original.answer, self.evaluation.tensors)
         exported = self.original.export(size, size)
-        folded = fold(exported, normalisation, size, size, centre=False)
+        folded = fold(exported, normalization, size, size, centre=False)
         with lowering() as onnx2tf:
             onnx2tf.start(folded, self.calibration.tensors)
             self.flatbuffer = separate_constants(onnx2tf.result())
@@ -96,9 +96,9 @@ def _techniques(bench: _Bench, seeds: int) -> None:
     figures: dict[str, list[tuple[float, float, float]]] = {name: [] for name in _TECHNIQUES}
     for seed in range(seeds):
         plain = bench.float_model(hold_out(bench.calibration, seed)[0], seed)
-        equalised = plain.equalised()
+        equalized = plain.equalized()
         for name, recipe in _TECHNIQUES.items():
-            int8 = quantise(equalised if recipe.equalise else plain, recipe)
+            int8 = quantize(equalized if recipe.equalize else plain, recipe)
             figures[name].append(bench.measure(int8))
     for name, measured in figures.items():
         means = [statistics.mean(values) for values in zip(*measured, strict=True)]

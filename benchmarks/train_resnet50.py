@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from edgekit_convert.weights.original import normalise
+from edgekit_convert.weights.original import normalize
 from edgekit_convert.weights.torchvision_shim import import_torchvision
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from demo.scene import CLASSES, random_picture, write_pictures
-from demo.train import NORMALISATION, train
+from demo.train import NORMALIZATION, train
 from edgekit.model.geometry import Geometry
 from edgekit.vision.preprocess import prepare
 
@@ -38,7 +38,7 @@ def _pictures(
 
 
 def _input(pictures: NDArray[np.uint8]) -> Tensor:
-    values = torch.from_numpy(normalise(pictures, NORMALISATION))
+    values = torch.from_numpy(normalize(pictures, NORMALIZATION))
     return values.to(memory_format=torch.channels_last)
 
 

@@ -7,18 +7,18 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from edgekit_convert.weights.architectures import IMAGENET_MEAN, IMAGENET_STD
-from edgekit_convert.weights.original import normalise
+from edgekit_convert.weights.original import normalize
 from edgekit_convert.weights.torchvision_shim import import_torchvision
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from demo.scene import CLASSES, random_picture
 from edgekit.model.geometry import Geometry
-from edgekit.model.manifest import Normalisation
+from edgekit.model.manifest import Normalization
 from edgekit.vision.preprocess import prepare
 
 GEOMETRY = Geometry(height=64, width=64, crop=1.0)
-NORMALISATION = Normalisation(mean=IMAGENET_MEAN, std=IMAGENET_STD)
+NORMALIZATION = Normalization(mean=IMAGENET_MEAN, std=IMAGENET_STD)
 _BATCH = 64
 
 
@@ -32,7 +32,7 @@ def _pictures(per_class: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.
 
 def _input(pictures: NDArray[np.uint8]) -> Tensor:
     # Channels last in memory, which is the faster order here.
-    values = torch.from_numpy(normalise(pictures, NORMALISATION))
+    values = torch.from_numpy(normalize(pictures, NORMALIZATION))
     return values.to(memory_format=torch.channels_last)
 
 

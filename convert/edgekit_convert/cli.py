@@ -10,7 +10,7 @@ import click
 
 from edgekit.commands.options import json_option
 from edgekit.model.geometry import Geometry
-from edgekit.model.manifest import Normalisation
+from edgekit.model.manifest import Normalization
 from edgekit_convert.target.memory import TARGETS, Target, parse_memory
 from edgekit_convert.weights.architectures import (
     ARCHITECTURES,
@@ -112,7 +112,7 @@ def _print(report: "Report", edgetpu: bool) -> None:
     click.echo(
         f"int8 agrees with {original.stage} on {int8.agreement:.2%} of {int8.images} pictures"
     )
-    if manifest.quantisation.calibration == "data-free":
+    if manifest.quantization.calibration == "data-free":
         click.echo(
             "data-free: calibrated and measured on pictures made from the network itself; give "
             "--calibration to do better, and --evaluate to know"
@@ -134,13 +134,13 @@ def _print(report: "Report", edgetpu: bool) -> None:
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="Convert this ONNX classifier in place of a ResNet: input (N, 3, H, W) float32, "
-    "normalised as --mean and --std say; output logits or softmax.",
+    "normalized as --mean and --std say; output logits or softmax.",
 )
 @click.option(
     "--int8",
     is_flag=True,
     required=True,
-    help="Quantise weights and activations to int8. Required, so that commands written today "
+    help="Quantize weights and activations to int8. Required, so that commands written today "
     "keep their meaning when other formats are added.",
 )
 @click.option(
@@ -212,7 +212,7 @@ def _print(report: "Report", edgetpu: bool) -> None:
 @click.option(
     "--target",
     type=click.Choice(list(TARGETS)),
-    help="The device: refuses a model that does not fit its memory. The Coral ones normalise in a "
+    help="The device: refuses a model that does not fit its memory. The Coral ones normalize in a "
     "layer that the Edge TPU can run.",
 )
 @click.option(
@@ -319,7 +319,7 @@ def convert(
         calibration=calibration,
         evaluation=evaluation,
         geometry=Geometry(height=size, width=size, crop=crop or seen),
-        normalisation=Normalisation(mean=mean, std=std),
+        normalization=Normalization(mean=mean, std=std),
         io=io,
         target=_target(target, device_memory),
         edgetpu=edgetpu,

@@ -23,8 +23,8 @@ from edgekit.model.manifest import (
     SCHEMA_VERSION,
     Fidelity,
     Manifest,
-    Normalisation,
-    Quantisation,
+    Normalization,
+    Quantization,
     StageFidelity,
 )
 from edgekit_convert.answers import (
@@ -90,7 +90,7 @@ class Request:
         calibration: image folder or video; None for pictures distilled from BatchNorm statistics.
         evaluation: pictures held out from training and calibration, with labels or without.
         geometry: input geometry.
-        normalisation: what the network was trained with.
+        normalization: what the network was trained with.
         io: type of input and output: `uint8`, `int8` or `float32`.
         target: the device, where one was named.
         edgetpu: whether to compile for the Edge TPU.
@@ -106,7 +106,7 @@ class Request:
     calibration: Path | None
     evaluation: Path | None
     geometry: Geometry
-    normalisation: Normalisation
+    normalization: Normalization
     io: str
     target: memory.Target | None
     edgetpu: bool
@@ -182,7 +182,7 @@ class _Material:
     Attributes:
         original: the trained classifier.
         labels: its class names.
-        calibration: all pictures that decide how it is quantised.
+        calibration: all pictures that decide how it is quantized.
         fitted: those of them that set ranges.
         held_out: the others, which choose among recipes.
         evaluation: pictures that decide nothing, where there are any.
@@ -214,7 +214,7 @@ def convert(request: Request, reporter: Reporter) -> Report:
         material = _gather(request, reporter)
         ladder = _Ladder(material.measured, reporter)
         float_model = _lower(request, material, ladder, onnx2tf, reporter)
-    found = _quantise(request, material, float_model, ladder, reporter)
+    found = _quantize(request, material, float_model, ladder, reporter)
     original = material.original
     model = with_metadata(
         with_io(found.flatbuffer, request.io),
@@ -289,12 +289,12 @@ def _lower(
     height, width = request.geometry.height, request.geometry.width
     with reporter.step("exporting to ONNX"):
         exported = original.export(height, width)
-        folded = fold(exported, request.normalisation, height, width, centre=request.on_edgetpu)
+        folded = fold(exported, request.normalization, height, width, centre=request.on_edgetpu)
     onnx2tf.start(folded, material.calibration.tensors)
     # Measured while onnx2tf is at work.
     ladder.measure(original.stage, original.answer)
     if original.architecture is not None:
-        ladder.measure("onnx", exported_answer(exported, request.normalisation), _SAMPLED)
+        ladder.measure("onnx", exported_answer(exported, request.normalization), _SAMPLED)
     del exported  # TensorFlow needs the memory
     ladder.measure("folded", folded_answer(folded), _SAMPLED)
     with reporter.step("lowering to TFLite with onnx2tf"):
@@ -303,7 +303,7 @@ def _lower(
     return float_model
 
 
-def _quantise(
+def _quantize(
     request: Request,
     material: _Material,
     float_model: bytes,
@@ -313,7 +313,7 @@ def _quantise(
     fitted, held_out = material.fitted.tensors, material.held_out.tensors
     with reporter.step("calibrating", len(fitted)) as advance:
         activations = observe(float_model, fitted, _THREADS, request.seed, advance)
-    with reporter.step("searching for the best quantisation", CANDIDATES) as advance:
+    with reporter.step("searching for the best quantization", CANDIDATES) as advance:
         reference = (
             ladder.reference
             if material.evaluation is None
@@ -344,8 +344,8 @@ def _manifest(
         head=original.head,
         classes=original.classes,
         geometry=request.geometry,
-        normalisation=request.normalisation,
-        quantisation=_quantisation(request, material.calibration, found),
+        normalization=request.normalization,
+        quantization=_quantization(request, material.calibration, found),
         fidelity=measured,
         flatbuffer_sha256=hashlib.sha256(model).hexdigest(),
         weights=original.name,
@@ -375,9 +375,9 @@ def _write(request: Request, report: Report, model: bytes, compiled: bytes | Non
 def _open(request: Request, reporter: Reporter) -> tuple[Original, list[str]]:
     with reporter.step("loading weights"):
         if request.architecture is None:
-            original = open_onnx(Path(request.weights), request.normalisation, request.geometry)
+            original = open_onnx(Path(request.weights), request.normalization, request.geometry)
         else:
-            original = open_resnet(request.architecture, request.weights, request.normalisation)
+            original = open_resnet(request.architecture, request.weights, request.normalization)
     return original, _labels(request, original)
 
 
@@ -473,11 +473,11 @@ def _compile(model: bytes, preflight: EdgeTpu) -> tuple[bytes | None, EdgeTpu]:
     return compiled.flatbuffer, compiled.finding
 
 
-def _quantisation(request: Request, calibration: Pictures, found: Found) -> Quantisation:
-    return Quantisation(
+def _quantization(request: Request, calibration: Pictures, found: Found) -> Quantization:
+    return Quantization(
         recipe=RECIPE,
         ranges=found.recipe.ranges,
-        equalised=found.recipe.equalise,
+        equalized=found.recipe.equalize,
         rounding=found.recipe.rounding,
         bias_corrected=found.recipe.correct_bias,
         calibration="pictures" if request.calibration else "data-free",

@@ -1,5 +1,7 @@
 """How the daemon is: one JSON object in every sink. Absent values are left out, not null."""
 
+from pathlib import Path
+
 import msgspec
 
 from edgekit.inference.events import State
@@ -76,3 +78,41 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
     inference_age_s: float | None = None
     temperature_c: float | None = None
     throttled: list[str] = []
+
+
+class Status(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the daemon leaves in its runtime directory, for the commands beside it.
+
+    Attributes:
+        pid: of the daemon.
+        health: how it is.
+        problems: `health.problems` by part: `camera`, `model`, `mqtt` and so on.
+        refused_model: why it does not use the model file that is there; None when it does.
+    """
+
+    pid: int
+    health: Health
+    problems: dict[str, str]
+    refused_model: str | None = None
+
+
+STATUS_FILE = "status.json"
+
+
+def write_status(folder: Path, status: Status) -> None:
+    """Replace the status in a runtime directory; memory, so that nothing is synced to a disk.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    temporary = folder / f".{STATUS_FILE}.new"
+    temporary.write_bytes(msgspec.json.encode(status))
+    temporary.replace(folder / STATUS_FILE)
+
+
+def read_status(folder: Path) -> Status | None:
+    """The status in a runtime directory; None where there is none, or it cannot be read."""
+    try:
+        return msgspec.json.decode((folder / STATUS_FILE).read_bytes(), type=Status)
+    except (OSError, msgspec.MsgspecError):
+        return None

@@ -50,19 +50,19 @@ def describe(model: ModelFile) -> dict[str, Any]:
 
 
 def _line(tensor: dict[str, Any]) -> str:
-    quantised = ""
+    quantized = ""
     if tensor["scale"] is not None:
-        quantised = f", scale {tensor['scale']:.6g}, zero point {tensor['zero_point']}"
-    return f"{tensor['dtype']} {tensor['shape']}{quantised}"
+        quantized = f", scale {tensor['scale']:.6g}, zero point {tensor['zero_point']}"
+    return f"{tensor['dtype']} {tensor['shape']}{quantized}"
 
 
-def _quantisation(facts: dict[str, Any]) -> str:
+def _quantization(facts: dict[str, Any]) -> str:
     pictures = (
         "distilled pictures (data-free)" if facts["calibration"] == "data-free" else "pictures"
     )
     techniques = [
         f"{facts['ranges']} ranges from {facts['images']} {pictures}",
-        "equalised" if facts["equalised"] else "",
+        "equalized" if facts["equalised"] else "",
         f"{facts['rounding']} rounding",
         "bias corrected" if facts["bias_corrected"] else "",
     ]
@@ -85,11 +85,11 @@ def _print(facts: dict[str, Any]) -> None:
     ]
     if facts["provenance"]:
         geometry, origin = facts["input"]["geometry"], facts["provenance"]
-        quantisation = origin["quantisation"]
+        quantization = origin["quantisation"]
         rows += [
             ("sees", f"{geometry['crop']:.4g} of the centred rectangle, raw RGB pixels"),
             ("weights", f"{origin['weights']} (sha256 {origin['weights_sha256'][:16]}…)"),
-            ("quantised", _quantisation(quantisation)),
+            ("quantized", _quantization(quantization)),
             ("made by", ", ".join(f"{name} {v}" for name, v in origin["tools"].items())),
         ]
     for name, value in rows:

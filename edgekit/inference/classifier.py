@@ -28,7 +28,7 @@ def _foreign_geometry(model: ModelFile) -> Geometry:
         raise ModelFileError(f"{model.path} takes {shape}, not an RGB picture (1, H, W, 3)")
     if tensor.dtype not in ("uint8", "int8"):
         raise ModelFileError(
-            f"{model.path} takes {tensor.dtype} and has no manifest that says how to normalise "
+            f"{model.path} takes {tensor.dtype} and has no manifest that says how to normalize "
             "pictures; use a uint8 model, or convert it with edgekit"
         )
     # torchvision's and Keras's own evaluation both keep 224/256 of the shorter side.

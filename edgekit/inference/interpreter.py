@@ -156,15 +156,15 @@ class Interpreter:
             self._interpreter.invoke()
 
     def outputs(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
-        """Name and dequantised value of every output of the graph."""
+        """Name and dequantized value of every output of the graph."""
         for details in self._output_details:
-            yield details["name"], self._dequantised(details)
+            yield details["name"], self._dequantized(details)
 
     def output(self) -> NDArray[np.float32]:
-        """The first output, flattened and dequantised."""
-        return self._dequantised(self._output_details[0]).reshape(-1)
+        """The first output, flattened and dequantized."""
+        return self._dequantized(self._output_details[0]).reshape(-1)
 
-    def _dequantised(self, details: dict[str, Any]) -> NDArray[np.float32]:
+    def _dequantized(self, details: dict[str, Any]) -> NDArray[np.float32]:
         with self._inference():
             raw = self._interpreter.get_tensor(details["index"])
         scale, zero_point = details["quantization"]

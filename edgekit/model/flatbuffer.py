@@ -175,13 +175,13 @@ def _tensor(table: _Table, buffers: list[int]) -> Tensor:
         expected = math.prod(shape) * _SIZES[dtype]
         if size != expected:
             raise ModelFileError(f"tensor {name!r} holds {size} bytes instead of {expected}")
-    quantisation = table.child(4)
+    quantization = table.child(4)
     scale: tuple[float, ...] = ()
     zero_point: tuple[int, ...] = ()
-    if quantisation is not None:
-        scale = quantisation.numbers(2, "f")
-        zero_point = quantisation.numbers(3, "q")
-        channels = shape[quantisation.scalar(6, "<i")] if len(scale) > 1 and shape else len(scale)
+    if quantization is not None:
+        scale = quantization.numbers(2, "f")
+        zero_point = quantization.numbers(3, "q")
+        channels = shape[quantization.scalar(6, "<i")] if len(scale) > 1 and shape else len(scale)
         if len(scale) > 1 and len(scale) != channels:
             raise ModelFileError(f"tensor {name!r} has {len(scale)} scales, {channels} channels")
     return Tensor(name, shape, dtype, scale, zero_point, size)

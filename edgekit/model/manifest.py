@@ -11,20 +11,20 @@ class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     pass
 
 
-class Normalisation(_Part, frozen=True):
+class Normalization(_Part, frozen=True):
     """What was folded into the first convolution: (pixel / 255 - mean) / std, per RGB channel."""
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
 
-class Quantisation(_Part, frozen=True):
-    """How the model was quantised, and the pictures whose activations set the ranges.
+class Quantization(_Part, frozen=True, rename={"equalized": "equalised"}):
+    """How the model was quantized, and the pictures whose activations set the ranges.
 
     Attributes:
         recipe: name of the recipe in AI Edge Quantizer's terms.
         ranges: how activation ranges were chosen: `min-max`, `percentile-99.99`, …, `mse`.
-        equalised: whether cross-layer equalisation was applied.
+        equalized: whether cross-layer equalization was applied.
         rounding: of the weights: `nearest` or `error-feedback`.
         bias_corrected: whether biases make up for the mean error of the rounding.
         calibration: `pictures`, or `data-free` for pictures distilled from BatchNorm statistics.
@@ -35,7 +35,7 @@ class Quantisation(_Part, frozen=True):
 
     recipe: str
     ranges: str
-    equalised: bool
+    equalized: bool
     rounding: str
     bias_corrected: bool
     calibration: str
@@ -85,7 +85,12 @@ class Fidelity(_Part, frozen=True):
     loss_allowed: bool = False
 
 
-class Manifest(_Part, frozen=True):
+class Manifest(
+    _Part,
+    frozen=True,
+    # The file keeps the spelling that it began with.
+    rename={"normalization": "normalisation", "quantization": "quantisation"},
+):
     """Contents of `edgekit.json`.
 
     Attributes:
@@ -94,7 +99,7 @@ class Manifest(_Part, frozen=True):
         head: layers of the head, for example `Linear(512, 10)`; empty for an ONNX model.
         classes: number of classes.
         geometry: input geometry, as `edgekit.vision.preprocess.prepare` takes it.
-        normalisation: folded into the model; a client feeds raw pixel values.
+        normalization: folded into the model; a client feeds raw pixel values.
         flatbuffer_sha256: of the bytes before the appended zip, in hexadecimal.
         weights: what the user gave: `imagenet-v1`, or the file's name.
         weights_sha256: of the checkpoint, in hexadecimal.
@@ -106,8 +111,8 @@ class Manifest(_Part, frozen=True):
     head: str
     classes: int
     geometry: Geometry
-    normalisation: Normalisation
-    quantisation: Quantisation
+    normalization: Normalization
+    quantization: Quantization
     fidelity: Fidelity
     flatbuffer_sha256: str
     weights: str

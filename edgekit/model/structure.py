@@ -50,8 +50,8 @@ class ResNet:
     """A network of residual blocks.
 
     Attributes:
-        centre: operator index of the 1x1 convolution that normalises the pixels; None where the
-            normalisation is folded into the stem.
+        centre: operator index of the 1x1 convolution that normalizes the pixels; None where the
+            normalization is folded into the stem.
         stem: operator index of the first 7x7 convolution.
         pool: operator index of the max pooling behind it.
         stages: blocks of each stage; all blocks of a stage give the same number of channels.
@@ -171,7 +171,7 @@ def _tail(walk: _Walk, index: int | None) -> tuple[int | None, list[int], int | 
 
 
 def read_structure(graph: Graph) -> ResNet | None:
-    """Recognise a ResNet, float or quantised.
+    """Recognise a ResNet, float or quantized.
 
     Returns:
         None for a graph of another form, such as a MobileNet. A ResNet of blocks in unusual
@@ -236,7 +236,7 @@ def describe(network: ResNet, graph: Graph) -> list[str]:
     walk = _Walk(graph)
     lines = []
     if network.centre is not None:
-        lines.append("normalisation: 1x1 convolution")
+        lines.append("normalization: 1x1 convolution")
     kernel = walk.kernel(network.stem)
     assert kernel is not None
     lines.append(
@@ -276,7 +276,7 @@ def layer_names(graph: Graph) -> dict[int, str]:
 
 def _resnet_names(network: ResNet) -> Iterator[tuple[int, str]]:
     if network.centre is not None:
-        yield network.centre, "normalisation"
+        yield network.centre, "normalization"
     yield network.stem, "conv1"
     yield network.pool, "maxpool"
     for number, stage in enumerate(network.stages, start=1):

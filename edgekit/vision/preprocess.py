@@ -1,6 +1,6 @@
 """Camera frame to input tensor: the one implementation.
 
-Calibration, evaluation and the live camera all call `prepare`. Normalisation is not here because
+Calibration, evaluation and the live camera all call `prepare`. Normalization is not here because
 it is folded into the model, which takes raw pixel values.
 """
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from demo.fixtures import Material
 from demo.train import GEOMETRY
-from edgekit.model.manifest import Normalisation
+from edgekit.model.manifest import Normalization
 
-NORMALISATION = Normalisation(mean=IMAGENET_MEAN, std=IMAGENET_STD)
+NORMALIZATION = Normalization(mean=IMAGENET_MEAN, std=IMAGENET_STD)
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +46,7 @@ def two_layer_head(material: Material, pictures: NDArray[np.uint8]) -> FloatMode
 
 
 def _lowered(exported: onnx.ModelProto, pictures: NDArray[np.uint8]) -> FloatModel:
-    folded = fold(exported, NORMALISATION, 64, 64, centre=False)
+    folded = fold(exported, NORMALIZATION, 64, 64, centre=False)
     with lowering() as onnx2tf:
         onnx2tf.start(folded, pictures)
         flatbuffer = separate_constants(onnx2tf.result())

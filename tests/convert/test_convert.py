@@ -63,8 +63,8 @@ def test_provenance_is_recorded(converted: Path, material: Material) -> None:
     assert manifest is not None
     assert manifest.weights == material.checkpoint.name
     assert manifest.head == "Linear(512, 7)"
-    assert manifest.quantisation.images == 210
-    assert manifest.quantisation.calibration == "pictures"
+    assert manifest.quantization.images == 210
+    assert manifest.quantization.calibration == "pictures"
     assert manifest.tools["onnx2tf"]
 
 
@@ -109,7 +109,7 @@ def test_a_video_calibrates_too(material: Material, edgekit: Edgekit, tmp_path: 
     assert done.returncode == 0, done.stderr
     model = read_model(output)
     assert model.manifest is not None
-    assert model.manifest.quantisation.images == 480
+    assert model.manifest.quantization.images == 480
     facts = json.loads(edgekit("inspect", output, "--json").stdout)
     assert (facts["input"]["dtype"], facts["output"]["dtype"]) == ("float32", "float32")
     assert edgekit("run", "--model", output, "--source", material.clip).returncode == 0
@@ -146,7 +146,7 @@ def test_a_custom_head_on_another_resnet_for_the_edge_tpu(
     facts = json.loads(edgekit("inspect", output, "--json").stdout)
     assert facts["structure"]["name"] == "resnet34"
     parts = facts["structure"]["parts"]
-    assert parts[0] == "normalisation: 1x1 convolution"
+    assert parts[0] == "normalization: 1x1 convolution"
     assert parts[-1] == "head: global average pooling; Linear(512, 100), Linear(100, 7); softmax"
     preflight = _report(output)["edgetpu"]
     assert preflight["refusals"] == []

@@ -28,7 +28,7 @@ _SAMPLE_FILE = "calibration_image_sample_data_20x128x128x3_float32.npy"
 
 
 def to_onnx(network: "nn.Module", height: int, width: int) -> onnx.ModelProto:
-    """Export a network that takes normalised pictures (1, 3, height, width) and gives logits.
+    """Export a network that takes normalized pictures (1, 3, height, width) and gives logits.
 
     The exporter folds each BatchNorm into the convolution before it: y = gamma (Wx - mu) / sigma +
     beta becomes the weights gamma W / sigma and the bias beta - gamma mu / sigma (Jacob et al.

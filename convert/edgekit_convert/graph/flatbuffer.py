@@ -105,7 +105,7 @@ def separate_constants(flatbuffer: bytes) -> bytes:
     """Give every weight and bias a tensor of its own.
 
     TFLite's converter stores equal constants once, such as the zero biases of two layers. Layers
-    that are quantised apart need constants apart.
+    that are quantized apart need constants apart.
     """
     model = Model(flatbuffer)
     taken: set[int] = set()

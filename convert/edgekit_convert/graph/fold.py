@@ -1,12 +1,12 @@
 """The ONNX graph as it is deployed: raw pixels in, probabilities out.
 
-A network that is trained on normalised pictures pads them with zeros, which stand for the mean
-pixel of each channel. Once the normalisation is folded into the first convolution, padding has to
+A network that is trained on normalized pictures pads them with zeros, which stand for the mean
+pixel of each channel. Once the normalization is folded into the first convolution, padding has to
 be that mean, another value in each channel, so the border is joined on as a constant and the
 convolution does not pad. In float this is exact; in int8 the border is a whole pixel value.
 
 Where that does not fit (the network does not begin with a convolution, or the Edge TPU, which
-takes no constant border, is the target) a 1x1 convolution normalises the pixels and the network
+takes no constant border, is the target) a 1x1 convolution normalizes the pixels and the network
 stays as it is.
 """
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from edgekit.errors import ConversionError
-from edgekit.model.manifest import Normalisation
+from edgekit.model.manifest import Normalization
 
 IMAGE, LOGITS, PROBABILITIES = "image", "logits", "probabilities"
 
@@ -157,15 +157,15 @@ def _ending(graph: _Graph, node: NodeProto) -> str | None:
 
 
 def fold(
-    model: ModelProto, normalisation: Normalisation, height: int, width: int, *, centre: bool
+    model: ModelProto, normalization: Normalization, height: int, width: int, *, centre: bool
 ) -> ModelProto:
     """A copy that takes raw pixels `image` (1, 3, height, width) and gives `probabilities`.
 
     Args:
-        model: takes normalised pictures (N, 3, H, W), gives logits or probabilities.
-        normalisation: what it was trained with: (p / 255 - mean) / std.
+        model: takes normalized pictures (N, 3, H, W), gives logits or probabilities.
+        normalization: what it was trained with: (p / 255 - mean) / std.
         height, width: of the picture, in pixels.
-        centre: normalise by a 1x1 convolution, also where the border could be folded.
+        centre: normalize by a 1x1 convolution, also where the border could be folded.
 
     Raises:
         ConversionError: it is no classifier of RGB pictures.
@@ -179,9 +179,9 @@ def fold(
     _pad_before_max_pool(graph)
     readers = graph.readers(picture.tensor)
     if len(readers) == 1 and not centre and _can_border(graph, readers[0]):
-        _fold_into(graph, readers[0], picture.tensor, normalisation, height, width)
+        _fold_into(graph, readers[0], picture.tensor, normalization, height, width)
     else:
-        _normalise_first(graph, readers, picture.tensor, normalisation)
+        _normalize_first(graph, readers, picture.tensor, normalization)
     graph.rename(picture.tensor, IMAGE)
     constants = {constant.name for constant in model.graph.initializer}
     for value in [v for v in model.graph.input if v.name not in constants]:
@@ -207,15 +207,15 @@ def _fold_into(
     graph: _Graph,
     node: NodeProto,
     tensor: str,
-    normalisation: Normalisation,
+    normalization: Normalization,
     height: int,
     width: int,
 ) -> None:
     """W (p / 255 - m) / s + b = (W / 255 s) p + (b - sum W m / s), with a border of 255 m."""
     weight = graph.constant(node.input[1])
     assert weight is not None
-    mean = np.array(normalisation.mean).reshape(1, 3, 1, 1)
-    std = np.array(normalisation.std).reshape(1, 3, 1, 1)
+    mean = np.array(normalization.mean).reshape(1, 3, 1, 1)
+    std = np.array(normalization.std).reshape(1, 3, 1, 1)
     scaled = weight.astype(np.float64) / std
     bias = graph.constant(node.input[2]) if len(node.input) > 2 else None
     shifted = (0 if bias is None else bias) - (scaled * mean).sum(axis=(1, 2, 3))
@@ -247,12 +247,12 @@ def _fold_into(
     _set_attribute(node, "pads", [0, 0, 0, 0])
 
 
-def _normalise_first(
-    graph: _Graph, readers: list[NodeProto], tensor: str, normalisation: Normalisation
+def _normalize_first(
+    graph: _Graph, readers: list[NodeProto], tensor: str, normalization: Normalization
 ) -> None:
     if not readers:
         raise ConversionError("the ONNX model does not use its input")
-    mean, std = np.array(normalisation.mean), np.array(normalisation.std)
+    mean, std = np.array(normalization.mean), np.array(normalization.std)
     weight = np.diag(1 / (255 * std)).reshape(3, 3, 1, 1).astype(np.float32)
     names = [
         graph.add_constant("centre_weight", weight),
@@ -261,10 +261,10 @@ def _normalise_first(
     for node in readers:
         for index, name in enumerate(node.input):
             if name == tensor:
-                node.input[index] = "normalised"
+                node.input[index] = "normalized"
     first = next(node for node in graph.graph.node if node in readers)
     graph.insert_before(
-        first, helper.make_node("Conv", [tensor, *names], ["normalised"], kernel_shape=[1, 1])
+        first, helper.make_node("Conv", [tensor, *names], ["normalized"], kernel_shape=[1, 1])
     )
 
 

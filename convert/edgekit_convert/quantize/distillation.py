@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from edgekit.model.manifest import Normalisation
+from edgekit.model.manifest import Normalization
 
 _RATE = 0.1
 _CONFIDENCE = 0.1
@@ -24,7 +24,7 @@ _PIXELS = 8 * 224 * 224
 
 def distil(
     network: nn.Module,
-    normalisation: Normalisation,
+    normalization: Normalization,
     height: int,
     width: int,
     count: int,
@@ -36,15 +36,15 @@ def distil(
 
     Args:
         network: in evaluation mode, with its BatchNorm layers.
-        normalisation: what it was trained with.
+        normalization: what it was trained with.
         height, width: size of the pictures, in pixels.
         count: how many.
         steps: of gradient descent on each.
         seed: of the noise they start from.
         advance: called with the number of steps done, `steps` for each picture in all.
     """
-    mean = torch.tensor(normalisation.mean).view(1, 3, 1, 1)
-    std = torch.tensor(normalisation.std).view(1, 3, 1, 1)
+    mean = torch.tensor(normalization.mean).view(1, 3, 1, 1)
+    std = torch.tensor(normalization.std).view(1, 3, 1, 1)
     darkest, brightest = -mean / std, (1 - mean) / std
     generator = torch.Generator().manual_seed(seed)
     distances: list[Tensor] = []

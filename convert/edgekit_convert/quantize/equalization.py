@@ -1,4 +1,4 @@
-"""Cross-layer equalisation: give the channels of an activation similar ranges.
+"""Cross-layer equalization: give the channels of an activation similar ranges.
 
 A convolution's output channel can be multiplied by any positive factor if the layers that read it
 divide by the same: ReLU, pooling and addition pass factors on (Nagel et al. 2019,
@@ -139,10 +139,10 @@ def _factors(
     return best[1].astype(np.float32)
 
 
-def equalise(
+def equalize(
     flatbuffer: bytes, activations: dict[str, Activation]
 ) -> tuple[bytes, dict[str, Activation]]:
-    """An equalised float model, which computes the same function, and its activations."""
+    """An equalized float model, which computes the same function, and its activations."""
     model = Model(flatbuffer)
     scaled = dict(activations)
     for group in _groups(model):

@@ -1,6 +1,6 @@
 """Float32 TFLite to int8 with our own ranges, weights and biases.
 
-AI Edge Quantizer decides the structure: which tensors are quantised, to which types, and the
+AI Edge Quantizer decides the structure: which tensors are quantized, to which types, and the
 fixed scale of a softmax. The numbers are ours.
 """
 
@@ -16,12 +16,12 @@ from ai_edge_quantizer import quantizer, recipe
 from edgekit.errors import ConversionError
 from edgekit_convert.graph.flatbuffer import Model
 from edgekit_convert.quantize.activations import Activation
-from edgekit_convert.quantize.equalization import equalise
+from edgekit_convert.quantize.equalization import equalize
 from edgekit_convert.quantize.ranges import Ranges, choose_ranges, levels_of
 from edgekit_convert.quantize.rounding import Rounded, write_constants
 
 RECIPE = "static_wi8_ai8"
-# The version of each operator that brought it int8, by TFLite's op_version.cc: the quantiser leaves
+# The version of each operator that brought it int8, by TFLite's op_version.cc: the quantizer leaves
 # float's, and old compilers go by versions.
 _VERSIONS = {
     "ADD": 2, "AVERAGE_POOL_2D": 2, "CONCATENATION": 2, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3,
@@ -33,17 +33,17 @@ _FIXED_SCALE = ("LOGISTIC", "SOFTMAX", "TANH")
 
 @dataclass(frozen=True)
 class Recipe:
-    """A way to quantise.
+    """A way to quantize.
 
     Attributes:
         ranges: one of `edgekit_convert.quantize.ranges.RULES`.
-        equalise: whether channels are equalised across layers first.
+        equalize: whether channels are equalized across layers first.
         feedback: whether weights are rounded with error feedback instead of to the nearest.
         correct_bias: whether biases make up for the mean error of the rounding.
     """
 
     ranges: str = "min-max"
-    equalise: bool = False
+    equalize: bool = False
     feedback: bool = False
     correct_bias: bool = False
 
@@ -55,7 +55,7 @@ class Recipe:
     def __str__(self) -> str:
         parts = [
             f"{self.ranges} ranges",
-            "equalised" if self.equalise else "",
+            "equalized" if self.equalize else "",
             f"{self.rounding} rounding",
             "bias corrected" if self.correct_bias else "",
         ]
@@ -64,7 +64,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class FloatModel:
-    """A float32 flatbuffer, ready to be quantised in several ways.
+    """A float32 flatbuffer, ready to be quantized in several ways.
 
     Attributes:
         flatbuffer: the model.
@@ -82,41 +82,41 @@ class FloatModel:
 
     @classmethod
     def prepare(cls, flatbuffer: bytes, activations: dict[str, Activation]) -> "FloatModel":
-        """A model with what quantising it in any way has in common.
+        """A model with what quantizing it in any way has in common.
 
         Raises:
-            ConversionError: the quantiser gave up, or a part of the graph stayed in float.
+            ConversionError: the quantizer gave up, or a part of the graph stayed in float.
         """
         return cls(flatbuffer, activations, _structure(flatbuffer, activations))
 
-    def equalised(self) -> "FloatModel":
-        """The same function with equalised channels."""
-        return FloatModel(*equalise(self.flatbuffer, self.activations), self.structure)
+    def equalized(self) -> "FloatModel":
+        """The same function with equalized channels."""
+        return FloatModel(*equalize(self.flatbuffer, self.activations), self.structure)
 
 
-def quantise(model: FloatModel, chosen: Recipe) -> bytes:
-    """Quantise to int8, input and output too.
+def quantize(model: FloatModel, chosen: Recipe) -> bytes:
+    """Quantize to int8, input and output too.
 
     Weights of convolutions have a scale for each output channel, all else one for each tensor.
 
     Args:
-        model: already equalised where the recipe says so.
+        model: already equalized where the recipe says so.
         chosen: how.
     """
     if chosen.ranges not in model.ranges:
         found = choose_ranges(model.flatbuffer, model.activations, chosen.ranges)
         model.ranges[chosen.ranges] = found
-    quantised = Model(model.structure)
-    _set_scales(quantised, model.ranges[chosen.ranges])
+    quantized = Model(model.structure)
+    _set_scales(quantized, model.ranges[chosen.ranges])
     write_constants(
         Model(model.flatbuffer),
-        quantised,
+        quantized,
         model.activations,
         model.rounded,
         feedback=chosen.feedback,
         correct_bias=chosen.correct_bias,
     )
-    return quantised.pack()
+    return quantized.pack()
 
 
 def _set_scales(model: Model, ranges: Ranges) -> None:
@@ -141,7 +141,7 @@ def _structure(flatbuffer: bytes, activations: dict[str, Activation]) -> bytes:
         name: {"min": np.array(low, np.float32), "max": np.array(high, np.float32)}
         for name, (low, high) in choose_ranges(flatbuffer, activations, "min-max").items()
     }
-    # The quantiser refuses biases that overflow 32 bits; write_constants has an answer to them.
+    # The quantizer refuses biases that overflow 32 bits; write_constants has an answer to them.
     unbiased = Model(flatbuffer)
     for operator in unbiased.weighted():
         if (bias := unbiased.bias(operator)) is not None:

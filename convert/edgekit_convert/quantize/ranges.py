@@ -12,9 +12,9 @@ from edgekit_convert.quantize.activations import Activation
 Ranges: TypeAlias = dict[str, tuple[float, float]]
 Error: TypeAlias = Callable[[float, float], float]
 
-# These only move values, so that input and output share their quantisation.
+# These only move values, so that input and output share their quantization.
 _MOVING = ("CONCATENATION", "MAX_POOL_2D", "PAD", "RESHAPE", "TRANSPOSE")
-# One level for each pixel value: quantising the input loses nothing.
+# One level for each pixel value: quantizing the input loses nothing.
 _PIXELS = (0.0, 255.0)
 # Values that the error of a range is computed from.
 _VALUES = 100_000
@@ -61,7 +61,7 @@ def levels_of(low: float, high: float) -> tuple[float, int]:
     return scale, round(-low / scale)
 
 
-def fake_quantise(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
+def fake_quantize(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
     """Round values to the levels of a range."""
     scale, zero = levels_of(low, high)
     levels = np.clip(np.rint(values / scale) + zero, 0, 255)
@@ -135,7 +135,7 @@ def _error(
         if other is not None and other.sample.shape == activation.sample.shape:
             relu = addition.builtinOptions.fusedActivationFunction == RELU
             return _error_of_sum(values, other.sample[spread], relu)
-    return lambda low, high: float(np.square(fake_quantise(values, low, high) - values).mean())
+    return lambda low, high: float(np.square(fake_quantize(values, low, high) - values).mean())
 
 
 def _error_of_sum(values: NDArray[np.float32], other: NDArray[np.float32], relu: bool) -> Error:
@@ -144,5 +144,5 @@ def _error_of_sum(values: NDArray[np.float32], other: NDArray[np.float32], relu:
 
     exact = total(values)
     return lambda low, high: float(
-        np.square(total(fake_quantise(values, low, high)) - exact).mean()
+        np.square(total(fake_quantize(values, low, high)) - exact).mean()
     )

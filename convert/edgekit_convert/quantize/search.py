@@ -1,4 +1,4 @@
-"""Find the best way to quantise a model, on calibration pictures held out for the choice."""
+"""Find the best way to quantize a model, on calibration pictures held out for the choice."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit_convert.answers import Answers, tflite_answer
-from edgekit_convert.quantize.quantizer import FloatModel, Recipe, quantise
+from edgekit_convert.quantize.quantizer import FloatModel, Recipe, quantize
 from edgekit_convert.quantize.ranges import RULES
 from edgekit_convert.report.findings import EXACT_DB, Candidate
 from edgekit_convert.verify.fidelity import agreement, divergence, signal_to_noise
@@ -24,7 +24,7 @@ class Found:
 
     Attributes:
         flatbuffer: the int8 model.
-        model: the float model it was made from, equalised where the recipe says so.
+        model: the float model it was made from, equalized where the recipe says so.
         recipe: how it was made.
         candidates: all that were tried, in order, the winner marked.
     """
@@ -55,11 +55,11 @@ def search(
         threads: CPU threads.
         advance: called with 1 after each candidate.
     """
-    equalised = model.equalised()
+    equalized = model.equalized()
     tried: list[tuple[Candidate, Recipe, bytes]] = []
 
     def attempt(recipe: Recipe) -> None:
-        flatbuffer = quantise(equalised if recipe.equalise else model, recipe)
+        flatbuffer = quantize(equalized if recipe.equalize else model, recipe)
         answers = tflite_answer(flatbuffer, threads)(pictures)
         tried.append((_score(recipe, answers, reference), recipe, flatbuffer))
         advance(1)
@@ -68,15 +68,15 @@ def search(
         return max(tried, key=lambda one: one[0].snr_db)
 
     for rule in RULES:
-        attempt(Recipe(rule, equalise=True, feedback=True, correct_bias=True))
+        attempt(Recipe(rule, equalize=True, feedback=True, correct_bias=True))
     _, full, _ = best()
     attempt(Recipe())
-    attempt(replace(full, equalise=False))
+    attempt(replace(full, equalize=False))
     attempt(replace(full, feedback=False))
     attempt(replace(full, correct_bias=False))
     winner, recipe, flatbuffer = best()
     candidates = [msgspec.structs.replace(one, chosen=one is winner) for one, *_ in tried]
-    return Found(flatbuffer, equalised if recipe.equalise else model, recipe, candidates)
+    return Found(flatbuffer, equalized if recipe.equalize else model, recipe, candidates)
 
 
 def _score(recipe: Recipe, answers: Answers, reference: Answers) -> Candidate:
@@ -88,7 +88,7 @@ def _score(recipe: Recipe, answers: Answers, reference: Answers) -> Candidate:
     return Candidate(
         name=str(recipe),
         ranges=recipe.ranges,
-        equalised=recipe.equalise,
+        equalized=recipe.equalize,
         rounding=recipe.rounding,
         bias_corrected=recipe.correct_bias,
         images=len(answers.logits),

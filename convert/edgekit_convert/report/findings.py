@@ -12,13 +12,13 @@ class _Finding(msgspec.Struct, frozen=True, omit_defaults=False):
     pass
 
 
-class Candidate(_Finding, frozen=True):
-    """One way to quantise, tried on the held-out part of the calibration pictures.
+class Candidate(_Finding, frozen=True, rename={"equalized": "equalised"}):
+    """One way to quantize, tried on the held-out part of the calibration pictures.
 
     Attributes:
-        name: its techniques in words, for example `mse ranges, equalised, nearest rounding`.
+        name: its techniques in words, for example `mse ranges, equalized, nearest rounding`.
         ranges: `min-max`, `percentile-99.99`, …, `mse`.
-        equalised: whether cross-layer equalisation was applied.
+        equalized: whether cross-layer equalization was applied.
         rounding: `nearest` or `error-feedback`.
         bias_corrected: whether biases were corrected.
         images: number of held-out pictures.
@@ -31,7 +31,7 @@ class Candidate(_Finding, frozen=True):
 
     name: str
     ranges: str
-    equalised: bool
+    equalized: bool
     rounding: str
     bias_corrected: bool
     images: int
@@ -164,7 +164,7 @@ class Report(_Finding, frozen=True):
         manifest: what the file says about itself.
         fidelity: the ladder; the same as in the manifest.
         gate: the decision.
-        candidates: ways to quantise that were tried, in the order tried.
+        candidates: ways to quantize that were tried, in the order tried.
         layers: in graph order.
         disagreements: pictures on which float and int8 differ, the surest float answer first.
         disagreement_count: how many there were; the list may be cut.

@@ -120,7 +120,7 @@ def render_html(report: Report) -> str:
         .render(
             report=report,
             manifest=report.manifest,
-            quantisation=report.manifest.quantisation,
+            quantization=report.manifest.quantization,
             file_name=PurePath(report.output).name,
             verdict=_verdict(report),
             figures=_figures(report),
@@ -148,8 +148,8 @@ def render_json(report: Report) -> bytes:
 def _plain(value: Any) -> Any:
     # msgspec would leave out what a manifest has at its default, and keep the PNG files.
     if isinstance(value, msgspec.Struct):
-        names = (field.name for field in msgspec.structs.fields(value))
-        return {name: _plain(getattr(value, name)) for name in names if name != "png"}
+        fields = msgspec.structs.fields(value)
+        return {f.encode_name: _plain(getattr(value, f.name)) for f in fields if f.name != "png"}
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -231,7 +231,7 @@ def _stages(report: Report) -> list[_Stage]:
 
 
 def _is_data_free(report: Report) -> bool:
-    return report.manifest.quantisation.calibration == "data-free"
+    return report.manifest.quantization.calibration == "data-free"
 
 
 def _worst(layers: list[Layer]) -> list[Layer]:

@@ -108,7 +108,7 @@ _FAILURES = (
     ("Exec format error", _WRONG_MACHINE),  # where a script starts it
     (
         "Model not quantized",
-        "the Edge TPU compiler finds the model not quantised, and it takes nothing but 8-bit "
+        "the Edge TPU compiler finds the model not quantized, and it takes nothing but 8-bit "
         "integers; convert the float model again with --int8",
     ),
     (
@@ -173,7 +173,7 @@ def _first_run(
 ) -> list[tflite.Operator]:
     """The operators that become the custom operator."""
     start = 0
-    # A float input is quantised on the CPU, and the chip takes over from there.
+    # A float input is quantized on the CPU, and the chip takes over from there.
     while start < len(operators) and reasons[start] and operators[start].name == "QUANTIZE":
         start += 1
     end = next((i for i in range(start, len(operators)) if reasons[i]), len(operators))
@@ -262,7 +262,7 @@ def _refused_use(
     if name == "CONCATENATION" and any(tensor.buffer for tensor in inputs):
         return (
             "it may append nothing constant but zeros, and this border is not zero; convert with "
-            "--edgetpu, which normalises by a 1x1 convolution instead"
+            "--edgetpu, which normalizes by a 1x1 convolution instead"
         )
     if name in ("FULLY_CONNECTED", "SOFTMAX") and math.prod(outputs[0].shape[:-1]) != 1:
         return "its output has more than one dimension"

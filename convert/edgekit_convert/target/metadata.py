@@ -85,7 +85,7 @@ def _write(builder: Any, value: Any) -> Any:
 
 
 def _input() -> _Table:
-    """The input tensor: raw pixels, whatever the type; normalisation is within the model."""
+    """The input tensor: raw pixels, whatever the type; normalization is within the model."""
     return _Table(
         "TensorMetadata",
         name="image",

@@ -13,18 +13,18 @@ from edgekit_convert.report.findings import Layer
 
 
 def compare_layers(
-    flatbuffer: bytes, quantised: bytes, pictures: NDArray[np.uint8], threads: int
+    flatbuffer: bytes, quantized: bytes, pictures: NDArray[np.uint8], threads: int
 ) -> list[Layer]:
     """Signal-to-noise ratio of every named layer, errors of earlier layers included.
 
     Args:
-        flatbuffer: the float model that was quantised.
-        quantised: the int8 model with int8 input and output.
+        flatbuffer: the float model that was quantized.
+        quantized: the int8 model with int8 input and output.
         pictures: (N, H, W, 3) uint8.
         threads: CPU threads.
     """
     exact = Interpreter(expose_activations(flatbuffer), threads=threads)
-    rounded = Interpreter(expose_activations(quantised), threads=threads)
+    rounded = Interpreter(expose_activations(quantized), threads=threads)
     signal: dict[str, float] = {}
     noise: dict[str, float] = {}
     for index in range(len(pictures)):
@@ -38,7 +38,7 @@ def compare_layers(
                 energy = np.square(reference, dtype=np.float64).sum()
                 noise[name] = noise.get(name, 0.0) + float(difference)
                 signal[name] = signal.get(name, 0.0) + float(energy)
-    graph = parse(quantised)
+    graph = parse(quantized)
     layers = []
     for position, layer in layer_names(graph).items():
         operator = graph.operators[position]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgekit.errors import ConversionError
 from edgekit.model.geometry import Geometry
-from edgekit.model.manifest import Normalisation
+from edgekit.model.manifest import Normalization
 from edgekit_convert.answers import Answer, Answers, onnx_answer
 from edgekit_convert.graph.export import to_onnx
 from edgekit_convert.graph.fold import picture_input, with_logits
@@ -57,13 +57,13 @@ class Original:
     distil: "Callable[[int, int, int, Callable[[int], None]], NDArray[np.uint8]] | None"
 
 
-def open_resnet(architecture: Architecture, weights: str, normalisation: Normalisation) -> Original:
+def open_resnet(architecture: Architecture, weights: str, normalization: Normalization) -> Original:
     """A torchvision ResNet.
 
     Args:
         architecture: which.
         weights: `imagenet-v1`, `imagenet-v2`, or the path of a checkpoint.
-        normalisation: what it was trained with.
+        normalization: what it was trained with.
 
     Raises:
         CheckpointError: see `checkpoint` and `resnet` beside this.
@@ -92,7 +92,7 @@ def open_resnet(architecture: Architecture, weights: str, normalisation: Normali
 
     def answer(pictures: NDArray[np.uint8]) -> Answers:
         # Channels last in memory, which is the faster order here.
-        pixels = torch.from_numpy(normalise(pictures, normalisation)).contiguous(
+        pixels = torch.from_numpy(normalize(pictures, normalization)).contiguous(
             memory_format=torch.channels_last
         )
         with torch.inference_mode():
@@ -111,30 +111,30 @@ def open_resnet(architecture: Architecture, weights: str, normalisation: Normali
         answer=answer,
         export=lambda height, width: to_onnx(network, height, width),
         distil=lambda height, width, seed, advance: distil(
-            network, normalisation, height, width, DISTILLED, STEPS, seed, advance
+            network, normalization, height, width, DISTILLED, STEPS, seed, advance
         ),
     )
 
 
-def normalise(pictures: NDArray[np.uint8], normalisation: Normalisation) -> NDArray[np.float32]:
+def normalize(pictures: NDArray[np.uint8], normalization: Normalization) -> NDArray[np.float32]:
     """Raw pictures (N, H, W, 3) to what the untouched network takes, (N, 3, H, W) float32.
 
     (p / 255 - mean) / std for each channel.
     """
-    mean = np.array(normalisation.mean, np.float32)
-    std = np.array(normalisation.std, np.float32)
+    mean = np.array(normalization.mean, np.float32)
+    std = np.array(normalization.std, np.float32)
     scaled = (pictures.astype(np.float32) / 255 - mean) / std
     return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
 
 
-def exported_answer(model: onnx.ModelProto, normalisation: Normalisation) -> Answer:
-    """An ONNX classifier that takes normalised pictures (N, 3, H, W), in onnxruntime."""
+def exported_answer(model: onnx.ModelProto, normalization: Normalization) -> Answer:
+    """An ONNX classifier that takes normalized pictures (N, 3, H, W), in onnxruntime."""
     raw = onnx_answer(with_logits(model), picture_input(model).tensor)
-    return lambda pictures: raw(normalise(pictures, normalisation))
+    return lambda pictures: raw(normalize(pictures, normalization))
 
 
-def open_onnx(path: Path, normalisation: Normalisation, geometry: Geometry) -> Original:
-    """An ONNX classifier that takes normalised pictures (N, 3, H, W).
+def open_onnx(path: Path, normalization: Normalization, geometry: Geometry) -> Original:
+    """An ONNX classifier that takes normalized pictures (N, 3, H, W).
 
     Raises:
         ConversionError: missing, damaged, no classifier of RGB pictures, or of another size.
@@ -154,7 +154,7 @@ def open_onnx(path: Path, normalisation: Normalisation, geometry: Geometry) -> O
             raise ConversionError(
                 f"{path} takes pictures of {picture.width}x{picture.height}; pass --size {fixed}"
             )
-    answer = exported_answer(model, normalisation)
+    answer = exported_answer(model, normalization)
     logits = answer(np.zeros((1, geometry.height, geometry.width, 3), np.uint8)).logits
     if logits.ndim != 2 or logits.shape[1] < 2:
         raise ConversionError(f"{path} does not give a score for each of two classes or more")

@@ -6,28 +6,28 @@ import pytest
 from edgekit_convert.answers import folded_answer, onnx_answer
 from edgekit_convert.graph.fold import fold, picture_input, with_logits
 from edgekit_convert.verify.fidelity import signal_to_noise
-from edgekit_convert.weights.original import normalise
+from edgekit_convert.weights.original import normalize
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from edgekit.errors import ConversionError
-from edgekit.model.manifest import Normalisation
-from tests.convert.conftest import NORMALISATION
+from edgekit.model.manifest import Normalization
+from tests.convert.conftest import NORMALIZATION
 
 
 @pytest.mark.parametrize("centre", [False, True])
 @pytest.mark.parametrize(
-    "normalisation", [NORMALISATION, Normalisation(mean=(0.1, 0.9, 0.4), std=(1, 0.05, 2))]
+    "normalization", [NORMALIZATION, Normalization(mean=(0.1, 0.9, 0.4), std=(1, 0.05, 2))]
 )
 def test_a_folded_network_gives_the_same_logits(
     exported: onnx.ModelProto,
     pictures: NDArray[np.uint8],
     centre: bool,
-    normalisation: Normalisation,
+    normalization: Normalization,
 ) -> None:
     raw = onnx_answer(with_logits(exported), picture_input(exported).tensor)
-    expected = raw(normalise(pictures[:8], normalisation))
-    folded = fold(exported, normalisation, 64, 64, centre=centre)
+    expected = raw(normalize(pictures[:8], normalization))
+    folded = fold(exported, normalization, 64, 64, centre=centre)
     found = folded_answer(folded)(pictures[:8])
     snr = signal_to_noise(expected.logits, found.logits)
     # Borders included: only the order of additions differs.
@@ -36,7 +36,7 @@ def test_a_folded_network_gives_the_same_logits(
 
 def test_the_border_is_joined_on_where_it_can_be(exported: onnx.ModelProto) -> None:
     def kinds(centre: bool) -> list[str]:
-        folded = fold(exported, NORMALISATION, 64, 64, centre=centre)
+        folded = fold(exported, NORMALIZATION, 64, 64, centre=centre)
         return [node.op_type for node in folded.graph.node]
 
     assert kinds(centre=False).count("Concat") == 2
@@ -69,12 +69,12 @@ def _classifier(
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
 
 
-def test_a_network_that_begins_otherwise_is_normalised_by_a_convolution(
+def test_a_network_that_begins_otherwise_is_normalized_by_a_convolution(
     pictures: NDArray[np.uint8],
 ) -> None:
     model = _classifier()
-    expected = onnx_answer(with_logits(model), "x")(normalise(pictures[:4], NORMALISATION))
-    folded = fold(model, NORMALISATION, 64, 64, centre=False)
+    expected = onnx_answer(with_logits(model), "x")(normalize(pictures[:4], NORMALIZATION))
+    folded = fold(model, NORMALIZATION, 64, 64, centre=False)
     assert folded.graph.node[0].op_type == "Conv"
     found = folded_answer(folded)(pictures[:4])
     assert np.allclose(found.logits, expected.logits, rtol=1e-4, atol=1e-4)
@@ -98,4 +98,4 @@ def test_a_softmax_is_added_only_where_there_is_none() -> None:
 )
 def test_what_is_no_classifier_of_pictures_is_refused(model: onnx.ModelProto, message: str) -> None:
     with pytest.raises(ConversionError, match=message):
-        fold(model, NORMALISATION, 64, 64, centre=False)
+        fold(model, NORMALIZATION, 64, 64, centre=False)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from edgekit_convert.answers import tflite_answer
 from edgekit_convert.graph.flatbuffer import Model
-from edgekit_convert.quantize.quantizer import FloatModel, Recipe, quantise, with_io
-from edgekit_convert.quantize.ranges import RULES, choose_ranges, fake_quantise
+from edgekit_convert.quantize.quantizer import FloatModel, Recipe, quantize, with_io
+from edgekit_convert.quantize.ranges import RULES, choose_ranges, fake_quantize
 from edgekit_convert.quantize.search import CANDIDATES, search
 from edgekit_convert.verify.fidelity import signal_to_noise
 from numpy.typing import NDArray
@@ -22,50 +22,50 @@ def _snr(model: FloatModel, flatbuffer: bytes, pictures: NDArray[np.uint8]) -> f
     return snr
 
 
-def test_equalisation_changes_no_answer(
+def test_equalization_changes_no_answer(
     float_model: FloatModel, pictures: NDArray[np.uint8]
 ) -> None:
-    equalised = float_model.equalised()
-    assert equalised.flatbuffer != float_model.flatbuffer
-    assert _snr(float_model, equalised.flatbuffer, pictures[100:110]) > 100
+    equalized = float_model.equalized()
+    assert equalized.flatbuffer != float_model.flatbuffer
+    assert _snr(float_model, equalized.flatbuffer, pictures[100:110]) > 100
 
 
-def test_equalised_activations_are_what_the_equalised_model_computes(
+def test_equalized_activations_are_what_the_equalized_model_computes(
     float_model: FloatModel, pictures: NDArray[np.uint8]
 ) -> None:
     from edgekit_convert.quantize.activations import observe
 
-    equalised = float_model.equalised()
-    seen = observe(equalised.flatbuffer, pictures[:100], 2, 0, lambda done: None)
-    for name, activation in equalised.activations.items():
+    equalized = float_model.equalized()
+    seen = observe(equalized.flatbuffer, pictures[:100], 2, 0, lambda done: None)
+    for name, activation in equalized.activations.items():
         assert np.allclose(seen[name].highs, activation.highs, rtol=1e-3, atol=1e-3), name
 
 
-def test_equalisation_leaves_the_outputs_of_dense_layers_whose_weights_have_one_scale(
+def test_equalization_leaves_the_outputs_of_dense_layers_whose_weights_have_one_scale(
     two_layer_head: FloatModel, pictures: NDArray[np.uint8]
 ) -> None:
-    equalised = two_layer_head.equalised()
+    equalized = two_layer_head.equalized()
     graph = tflite.parse(two_layer_head.flatbuffer)
     changed = {
-        (operator.name, bool(np.any(equalised.activations[name].highs != before.highs)))
+        (operator.name, bool(np.any(equalized.activations[name].highs != before.highs)))
         for operator in graph.operators
         for name, before in two_layer_head.activations.items()
         if name == graph.tensors[operator.outputs[0]].name
     }
     assert ("CONV_2D", True) in changed
     assert ("FULLY_CONNECTED", True) not in changed
-    plain = _snr(two_layer_head, quantise(two_layer_head, Recipe()), pictures[100:130])
-    int8 = quantise(equalised, Recipe(equalise=True))
+    plain = _snr(two_layer_head, quantize(two_layer_head, Recipe()), pictures[100:130])
+    int8 = quantize(equalized, Recipe(equalize=True))
     assert _snr(two_layer_head, int8, pictures[100:130]) > plain - 1
 
 
 @pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("equalise", [False, True])
+@pytest.mark.parametrize("equalize", [False, True])
 def test_every_rule_makes_a_model_that_is_close(
-    float_model: FloatModel, pictures: NDArray[np.uint8], rule: str, equalise: bool
+    float_model: FloatModel, pictures: NDArray[np.uint8], rule: str, equalize: bool
 ) -> None:
-    model = float_model.equalised() if equalise else float_model
-    assert _snr(float_model, quantise(model, Recipe(rule, equalise)), pictures[100:130]) > 15
+    model = float_model.equalized() if equalize else float_model
+    assert _snr(float_model, quantize(model, Recipe(rule, equalize)), pictures[100:130]) > 15
 
 
 def test_no_rule_goes_beyond_what_was_seen(float_model: FloatModel) -> None:
@@ -80,14 +80,14 @@ def test_no_rule_goes_beyond_what_was_seen(float_model: FloatModel) -> None:
 
 def test_rounding_to_a_range_keeps_zero() -> None:
     values = np.array([-3.0, 0.0, 0.4, 10.0, 99.0], np.float32)
-    rounded = fake_quantise(values, -1.0, 10.0)
+    rounded = fake_quantize(values, -1.0, 10.0)
     assert rounded[1] == 0
     assert rounded[-1] == pytest.approx(10.0, abs=11 / 255)
     assert np.abs(rounded[1:4] - values[1:4]).max() <= 11 / 255 / 2 + 1e-6
 
 
 def test_all_parts_are_integers_and_inputs_are_pixels(float_model: FloatModel) -> None:
-    graph = tflite.parse(quantise(float_model, Recipe("mse", feedback=True, correct_bias=True)))
+    graph = tflite.parse(quantize(float_model, Recipe("mse", feedback=True, correct_bias=True)))
     assert {t.dtype for t in graph.tensors} <= {"int8", "int32"}
     entry = graph.tensors[graph.inputs[0]]
     assert (entry.scale, entry.zero_point) == ((1.0,), (-128,))
@@ -97,13 +97,13 @@ def test_all_parts_are_integers_and_inputs_are_pixels(float_model: FloatModel) -
 def test_every_type_of_input_gives_the_same_answers(
     float_model: FloatModel, pictures: NDArray[np.uint8], dtype: str
 ) -> None:
-    quantised = quantise(float_model, Recipe())
-    model = with_io(quantised, dtype)
+    quantized = quantize(float_model, Recipe())
+    model = with_io(quantized, dtype)
     graph = tflite.parse(model)
     ends = (graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]])
     assert [end.name for end in ends] == ["image", "probabilities"]
     assert [end.dtype for end in ends] == [dtype, dtype]
-    expected = tflite_answer(quantised, 1)(pictures[:10])
+    expected = tflite_answer(quantized, 1)(pictures[:10])
     assert np.array_equal(tflite_answer(model, 1)(pictures[:10]).probabilities,
                           expected.probabilities)  # fmt: skip
 
@@ -118,7 +118,7 @@ def test_a_bias_that_overflows_gets_a_larger_scale(
     weight[3] = 1e-12
     model.set_constant(stem.inputs[1], weight)
     dead = FloatModel.prepare(model.pack(), float_model.activations)
-    assert _snr(dead, quantise(dead, Recipe()), pictures[100:110]) > 15
+    assert _snr(dead, quantize(dead, Recipe()), pictures[100:110]) > 15
 
 
 class TestSearch:
@@ -130,7 +130,7 @@ class TestSearch:
         found = search(float_model, pictures[100:140], exact, 2, done.append)
         assert sum(done) == len(found.candidates) == CANDIDATES
         assert sum(candidate.chosen for candidate in found.candidates) == 1
-        plain = _snr(float_model, quantise(float_model, Recipe()), pictures[140:200])
+        plain = _snr(float_model, quantize(float_model, Recipe()), pictures[140:200])
         assert _snr(float_model, found.flatbuffer, pictures[140:200]) > plain - 0.5
-        remade = found.model if found.recipe.equalise else float_model
-        assert quantise(remade, replace(found.recipe)) == found.flatbuffer
+        remade = found.model if found.recipe.equalize else float_model
+        assert quantize(remade, replace(found.recipe)) == found.flatbuffer

@@ -23,13 +23,13 @@ from edgekit_convert.report.findings import (
 from edgekit_convert.report.render import render_html, render_json
 
 from edgekit.model.geometry import Geometry
-from edgekit.model.manifest import Fidelity, Manifest, Normalisation, Quantisation, StageFidelity
+from edgekit.model.manifest import Fidelity, Manifest, Normalization, Quantization, StageFidelity
 
 MIB = 1 << 20
 VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"}
 HOSTILE = ["<script>alert(1)</script>", "\"><img src=x onerror='alert(2)'>", "{{ 7 * 7 }} & <b>"]
 SECTIONS = [
-    "fidelity", "quantisation", "layers", "disagreements", "memory", "edgetpu", "architecture",
+    "fidelity", "quantization", "layers", "disagreements", "memory", "edgetpu", "architecture",
     "provenance",
 ]  # fmt: skip
 
@@ -147,8 +147,8 @@ def passing() -> Report:
         head="Linear(512, 3)",
         classes=3,
         geometry=Geometry(64, 96, 0.875),
-        normalisation=Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-        quantisation=Quantisation(
+        normalization=Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        quantization=Quantization(
             "static_wi8_ai8", "mse", True, "nearest", False, "pictures", 500, "ca" * 32, 7
         ),
         fidelity=fidelity,
@@ -160,7 +160,7 @@ def passing() -> Report:
     candidates = [
         Candidate("min-max ranges", "min-max", False, "nearest", False, 120, 0.972, 19.1, 0.0187),
         Candidate(
-            "mse ranges, equalised", "mse", True, "nearest", False, 120, 0.9917, 26.9, 0.00391, True
+            "mse ranges, equalized", "mse", True, "nearest", False, 120, 0.9917, 26.9, 0.00391, True
         ),
     ]
     layers = [
@@ -336,8 +336,8 @@ def test_without_labels_there_is_no_column_for_accuracy(bare: Report) -> None:
 
 
 def test_the_candidates(passing: Report) -> None:
-    section = _section(passing, "quantisation")
-    assert "Chosen: mse ranges, equalised, the highest SNR of 2 candid" in section.text
+    section = _section(passing, "quantization")
+    assert "Chosen: mse ranges, equalized, the highest SNR of 2 candid" in section.text
     assert "500 pictures" in section.text
     chosen = section.one("tr", class_="chosen")
     assert chosen.text == "mse chosen yes nearest no 99.17% 26.9 0.00391"
@@ -345,11 +345,11 @@ def test_the_candidates(passing: Report) -> None:
 
 
 def test_data_free_calibration_is_marked(bare: Report) -> None:
-    quantisation = msgspec.structs.replace(bare.manifest.quantisation, calibration="data-free")
-    manifest = msgspec.structs.replace(bare.manifest, quantisation=quantisation)
+    quantization = msgspec.structs.replace(bare.manifest.quantization, calibration="data-free")
+    manifest = msgspec.structs.replace(bare.manifest, quantization=quantization)
     page = _page(msgspec.structs.replace(bare, manifest=manifest))
     assert "No photograph was involved" in page.one("header").text
-    section = page.one("section", id="quantisation")
+    section = page.one("section", id="quantization")
     assert section.one("p", class_="caution").text.startswith("Data-free calibration.")
     assert "data-free, 500 distilled pictures" in page.one("section", id="provenance").text
 
@@ -495,8 +495,8 @@ def test_the_provenance(passing: Report) -> None:
         manifest.weights,
         manifest.weights_sha256,
         manifest.flatbuffer_sha256,
-        manifest.quantisation.calibration_sha256,
-        "static_wi8_ai8: mse ranges, equalised, nearest rounding, biases not corrected",
+        manifest.quantization.calibration_sha256,
+        "static_wi8_ai8: mse ranges, equalized, nearest rounding, biases not corrected",
         "96 × 64 pixels (width × height) of the frame’s centred 87.5%",
         "mean 0.485, 0.456, 0.406; standard deviation 0.229, 0.224, 0.225",
         "Seed7",

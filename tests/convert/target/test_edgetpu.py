@@ -146,7 +146,7 @@ def test_a_constant_border_is_refused_with_the_remedy() -> None:
     border = network.constant(1, 8, 3, 3)
     found = preflight(network.then("CONCATENATION", 1, 8, 11, 3, constants=(border,)).graph())
     assert found.mapped == 0
-    assert "convert with --edgetpu, which normalises by a 1x1 convolution" in (
+    assert "convert with --edgetpu, which normalizes by a 1x1 convolution" in (
         found.refusals[0].reason
     )
 
@@ -202,7 +202,7 @@ def test_activations_have_8_bits(dtype: str) -> None:
     assert f"is {dtype}" in _reason(Network(1, 8, 8, 4, dtype=dtype).then("ADD", 1, 8, 8, 4))
 
 
-def test_constants_are_quantised() -> None:
+def test_constants_are_quantized() -> None:
     network = Network(1, 8, 8, 4)
     weight = network.constant(4, 1, 1, 4, dtype="float32")
     assert "is float32" in _reason(network.then("CONV_2D", 1, 8, 8, 4, constants=(weight,)))
@@ -306,7 +306,7 @@ if MODE == "new operator":
         "model?", "ERROR: Registration failed.", f"Invalid model: {options.model}",
         "Model could not be parsed",
     )
-if MODE == "not quantised":
+if MODE == "not quantized":
     give_up(f"Invalid model: {options.model}", "Model not quantized")
 if MODE == "invalid":
     give_up(f"Invalid model: {options.model}", "Model could not be parsed")
@@ -512,7 +512,7 @@ def test_the_table_is_on_the_output_too(compiler: Compiler, model: bytes) -> Non
     [
         ("version", "does not know version 6 of CONV_2D; convert the model with edgekit"),
         ("new operator", "does not know an operator of this model; use another --arch"),
-        ("not quantised", "finds the model not quantised"),
+        ("not quantized", "finds the model not quantized"),
         ("invalid", "does not accept the model (Model could not be parsed); convert it again"),
         ("internal", "internal error, as it does on some models, mostly large ones; use another"),
         ("large", "activations too large for the chip; use a smaller --size or --arch"),

@@ -83,10 +83,10 @@ def test_the_input_takes_raw_pixels() -> None:
     assert tensor.text(0) == "image"
     kind, properties = _union(_child(tensor, 3))
     assert (kind, properties.scalar(0, "<b")) == (2, 1)  # ImageProperties, RGB
-    kind, normalisation = _union(_only(tensor, 4))
+    kind, normalization = _union(_only(tensor, 4))
     assert kind == 1
-    assert normalisation.numbers(0, "f") == (0.0,)
-    assert normalisation.numbers(1, "f") == (1.0,)
+    assert normalization.numbers(0, "f") == (0.0,)
+    assert normalization.numbers(1, "f") == (1.0,)
     stats = _child(tensor, 5)
     assert (stats.numbers(0, "f"), stats.numbers(1, "f")) == ((255.0,), (0.0,))
 

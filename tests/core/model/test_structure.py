@@ -104,7 +104,7 @@ def test_a_head_of_two_layers_and_a_normalising_convolution() -> None:
     assert network is not None
     assert network.name == "resnet18"
     assert describe(network, graph) == [
-        "normalisation: 1x1 convolution",
+        "normalization: 1x1 convolution",
         "stem: 7x7 convolution, 3 to 64 channels; max pooling",
         "stage 1: 2 basic blocks, 64 channels, 16x16; shortcuts identity, identity",
         "stage 2: 2 basic blocks, 128 channels, 8x8; shortcuts 1x1, identity",
@@ -113,7 +113,7 @@ def test_a_head_of_two_layers_and_a_normalising_convolution() -> None:
         "head: global average pooling; Linear(512, 1000), Linear(1000, 7); softmax",
     ]
     names = list(layer_names(graph).values())
-    assert names[:5] == ["normalisation", "conv1", "maxpool", "layer1.0.conv1", "layer1.0.conv2"]
+    assert names[:5] == ["normalization", "conv1", "maxpool", "layer1.0.conv1", "layer1.0.conv2"]
     assert names[-4:] == ["avgpool", "fc 1", "fc 2", "softmax"]
 
 
