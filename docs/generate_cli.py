@@ -8,6 +8,7 @@ from edgekit_device.config import file as configuration
 from edgekit_device.config.settings import Settings
 
 from edgekit.cli import GROUP, edgekit
+from edgekit.errors import EXIT_CODES
 
 TARGET = Path(__file__).parent / "cli.md"
 EXAMPLE = Path(__file__).parents[1] / "systemd" / "edgekit.toml"
@@ -19,17 +20,21 @@ def _help(command: click.Command, name: str) -> str:
     return command.get_help(context)
 
 
+def _exit_codes() -> str:
+    rows = ["| exit code | meaning |", "| --- | --- |"]
+    for code in EXIT_CODES:
+        where = f"{', '.join(f'`{name}`' for name in code.commands)}: " if code.commands else ""
+        rows.append(f"| {code.number} | {where}{code.meaning} |")
+    return "\n".join(rows)
+
+
 def render() -> str:
     """The page as it should be."""
     parts = [
         "# Command reference",
         "Generated from the commands by `make docs`. Options go after the command's name; "
         "`edgekit --debug COMMAND …` shows a traceback when something fails.",
-        "| exit code | meaning |\n| --- | --- |\n| 0 | done |\n| 1 | failed; one line on stderr "
-        "says what is wrong and what to do |\n| 2 | wrong usage |\n| 3 | the converted model is "
-        "not faithful enough; nothing was written |\n| 10 | `run`: the camera did not come back |\n"
-        "| 11 | `run`: the accelerator, or an inference, failed for good |\n| 12 | `run`: the MQTT "
-        "broker stayed away |\n| 130 | interrupted with Ctrl-C |",
+        _exit_codes(),
         f"## edgekit\n\n```text\n{_help(edgekit, 'edgekit')}\n```",
     ]
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):

@@ -1,12 +1,13 @@
 """The `edgekit` command: finds its subcommands, turns failures into one line and an exit code."""
 
 import sys
-from importlib.metadata import entry_points
+from importlib.metadata import PackageNotFoundError, distribution, entry_points
+from typing import Any
 
 import click
 
 from edgekit import __version__
-from edgekit.errors import EdgekitError
+from edgekit.errors import EXIT_CODES, INTERRUPTED, EdgekitError
 
 GROUP = "edgekit.commands"
 # Commands of the other two distributions, with the one that brings each and what it does.
@@ -19,23 +20,8 @@ ELSEWHERE = {
     "run": ("edgekit-device", "Classify frames from a camera or a recording."),
     "service": ("edgekit-device", "Run the daemon as a systemd service."),
 }
-
-
-def _missing(name: str) -> click.Command:
-    distribution, purpose = ELSEWHERE[name]
-    remedy = f"pip install {distribution}"
-
-    def fail(**_: object) -> None:
-        raise EdgekitError(f"'edgekit {name}' is not installed here; install it with: {remedy}")
-
-    return click.Command(
-        name,
-        callback=fail,
-        params=[click.Argument(["arguments"], nargs=-1)],
-        context_settings={"ignore_unknown_options": True},
-        help=f"{purpose}\n\nNot installed here; install it with: {remedy}",
-        short_help=f"{purpose} (not installed: {remedy})",
-    )
+# A stranger's package on PyPI has our name, and brings a command and a package of that name.
+STRANGER = "edgekit"
 
 
 class _Commands(click.Group):
@@ -51,39 +37,86 @@ class _Commands(click.Group):
             return command
         return _missing(cmd_name) if cmd_name in ELSEWHERE else None
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            if ctx.params["debug"]:
+                raise
+            code, message = EdgekitError.exit_code, str(error)
+            if isinstance(error, EdgekitError):
+                code = error.exit_code
+            else:
+                reason = " ".join(message.split()) or type(error).__name__
+                message = f"unexpected failure: {reason} (run edgekit --debug …)"
+            click.echo(f"edgekit: {message}", err=True)
+            ctx.exit(code)
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+
+def _missing(name: str) -> click.Command:
+    owner, purpose = ELSEWHERE[name]
+    remedy = f"pip install {owner}"
+
+    def fail(**_: object) -> None:
+        raise EdgekitError(f"'edgekit {name}' is not installed here; install it with: {remedy}")
+
+    return click.Command(
+        name,
+        callback=fail,
+        params=[click.Argument(["arguments"], nargs=-1)],
+        context_settings={"ignore_unknown_options": True},
+        help=f"{purpose}\n\nNot installed here; install it with: {remedy}",
+        short_help=f"{purpose} (not installed: {remedy})",
+    )
+
+
+def _exit_codes() -> str:
+    lines = []
+    for code in EXIT_CODES:
+        where = f"{', '.join(code.commands)}: " if code.commands else ""
+        lines.append(f"  {code.number:>3}  {where}{code.meaning}")
+    return "\b\nExit codes:\n" + "\n".join(lines)
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Take a trained ResNet from a workstation to a camera, and keep it honest there.\n\n"
+    + _exit_codes(),
+)
 @click.option("--debug", is_flag=True, help="Show a traceback when something fails.")
 @click.version_option(__version__, prog_name="edgekit")
 def edgekit(debug: bool) -> None:
-    """Take a trained ResNet from a workstation to a camera, and keep it honest there.
+    """The command; its help is put together above."""
 
-    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the converted model is not faithful enough.
-    """
+
+def is_stranger_installed() -> bool:
+    """Whether the package that has our name on PyPI is installed here."""
+    try:
+        distribution(STRANGER)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def main() -> None:
     """Entry point of the `edgekit` command."""
-    debug = "--debug" in sys.argv[1:2]
+    if is_stranger_installed():
+        click.echo(
+            "edgekit: a package of somebody else's that is called edgekit is installed beside "
+            "this one, and may replace parts of it; pip uninstall edgekit, then install "
+            "edgekit-core again",
+            err=True,
+        )
     try:
         # The exit code of `ctx.exit(…)`, or what the command returns: nothing.
         code = edgekit.main(standalone_mode=False)
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
+        code = error.exit_code
+    except click.Abort:
         click.echo("edgekit: interrupted", err=True)
-        sys.exit(130)
-    except EdgekitError as error:
-        if debug:
-            raise
-        click.echo(f"edgekit: {error}", err=True)
-        sys.exit(error.exit_code)
-    except Exception as error:
-        if debug:
-            raise
-        reason = " ".join(str(error).split()) or type(error).__name__
-        click.echo(f"edgekit: unexpected failure: {reason} (run edgekit --debug …)", err=True)
-        sys.exit(1)
-    if code:
-        sys.exit(code)
+        code = INTERRUPTED
+    sys.exit(code)

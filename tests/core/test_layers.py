@@ -1,4 +1,4 @@
-"""What may import what."""
+"""What may import what: packages one way, and inside each, rooms one way."""
 
 import ast
 import subprocess
@@ -8,29 +8,85 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+# Each room imports from those before it, and from itself. A name without a folder is a module.
+ROOMS = {
+    "edgekit": (
+        "errors", "text", "files", "child", "settings", "model", "vision", "inference", "offline",
+        "report", "commands", "cli",
+    ),
+    "convert/edgekit_convert": (
+        "progress", "scratch", "pictures", "weights", "graph", "quantize", "verify", "target",
+        "report", "conversion", "cli",
+    ),
+    "device/edgekit_device": (
+        "health", "board", "retry", "signals", "config", "sources", "sinks", "daemon", "collect",
+        "service", "doctor",
+    ),
+}  # fmt: skip
 FORBIDDEN = {
     "edgekit": {"edgekit_convert", "edgekit_device", "demo", "torch", "tensorflow", "rich"},
     "convert/edgekit_convert": {"edgekit_device", "demo"},
     "device/edgekit_device": {"edgekit_convert", "demo", "torch", "tensorflow", "rich"},
 }
+HEAVY = {
+    "torch", "torchvision", "tensorflow", "onnx", "rich", "matplotlib", "scipy", "PIL", "jinja2",
+}  # fmt: skip
 
 
 def _imports(file: Path) -> set[str]:
+    """Dotted names of what a file imports, those from this repository down to the module."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module.split(".")[0])
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
     return names
 
 
-@pytest.mark.parametrize("package", FORBIDDEN)
-def test_imports_go_one_way(package: str) -> None:
+def _files(package: str) -> list[Path]:
     files = sorted((ROOT / package).rglob("*.py"))
     assert files
-    for file in files:
-        assert not _imports(file) & FORBIDDEN[package], file.name
+    return files
+
+
+@pytest.mark.parametrize("package", FORBIDDEN)
+def test_packages_import_one_way(package: str) -> None:
+    for file in _files(package):
+        tops = {name.partition(".")[0] for name in _imports(file)}
+        assert not tops & FORBIDDEN[package], file.name
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_every_module_is_in_a_room(package: str) -> None:
+    there = {
+        path.stem if path.is_file() else path.name
+        for path in (ROOT / package).iterdir()
+        if path.suffix == ".py" or (path.is_dir() and (path / "__init__.py").exists())
+    }
+    assert there - {"__init__", "__main__"} == set(ROOMS[package])
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_rooms_import_one_way(package: str) -> None:
+    folder, order = ROOT / package, ROOMS[package]
+    for file in _files(package):
+        room = file.relative_to(folder).parts[0].removesuffix(".py")
+        if room not in order:
+            continue
+        for name in _imports(file):
+            top, _, rest = name.partition(".")
+            other = rest.partition(".")[0]
+            if top == folder.name and other in order:
+                where = f"{file.relative_to(ROOT)} imports {name}"
+                assert order.index(other) <= order.index(room), where
+
+
+@pytest.mark.parametrize("package", FORBIDDEN)
+def test_no_module_is_long(package: str) -> None:
+    # The exception is a table of names.
+    for file in _files(package):
+        assert len(file.read_text(encoding="utf-8").splitlines()) <= 400, file.name
 
 
 def _loaded(program: str, *arguments: str) -> set[str]:
@@ -55,6 +111,5 @@ def test_the_daemon_loads_neither_torch_nor_tensorflow(converted: Path, tmp_path
     write_pictures(tmp_path, per_class=1, seed=1)
     arguments = ("run", "--model", str(converted), "--source", str(tmp_path))
     modules = _loaded(program, *arguments)
-    heavy = {"torch", "torchvision", "tensorflow", "onnx", "rich", "matplotlib", "scipy", "PIL"}
     assert "edgekit_device.daemon.daemon" in modules
-    assert not modules & heavy
+    assert not modules & HEAVY
