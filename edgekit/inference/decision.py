@@ -85,7 +85,7 @@ class Decision:
             time: seconds; not before that of the frame before.
         """
         first = self._smoothed is None
-        if self._smoothed is None:
+        if self._smoothed is None or self._settings.smoothing == 1:
             self._smoothed = scores.astype(np.float32)
         else:
             self._smoothed += self._weight * (scores - self._smoothed)

@@ -92,10 +92,8 @@ class Pipeline:
             InferenceError: the interpreter or its delegate failed.
         """
         start = time.perf_counter()
-        prepared = frame.prepared
-        if prepared is not None and prepared.geometry == self.model.geometry:
-            tensor = prepared.tensor
-        else:
+        tensor = frame.tensor
+        if tensor is None or frame.geometry != self.model.geometry:
             tensor = self.model.prepare(frame.pixels)
         scores = self.model.invoke(tensor)
         latency_ms = 1000 * (time.perf_counter() - start)

@@ -23,7 +23,7 @@ from edgekit.offline.golden import (
 )
 from edgekit.offline.player import Played, Player
 from edgekit.offline.recording import Recording, progress
-from edgekit.vision.frames import image_files
+from edgekit.vision.pictures import image_files
 
 # Two runtimes, or two processors, differ by a step or two of an 8-bit score, and so a smoothed
 # score may cross a threshold a frame earlier or later.
@@ -62,11 +62,11 @@ def replay(played: Iterable[Played], has_records: bool) -> Replay:
     """
     found = Replay(recorded=[] if has_records else None)
     begun, first = time.monotonic(), None
-    for frame, result, _, event, input_differs in played:
+    for frame, result, _, event in played:
         first = frame.time if first is None else first
         found.frames += 1
         found.span = frame.time - first
-        found.inputs_differ += input_differs
+        found.inputs_differ += frame.input_differs
         if event is not None:
             found.events.append(event)
             if event.event == "change":

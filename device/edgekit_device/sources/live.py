@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from edgekit.errors import SourceError
 from edgekit.inference.frame import Frame
 from edgekit.model.geometry import Geometry
+from edgekit.vision.threads import DriverThread
 from edgekit_device.config.settings import CameraSettings
-from edgekit_device.sources.threads import DriverThread
 
 _CLOSE_TIMEOUT = 0.5
 # Between two tries with a camera that returns at once, and no picture.
@@ -114,7 +114,8 @@ class LiveSource:
                 self._changed.wait(min(deadline, overdue) - now)
             (number, pixels, captured), self._newest = self._newest, None
         # Here and not in the capture thread: a dropped frame costs no conversion.
-        return Frame(number, _to_rgb(pixels, self._bgr), time=captured, captured=captured)
+        pixels = _to_rgb(pixels, self._bgr)
+        return Frame(number, pixels, time=captured, captured=captured, position=number)
 
     def expect(self, geometry: Geometry) -> None:
         """See `Source`; ahead of time there is no knowing which frame will be the newest."""

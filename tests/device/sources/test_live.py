@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from edgekit_device.config.settings import CameraSettings
 from edgekit_device.sources.live import LiveSource, remark
-from edgekit_device.sources.threads import is_any_left
 
 from edgekit.errors import SourceError
 from edgekit.inference.frame import Frame
+from edgekit.vision.threads import is_any_left
+from tests.device.sources.conftest import DriverThreads
 
 BLUE = np.zeros((4, 6, 3), np.uint8)
 BLUE[..., 0] = 255  # in OpenCV's order
@@ -184,15 +185,20 @@ def test_a_short_wait_gives_none_and_no_error(camera: FakeCamera) -> None:
     _close(source, camera)
 
 
-def test_closing_leaves_a_camera_that_blocks_to_itself(camera: FakeCamera) -> None:
+def test_closing_leaves_a_camera_that_blocks_to_itself(
+    camera: FakeCamera, driver_threads: DriverThreads
+) -> None:
     source = _source(camera)
     camera.wait_for_reads(1)
     source.close()
     source.close()
     assert not camera.released.is_set()
+    (thread,) = driver_threads()
     assert is_any_left()
     camera.give(BLUE)
     assert camera.released.wait(timeout=30)
+    thread.join(timeout=30)
+    assert not driver_threads()
 
 
 class Opening:
