@@ -80,12 +80,13 @@ def video_device(spec: str) -> str | None:
     return device if device != spec or spec.startswith("/dev/") else None
 
 
-def open_v4l2(device: str, camera: CameraSettings) -> LiveSource:
+def open_v4l2(spec: str, camera: CameraSettings) -> LiveSource:
     """A USB camera, or another that the kernel shows as a video device.
 
     Raises:
         SourceError: there is no such device.
     """
+    device = video_device(spec) or ""
     name = f"{V4L2_PREFIX}{device}"
     if not device or not Path(device).exists():
         raise SourceError(f"no camera at {device or name}; list cameras with: ls /dev/v4l/by-id")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edgekit_device.config.settings import CameraSettings
 from edgekit_device.sources.live import LiveSource
 
+PATTERN = "test:"
 _FPS = 30.0
 # Shapes: colour (RGB), and turns around the picture per 300 frames.
 _SHAPES = (((230, 60, 40), 1), ((250, 200, 40), -2), ((40, 200, 90), 3))
@@ -73,4 +74,4 @@ class PatternCamera:
 
 def open_pattern(camera: CameraSettings) -> LiveSource:
     """The pattern, endless, at the size and rate asked for; 30 frames per second by default."""
-    return LiveSource("test:", lambda: PatternCamera(camera), camera.timeout, "report this")
+    return LiveSource(PATTERN, lambda: PatternCamera(camera), camera.timeout, "report this")

@@ -6,6 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from edgekit.vision.threads import DriverThread
+from tests.recordings import edgekit
+
+__all__ = ["edgekit"]
 
 DriverThreads = Callable[[], list[DriverThread]]
 
