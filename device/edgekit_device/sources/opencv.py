@@ -10,7 +10,7 @@ import cv2
 
 from edgekit.errors import SourceError
 from edgekit_device.config.settings import CameraSettings
-from edgekit_device.sources.live import LiveSource, remark
+from edgekit_device.sources.live import LiveSource, differences
 
 V4L2_PREFIX = "v4l2:"
 # One for the driver to fill while another is read. Fewer halve the rate of some cameras, more only
@@ -33,7 +33,7 @@ class OpenCVCamera:
         capture: it.
         advice: what to do when it ends, in words.
         tries: frames in a row that may fail before it counts as ended.
-        remark: see `Camera`.
+        message: what it gives instead of what it was asked for, in words.
     """
 
     bgr = True
@@ -45,16 +45,20 @@ class OpenCVCamera:
         advice: str,
         *,
         tries: int = 1,
-        remark: str = "",
+        message: str = "",
     ) -> None:
-        self.remark = remark
+        self.message = message
         self._name = name
         self._capture = capture
         self._advice = advice
         self._tries = tries
 
     def read(self) -> Any:
-        """See `Camera`."""
+        """The next picture, (H, W, 3) uint8 with blue first; None where it is damaged.
+
+        Raises:
+            SourceError: it stalled, or ended.
+        """
         begun = time.monotonic()
         for _ in range(self._tries):
             if self._capture.grab():
@@ -68,7 +72,7 @@ class OpenCVCamera:
         raise SourceError(f"{self._name} stopped delivering frames; {self._advice}")
 
     def release(self) -> None:
-        """See `Camera`."""
+        """Close it."""
         self._capture.release()
 
 
@@ -99,13 +103,13 @@ def open_v4l2(spec: str, camera: CameraSettings) -> LiveSource:
                 f"{device} does not open as a camera; check that it is one, that no other program "
                 "uses it, and that this user is in the group 'video'"
             )
-        return OpenCVCamera(name, capture, advice, remark=_configure(capture, camera))
+        return OpenCVCamera(name, capture, advice, message=_configure(capture, camera))
 
     return LiveSource(name, open_camera, camera.timeout, advice)
 
 
 def _configure(capture: cv2.VideoCapture, camera: CameraSettings) -> str:
-    """Ask for what is set, and return the remark."""
+    """Ask for what is set; return what it gives instead, in words."""
     # The pixel format first: it decides which sizes and rates there are.
     if camera.pixel_format is not None:
         fourcc = cv2.VideoWriter.fourcc(*camera.pixel_format)
@@ -115,7 +119,7 @@ def _configure(capture: cv2.VideoCapture, camera: CameraSettings) -> str:
     if camera.fps is not None:
         capture.set(cv2.CAP_PROP_FPS, camera.fps)
     capture.set(cv2.CAP_PROP_BUFFERSIZE, _BUFFERS)
-    return remark(
+    return differences(
         camera,
         round(capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
         round(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)),

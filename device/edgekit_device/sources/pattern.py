@@ -52,7 +52,7 @@ class PatternCamera:
     """The pattern as a `Camera`: frame n comes n / fps seconds after it was opened."""
 
     bgr = False
-    remark = ""
+    message = ""
 
     def __init__(self, camera: CameraSettings) -> None:
         self._camera = camera
@@ -61,7 +61,7 @@ class PatternCamera:
         self._due = time.monotonic()
 
     def read(self) -> NDArray[np.uint8]:
-        """See `Camera`."""
+        """The next picture, (height, width, 3) uint8 with red first, when it is due."""
         picture = draw(self._number, self._camera.width, self._camera.height)
         time.sleep(max(0.0, self._due - time.monotonic()))
         self._number += 1
@@ -69,7 +69,7 @@ class PatternCamera:
         return picture
 
     def release(self) -> None:
-        """See `Camera`."""
+        """Nothing: there is no driver to let go of."""
 
 
 def open_pattern(camera: CameraSettings) -> LiveSource:

@@ -23,7 +23,7 @@ class RecordedSource:
 
     live = False
     dropped = 0
-    remark = ""
+    message = ""
 
     def __init__(self, path: Path, realtime: bool = False) -> None:
         self.name = path.name

@@ -47,7 +47,7 @@ class NoiseSource:
 
     live = True
     dropped = 0
-    remark = ""
+    message = ""
 
     def __init__(self, name: str) -> None:
         self.name = name
