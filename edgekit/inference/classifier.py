@@ -73,7 +73,7 @@ class Classifier:
         Args:
             path: a model file of ours, or any `.tflite` image classifier with uint8 input.
             labels: class names, one a line; those in the file by default.
-            runtime: one of `RUNTIMES`.
+            runtime: one of `runtimes.choices()`.
             threads: CPU threads for each inference.
             delegate, delegate_options: an accelerator's library and what it is told, as for
                 `Interpreter`.
