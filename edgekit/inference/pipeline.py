@@ -14,8 +14,12 @@ from edgekit.inference.frame import Frame
 from edgekit.model.geometry import Geometry
 
 
-class Model(Protocol):
-    """The part of `edgekit.inference.classifier.Classifier` that is needed here."""
+class AnyClassifier(Protocol):
+    """The part of `edgekit.inference.classifier.Classifier` that is needed to answer frames.
+
+    Attributes:
+        geometry: what `prepare` does to a frame.
+    """
 
     geometry: Geometry
 
@@ -49,7 +53,7 @@ class Result:
     verdict: Verdict
     label: str
     latency_ms: float
-    model: Model
+    model: AnyClassifier
 
     def best(self, count: int) -> list[Label]:
         """The model's own answer to this frame, best first."""
@@ -70,7 +74,7 @@ class Pipeline:
 
     def __init__(
         self,
-        model: Model,
+        model: AnyClassifier,
         model_name: str,
         decision: Decision,
         source: str,
