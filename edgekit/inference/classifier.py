@@ -75,7 +75,7 @@ class Classifier:
             labels: class names, one a line; those in the file by default.
             runtime: one of `runtimes.choices()`.
             threads: CPU threads for each inference.
-            delegate, delegate_options: an accelerator's library and what it is told, as for
+            delegate, delegate_options: an accelerator's library and its options, as for
                 `Interpreter`.
 
         Raises:

@@ -106,7 +106,7 @@ class Pipeline:
         return Result(frame, tensor, scores, verdict, label, latency_ms, self.model)
 
     def event(self, result: Result, state: State = "running") -> Event | None:
-        """What there is to tell about a result; None for nothing."""
+        """The event that a result gives; None for none."""
         verdict = result.verdict
         if verdict.event is None:
             return None

@@ -12,7 +12,7 @@ from edgekit.inference.frame import Frame
 from edgekit.inference.pipeline import Pipeline, Result
 from edgekit.offline.clip import ClipHeader, hash_input
 
-TOP = 3  # classes that are told of each frame
+TOP = 3  # classes in each event
 
 
 class Played(NamedTuple):
@@ -21,7 +21,7 @@ class Played(NamedTuple):
     Attributes:
         frame, result: the frame and its answer.
         scores: the model's own best classes and their scores, best first.
-        event: what there is to tell, if anything.
+        event: the one that it gives, if any.
     """
 
     frame: Frame

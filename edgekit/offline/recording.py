@@ -75,7 +75,7 @@ class Recording:
         """
         self.notes.clear()
         shape, step = None, _Step()
-        for frame in self._clip or self._uncut():
+        for frame in self._clip or self._numbered():
             if shape not in (None, frame.pixels.shape[:2]):
                 self._note_once(
                     "pictures of several sizes",
@@ -97,8 +97,8 @@ class Recording:
         if not any(note.startswith(what) for note in self.notes):
             self.notes.append(f"{what}: {text}")
 
-    def _uncut(self) -> Iterator[Frame]:
-        """The frames of a video, or of pictures: all that there are, from the first."""
+    def _numbered(self) -> Iterator[Frame]:
+        """The frames of a video or of pictures, whose number is their place."""
         for position, (seconds, pixels) in enumerate(self._timed()):
             yield Frame(
                 position,
@@ -122,11 +122,11 @@ class _Step:
         self.minimum, self.maximum = float("inf"), 0.0
         self._time: float | None = None
 
-    def tick(self, time: float) -> None:
+    def tick(self, seconds: float) -> None:
         if self._time is not None:
-            self.minimum = min(self.minimum, time - self._time)
-            self.maximum = max(self.maximum, time - self._time)
-        self._time = time
+            self.minimum = min(self.minimum, seconds - self._time)
+            self.maximum = max(self.maximum, seconds - self._time)
+        self._time = seconds
 
     @property
     def varies(self) -> bool:

@@ -29,7 +29,7 @@ class Collection:
 
     Args:
         folder: where the pictures go; created, or empty of pictures.
-        count: most pictures.
+        count: maximum number of pictures.
 
     Raises:
         OutputError: there are pictures already, or it cannot be written.

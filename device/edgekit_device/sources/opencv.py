@@ -18,11 +18,11 @@ V4L2_PREFIX = "v4l2:"
 _BUFFERS = 2
 # FFmpeg gives up at a packet that it cannot decode; the next one may be good.
 _STREAM_TRIES = 3
-# Seconds; OpenCV tells an end at once, and a stall by a time-out.
+# Seconds; OpenCV reports an end at once, and a stall by a timeout.
 _STALL = 0.5
-# Part of `LiveSource`'s time-out that FFmpeg gets. Less than all, so that its thread has come back,
-# and the stream is closed, when it is opened again or the process ends.
-_STREAM_PATIENCE = 0.9
+# Fraction of `LiveSource`'s timeout that FFmpeg gets. Less than all, so that its thread has come
+# back, and the stream is closed, when it is opened again or the process ends.
+_STREAM_FRACTION = 0.9
 
 
 class OpenCVCamera:
@@ -148,11 +148,11 @@ def open_stream(url: str, camera: CameraSettings) -> LiveSource:
     name = redacted(url)
     advice = "check its address, user and password, and the network"
     # UDP is FFmpeg's own choice: it loses packets, and with them parts of pictures. This is the one
-    # way to tell it, and what a user has set there stands.
+    # way to ask for TCP, and what a user has set there stands.
     os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp")
 
     def open_camera() -> OpenCVCamera:
-        milliseconds = max(1, round(1000 * _STREAM_PATIENCE * camera.timeout))
+        milliseconds = max(1, round(1000 * _STREAM_FRACTION * camera.timeout))
         capture = cv2.VideoCapture(
             url,
             cv2.CAP_FFMPEG,

@@ -14,7 +14,7 @@ from edgekit_device.sources.picamera import PICAMERA_PREFIX, open_picamera
 from edgekit_device.sources.recorded import RecordedSource
 
 # How long `open_source` waits for a camera: most open, or fail to, in that time. Less than the
-# two seconds in which the daemon ends when it is told to.
+# two seconds in which the daemon ends when it is asked to.
 _OPEN_TIMEOUT = 1.0
 
 
