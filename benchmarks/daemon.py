@@ -35,8 +35,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from demo.fixtures import make_material
 from edgekit.inference.classifier import Classifier
 from edgekit.inference.frame import Frame
-from edgekit.vision.frames import iter_video
 from edgekit.vision.preprocess import prepare
+from edgekit.vision.videos import read_video
 
 _DEMO = Path("build/demo")
 _FOLDER = Path("build/benchmarks")
@@ -61,7 +61,7 @@ def _prepare() -> None:
         partial = _CLIP.with_name("partial.avi")
         codec = cv2.VideoWriter.fourcc(*"MJPG")
         writer = cv2.VideoWriter(str(partial), codec, 25, (640, 480))
-        for frame in iter_video(material.clip):
+        for _, frame in read_video(material.clip):
             writer.write(cv2.resize(frame, (640, 480))[..., ::-1])
         writer.release()
         partial.replace(_CLIP)
@@ -90,7 +90,7 @@ def _whole(count: int) -> float:
 def throughput(rounds: int, count: int = 240) -> None:
     """The daemon on a recording beside a loop that does nothing but invoke, by turns."""
     classifier = Classifier.open(_MODEL)
-    tensor = classifier.prepare(next(iter_video(_CLIP)))
+    tensor = classifier.prepare(next(read_video(_CLIP))[1])
     _bare(classifier, tensor, 20)
     pairs = [(_bare(classifier, tensor, count), _whole(count)) for _ in range(rounds)]
     ratios = [whole / bare for bare, whole in pairs]
@@ -108,7 +108,7 @@ def preprocessing(rounds: int) -> None:
     from torchvision.transforms import v2
 
     classifier = Classifier.open(_MODEL)
-    frame = next(iter_video(_CLIP))
+    frame = next(read_video(_CLIP))[1]
     picture = Image.fromarray(frame)
     transform = v2.Compose([v2.Resize(256), v2.CenterCrop(224)])
     ways: dict[str, Callable[[], object]] = {

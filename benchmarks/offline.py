@@ -31,7 +31,8 @@ from edgekit.offline.recording import Recording, progress
 from edgekit.offline.replay import FRAMES, TOLERANCE, Replay, replay
 from edgekit.vision.dataset import labelled_images
 from edgekit.vision.encode import encode_png
-from edgekit.vision.frames import image_files, iter_video, read_image
+from edgekit.vision.pictures import image_files, read_image
+from edgekit.vision.videos import read_video
 
 _DEMO, _SHARED = Path("build/demo"), Path("../shared")
 _FOLDER = Path("build/benchmarks")
@@ -59,7 +60,7 @@ def _prepare() -> Material:
         codec = cv2.VideoWriter.fourcc(*"MJPG")
         partial = _VIDEO.with_name("partial.avi")
         writer = cv2.VideoWriter(str(partial), codec, 25, (640, 480))
-        for frame in iter_video(material.clip):
+        for _, frame in read_video(material.clip):
             writer.write(cv2.resize(frame, (640, 480))[..., ::-1])
         writer.release()
         partial.replace(_VIDEO)
@@ -83,7 +84,7 @@ def storage(count: int = 40) -> None:
     """Ways to keep a 640x480 frame without loss."""
     noise = np.random.default_rng(1).normal(0, 2.5, (480, 640, 3))
     frames = []
-    for number, frame in enumerate(iter_video(_VIDEO)):
+    for number, (_, frame) in enumerate(read_video(_VIDEO)):
         if number % 12 == 0 and len(frames) < count:
             # The video is smooth from its compression; a sensor's frame is not.
             frames.append(np.clip(frame + np.roll(noise, number, 1), 0, 255).astype(np.uint8))
@@ -155,7 +156,7 @@ def speed(rounds: int) -> None:
     """
     _record(_MODEL)
     classifier = Classifier.open(_MODEL)
-    tensor = classifier.prepare(next(iter_video(_VIDEO)))
+    tensor = classifier.prepare(next(read_video(_VIDEO))[1])
     classifier.invoke(tensor)
     for path in (_VIDEO, _CLIP):
         walls, threads, paces = [], [], []
@@ -240,7 +241,7 @@ def domain_shift(material: Material) -> None:
     """Calibration on training pictures, and on frames that the camera itself collected."""
     folder, light = _FOLDER / "shift", _LIGHTS["half"]
     shutil.rmtree(folder, ignore_errors=True)
-    for number, frame in enumerate(iter_video(material.clip)):
+    for number, (_, frame) in enumerate(read_video(material.clip)):
         _write(folder / "clip" / f"{number:05}.png", _shifted(frame, light))
     for file in image_files(material.evaluation):
         target = folder / "evaluation" / file.parent.name / f"{file.stem}.png"

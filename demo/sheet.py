@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.vision.frames import iter_video
+from edgekit.vision.videos import read_video
 
 _COLUMNS, _ROWS = 4, 3
 _WIDTH, _GAP, _CAPTION, _TITLE = 296, 14, 56, 76
@@ -57,7 +57,7 @@ def contact_sheet(
     count = _COLUMNS * _ROWS
     chosen = [toys[(2 * part + 1) * len(toys) // (2 * count)] for part in range(count)]
     wanted = set(chosen)
-    frames = {i: frame for i, frame in enumerate(iter_video(clip)) if i in wanted}
+    frames = {i: frame for i, (_, frame) in enumerate(read_video(clip)) if i in wanted}
     height, width = frames[chosen[0]].shape[:2]
     step = round(_WIDTH * height / width) + _CAPTION + _GAP
     sheet = np.full(

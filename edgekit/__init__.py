@@ -8,11 +8,4 @@
 - `edgekit.errors`: the exception tree, with its exit codes
 """
 
-import os
-
-# OpenCV and FFmpeg print complaints of their own beside the one line that we print. They read these
-# when they load, and which function sets it later depends on OpenCV's release.
-os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-
 __version__ = "0.1.0"

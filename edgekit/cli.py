@@ -1,5 +1,6 @@
 """The `edgekit` command: finds its subcommands, turns failures into one line and an exit code."""
 
+import os
 import sys
 from importlib.metadata import PackageNotFoundError, distribution, entry_points
 from typing import Any
@@ -101,8 +102,19 @@ def is_stranger_installed() -> bool:
     return True
 
 
+def silence_opencv() -> None:
+    """Let OpenCV and FFmpeg print no complaints beside the one line that we print.
+
+    They read this when they load, and which function sets it later depends on OpenCV's release:
+    to be called before anything imports it. What the user has set stands.
+    """
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
+
 def main() -> None:
     """Entry point of the `edgekit` command."""
+    silence_opencv()
     if is_stranger_installed():
         click.echo(
             "edgekit: a package of somebody else's that is called edgekit is installed beside "

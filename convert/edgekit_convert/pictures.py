@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from edgekit.errors import DatasetError, ImageError
 from edgekit.model.geometry import Geometry
-from edgekit.offline.recording import iter_recording
+from edgekit.offline.recording import Recording
 from edgekit.vision.dataset import TABLE, labelled_images
-from edgekit.vision.frames import IMAGE_SUFFIXES, image_files, read_image
+from edgekit.vision.pictures import IMAGE_SUFFIXES, image_files, read_image
 from edgekit.vision.preprocess import prepare
 
 MAX_CALIBRATION = 500
@@ -89,10 +89,10 @@ def load_calibration(source: Path, geometry: Geometry, advance: Callable[[int], 
     # second one and take them at twice the distance from then on.
     kept: list[tuple[int, NDArray[np.uint8]]] = []
     distance = 1
-    for number, frame in enumerate((pixels for _, pixels in iter_recording(source))):
-        if number % distance:
+    for frame in Recording(source):
+        if frame.position % distance:
             continue
-        kept.append((number, prepare(frame, geometry)))
+        kept.append((frame.position, prepare(frame.pixels, geometry)))
         advance(1)
         if len(kept) == 2 * MAX_CALIBRATION:
             kept = kept[::2]

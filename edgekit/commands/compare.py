@@ -15,14 +15,15 @@ from edgekit.commands.recordings import Recorded, decision_settings
 from edgekit.errors import LabelsError, ModelsDifferError
 from edgekit.files import check_writable, write_atomically
 from edgekit.inference.classifier import Classifier
+from edgekit.inference.frame import Frame
 from edgekit.offline.clip import is_clip
-from edgekit.offline.player import Played, Player, Ready
-from edgekit.offline.recording import RecordedFrame, Recording, progress
+from edgekit.offline.player import Played, Player
+from edgekit.offline.recording import Recording, progress
 from edgekit.offline.report import percent
 from edgekit.offline.sheet import Card, contact_sheet, thumbnail
 from edgekit.offline.statistics import Share
 from edgekit.offline.timeline import clock
-from edgekit.vision.frames import IMAGE_SUFFIXES
+from edgekit.vision.pictures import IMAGE_SUFFIXES
 
 _CARDS = 24
 # Between recordings, so that none shares a cluster of frames with another.
@@ -237,7 +238,7 @@ def command(
 def _pairs(
     recording: Recording, a: Player, b: Player, hidden: bool
 ) -> Iterator[tuple[Played, Played]]:
-    def prepare(frame: RecordedFrame) -> tuple[Ready, Ready]:
+    def prepare(frame: Frame) -> tuple[Frame, Frame]:
         return a.prepare(frame), b.prepare(frame)
 
     for in_a, in_b in progress(recording, f"comparing on {recording.name}", prepare, hidden):

@@ -33,7 +33,7 @@ from edgekit.offline.report import Context, percent, render
 from edgekit.offline.statistics import Share
 from edgekit.offline.truth import Truth, read_truth
 from edgekit.vision.dataset import LabelledImage, labelled_images
-from edgekit.vision.frames import read_image
+from edgekit.vision.pictures import read_image
 
 
 class Evaluation(msgspec.Struct, frozen=True):

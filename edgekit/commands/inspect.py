@@ -35,7 +35,7 @@ def describe(model: ModelFile) -> dict[str, Any]:
             "name": network.name if network else None,
             "parts": structure.describe(network, graph) if network else [],
         },
-        "classes": output.shape[-1],
+        "classes": model.classes,
         "labels": model.labels,
         "input": _tensor(graph.tensors[graph.inputs[0]]) | {"geometry": details.get("geometry")},
         "output": _tensor(output),

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, get_args
 import click
 import msgspec
 
-from edgekit.inference.runtimes import RUNTIMES
+from edgekit.inference.runtimes import choices
 from edgekit.settings import Key, keys
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -42,7 +42,7 @@ def runtime_options(command: _F) -> _F:
         ),
         click.option(
             "--runtime",
-            type=click.Choice(RUNTIMES),
+            type=click.Choice(choices()),
             default="auto",
             show_default=True,
             help="TFLite runtime; auto prefers ai-edge-litert (litert) to tflite-runtime.",

@@ -28,7 +28,8 @@ def decision_settings(
         header: of the clip, if it is one.
 
     Raises:
-        SettingsError, SourceError: see their own text.
+        SettingsError: the configuration is missing or wrong.
+        SourceError: the clip's own settings do not fit this edgekit.
     """
     if config is None and header is not None:
         recorded = msgspec.to_builtins(recorded_decision(header))

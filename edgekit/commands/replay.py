@@ -88,7 +88,7 @@ def command(
         hidden=as_json,
     )
     if update:
-        _tell(f"wrote {len(found.changes)} changes to {golden}")
+        _notify(f"wrote {len(found.changes)} changes to {golden}")
         return
     if as_json:
         click.echo(msgspec.json.encode(_summary(recording, classifier, found, lines)).decode())
@@ -100,7 +100,7 @@ def command(
         )
 
 
-def _tell(text: str) -> None:
+def _notify(text: str) -> None:
     click.echo(f"edgekit: {text}", err=True)
 
 
@@ -127,9 +127,9 @@ def _print(
 ) -> None:
     header = recording.header
     if header is not None and header.model_sha256 != classifier.sha256:
-        _tell(f"recorded with another model: {header.model} ({header.model_sha256[:12]})")
+        _notify(f"recorded with another model: {header.model} ({header.model_sha256[:12]})")
     if found.inputs_differ:
-        _tell(
+        _notify(
             f"the input differs from the recorded one in {found.inputs_differ} of {found.frames} "
             "frames: this OpenCV prepares pictures otherwise than the device's"
         )
@@ -137,7 +137,7 @@ def _print(
         click.echo(line)
     pace = f"{found.span / found.seconds:.1f} x real time, " if found.seconds else ""
     same = "" if lines is None else ", all as expected" if not lines else ""
-    _tell(
+    _notify(
         f"{found.frames} frames, {found.span:.1f} s in {found.seconds:.1f} s ({pace}"
         f"{classifier.runtime_name}); {len(found.changes)} changes{same}"
     )

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.errors import LabelsError, ModelFileError
+from edgekit.errors import ModelFileError
 from edgekit.inference.interpreter import Interpreter
 from edgekit.model.container import ModelFile, read_model
 from edgekit.model.geometry import Geometry
-from edgekit.model.labels import read_labels
+from edgekit.model.labels import class_names
 from edgekit.vision.preprocess import prepare
 
 
@@ -73,27 +73,18 @@ class Classifier:
         Args:
             path: a model file of ours, or any `.tflite` image classifier with uint8 input.
             labels: class names, one a line; those in the file by default.
-            runtime: one of `RUNTIMES`.
+            runtime: one of `runtimes.choices()`.
             threads: CPU threads for each inference.
-            delegate, delegate_options: an accelerator's library and what it is told, as for
+            delegate, delegate_options: an accelerator's library and its options, as for
                 `Interpreter`.
 
         Raises:
-            ModelFileError, LabelsError, RuntimeUnavailableError: see their own text.
+            ModelFileError: the file cannot be used, or takes something else than a picture.
+            LabelsError: the labels do not fit the model.
+            RuntimeUnavailableError: the runtime, or the accelerator, is not there or refuses it.
         """
         model = read_model(path)
-        classes = model.graph.tensors[model.graph.outputs[0]].shape[-1]
-        if labels is not None:
-            names = read_labels(labels, classes)
-        elif model.labels is not None:
-            if len(model.labels) != classes:
-                raise LabelsError(
-                    f"{path} carries {len(model.labels)} labels for {classes} classes; "
-                    "pass the right ones with --labels"
-                )
-            names = model.labels
-        else:
-            names = [f"class {i}" for i in range(classes)]
+        names = class_names(path, model.classes, model.labels, labels)
         interpreter = Interpreter(
             model.flatbuffer,
             runtime=runtime,

@@ -49,7 +49,7 @@ class Verdict:
     Attributes:
         index: class of the decided label, None for unknown.
         score: its smoothed score; that of the best class while unknown.
-        event: what there is to tell, None for nothing.
+        event: kind of the event that this frame gives, None for none.
         previous: class before a `change`; None for unknown, and at the first frame.
         first: whether this is the first frame.
     """
@@ -75,7 +75,7 @@ class Decision:
         self._smoothed: NDArray[np.float32] | None = None
         self._index: int | None = None
         self._entered = 0.0
-        self._told = 0.0
+        self._last_event = 0.0
 
     def update(self, scores: NDArray[np.float32], time: float) -> Verdict:
         """Take the scores of the next frame.
@@ -85,7 +85,7 @@ class Decision:
             time: seconds; not before that of the frame before.
         """
         first = self._smoothed is None
-        if self._smoothed is None:
+        if self._smoothed is None or self._settings.smoothing == 1:
             self._smoothed = scores.astype(np.float32)
         else:
             self._smoothed += self._weight * (scores - self._smoothed)
@@ -95,7 +95,7 @@ class Decision:
             self._entered = time
         event = self._event(changed, time)
         if event is not None:
-            self._told = time
+            self._last_event = time
         shown = self._smoothed.max() if self._index is None else self._smoothed[self._index]
         return Verdict(self._index, float(shown), event, previous if changed else None, first)
 
@@ -115,6 +115,6 @@ class Decision:
         if changed:
             return "change"
         heartbeat = self._settings.heartbeat
-        if heartbeat and time - self._told >= heartbeat:
+        if heartbeat and time - self._last_event >= heartbeat:
             return "heartbeat"
         return "frame" if self._every_frame else None

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgekit.errors import InferenceError, RuntimeUnavailableError
 from edgekit.inference import runtimes
 from edgekit.inference.external_delegate import ExternalDelegate, name_of
-from edgekit.inference.mapped import own_file
+from edgekit.inference.private_file import private_file
 
 # The operator that the Edge TPU's compiler puts in the place of all those it took.
 _EDGETPU_OPERATOR = "edgetpu-custom-op"
@@ -36,7 +36,7 @@ class Interpreter:
 
     Args:
         flatbuffer: the TFLite model.
-        runtime: one of `RUNTIMES`.
+        runtime: one of `runtimes.choices()`.
         threads: CPU threads for each inference.
         reference: use the reference kernels, which give equal bits on every machine.
         delegate: library of the accelerator that runs what was compiled for it, for example
@@ -70,7 +70,7 @@ class Interpreter:
         kind = resolver.BUILTIN_REF if reference else resolver.AUTO
         self._interpreter: Any = None
         try:
-            with own_file(flatbuffer) if on_disk else contextlib.nullcontext() as path:
+            with private_file(flatbuffer) if on_disk else contextlib.nullcontext() as path:
                 self._interpreter = module.Interpreter(
                     model_path=path,
                     model_content=None if path else flatbuffer,

@@ -14,8 +14,12 @@ from edgekit.inference.frame import Frame
 from edgekit.model.geometry import Geometry
 
 
-class Model(Protocol):
-    """The part of `edgekit.inference.classifier.Classifier` that is needed here."""
+class AnyClassifier(Protocol):
+    """The part of `edgekit.inference.classifier.Classifier` that is needed to answer frames.
+
+    Attributes:
+        geometry: what `prepare` does to a frame.
+    """
 
     geometry: Geometry
 
@@ -49,7 +53,7 @@ class Result:
     verdict: Verdict
     label: str
     latency_ms: float
-    model: Model
+    model: AnyClassifier
 
     def best(self, count: int) -> list[Label]:
         """The model's own answer to this frame, best first."""
@@ -70,7 +74,7 @@ class Pipeline:
 
     def __init__(
         self,
-        model: Model,
+        model: AnyClassifier,
         model_name: str,
         decision: Decision,
         source: str,
@@ -92,10 +96,8 @@ class Pipeline:
             InferenceError: the interpreter or its delegate failed.
         """
         start = time.perf_counter()
-        prepared = frame.prepared
-        if prepared is not None and prepared.geometry == self.model.geometry:
-            tensor = prepared.tensor
-        else:
+        tensor = frame.tensor
+        if tensor is None or frame.geometry != self.model.geometry:
             tensor = self.model.prepare(frame.pixels)
         scores = self.model.invoke(tensor)
         latency_ms = 1000 * (time.perf_counter() - start)
@@ -104,7 +106,7 @@ class Pipeline:
         return Result(frame, tensor, scores, verdict, label, latency_ms, self.model)
 
     def event(self, result: Result, state: State = "running") -> Event | None:
-        """What there is to tell about a result; None for nothing."""
+        """The event that a result gives; None for none."""
         verdict = result.verdict
         if verdict.event is None:
             return None

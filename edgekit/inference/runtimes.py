@@ -1,36 +1,71 @@
-"""The TFLite runtimes: which there are, which is preferred, and how one is imported."""
+"""The table of TFLite runtimes, and how one is imported."""
 
 import contextlib
 import importlib
-from typing import Any
+from typing import Any, NamedTuple
 
 from edgekit.errors import RuntimeUnavailableError
 
-# Module of each runtime, in the order of preference: ai-edge-litert is the successor of
-# tflite-runtime and several times faster on int8 models.
-_MODULES = {"litert": "ai_edge_litert.interpreter", "tflite": "tflite_runtime.interpreter"}
-RUNTIMES = ("auto", *_MODULES)
+
+class Runtime(NamedTuple):
+    """A TFLite runtime.
+
+    Attributes:
+        module: that has its `Interpreter`.
+        distribution: to install from PyPI.
+        condition: of its installation, in words; empty for none.
+    """
+
+    module: str
+    distribution: str
+    condition: str = ""
+
+
+# In the order of preference: ai-edge-litert is the successor of tflite-runtime and several times
+# faster on int8 models.
+RUNTIMES: dict[str, Runtime] = {
+    "litert": Runtime("ai_edge_litert.interpreter", "ai-edge-litert"),
+    "tflite": Runtime(
+        "tflite_runtime.interpreter", "tflite-runtime", "with numpy<2 on Python 3.11"
+    ),
+}
+AUTO = "auto"
+
+
+def choices() -> tuple[str, ...]:
+    """What `--runtime` takes: `auto`, or the name of a runtime."""
+    return (AUTO, *RUNTIMES)
 
 
 def installed_runtimes() -> list[str]:
-    """The runtimes that can be imported, preferred first."""
+    """Names of the runtimes that can be imported, preferred first."""
     found = []
-    for name, module in _MODULES.items():
+    for name, runtime in RUNTIMES.items():
         with contextlib.suppress(ImportError):
-            importlib.import_module(module)
+            importlib.import_module(runtime.module)
             found.append(name)
     return found
 
 
-def load(runtime: str) -> tuple[str, Any]:
-    candidates = [runtime] if runtime != "auto" else list(_MODULES)
+def load(name: str) -> tuple[str, Any]:
+    """Import a runtime.
+
+    Args:
+        name: one of `choices()`; `auto` takes the first that can be imported.
+
+    Returns:
+        Its name in `RUNTIMES`, and its module.
+
+    Raises:
+        RuntimeUnavailableError: it cannot be imported, or none can.
+    """
     problems = []
-    for name in candidates:
+    for candidate in RUNTIMES if name == AUTO else [name]:
         try:
-            return name, importlib.import_module(_MODULES[name])
+            return candidate, importlib.import_module(RUNTIMES[candidate].module)
         except ImportError as error:
-            problems.append(f"{name}: {error}")
+            problems.append(f"{candidate}: {error}")
+    remedies = [f"{one.distribution} {one.condition}".strip() for one in RUNTIMES.values()]
     raise RuntimeUnavailableError(
-        f"no TFLite runtime can be loaded ({'; '.join(problems)}); install ai-edge-litert, "
-        "or tflite-runtime with numpy<2 on Python 3.11"
+        f"no TFLite runtime can be loaded ({'; '.join(problems)}); install {', or '.join(remedies)}"
     )

@@ -43,6 +43,11 @@ class ModelFile:
     labels: list[str] | None
     sha256: str
 
+    @property
+    def classes(self) -> int:
+        """Number of classes, from the output's shape."""
+        return self.graph.tensors[self.graph.outputs[0]].shape[-1]
+
 
 def pack(flatbuffer: bytes, manifest: Manifest, labels: list[str]) -> bytes:
     """Bytes of a model file."""

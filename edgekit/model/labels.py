@@ -1,8 +1,37 @@
-"""Class names: one a line, UTF-8, line number = class index."""
+"""Where a label gets its name, and files of class names: one a line, line number = class index."""
 
 from pathlib import Path
 
 from edgekit.errors import LabelsError
+
+
+def class_names(
+    model: Path, classes: int, carried: list[str] | None, file: Path | None
+) -> list[str]:
+    """The name of every class of a model, by index.
+
+    Args:
+        model: the model file, for messages.
+        classes: that it has.
+        carried: the names inside the model file, if any.
+        file: names that the user gives instead, as `--labels`.
+
+    Returns:
+        Those of `file`; else those carried; else `class 0`, `class 1` and so on.
+
+    Raises:
+        LabelsError: `file` cannot be used, or there are more or fewer names than classes.
+    """
+    if file is not None:
+        return read_labels(file, classes)
+    if carried is None:
+        return [f"class {index}" for index in range(classes)]
+    if len(carried) != classes:
+        raise LabelsError(
+            f"{model} carries {len(carried)} labels for {classes} classes; pass the right ones "
+            "with --labels"
+        )
+    return carried
 
 
 def parse_labels(text: str) -> list[str]:
@@ -21,7 +50,7 @@ def read_labels(path: Path, expected: int | None = None) -> list[str]:
         expected: the number of classes the model has, where known.
 
     Raises:
-        LabelsError: the file is missing, not text, empty, has blank or repeated names, or its
+        LabelsError: the file is missing, not text, empty, has blank names, or its
             number of lines is not `expected`.
     """
     try:

@@ -15,10 +15,11 @@ Until it is finished it carries `.part` behind its name.
 import hashlib
 import os
 import tarfile
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import cv2
 import msgspec
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 
 from edgekit.errors import OutputError, SourceError
 from edgekit.files import check_writable, sync_folder
+from edgekit.inference.frame import Frame, FrameRecord
 from edgekit.model.geometry import Geometry
 
 SCHEMA = 1
@@ -63,38 +65,6 @@ class ClipHeader(msgspec.Struct, frozen=True):
     geometry: Geometry
     decision: dict[str, Any]
     versions: dict[str, str]
-
-
-class FrameRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A frame and what was answered.
-
-    Attributes:
-        number: in its source, from 0; those of dropped frames are skipped.
-        time: seconds since the recording's start, never less than that of the frame before.
-        stretch: counts from 0, and on whenever frames were left out on purpose.
-        input_sha256: of the tensor that the interpreter got.
-        label, score: what was decided, and its smoothed score.
-        scores: the model's own best classes and their scores, best first.
-        event: kind of the event it gave, if any.
-        crc32: of the PNG file that follows.
-    """
-
-    number: int
-    time: float
-    stretch: int
-    input_sha256: str
-    label: str
-    score: float
-    scores: list[tuple[str, float]]
-    event: str | None = None
-    crc32: int = 0
-
-
-class ClipFrame(NamedTuple):
-    """A frame of a clip: its record, and its pixels (H, W, 3) uint8, RGB."""
-
-    record: FrameRecord
-    pixels: NDArray[np.uint8]
 
 
 def hash_input(tensor: NDArray[np.uint8]) -> str:
@@ -227,7 +197,6 @@ class Clip:
     Attributes:
         header: its header.
         size: of the file, in bytes.
-        position: bytes of it that have been read.
         cut: what is amiss with its end, in words, once the frames have been read; None for nothing.
 
     Raises:
@@ -236,7 +205,6 @@ class Clip:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.position = 0
         self.cut: str | None = None
         if not is_clip(path):
             raise SourceError(f"{path} is not a clip; record one with edgekit record")
@@ -252,37 +220,39 @@ class Clip:
         if self.header.schema > SCHEMA:
             raise SourceError(f"the clip {path} was recorded by a later edgekit; install that one")
 
-    def __iter__(self) -> Iterator[ClipFrame]:
+    def __iter__(self) -> Iterator[Frame]:
         """The frames, up to the end or to where it was cut off.
+
+        Their `progress` is in bytes, up to `size`.
 
         Raises:
             SourceError: there is none.
         """
-        count, time, self.cut = 0, 0.0, None
+        count, seconds, self.cut = 0, 0.0, None
         with self.path.open("rb") as file:
             _next(file)
             while True:
                 member = _next(file)
                 if member is not None and member[0] == _END:
                     break
-                frame = None if member is None else _frame(member[1], _next(file))
-                self.position = file.tell()
-                if frame is None:
-                    self.cut = f"cut off after {count} frames, at {time:.1f} s"
+                found = None if member is None else _frame(member[1], _next(file))
+                if found is None:
+                    self.cut = f"cut off after {count} frames, at {seconds:.1f} s"
                     break
-                yield frame
-                count, time = count + 1, frame.record.time
+                record, pixels = found
+                yield Frame(
+                    record.number,
+                    pixels,
+                    record.time,
+                    captured=time.monotonic(),
+                    position=count,
+                    stretch=record.stretch,
+                    record=record,
+                    progress=file.tell(),
+                )
+                count, seconds = count + 1, record.time
         if not count:
             raise SourceError(f"the clip {self.path} has no frames")
-
-
-def iter_clip(path: Path) -> Iterator[tuple[float, NDArray[np.uint8]]]:
-    """Time in seconds and pixels (H, W, 3) uint8 RGB of every frame of a clip.
-
-    Raises:
-        SourceError: it is no clip, or has no frames.
-    """
-    return ((record.time, pixels) for record, pixels in Clip(path))
 
 
 def _next(file: BinaryIO) -> tuple[str, bytes] | None:
@@ -298,8 +268,10 @@ def _next(file: BinaryIO) -> tuple[str, bytes] | None:
     return (info.name, content) if len(content) == info.size else None
 
 
-def _frame(content: bytes, picture: tuple[str, bytes] | None) -> ClipFrame | None:
-    """A frame of its two members; None where they are damaged."""
+def _frame(
+    content: bytes, picture: tuple[str, bytes] | None
+) -> tuple[FrameRecord, NDArray[np.uint8]] | None:
+    """Record and pixels of a frame's two members; None where they are damaged."""
     try:
         record = msgspec.json.decode(content, type=FrameRecord)
     except msgspec.MsgspecError:
@@ -307,4 +279,4 @@ def _frame(content: bytes, picture: tuple[str, bytes] | None) -> ClipFrame | Non
     if picture is None or zlib.crc32(picture[1]) != record.crc32:
         return None
     pixels = cv2.imdecode(np.frombuffer(picture[1], np.uint8), cv2.IMREAD_COLOR_RGB)
-    return None if pixels is None else ClipFrame(record, np.asarray(pixels, dtype=np.uint8))
+    return None if pixels is None else (record, np.asarray(pixels, dtype=np.uint8))

@@ -87,29 +87,29 @@ class VideoEvaluation:
         return statistics.median(self.delays) if self.delays else None
 
 
-def evaluate_video(played: Iterable[Played], truth: Truth, most_mistakes: int) -> VideoEvaluation:
+def evaluate_video(played: Iterable[Played], truth: Truth, maximum_kept: int) -> VideoEvaluation:
     """Judge the frames of a recording; memory does not grow with it, but with what happens in it.
 
     Args:
         played: its frames, in order.
         truth: what it shows.
-        most_mistakes: the longest so many are kept with their pictures.
+        maximum_kept: number of mistakes that are kept with their pictures, the longest ones.
     """
-    judge = _Judge(truth, most_mistakes)
+    judge = _Judge(truth, maximum_kept)
     for one in played:
         judge.add(one)
     return judge.finish()
 
 
 class _Judge:
-    def __init__(self, truth: Truth, most: int) -> None:
+    def __init__(self, truth: Truth, maximum_kept: int) -> None:
         self._truth = truth
         self._result = VideoEvaluation()
         # The interval that a frame lies in, or the next one.
         self._place = 0
         self._inside: _Inside | None = None
         self._answer = _Answer(UNKNOWN)
-        self._mistakes = Mistakes(most)
+        self._mistakes = Mistakes(maximum_kept)
         self._begun: float | None = None
         self._time = 0.0
 

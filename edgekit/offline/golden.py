@@ -12,7 +12,7 @@ from edgekit.files import write_atomically
 
 SCHEMA = 1
 # Of a diff; more would not be read.
-_MOST_LINES = 60
+_MAXIMUM_LINES = 60
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -124,8 +124,8 @@ def differences(
 
     Args:
         expected, found: changes in order.
-        tolerance: most that scores may differ by.
-        frames: most frames that a change may come early or late.
+        tolerance: maximum difference of scores.
+        frames: maximum number of frames that a change may come early or late.
 
     Returns:
         Lines of a diff; none when the changes agree.
@@ -141,9 +141,9 @@ def differences(
             continue
         lines += [f"- {shown(one)}   expected" for one in expected[i:j]]
         lines += [f"+ {shown(other)}   not expected" for other in found[k:m]]
-    if len(lines) > _MOST_LINES:
-        rest = len(lines) - _MOST_LINES
-        lines = [*lines[:_MOST_LINES], f"… and {rest} more differences"]
+    if len(lines) > _MAXIMUM_LINES:
+        rest = len(lines) - _MAXIMUM_LINES
+        lines = [*lines[:_MAXIMUM_LINES], f"… and {rest} more differences"]
     return lines
 
 

@@ -3,27 +3,16 @@
 from typing import NamedTuple
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from edgekit.errors import SourceError
 from edgekit.inference.classifier import Classifier, top_k
 from edgekit.inference.decision import Decision, DecisionSettings
 from edgekit.inference.events import Event
-from edgekit.inference.frame import Frame, Prepared
+from edgekit.inference.frame import Frame
 from edgekit.inference.pipeline import Pipeline, Result
 from edgekit.offline.clip import ClipHeader, hash_input
-from edgekit.offline.recording import RecordedFrame
 
-TOP = 3  # classes that are told of each frame
-
-
-class Ready(NamedTuple):
-    """A frame, the model's input (1, height, width, 3) uint8, and whether a clip has another."""
-
-    frame: RecordedFrame
-    tensor: NDArray[np.uint8]
-    input_differs: bool
+TOP = 3  # classes in each event
 
 
 class Played(NamedTuple):
@@ -32,15 +21,13 @@ class Played(NamedTuple):
     Attributes:
         frame, result: the frame and its answer.
         scores: the model's own best classes and their scores, best first.
-        event: what there is to tell, if anything.
-        input_differs: whether the model's input is another one than the clip says.
+        event: the one that it gives, if any.
     """
 
-    frame: RecordedFrame
+    frame: Frame
     result: Result
     scores: list[tuple[str, float]]
     event: Event | None
-    input_differs: bool
 
 
 class Player:
@@ -69,32 +56,30 @@ class Player:
         self._stretch = 0
         self._pipeline = self._begin()
 
-    def prepare(self, frame: RecordedFrame) -> Ready:
+    def prepare(self, frame: Frame) -> Frame:
         """Make the model's input; may be called ahead, and in another thread."""
-        tensor, record = self._classifier.prepare(frame.pixels), frame.record
-        differs = (
-            self._comparable and record is not None and record.input_sha256 != hash_input(tensor)
-        )
-        return Ready(frame, tensor, differs)
+        frame, record = frame.prepared_for(self._classifier.geometry), frame.record
+        if not self._comparable or record is None:
+            return frame
+        assert frame.tensor is not None
+        return frame._replace(input_differs=record.input_sha256 != hash_input(frame.tensor))
 
-    def play(self, ready: Ready) -> Played:
-        """Answer the next frame.
+    def play(self, frame: Frame) -> Played:
+        """Answer the next frame, prepared.
 
         Raises:
             InferenceError: the interpreter failed.
         """
-        frame, tensor, differs = ready
         if frame.stretch != self._stretch:
             self._pipeline, self._stretch = self._begin(), frame.stretch
-        pipeline, prepared = self._pipeline, Prepared(self._classifier.geometry, tensor)
-        result = pipeline.process(Frame(frame.number, frame.pixels, frame.time, 0.0, prepared))
-        event = pipeline.event(result)
+        result = self._pipeline.process(frame)
+        event = self._pipeline.event(result)
         if result.verdict.first and not _begins(frame):
             event = None
         scores = [
             (self._classifier.label(index), score) for index, score in top_k(result.scores, TOP)
         ]
-        return Played(frame, result, scores, event, differs)
+        return Played(frame, result, scores, event)
 
     def _begin(self) -> Pipeline:
         name = self._classifier.path.name
@@ -103,7 +88,7 @@ class Player:
         )
 
 
-def _begins(frame: RecordedFrame) -> bool:
+def _begins(frame: Frame) -> bool:
     """Whether a frame is the first that there was, not the first that was kept."""
     recorded = frame.record is None or frame.record.event is not None
     return frame.position == 0 and recorded

@@ -78,8 +78,8 @@ def replay_and_compare(
         golden: the golden file; `NAME.golden.json` beside the recording by default.
         config: a configuration file, for its decision settings; a clip's own by default.
         any_model: accept a golden file that another model made.
-        tolerance: most that scores may differ by.
-        frames: most frames that a change may come early or late.
+        tolerance: maximum difference of scores.
+        frames: maximum number of frames that a change may come early or late.
         labels, runtime, threads: as for `Classifier.open`.
 
     Returns:

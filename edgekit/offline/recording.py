@@ -1,57 +1,37 @@
-"""A recording of any kind, frame by frame: one of our clips, a video, a folder of pictures."""
+"""The one reader of a recording of any kind: one of our clips, a video, a folder of pictures."""
 
 import contextlib
-import queue
+import functools
 import sys
-import threading
-from collections.abc import Callable, Generator, Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.errors import SourceError
-from edgekit.offline.clip import Clip, ClipHeader, FrameRecord, is_clip, iter_clip
-from edgekit.vision.frames import IMAGE_SUFFIXES, image_files, iter_timed
+from edgekit.inference.frame import Frame
+from edgekit.offline.clip import Clip, ClipHeader, is_clip
+from edgekit.vision.pictures import IMAGE_SUFFIXES, image_files, read_image
+from edgekit.vision.read_ahead import ReadAhead
+from edgekit.vision.videos import frame_count, read_video
 
 if TYPE_CHECKING:
     from click._termui_impl import ProgressBar
 
 _T = TypeVar("_T")
-# Frames decoded before they are wanted: they keep a second core at work, and take few megabytes.
-_AHEAD = 8
-_POLL = 0.1  # seconds
 # Longest and shortest time between frames of a video whose rate still counts as constant.
 _STEADY = 1.5
 
 
-class RecordedFrame(NamedTuple):
-    """A frame of a recording.
-
-    Attributes:
-        position: its place in the recording, from 0.
-        number: in the source it was recorded from; of other recordings, its place.
-        time: seconds, never less than that of the frame before.
-        pixels: (H, W, 3) uint8, RGB.
-        stretch: counts on when frames before this one were left out of a clip.
-        record: what a clip says about it.
-        done: how far into the recording it is, up to `Recording.length`.
-    """
-
-    position: int
-    number: int
-    time: float
-    pixels: NDArray[np.uint8]
-    stretch: int
-    record: FrameRecord | None
-    done: int
-
-
 class Recording:
     """A recording that can be read again and again; its frames are never in memory all at once.
+
+    Its times are in seconds from the start: those of a clip or a video are its own, and each
+    picture of a folder lasts a second.
 
     Args:
         path: a clip, finished or cut off; a video that OpenCV reads; an image folder or a picture.
@@ -59,7 +39,6 @@ class Recording:
     Attributes:
         name: of the file or folder.
         header: what a clip says about itself; None for other recordings.
-        length: of the recording in the unit of `RecordedFrame.done`; 0 where it is not known.
         notes: what is to be known about its frames, a line each; complete once they were read.
 
     Raises:
@@ -70,33 +49,33 @@ class Recording:
         self.path = path
         self.name = path.resolve().name
         self.notes: list[str] = []
-        self._clip: Clip | None = None
         if not path.exists():
             raise SourceError(f"no recording at {path}; name a clip, a video or an image folder")
-        if is_clip(path):
-            self._clip = Clip(path)
-            self.length = self._clip.size
-        elif path.is_dir():
-            self.length = len(image_files(path))
-        elif path.suffix.lower() in IMAGE_SUFFIXES:
-            self.length = 1
-        else:
-            self.length = _frame_count(path)
+        self._clip = Clip(path) if is_clip(path) else None
+        self.header: ClipHeader | None = self._clip.header if self._clip else None
+        self._pictures: list[Path] = []
+        if path.is_dir():
+            self._pictures = image_files(path)
+        elif self._clip is None and path.suffix.lower() in IMAGE_SUFFIXES:
+            self._pictures = [path]
 
-    @property
-    def header(self) -> ClipHeader | None:
-        """What a clip says about itself; None for other recordings."""
-        return self._clip.header if self._clip else None
+    @functools.cached_property
+    def length(self) -> int:
+        """In the unit of `Frame.progress`; 0 where it is not known."""
+        if self._clip is not None:
+            return self._clip.size
+        return len(self._pictures) or frame_count(self.path)
 
-    def __iter__(self) -> Iterator[RecordedFrame]:
+    def __iter__(self) -> Iterator[Frame]:
         """The frames, in order.
 
         Raises:
-            SourceError, ImageError: a frame cannot be read, or there is none.
+            SourceError, ImageError: a frame cannot be read, or there is none; those before it are
+                yielded first.
         """
         self.notes.clear()
         shape, step = None, _Step()
-        for frame in self._frames():
+        for frame in self._clip or self._numbered():
             if shape not in (None, frame.pixels.shape[:2]):
                 self._note_once(
                     "pictures of several sizes",
@@ -108,9 +87,9 @@ class Recording:
             yield frame
         if self._clip is not None and self._clip.cut:
             self.notes.append(f"{self._clip.cut}; what lies before is used")
-        if self._clip is None and not self.path.is_dir() and step.varies:
+        if self._clip is None and not self._pictures and step.varies:
             self.notes.append(
-                f"the frame rate varies: {1000 * step.least:.0f} to {1000 * step.most:.0f} ms "
+                f"the frame rate varies: {1000 * step.minimum:.0f} to {1000 * step.maximum:.0f} ms "
                 "between frames; times are the file's own"
             )
 
@@ -118,100 +97,44 @@ class Recording:
         if not any(note.startswith(what) for note in self.notes):
             self.notes.append(f"{what}: {text}")
 
-    def _frames(self) -> Iterator[RecordedFrame]:
-        if self._clip is None:
-            for position, (time, pixels) in enumerate(iter_timed(self.path)):
-                yield RecordedFrame(position, position, time, pixels, 0, None, position + 1)
-            return
-        for position, (record, pixels) in enumerate(self._clip):
-            yield RecordedFrame(
+    def _numbered(self) -> Iterator[Frame]:
+        """The frames of a video or of pictures, whose number is their place."""
+        for position, (seconds, pixels) in enumerate(self._timed()):
+            yield Frame(
                 position,
-                record.number,
-                record.time,
                 pixels,
-                record.stretch,
-                record,
-                self._clip.position,
+                seconds,
+                captured=time.monotonic(),
+                position=position,
+                progress=position + 1,
             )
+
+    def _timed(self) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+        if not self._pictures:
+            return read_video(self.path)
+        return ((float(number), read_image(file)) for number, file in enumerate(self._pictures))
 
 
 class _Step:
     """Shortest and longest time between frames."""
 
     def __init__(self) -> None:
-        self.least, self.most = float("inf"), 0.0
+        self.minimum, self.maximum = float("inf"), 0.0
         self._time: float | None = None
 
-    def tick(self, time: float) -> None:
+    def tick(self, seconds: float) -> None:
         if self._time is not None:
-            self.least = min(self.least, time - self._time)
-            self.most = max(self.most, time - self._time)
-        self._time = time
+            self.minimum = min(self.minimum, seconds - self._time)
+            self.maximum = max(self.maximum, seconds - self._time)
+        self._time = seconds
 
     @property
     def varies(self) -> bool:
-        return self.most > _STEADY * self.least
-
-
-def iter_recording(path: Path) -> Iterator[tuple[float, NDArray[np.uint8]]]:
-    """Time in seconds and pixels (H, W, 3) uint8 RGB of every frame of a recording.
-
-    Raises:
-        SourceError, ImageError: there is none, or a frame cannot be read.
-    """
-    return iter_clip(path) if is_clip(path) else iter_timed(path)
-
-
-def _frame_count(path: Path) -> int:
-    """Number of frames that a video states, 0 where it does not."""
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-    try:
-        count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        return int(count) if 0 < count < 1e9 else 0
-    finally:
-        capture.release()
-
-
-def read_ahead(items: Iterator[_T], depth: int = _AHEAD) -> Generator[_T, None, None]:
-    """Take from an iterator in a thread of its own, before it is wanted; same items, same order."""
-    ready: queue.Queue[tuple[str, _T | Exception | None]] = queue.Queue(depth)
-    closing = threading.Event()
-
-    def put(kind: str, item: _T | Exception | None) -> None:
-        while not closing.is_set():
-            with contextlib.suppress(queue.Full):
-                ready.put((kind, item), timeout=_POLL)
-                return
-
-    def take() -> None:
-        try:
-            for item in items:
-                put("item", item)
-                if closing.is_set():
-                    return
-            put("end", None)
-        except Exception as error:
-            put("error", error)
-
-    # A daemon thread: a file on a network share may block for ever.
-    thread = threading.Thread(target=take, name="decode", daemon=True)
-    thread.start()
-    try:
-        while True:
-            kind, item = ready.get()
-            if kind == "end":
-                return
-            if kind == "error":
-                assert isinstance(item, Exception)
-                raise item
-            yield item  # type: ignore[misc]
-    finally:
-        closing.set()
-        thread.join(1.0)
+        return self.maximum > _STEADY * self.minimum
 
 
 def progress(
-    recording: Recording, label: str, each: Callable[[RecordedFrame], _T], hidden: bool = False
+    recording: Recording, label: str, each: Callable[[Frame], _T], hidden: bool = False
 ) -> Iterator[_T]:
     """What becomes of a recording's frames, with a bar on stderr and the time left.
 
@@ -221,7 +144,9 @@ def progress(
         each: called with every frame, ahead and in another thread.
         hidden: show no bar and no notes.
     """
-    ahead = read_ahead((frame.done, each(frame)) for frame in recording)
+    ahead = ReadAhead(
+        ((frame, each(frame)) for frame in recording), lambda item: item[0].pixels.nbytes
+    )
     bar: ProgressBar[int] = click.progressbar(
         length=recording.length,
         label=label,
@@ -230,9 +155,9 @@ def progress(
         update_min_steps=max(1, recording.length // 500),
     )
     with contextlib.closing(ahead), bar:
-        for done, item in ahead:
+        for frame, item in ahead:
             yield item
-            bar.update(done - bar.pos)
+            bar.update(frame.progress - bar.pos)
     if not hidden:
         for note in recording.notes:
             click.echo(f"edgekit: {recording.name}: {note}", err=True)

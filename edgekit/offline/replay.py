@@ -23,7 +23,7 @@ from edgekit.offline.golden import (
 )
 from edgekit.offline.player import Played, Player
 from edgekit.offline.recording import Recording, progress
-from edgekit.vision.frames import image_files
+from edgekit.vision.pictures import image_files
 
 # Two runtimes, or two processors, differ by a step or two of an 8-bit score, and so a smoothed
 # score may cross a threshold a frame earlier or later.
@@ -40,7 +40,7 @@ class Replay:
         seconds: that it took.
         events: all of them, as the daemon gives them.
         changes: those of the decided label.
-        recorded: the changes at the time of the recording; None where it does not tell.
+        recorded: the changes at the time of the recording; None where it does not say.
         inputs_differ: number of frames whose input is not the recorded one.
     """
 
@@ -58,15 +58,15 @@ def replay(played: Iterable[Played], has_records: bool) -> Replay:
 
     Args:
         played: its frames.
-        has_records: whether they are those of a clip, which tells what was answered at the time.
+        has_records: whether they are those of a clip, which says what was answered at the time.
     """
     found = Replay(recorded=[] if has_records else None)
     begun, first = time.monotonic(), None
-    for frame, result, _, event, input_differs in played:
+    for frame, result, _, event in played:
         first = frame.time if first is None else first
         found.frames += 1
         found.span = frame.time - first
-        found.inputs_differ += input_differs
+        found.inputs_differ += frame.input_differs
         if event is not None:
             found.events.append(event)
             if event.event == "change":
@@ -96,7 +96,7 @@ def golden_of(
 ) -> Golden:
     """A golden file of what a recording gave."""
     settings = msgspec.to_builtins(decision)
-    # It decides when to tell, not what.
+    # It decides when an event is given, not which.
     del settings["heartbeat"]
     return Golden(
         schema=SCHEMA,
@@ -117,8 +117,8 @@ class Expectation(NamedTuple):
         golden: file with the changes; without it, those that a clip recorded.
         update: write that file instead.
         any_model: it may have been made with another model.
-        tolerance: most that scores may differ by.
-        frames: most frames that a change may come early or late.
+        tolerance: maximum difference of scores.
+        frames: maximum number of frames that a change may come early or late.
     """
 
     golden: Path | None = None
@@ -164,5 +164,5 @@ def verify(
     wanted = found.recorded if known is None else known.changes
     if wanted is None:
         return found, None
-    tolerance, most = expected.tolerance, expected.frames
-    return found, differences(wanted, found.changes, tolerance=tolerance, frames=most)
+    lines = differences(wanted, found.changes, tolerance=expected.tolerance, frames=expected.frames)
+    return found, lines

@@ -13,7 +13,7 @@ import msgspec
 
 from edgekit.errors import DatasetError
 from edgekit.inference.events import UNKNOWN
-from edgekit.offline.recording import RecordedFrame
+from edgekit.inference.frame import Frame
 
 _SECONDS, _FRAMES = ("start", "end", "label"), ("start_frame", "end_frame", "label")
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)")
@@ -45,7 +45,7 @@ class Truth(NamedTuple):
     intervals: list[Interval]
     in_frames: bool
 
-    def at(self, frame: RecordedFrame) -> float:
+    def at(self, frame: Frame) -> float:
         """Where a frame lies, in the unit of the intervals."""
         return frame.position if self.in_frames else frame.time
 

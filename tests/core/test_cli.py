@@ -1,4 +1,6 @@
 import json
+import os
+import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -25,6 +27,17 @@ def test_every_command_is_in_the_help() -> None:
 def test_every_command_of_the_other_distributions_is_known_without_them() -> None:
     ours = {"compare", "evaluate", "inspect", "replay"}
     assert {point.name for point in entry_points(group=cli.GROUP)} - ours == set(cli.ELSEWHERE)
+
+
+def test_opencv_is_silent_and_what_the_user_has_set_stands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("OPENCV_LOG_LEVEL", raising=False)
+    monkeypatch.setenv("OPENCV_FFMPEG_LOGLEVEL", "32")
+    monkeypatch.setattr(sys, "argv", ["edgekit", "--version"])
+    cli.main()
+    assert os.environ["OPENCV_LOG_LEVEL"] == "SILENT"
+    assert os.environ["OPENCV_FFMPEG_LOGLEVEL"] == "32"
 
 
 def test_a_command_of_an_absent_distribution_says_what_to_install(

@@ -101,6 +101,11 @@ def test_edgekit_alone_loads_nothing_heavy() -> None:
     assert not _loaded("import edgekit") & {"torch", "tensorflow", "cv2", "numpy"}
 
 
+def test_importing_edgekit_leaves_the_environment_alone() -> None:
+    program = "import os; before = dict(os.environ); import edgekit; assert before == os.environ"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 def test_the_daemon_loads_neither_torch_nor_tensorflow(converted: Path, tmp_path: Path) -> None:
     program = (
         "from edgekit.cli import main\ntry:\n    main()\nexcept SystemExit as stop:\n"

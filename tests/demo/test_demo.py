@@ -10,7 +10,8 @@ import pytest
 from demo import fixtures
 from demo.scene import CLASSES, FRAMES_PER_PASS, random_picture, write_clip, write_pictures
 from demo.sheet import write_sheet
-from edgekit.vision.frames import iter_video, read_image
+from edgekit.vision.pictures import read_image
+from edgekit.vision.videos import read_video
 
 PASSES = 6
 
@@ -41,7 +42,7 @@ def test_toy_is_there(label: str) -> None:
 
 def test_clip_has_a_truth_for_every_frame(clip: tuple[Path, Path]) -> None:
     truth = json.loads(clip[1].read_text())
-    frames = list(iter_video(clip[0]))
+    frames = [frame for _, frame in read_video(clip[0])]
     assert len(frames) == len(truth) == PASSES * FRAMES_PER_PASS
     assert {frame.shape for frame in frames} == {(240, 320, 3)}
 
@@ -57,8 +58,8 @@ def test_each_toy_is_in_view_and_counted_about_as_long(clip: tuple[Path, Path]) 
 def test_clip_is_the_same_each_time(clip: tuple[Path, Path], tmp_path: Path) -> None:
     write_clip(tmp_path / "clip.avi", tmp_path / "truth.json", passes=PASSES)
     assert (tmp_path / "truth.json").read_bytes() == clip[1].read_bytes()
-    pairs = zip(iter_video(tmp_path / "clip.avi"), iter_video(clip[0]), strict=True)
-    assert all(np.array_equal(a, b) for a, b in pairs)
+    pairs = zip(read_video(tmp_path / "clip.avi"), read_video(clip[0]), strict=True)
+    assert all(np.array_equal(a, b) for (_, a), (_, b) in pairs)
 
 
 def test_pictures_are_balanced_and_differ_between_seeds(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import numpy as np
 
 from demo.scene import CLASSES, FRAMES_PER_PASS, random_picture, write_clip
 from demo.sheet import contact_sheet
-from edgekit.vision.frames import iter_video
+from edgekit.vision.videos import read_video
 
 
 def test_pictures_are_the_same_for_a_seed() -> None:
@@ -18,7 +18,7 @@ def test_pictures_are_the_same_for_a_seed() -> None:
 def test_the_truth_has_an_entry_for_each_frame(tmp_path: Path) -> None:
     write_clip(tmp_path / "clip.avi", tmp_path / "truth.json", passes=6)
     truth = json.loads((tmp_path / "truth.json").read_text())
-    frames = list(iter_video(tmp_path / "clip.avi"))
+    frames = [frame for _, frame in read_video(tmp_path / "clip.avi")]
     assert len(frames) == len(truth) == 6 * FRAMES_PER_PASS
     assert set(truth) == {*CLASSES, None}
     sheet = contact_sheet(tmp_path / "clip.avi", [("mug", 0.5)] * len(truth), truth, "title")

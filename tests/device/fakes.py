@@ -88,7 +88,7 @@ class FakeSource:
         self.name = name
         self.live = live
         self.dropped = dropped
-        self.remark = ""
+        self.message = ""
         self.script = list(script)
         self.number = 0
         self.closed = 0

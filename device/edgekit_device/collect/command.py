@@ -3,18 +3,17 @@
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
-import numpy as np
-from numpy.typing import NDArray
 
 from edgekit.commands.options import config_option
 from edgekit.errors import OutputError, SourceError
 from edgekit.files import write_atomically
-from edgekit.offline.recording import RecordedFrame, Recording, progress
+from edgekit.inference.frame import Frame
+from edgekit.offline.recording import Recording, progress
 from edgekit.vision.encode import encode_png
-from edgekit.vision.frames import IMAGE_SUFFIXES
+from edgekit.vision.pictures import IMAGE_SUFFIXES
 from edgekit_device.collect.selection import Selection
 from edgekit_device.config.file import load
 from edgekit_device.config.options import given, settings_of
@@ -25,18 +24,12 @@ from edgekit_device.sources import EndOfSource, is_live, open_source
 _POLL = 0.25  # seconds
 
 
-class _Seen(NamedTuple):
-    position: int
-    time: float
-    pixels: NDArray[np.uint8]
-
-
 class Collection:
     """A folder of chosen frames; at every moment it holds what would be there at the end.
 
     Args:
         folder: where the pictures go; created, or empty of pictures.
-        count: most pictures.
+        count: maximum number of pictures.
 
     Raises:
         OutputError: there are pictures already, or it cannot be written.
@@ -53,17 +46,17 @@ class Collection:
         if any(child.suffix.lower() in IMAGE_SUFFIXES for child in folder.iterdir()):
             raise OutputError(f"{folder} holds pictures already; choose an empty folder")
 
-    def offer(self, position: int, time: float, pixels: NDArray[np.uint8]) -> None:
-        """Keep a frame (H, W, 3) uint8 RGB, if it adds something.
+    def offer(self, frame: Frame) -> None:
+        """Keep a frame, if it adds something.
 
         Raises:
             OutputError: it cannot be written.
         """
         self.seen += 1
-        displaced = self.selection.offer(position, time, pixels)
+        displaced = self.selection.offer(frame.position, frame.time, frame.pixels)
         if displaced is None:
             return
-        write_atomically(self._file(position), encode_png(pixels))
+        write_atomically(self._file(frame.position), encode_png(frame.pixels))
         for gone in displaced:
             self._file(gone).unlink(missing_ok=True)
 
@@ -71,7 +64,7 @@ class Collection:
         return self._folder / f"frame-{position:07}.png"
 
 
-def _live(settings: Settings, stopping: threading.Event) -> Iterator[_Seen]:
+def _live(settings: Settings, stopping: threading.Event) -> Iterator[Frame]:
     source = open_source(settings)
     try:
         while not stopping.is_set():
@@ -80,21 +73,18 @@ def _live(settings: Settings, stopping: threading.Event) -> Iterator[_Seen]:
             except EndOfSource:
                 return
             if frame is not None:
-                yield _Seen(frame.number, frame.time, frame.pixels)
+                yield frame
     finally:
         source.close()
 
 
-def _recorded(settings: Settings, stopping: threading.Event) -> Iterator[_Seen]:
+def _recorded(settings: Settings, stopping: threading.Event) -> Iterator[Frame]:
     assert settings.source is not None
-
-    def seen(frame: RecordedFrame) -> _Seen:
-        return _Seen(frame.position, frame.time, frame.pixels)
-
-    for one in progress(Recording(Path(settings.source)), "collecting", seen):
+    recording = Recording(Path(settings.source))
+    for frame in progress(recording, "collecting", each=lambda frame: frame):
         if stopping.is_set():
             return
-        yield one
+        yield frame
 
 
 @click.command("collect")
@@ -139,11 +129,11 @@ def command(
     stopping = threading.Event()
     begun: float | None = None
     with handled(stopping.set):
-        for seen in _live(settings, stopping) if live else _recorded(settings, stopping):
-            begun = seen.time if begun is None else begun
-            if max_seconds is not None and seen.time - begun > max_seconds:
+        for frame in _live(settings, stopping) if live else _recorded(settings, stopping):
+            begun = frame.time if begun is None else begun
+            if max_seconds is not None and frame.time - begun > max_seconds:
                 break
-            collection.offer(*seen)
+            collection.offer(frame)
     selection = collection.selection
     if not selection.kept:
         raise SourceError(

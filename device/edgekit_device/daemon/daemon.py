@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from edgekit import __version__
 from edgekit.errors import AcceleratorLostError, EdgekitError
 from edgekit.inference.events import State, timestamp
+from edgekit.vision.threads import is_any_left
 from edgekit_device import board
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon.hot_swap import ModelWatch
@@ -24,7 +25,6 @@ from edgekit_device.health import Health
 from edgekit_device.sinks import SINKS, open_sink, sink_key
 from edgekit_device.sinks.base import Sink
 from edgekit_device.sources import Source
-from edgekit_device.sources.threads import is_any_left
 
 TICK = 0.25
 # How long the frame in hand, and then the messages in hand, may take once a stop was asked for.

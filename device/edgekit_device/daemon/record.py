@@ -17,9 +17,9 @@ from edgekit.commands.options import config_option
 from edgekit.inference.classifier import Classifier
 from edgekit.inference.decision import Decision
 from edgekit.inference.events import Event, timestamp
-from edgekit.inference.frame import Frame
+from edgekit.inference.frame import Frame, FrameRecord
 from edgekit.inference.pipeline import Pipeline, Result
-from edgekit.offline.clip import SCHEMA, ClipHeader, FrameRecord, hash_input
+from edgekit.offline.clip import SCHEMA, ClipHeader, hash_input
 from edgekit.offline.player import TOP
 from edgekit_device.config.file import load
 from edgekit_device.config.options import given, settings_of

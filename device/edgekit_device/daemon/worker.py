@@ -219,8 +219,8 @@ class Worker:
             return None
         if frame is not None:
             self._statistics.last_frame = frame.captured
-            if self.source.remark != self._remark:
-                self._remark = self.source.remark
+            if self.source.message != self._remark:
+                self._remark = self.source.message
                 self._tell(f"camera: {self.source.name} {self._remark}")
         return frame
 

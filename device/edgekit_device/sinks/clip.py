@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.errors import EdgekitError, OutputError
-from edgekit.offline.clip import ClipHeader, ClipWriter, FrameRecord
+from edgekit.inference.frame import FrameRecord
+from edgekit.offline.clip import ClipHeader, ClipWriter
 from edgekit.vision.encode import encode_png
 
 # When the power fails, no more than this is lost.

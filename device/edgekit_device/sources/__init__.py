@@ -3,9 +3,8 @@
 A live source is a `Camera` in a `LiveSource`; a recording is a `RecordedSource`.
 """
 
-from edgekit.inference.frame import Frame, Prepared
 from edgekit_device.sources.base import EndOfSource, Source
 from edgekit_device.sources.live import LiveSource
 from edgekit_device.sources.opening import is_live, open_source
 
-__all__ = ["EndOfSource", "Frame", "LiveSource", "Prepared", "Source", "is_live", "open_source"]
+__all__ = ["EndOfSource", "LiveSource", "Source", "is_live", "open_source"]

@@ -18,14 +18,14 @@ class Source(Protocol):
         live: whether frames come by themselves; of a live source only the newest is kept, a
             recording drops nothing.
         dropped: frames that came and were never handed out.
-        remark: what is other than was asked for, in words; empty for nothing. A camera knows it
+        message: what is other than was asked for, in words; empty for nothing. A camera knows it
             once it has given a frame.
     """
 
     name: str
     live: bool
     dropped: int
-    remark: str
+    message: str
 
     def read(self, timeout: float) -> Frame | None:
         """The next frame; None when there is none within `timeout` seconds.

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from edgekit.errors import SourceError
 from edgekit.inference.frame import Frame
 from edgekit.model.geometry import Geometry
+from edgekit.vision.threads import DriverThread
 from edgekit_device.config.settings import CameraSettings
-from edgekit_device.sources.threads import DriverThread
 
 _CLOSE_TIMEOUT = 0.5
 # Between two tries with a camera that returns at once, and no picture.
@@ -31,11 +31,11 @@ class Camera(Protocol):
 
     Attributes:
         bgr: whether its pictures have blue first, as OpenCV's have.
-        remark: what it gives instead of what it was asked for, in words; empty if it obeyed.
+        message: what it gives instead of what it was asked for, in words; empty if it obeyed.
     """
 
     bgr: bool
-    remark: str
+    message: str
 
     def read(self) -> Any:
         """Wait for a picture: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) uint8.
@@ -61,7 +61,7 @@ class LiveSource:
 
     Attributes:
         dropped: frames that a newer one replaced, or that were damaged.
-        remark: of the camera, once it is open.
+        message: of the camera, once it is open.
     """
 
     live = True
@@ -71,7 +71,7 @@ class LiveSource:
     ) -> None:
         self.name = name
         self.dropped = 0
-        self.remark = ""
+        self.message = ""
         self._open_camera = open_camera
         self._timeout = timeout
         self._advice = advice
@@ -99,7 +99,11 @@ class LiveSource:
             return self._opened
 
     def read(self, timeout: float) -> Frame | None:
-        """See `Source`."""
+        """The newest frame that was not handed out yet; None when none comes in time.
+
+        Raises:
+            SourceError: the camera does not open, has stalled, or ended after its last frame.
+        """
         deadline = time.monotonic() + timeout
         with self._changed:
             while self._newest is None:
@@ -114,13 +118,17 @@ class LiveSource:
                 self._changed.wait(min(deadline, overdue) - now)
             (number, pixels, captured), self._newest = self._newest, None
         # Here and not in the capture thread: a dropped frame costs no conversion.
-        return Frame(number, _to_rgb(pixels, self._bgr), time=captured, captured=captured)
+        pixels = _to_rgb(pixels, self._bgr)
+        return Frame(number, pixels, time=captured, captured=captured, position=number)
 
     def expect(self, geometry: Geometry) -> None:
-        """See `Source`; ahead of time there is no knowing which frame will be the newest."""
+        """Nothing: ahead of time there is no knowing which frame will be the newest."""
 
     def close(self) -> None:
-        """See `Source`; the camera is released as soon as it returns from what it is doing."""
+        """End capturing; the camera is released as soon as it returns from what it is doing.
+
+        Waits half a second for that at most.
+        """
         self._closing.set()
         self._thread.join(_CLOSE_TIMEOUT)
 
@@ -145,7 +153,7 @@ class LiveSource:
     def _capture_from(self, camera: Camera) -> None:
         with self._changed:
             self._bgr = camera.bgr
-            self.remark = camera.remark
+            self.message = camera.message
             self._opened = True
             self._progress = time.monotonic()
             self._changed.notify_all()
@@ -203,7 +211,7 @@ def _to_rgb(pixels: NDArray[np.uint8], bgr: bool) -> NDArray[np.uint8]:
     return pixels if code is None else np.asarray(cv2.cvtColor(pixels, code), dtype=np.uint8)
 
 
-def remark(
+def differences(
     asked: CameraSettings,
     width: int,
     height: int,

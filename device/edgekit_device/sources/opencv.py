@@ -10,7 +10,7 @@ import cv2
 
 from edgekit.errors import SourceError
 from edgekit_device.config.settings import CameraSettings
-from edgekit_device.sources.live import LiveSource, remark
+from edgekit_device.sources.live import LiveSource, differences
 
 V4L2_PREFIX = "v4l2:"
 # One for the driver to fill while another is read. Fewer halve the rate of some cameras, more only
@@ -18,11 +18,11 @@ V4L2_PREFIX = "v4l2:"
 _BUFFERS = 2
 # FFmpeg gives up at a packet that it cannot decode; the next one may be good.
 _STREAM_TRIES = 3
-# Seconds; OpenCV tells an end at once, and a stall by a time-out.
+# Seconds; OpenCV reports an end at once, and a stall by a timeout.
 _STALL = 0.5
-# Part of `LiveSource`'s time-out that FFmpeg gets. Less than all, so that its thread has come back,
-# and the stream is closed, when it is opened again or the process ends.
-_STREAM_PATIENCE = 0.9
+# Fraction of `LiveSource`'s timeout that FFmpeg gets. Less than all, so that its thread has come
+# back, and the stream is closed, when it is opened again or the process ends.
+_STREAM_FRACTION = 0.9
 
 
 class OpenCVCamera:
@@ -33,7 +33,7 @@ class OpenCVCamera:
         capture: it.
         advice: what to do when it ends, in words.
         tries: frames in a row that may fail before it counts as ended.
-        remark: see `Camera`.
+        message: what it gives instead of what it was asked for, in words.
     """
 
     bgr = True
@@ -45,16 +45,20 @@ class OpenCVCamera:
         advice: str,
         *,
         tries: int = 1,
-        remark: str = "",
+        message: str = "",
     ) -> None:
-        self.remark = remark
+        self.message = message
         self._name = name
         self._capture = capture
         self._advice = advice
         self._tries = tries
 
     def read(self) -> Any:
-        """See `Camera`."""
+        """The next picture, (H, W, 3) uint8 with blue first; None where it is damaged.
+
+        Raises:
+            SourceError: it stalled, or ended.
+        """
         begun = time.monotonic()
         for _ in range(self._tries):
             if self._capture.grab():
@@ -68,7 +72,7 @@ class OpenCVCamera:
         raise SourceError(f"{self._name} stopped delivering frames; {self._advice}")
 
     def release(self) -> None:
-        """See `Camera`."""
+        """Close it."""
         self._capture.release()
 
 
@@ -80,12 +84,13 @@ def video_device(spec: str) -> str | None:
     return device if device != spec or spec.startswith("/dev/") else None
 
 
-def open_v4l2(device: str, camera: CameraSettings) -> LiveSource:
+def open_v4l2(spec: str, camera: CameraSettings) -> LiveSource:
     """A USB camera, or another that the kernel shows as a video device.
 
     Raises:
         SourceError: there is no such device.
     """
+    device = video_device(spec) or ""
     name = f"{V4L2_PREFIX}{device}"
     if not device or not Path(device).exists():
         raise SourceError(f"no camera at {device or name}; list cameras with: ls /dev/v4l/by-id")
@@ -98,13 +103,13 @@ def open_v4l2(device: str, camera: CameraSettings) -> LiveSource:
                 f"{device} does not open as a camera; check that it is one, that no other program "
                 "uses it, and that this user is in the group 'video'"
             )
-        return OpenCVCamera(name, capture, advice, remark=_configure(capture, camera))
+        return OpenCVCamera(name, capture, advice, message=_configure(capture, camera))
 
     return LiveSource(name, open_camera, camera.timeout, advice)
 
 
 def _configure(capture: cv2.VideoCapture, camera: CameraSettings) -> str:
-    """Ask for what is set, and return the remark."""
+    """Ask for what is set; return what it gives instead, in words."""
     # The pixel format first: it decides which sizes and rates there are.
     if camera.pixel_format is not None:
         fourcc = cv2.VideoWriter.fourcc(*camera.pixel_format)
@@ -114,7 +119,7 @@ def _configure(capture: cv2.VideoCapture, camera: CameraSettings) -> str:
     if camera.fps is not None:
         capture.set(cv2.CAP_PROP_FPS, camera.fps)
     capture.set(cv2.CAP_PROP_BUFFERSIZE, _BUFFERS)
-    return remark(
+    return differences(
         camera,
         round(capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
         round(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)),
@@ -143,11 +148,11 @@ def open_stream(url: str, camera: CameraSettings) -> LiveSource:
     name = redacted(url)
     advice = "check its address, user and password, and the network"
     # UDP is FFmpeg's own choice: it loses packets, and with them parts of pictures. This is the one
-    # way to tell it, and what a user has set there stands.
+    # way to ask for TCP, and what a user has set there stands.
     os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp")
 
     def open_camera() -> OpenCVCamera:
-        milliseconds = max(1, round(1000 * _STREAM_PATIENCE * camera.timeout))
+        milliseconds = max(1, round(1000 * _STREAM_FRACTION * camera.timeout))
         capture = cv2.VideoCapture(
             url,
             cv2.CAP_FFMPEG,

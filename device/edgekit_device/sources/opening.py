@@ -1,29 +1,80 @@
-"""From the name of a source to the source."""
+"""The table of sources, and from the name of a source to the source."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from edgekit.errors import ConfigurationError, SourceError
 from edgekit_device.config.settings import Settings
 from edgekit_device.sources.base import Source
+from edgekit_device.sources.live import LiveSource
 from edgekit_device.sources.opencv import is_stream, open_stream, open_v4l2, redacted, video_device
-from edgekit_device.sources.pattern import open_pattern
+from edgekit_device.sources.pattern import PATTERN, open_pattern
 from edgekit_device.sources.picamera import PICAMERA_PREFIX, open_picamera
 from edgekit_device.sources.recorded import RecordedSource
 
 # How long `open_source` waits for a camera: most open, or fail to, in that time. Less than the
-# two seconds in which the daemon ends when it is told to.
+# two seconds in which the daemon ends when it is asked to.
 _OPEN_TIMEOUT = 1.0
 
 
-def require_source(settings: Settings) -> str:
-    """The name of the source.
+class SourceKind(NamedTuple):
+    """A kind of source.
 
-    Raises:
-        ConfigurationError: none is set.
+    Attributes:
+        help: how such sources are named, in words.
+        recognizes: whether a name is that of such a source.
+        live: whether its frames come by themselves, as a camera's do.
+        open: opens the source of a name, with the settings that it needs.
     """
+
+    help: str
+    recognizes: Callable[[str], bool]
+    live: bool
+    open: Callable[[str, Settings], Source]
+
+
+# The first kind that recognizes a name opens it; whatever exists as a file is a recording.
+SOURCES: tuple[SourceKind, ...] = (
+    SourceKind(
+        "test:",
+        lambda name: name == PATTERN,
+        True,
+        lambda _name, settings: open_pattern(settings.camera),
+    ),
+    SourceKind(
+        "an rtsp:// or http:// address",
+        is_stream,
+        True,
+        lambda name, settings: open_stream(name, settings.camera),
+    ),
+    SourceKind(
+        "picamera2:",
+        lambda name: name.startswith(PICAMERA_PREFIX),
+        True,
+        lambda name, settings: open_picamera(name, settings.camera),
+    ),
+    SourceKind(
+        "a camera like v4l2:/dev/video0",
+        lambda name: video_device(name) is not None,
+        True,
+        lambda name, settings: open_v4l2(name, settings.camera),
+    ),
+    SourceKind(
+        "a video file, an image folder, a picture",
+        lambda name: Path(name).exists(),
+        False,
+        lambda name, settings: RecordedSource(Path(name), settings.realtime),
+    ),
+)
+
+
+def _named(settings: Settings) -> tuple[str, SourceKind | None]:
+    """The name of the source, and its kind; None for a recording that is not there."""
     if not settings.source:
         raise ConfigurationError("no source: pass --source, or set `source` in --config FILE")
-    return settings.source
+    name = settings.source
+    return name, next((kind for kind in SOURCES if kind.recognizes(name)), None)
 
 
 def is_live(settings: Settings) -> bool:
@@ -32,45 +83,30 @@ def is_live(settings: Settings) -> bool:
     Raises:
         ConfigurationError: no source is set.
     """
-    spec = require_source(settings)
-    return (
-        spec == "test:"
-        or spec.startswith(PICAMERA_PREFIX)
-        or is_stream(spec)
-        or video_device(spec) is not None
-    )
+    _, kind = _named(settings)
+    return kind is not None and kind.live
 
 
 def open_source(settings: Settings) -> Source:
     """Open what `settings.source` names.
 
-    A camera that takes longer than a second goes on opening; `read` then tells what becomes of it.
+    A camera that takes longer than a second goes on opening; `read` then says what becomes of it.
 
     Raises:
         ConfigurationError: no source is set.
         SourceError: nothing is there, or the camera does not open.
     """
-    spec, camera = require_source(settings), settings.camera
-    if spec == "test:":
-        live = open_pattern(camera)
-    elif spec.startswith(PICAMERA_PREFIX):
-        live = open_picamera(spec, camera)
-    elif is_stream(spec):
-        live = open_stream(spec, camera)
-    elif (device := video_device(spec)) is not None:
-        live = open_v4l2(device, camera)
-    elif Path(spec).exists():
-        return RecordedSource(Path(spec), settings.realtime)
-    else:
+    name, kind = _named(settings)
+    if kind is None:
         # An address with a misspelt scheme may hold a password, too.
-        named = redacted(spec) if "://" in spec else spec
-        raise SourceError(
-            f"no source at {named}; name a video file, an image folder, a picture, a camera like "
-            "v4l2:/dev/video0 or picamera2:, an rtsp:// or http:// address, or test:"
-        )
-    try:
-        live.wait_open(_OPEN_TIMEOUT)
-    except SourceError:
-        live.close()
-        raise
-    return live
+        shown = redacted(name) if "://" in name else name
+        *others, last = (kind.help for kind in reversed(SOURCES))
+        raise SourceError(f"no source at {shown}; name {', '.join(others)}, or {last}")
+    source = kind.open(name, settings)
+    if isinstance(source, LiveSource):
+        try:
+            source.wait_open(_OPEN_TIMEOUT)
+        except SourceError:
+            source.close()
+            raise
+    return source

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edgekit_device.config.settings import CameraSettings
 from edgekit_device.sources.live import LiveSource
 
+PATTERN = "test:"
 _FPS = 30.0
 # Shapes: colour (RGB), and turns around the picture per 300 frames.
 _SHAPES = (((230, 60, 40), 1), ((250, 200, 40), -2), ((40, 200, 90), 3))
@@ -51,7 +52,7 @@ class PatternCamera:
     """The pattern as a `Camera`: frame n comes n / fps seconds after it was opened."""
 
     bgr = False
-    remark = ""
+    message = ""
 
     def __init__(self, camera: CameraSettings) -> None:
         self._camera = camera
@@ -60,7 +61,7 @@ class PatternCamera:
         self._due = time.monotonic()
 
     def read(self) -> NDArray[np.uint8]:
-        """See `Camera`."""
+        """The next picture, (height, width, 3) uint8 with red first, when it is due."""
         picture = draw(self._number, self._camera.width, self._camera.height)
         time.sleep(max(0.0, self._due - time.monotonic()))
         self._number += 1
@@ -68,9 +69,9 @@ class PatternCamera:
         return picture
 
     def release(self) -> None:
-        """See `Camera`."""
+        """Nothing: there is no driver to let go of."""
 
 
 def open_pattern(camera: CameraSettings) -> LiveSource:
     """The pattern, endless, at the size and rate asked for; 30 frames per second by default."""
-    return LiveSource("test:", lambda: PatternCamera(camera), camera.timeout, "report this")
+    return LiveSource(PATTERN, lambda: PatternCamera(camera), camera.timeout, "report this")

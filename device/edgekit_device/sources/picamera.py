@@ -5,7 +5,7 @@ from typing import Any
 
 from edgekit.errors import SourceError
 from edgekit_device.config.settings import CameraSettings
-from edgekit_device.sources.live import LiveSource, remark
+from edgekit_device.sources.live import LiveSource, differences
 
 PICAMERA_PREFIX = "picamera2:"
 _ADVICE = "check the ribbon cable, and try: rpicam-hello --list-cameras"
@@ -27,7 +27,8 @@ class PiCamera:
         self._camera = _picamera2().Picamera2(number)
         try:
             self._camera.configure(self._configuration(settings))
-            self.remark = remark(settings, *self._camera.camera_configuration()["main"]["size"])
+            size = self._camera.camera_configuration()["main"]["size"]
+            self.message = differences(settings, *size)
             self._camera.start()
         except BaseException:
             self._camera.close()
@@ -53,7 +54,11 @@ class PiCamera:
         )
 
     def read(self) -> Any:
-        """See `Camera`."""
+        """The next picture, (H, W, 3) uint8 with red first.
+
+        Raises:
+            SourceError: none came within the camera's timeout.
+        """
         job = self._camera.capture_array("main", wait=False)
         try:
             return job.get_result(timeout=self._timeout)
@@ -65,8 +70,7 @@ class PiCamera:
             ) from None
 
     def release(self) -> None:
-        """See `Camera`."""
-        # Stops it first.
+        """Stop and close it."""
         self._camera.close()
 
 

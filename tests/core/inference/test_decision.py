@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -173,6 +173,7 @@ def test_silence_is_never_longer_than_a_heartbeat_and_a_frame(
 
 
 @given(histories)
+@example([(np.float32([1, 0]), 0.0), (np.float32([0, 1e-15]), 0.0)])
 def test_without_thresholds_and_smoothing_it_is_the_best_class(
     history: list[tuple[NDArray[np.float32], float]],
 ) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from edgekit.inference.decision import Decision, DecisionSettings
 from edgekit.inference.events import Event, Label
-from edgekit.inference.frame import Frame, Prepared
+from edgekit.inference.frame import Frame
 from edgekit.inference.pipeline import Pipeline
 from edgekit.model.geometry import Geometry
 from tests.device.fakes import FakeClassifier, picture
@@ -62,9 +62,9 @@ def test_what_was_prepared_ahead_is_used_where_it_fits() -> None:
     model = FakeClassifier()
     ahead = picture(2)[np.newaxis]
     pipeline = Pipeline(model, "m", Decision(PLAIN), "fake.avi", live=False)
-    fits = Prepared(model.geometry, ahead)
-    result = pipeline.process(Frame(0, picture(0), 0.0, 0.0, fits))
+    frame = Frame(0, picture(0), 0.0, 0.0, model.geometry, ahead)
+    result = pipeline.process(frame)
     assert (result.label, result.tensor is ahead) == ("eel", True)
     # Of a model that was exchanged since.
-    other = Prepared(Geometry(height=9, width=9), ahead)
-    assert pipeline.process(Frame(1, picture(0), 1.0, 0.0, other)).label == "cat"
+    other = frame._replace(number=1, time=1.0, geometry=Geometry(height=9, width=9))
+    assert pipeline.process(other).label == "cat"

@@ -1,17 +1,20 @@
 import sys
 import threading
+import types
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 
+from edgekit.commands.options import runtime_options
 from edgekit.errors import InferenceError, RuntimeUnavailableError
 from edgekit.inference import interpreter as interpreter_module
 from edgekit.inference import runtimes
 from edgekit.inference.classifier import Classifier
 from edgekit.inference.external_delegate import ExternalDelegate, name_of
 from edgekit.inference.interpreter import Interpreter
-from edgekit.inference.runtimes import installed_runtimes
+from edgekit.inference.runtimes import Runtime, installed_runtimes
 from edgekit.model.container import read_model
 from tests.tiny import COLOURS, SIZE, tiny_model
 
@@ -67,12 +70,56 @@ def test_a_closed_one_has_let_go_of_the_interpreter(model: Path) -> None:
 
 
 def test_a_runtime_that_is_missing_is_named(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(runtimes._MODULES, "tflite", "no_such_runtime")
+    monkeypatch.setitem(runtimes.RUNTIMES, "tflite", Runtime("no_such_runtime", "tflite-runtime"))
     with pytest.raises(RuntimeUnavailableError, match="no_such_runtime"):
         Classifier.open(model, runtime="tflite")
-    monkeypatch.setitem(runtimes._MODULES, "litert", "no_such_either")
-    with pytest.raises(RuntimeUnavailableError, match="install ai-edge-litert"):
+    monkeypatch.setitem(
+        runtimes.RUNTIMES, "litert", Runtime("no_such_either", "lite", "on Sundays")
+    )
+    with pytest.raises(
+        RuntimeUnavailableError, match=r"; install lite on Sundays, or tflite-runtime$"
+    ):
         Classifier.open(model)
+
+
+def test_a_runtime_is_added_in_one_place(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("another_runtime")
+    module.Interpreter = FakeInterpreter
+    module.OpResolverType = types.SimpleNamespace(AUTO=0, BUILTIN_REF=1)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(runtimes.RUNTIMES, "another", Runtime(module.__name__, "another-runtime"))
+    assert installed_runtimes()[-1] == "another"
+    classifier = Classifier.open(model, runtime="another")
+    assert classifier.runtime_name == "another"
+    assert classifier.classify(np.zeros((48, 64, 3), np.uint8)).tolist() == [0, 0, 1]
+    command = runtime_options(click.Command("x"))
+    (option,) = (one for one in command.params if one.name == "runtime")
+    assert "another" in option.type.choices
+
+
+class FakeInterpreter:
+    """Says the last of three classes, whatever it is given."""
+
+    def __init__(self, **_: object) -> None:
+        pass
+
+    def allocate_tensors(self) -> None:
+        pass
+
+    def get_input_details(self) -> list[dict[str, object]]:
+        return [{"index": 0, "dtype": np.uint8}]
+
+    def get_output_details(self) -> list[dict[str, object]]:
+        return [{"index": 1, "name": "scores", "quantization": (0.0, 0)}]
+
+    def set_tensor(self, index: int, values: object) -> None:
+        pass
+
+    def invoke(self) -> None:
+        pass
+
+    def get_tensor(self, index: int) -> object:
+        return np.float32([[0, 0, 1]])
 
 
 def test_what_a_runtime_says_is_told_on_one_line_and_once() -> None:

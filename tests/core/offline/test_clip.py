@@ -14,18 +14,16 @@ import pytest
 from numpy.typing import NDArray
 
 from edgekit.errors import OutputError, SourceError
+from edgekit.inference.frame import FrameRecord
 from edgekit.model.geometry import Geometry
 from edgekit.offline.clip import (
     SCHEMA,
     Clip,
     ClipHeader,
     ClipWriter,
-    FrameRecord,
     hash_input,
     is_clip,
-    iter_clip,
 )
-from edgekit.offline.recording import iter_recording
 from edgekit.vision.encode import encode_png
 
 HEADER = ClipHeader(
@@ -60,11 +58,11 @@ def test_what_is_written_is_read_to_the_last_bit(tmp_path: Path) -> None:
     assert clip.header == HEADER
     read = list(clip)
     assert clip.cut is None
-    for number, (found, pixels) in enumerate(read):
-        assert np.array_equal(pixels, picture(number))
-        assert msgspec.structs.replace(found, crc32=0) == record(number)
+    for number, frame in enumerate(read):
+        assert np.array_equal(frame.pixels, picture(number))
+        assert msgspec.structs.replace(frame.record, crc32=0) == record(number)
+        assert (frame.number, frame.time) == (2 * number, number / 3)
     assert len(read) == 3
-    assert [time for time, _ in iter_clip(clip.path)] == [0, 1 / 3, 2 / 3]
 
 
 def test_it_is_an_ordinary_tar_of_ordinary_pictures(tmp_path: Path) -> None:
@@ -76,12 +74,6 @@ def test_it_is_an_ordinary_tar_of_ordinary_pictures(tmp_path: Path) -> None:
     frames = [f"{n:09}.{kind}" for n in range(3) for kind in ("json", "png")]
     assert names == ["clip.json", *frames, "end.json"]
     assert np.array_equal(cv2.imdecode(content, cv2.IMREAD_COLOR_RGB), picture(1))
-
-
-def test_it_reads_wherever_a_video_does(tmp_path: Path) -> None:
-    frames = list(iter_recording(write(tmp_path / "named.mp4")))
-    assert [time for time, _ in frames] == [0, 1 / 3, 2 / 3]
-    assert all(np.array_equal(pixels, picture(n)) for n, (_, pixels) in enumerate(frames))
 
 
 def _whole_frames(content: bytes) -> int:

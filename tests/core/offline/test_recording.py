@@ -2,8 +2,6 @@
 
 import shutil
 import subprocess
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -12,7 +10,7 @@ import pytest
 
 from edgekit.errors import EdgekitError, ImageError, SourceError
 from edgekit.offline.clip import ClipWriter
-from edgekit.offline.recording import Recording, progress, read_ahead
+from edgekit.offline.recording import Recording, progress
 from edgekit.vision.encode import encode_png
 from tests.core.offline.test_clip import HEADER, picture, record, write
 from tests.recordings import write_pictures, write_video
@@ -29,10 +27,33 @@ def test_videos_folders_and_clips_read_alike(tmp_path: Path) -> None:
         frames = list(progress(recording, "reading", lambda frame: frame))
         assert [frame.position for frame in frames] == [0, 1, 2]
         assert [frame.time for frame in frames] == pytest.approx([0, step, 2 * step])
-        assert frames[-1].done <= recording.length
+        assert [frame.progress for frame in frames] == sorted({frame.progress for frame in frames})
+        assert 0 < frames[-1].progress <= recording.length
         assert not recording.notes
         assert (recording.header is None) == (path.suffix != ".clip")
         assert [frame.time for frame in recording] == [frame.time for frame in frames]
+
+
+def test_a_clip_is_one_whatever_its_name(tmp_path: Path) -> None:
+    frames = list(Recording(write(tmp_path / "named.mp4")))
+    assert [frame.time for frame in frames] == [0, 1 / 3, 2 / 3]
+    for number, frame in enumerate(frames):
+        assert (frame.position, frame.number) == (number, 2 * number)
+        assert np.array_equal(frame.pixels, picture(number))
+        assert frame.record is not None and frame.record.label == "cat"
+
+
+def test_a_picture_lasts_a_second(tmp_path: Path) -> None:
+    for value in (30, 10, 20):
+        cv2.imwrite(str(tmp_path / f"{value}.png"), np.full((8, 8, 3), value, np.uint8))
+    frames = list(Recording(tmp_path))
+    assert [(frame.time, int(frame.pixels[0, 0, 0])) for frame in frames] == [
+        (0.0, 10),
+        (1.0, 20),
+        (2.0, 30),
+    ]
+    (alone,) = Recording(tmp_path / "20.png")
+    assert (alone.time, int(alone.pixels[0, 0, 0])) == (0.0, 20)
 
 
 def test_several_sizes_are_used_and_named(tmp_path: Path) -> None:
@@ -82,6 +103,7 @@ def test_notes_are_printed_once_at_the_end(
     ("name", "content", "kind", "message"),
     [
         ("none", None, SourceError, "no recording at"),
+        (".", None, ImageError, "no images in"),
         ("text.mp4", b"no video at all", SourceError, "does not open as a video"),
         ("empty.png", b"", ImageError, "is empty"),
     ],
@@ -101,37 +123,3 @@ def test_a_video_without_frames_is_named(tmp_path: Path) -> None:
     writer.release()
     with pytest.raises(SourceError):
         list(Recording(path))
-
-
-def test_reading_ahead_changes_nothing() -> None:
-    def failing() -> Iterator[int]:
-        yield from range(100)
-        raise SourceError("broke")
-
-    assert list(read_ahead(iter(range(1000)), depth=3)) == list(range(1000))
-    seen = []
-    with pytest.raises(SourceError, match="broke"):
-        for item in read_ahead(failing(), depth=3):
-            seen.append(item)
-    assert seen == list(range(100))
-
-
-def test_reading_ahead_stops_with_its_reader() -> None:
-    produced: list[int] = []
-
-    def endless() -> Iterator[int]:
-        while True:
-            produced.append(len(produced))
-            yield produced[-1]
-
-    before = threading.active_count()
-    ahead = read_ahead(endless(), depth=4)
-    assert next(ahead) == 0
-    ahead.close()
-    assert threading.active_count() == before
-    assert len(produced) < 10
-
-
-def test_pictures_of_a_clip_are_the_recorded_ones(tmp_path: Path) -> None:
-    for number, frame in enumerate(Recording(write(tmp_path / "a.clip"))):
-        assert np.array_equal(frame.pixels, picture(number))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from edgekit.inference.runtimes import installed_runtimes
 from edgekit.offline.golden import Change, differences
 from tests.recordings import Edgekit, failure, write_pictures, write_video
 from tests.tiny import tiny_model
@@ -31,11 +32,10 @@ def test_a_clip_gives_the_events_and_inputs_of_its_day(
     assert [label for label in labels if label != "unknown"] == ["red", "green", "blue", "red"]
 
 
-@pytest.mark.parametrize("runtime", ["litert", "tflite"])
+@pytest.mark.parametrize("runtime", installed_runtimes())
 def test_every_run_and_runtime_gives_the_same(
     edgekit: Edgekit, model: Path, clip: Path, runtime: str
 ) -> None:
-    pytest.importorskip({"litert": "ai_edge_litert", "tflite": "tflite_runtime"}[runtime])
     runs = {
         json.dumps(json.loads(done.stdout)["changes"])
         for done in (

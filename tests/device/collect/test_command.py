@@ -8,7 +8,8 @@ import pytest
 from edgekit_device.collect.selection import Selection
 from numpy.typing import NDArray
 
-from edgekit.vision.frames import image_files, iter_timed
+from edgekit.vision.pictures import image_files
+from edgekit.vision.videos import read_video
 from tests.recordings import Edgekit, failure, write_pictures, write_video
 
 
@@ -74,7 +75,7 @@ def test_a_recording_becomes_a_folder_for_calibration(edgekit: Edgekit, tmp_path
     assert done.exit_code == 0
     assert "kept 3 of 65 frames" in done.stderr
     assert "5 black or blank" in done.stderr
-    frames = [pixels for _, pixels in iter_timed(video)]
+    frames = [pixels for _, pixels in read_video(video)]
     for file in image_files(folder):
         position = int(file.stem.removeprefix("frame-"))
         assert np.array_equal(cv2.imread(str(file))[..., ::-1], frames[position])

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.errors import ConfigurationError
-from edgekit.inference.runtimes import RUNTIMES
+from edgekit.inference.runtimes import choices
 from edgekit.settings import keys
 from tests.conftest import ROOT
 
@@ -123,7 +123,7 @@ def test_every_key_is_described() -> None:
 
 def test_runtimes_are_those_that_there_are() -> None:
     (runtime,) = (key for key in keys(Settings) if key.path == "runtime")
-    assert runtime.type.__args__ == RUNTIMES
+    assert runtime.type.__args__ == choices()
 
 
 def test_a_secret_comes_from_its_file_or_from_systemd(

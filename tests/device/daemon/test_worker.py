@@ -170,7 +170,7 @@ def test_a_camera_that_breaks_is_opened_again(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_camera_that_gives_something_else_is_remarked_on_once() -> None:
     source = FakeSource(0, 1, live=True, name="camera")
-    source.remark = "gives 320x240, not 640x480"
+    source.message = "gives 320x240, not 640x480"
     bench = Bench(PLAIN, source)
     assert bench.run() is None
     assert bench.told == ["camera: camera gives 320x240, not 640x480"]

@@ -14,8 +14,9 @@ from edgekit_device.sources import EndOfSource, open_source
 from edgekit.errors import OutputError
 from edgekit.inference.classifier import Classifier
 from edgekit.inference.decision import Decision
+from edgekit.inference.frame import FrameRecord
 from edgekit.inference.pipeline import Pipeline
-from edgekit.offline.clip import Clip, FrameRecord, hash_input
+from edgekit.offline.clip import Clip, hash_input
 from tests.core.offline.test_clip import HEADER, disk_of, picture
 from tests.recordings import Edgekit, failure, write_video
 
@@ -38,8 +39,8 @@ def test_a_clip_holds_every_frame_and_what_a_live_run_made_of_it(
     source = open_source(settings)
     pipeline = Pipeline(classifier, "m", Decision(settings.decision), source.name, live=source.live)
     seen = 0
-    for record, pixels in frames:
-        frame = source.read(30)
+    for kept in frames:
+        record, pixels, frame = kept.record, kept.pixels, source.read(30)
         assert frame is not None
         result = pipeline.process(frame)
         event = pipeline.event(result)
@@ -189,7 +190,7 @@ def test_what_is_answered_is_kept_however_slow_the_disk(tmp_path: Path) -> None:
     recorder.close()
     frames = list(Clip(tmp_path / "a.clip"))
     assert [frame.record.number for frame in frames] == list(range(30))
-    assert all(np.array_equal(pixels, picture(one.number)) for one, pixels in frames)
+    assert all(np.array_equal(one.pixels, picture(one.number)) for one in frames)
 
 
 def test_a_disk_that_fails_ends_the_recording(tmp_path: Path) -> None:

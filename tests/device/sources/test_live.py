@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 from edgekit_device.config.settings import CameraSettings
-from edgekit_device.sources.live import LiveSource, remark
-from edgekit_device.sources.threads import is_any_left
+from edgekit_device.sources.live import LiveSource, differences
 
 from edgekit.errors import SourceError
 from edgekit.inference.frame import Frame
+from edgekit.vision.threads import is_any_left
+from tests.device.sources.conftest import DriverThreads
 
 BLUE = np.zeros((4, 6, 3), np.uint8)
 BLUE[..., 0] = 255  # in OpenCV's order
@@ -22,7 +23,7 @@ class FakeCamera:
 
     def __init__(self, bgr: bool = True) -> None:
         self.bgr = bgr
-        self.remark = ""
+        self.message = ""
         self.reading = threading.Semaphore(0)
         self.released = threading.Event()
         self._given = threading.Semaphore(0)
@@ -184,15 +185,20 @@ def test_a_short_wait_gives_none_and_no_error(camera: FakeCamera) -> None:
     _close(source, camera)
 
 
-def test_closing_leaves_a_camera_that_blocks_to_itself(camera: FakeCamera) -> None:
+def test_closing_leaves_a_camera_that_blocks_to_itself(
+    camera: FakeCamera, driver_threads: DriverThreads
+) -> None:
     source = _source(camera)
     camera.wait_for_reads(1)
     source.close()
     source.close()
     assert not camera.released.is_set()
+    (thread,) = driver_threads()
     assert is_any_left()
     camera.give(BLUE)
     assert camera.released.wait(timeout=30)
+    thread.join(timeout=30)
+    assert not driver_threads()
 
 
 class Opening:
@@ -218,10 +224,10 @@ def test_opening_may_take_its_time(camera: FakeCamera) -> None:
     source = _opening(opening)
     assert not source.wait_open(timeout=0.01)
     assert source.read(timeout=0.01) is None
-    camera.remark = "gives less"
+    camera.message = "gives less"
     opening.let_go.set()
     assert source.wait_open(timeout=30)
-    assert source.remark == "gives less"
+    assert source.message == "gives less"
     camera.give(BLUE)
     _read(source)
     _close(source, camera)
@@ -249,11 +255,11 @@ def test_a_camera_that_does_not_open_is_an_error() -> None:
     source.close()
 
 
-def test_a_remark_names_what_differs_from_what_was_asked() -> None:
+def test_a_message_names_what_differs_from_what_was_asked() -> None:
     asked = CameraSettings(width=640, height=480, fps=30, pixel_format="MJPG")
-    assert remark(asked, 640, 480, 30.0, "MJPG") == ""
-    assert remark(asked, 640, 480) == ""
-    assert remark(asked, 1280, 720, 10.0, "YUYV") == (
+    assert differences(asked, 640, 480, 30.0, "MJPG") == ""
+    assert differences(asked, 640, 480) == ""
+    assert differences(asked, 1280, 720, 10.0, "YUYV") == (
         "gives 1280x720, not 640x480; 10 frames/s, not 30; YUYV, not MJPG"
     )
-    assert remark(CameraSettings(), 640, 480, 15.0, "YUYV") == ""
+    assert differences(CameraSettings(), 640, 480, 15.0, "YUYV") == ""

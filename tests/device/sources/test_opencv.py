@@ -87,7 +87,7 @@ def test_the_camera_is_asked_for_what_is_set(capture: type[FakeCapture], device:
         (cv2.CAP_PROP_FPS, 15),
         (cv2.CAP_PROP_BUFFERSIZE, 2),
     ]
-    assert isinstance(source, LiveSource) and source.remark == ""
+    assert isinstance(source, LiveSource) and source.message == ""
     source.close()
     assert camera.released
 
@@ -102,7 +102,7 @@ def test_what_it_gives_instead_is_said(capture: type[FakeCapture], device: str) 
     }
     source = _open(device, fps=30, pixel_format="MJPG")
     assert isinstance(source, LiveSource) and source.read(timeout=30) is not None
-    assert source.remark == "gives 320x240, not 640x480; 10 frames/s, not 30; YUYV, not MJPG"
+    assert source.message == "gives 320x240, not 640x480; 10 frames/s, not 30; YUYV, not MJPG"
     source.close()
 
 

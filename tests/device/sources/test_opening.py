@@ -1,13 +1,21 @@
 """From the name of a source to the source."""
 
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from edgekit_device.config.settings import CameraSettings, Settings
-from edgekit_device.sources import is_live, open_source
+from edgekit_device.sources import EndOfSource, is_live, open_source, opening
 from edgekit_device.sources.opencv import redacted
 
 from edgekit.errors import ConfigurationError, SourceError
+from edgekit.inference.frame import Frame
+from edgekit.model.geometry import Geometry
+from edgekit.settings import keys
+from edgekit.vision.pictures import image_files
+from tests.conftest import ROOT
+from tests.recordings import Edgekit
 
 
 def test_a_source_must_be_set() -> None:
@@ -32,6 +40,62 @@ def test_a_source_must_be_set() -> None:
 )
 def test_cameras_are_live_and_recordings_are_not(source: str, live: bool) -> None:
     assert is_live(Settings(source=source)) is live
+
+
+class NoiseSource:
+    """A few frames of noise, as if a camera gave them."""
+
+    live = True
+    dropped = 0
+    message = ""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._left = int(name.removeprefix("noise:"))
+
+    def read(self, timeout: float) -> Frame | None:
+        if not self._left:
+            raise EndOfSource
+        self._left -= 1
+        pixels = np.random.default_rng(self._left).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+        return Frame(0, pixels, 0.0, 0.0, position=self._left)
+
+    def expect(self, geometry: Geometry) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_source_is_added_in_one_place(
+    edgekit: Edgekit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = opening.SourceKind(
+        help="noise:3",
+        recognizes=lambda name: name.startswith("noise:"),
+        live=True,
+        open=lambda name, settings: NoiseSource(name),
+    )
+    monkeypatch.setattr(opening, "SOURCES", (noise, *opening.SOURCES))
+    settings = Settings(source="noise:4")
+    assert is_live(settings)
+    source = open_source(settings)
+    assert isinstance(source, NoiseSource)
+    assert source.name == "noise:4"
+    done = edgekit("collect", "--source", "noise:4", "--output", tmp_path / "pictures")
+    assert "kept 4 of 4 frames" in done.stderr
+    assert len(image_files(tmp_path / "pictures")) == 4
+    with pytest.raises(SourceError, match=r"no source at nose:4; name .*, or noise:3$"):
+        open_source(Settings(source="nose:4"))
+
+
+def test_the_option_and_the_docs_name_every_kind() -> None:
+    (option,) = (key for key in keys(Settings) if key.path == "source")
+    page = (ROOT / "docs" / "sources.md").read_text(encoding="utf-8")
+    for kind in opening.SOURCES:
+        for word in re.findall(r"\w+:\S*|video|folder", kind.help):
+            assert word in str(option.meta.description)
+            assert word in page
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def test_frames_are_rgb_of_the_size_asked_for(library: type[Picamera2]) -> None:
     assert frame.pixels.shape == (240, 320, 3)
     assert frame.pixels[0, 0].tolist() == [255, 0, 0]
     assert source.name == "picamera2:0"
-    assert isinstance(source, LiveSource) and source.remark == ""
+    assert isinstance(source, LiveSource) and source.message == ""
     assert camera.config["controls"] == {"FrameDurationLimits": (40000, 40000)}
     assert camera.config["raw"] == {"size": (1640, 1232)}
     assert camera.config["queue"] is False
@@ -138,7 +138,7 @@ def test_a_second_camera_has_a_number_and_the_rate_may_be_its_own(
     assert (camera.number, source.name) == (1, "picamera2:1")
     assert camera.config["controls"] == {}
     assert isinstance(source, LiveSource)
-    assert source.remark == "gives 320x240, not 321x241"
+    assert source.message == "gives 320x240, not 321x241"
     _close(source, camera)
 
 

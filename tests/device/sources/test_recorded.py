@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from edgekit_device.config.settings import Settings
 from edgekit_device.sources import EndOfSource, open_source, recorded
-from numpy.typing import NDArray
 
 from edgekit.errors import EdgekitError, ImageError, SourceError
 from edgekit.inference.frame import Frame
 from edgekit.model.geometry import Geometry
-from edgekit.vision.frames import iter_video
 from edgekit.vision.preprocess import prepare
+from edgekit.vision.read_ahead import MAXIMUM_ITEMS
+from edgekit.vision.videos import read_video
 from tests.device.sources.clips import write_clip, write_uneven_clip
 
 
@@ -44,7 +44,7 @@ def test_a_video_drops_nothing_and_is_the_same_each_time(tmp_path: Path) -> None
     first, second = _frames(clip), _frames(clip)
     assert [frame.number for frame in first] == list(range(100))
     assert [frame.time for frame in first] == pytest.approx([n / 25 for n in range(100)])
-    for one, other, pixels in zip(first, second, iter_video(clip), strict=True):
+    for one, other, (_, pixels) in zip(first, second, read_video(clip), strict=True):
         assert one.number == other.number and one.time == other.time
         assert np.array_equal(one.pixels, other.pixels)
         assert np.array_equal(one.pixels, pixels)
@@ -106,6 +106,9 @@ def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
         _open(tmp_path).read(timeout=30)
 
 
+PIXELS = np.zeros((4, 4, 3), np.uint8)
+
+
 class Decoder:
     """Stands in for the decoding of a file: counts what was asked of it."""
 
@@ -114,12 +117,12 @@ class Decoder:
         self.go_on = threading.Event()
         self.closed = threading.Event()
 
-    def __call__(self, path: Path) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+    def __call__(self, path: Path) -> Iterator[Frame]:
         try:
             for number in range(1000):
                 self.begun.release()
                 self.go_on.wait(timeout=30)
-                yield number / 25, np.full((4, 4, 3), number % 256, np.uint8)
+                yield Frame(number, PIXELS, number / 25, 0.0, position=number)
         finally:
             self.closed.set()
 
@@ -127,7 +130,7 @@ class Decoder:
 @pytest.fixture
 def decoder(monkeypatch: pytest.MonkeyPatch) -> Decoder:
     decoder = Decoder()
-    monkeypatch.setattr(recorded, "iter_recording", decoder)
+    monkeypatch.setattr(recorded, "Recording", decoder)
     return decoder
 
 
@@ -139,11 +142,10 @@ def test_it_decodes_ahead_and_no_further_than_a_few_frames(
     for number in range(100):
         frame = source.read(timeout=30)
         assert frame is not None and frame.number == number
-    # Those handed out, those that wait, and the one that waits for room.
-    ahead = 4 + 1
-    for _ in range(100 + ahead):
+    # Those handed out, and those that wait.
+    for _ in range(100 + MAXIMUM_ITEMS):
         assert decoder.begun.acquire(timeout=30)
-    assert not decoder.begun.acquire(blocking=False)
+    assert not decoder.begun.acquire(timeout=0.1)
     source.close()
     assert decoder.closed.wait(timeout=30)
 
@@ -203,11 +205,10 @@ def test_frames_are_prepared_ahead_for_a_model(tmp_path: Path) -> None:
         while True:
             frames.append(source.read(timeout=30))
     source.close()
-    ahead = [frame for frame in frames if frame is not None and frame.prepared is not None]
+    ahead = [frame for frame in frames if frame is not None and frame.tensor is not None]
     # Those that were decoded before the model was known were not.
     assert len(frames) == 20
-    assert len(ahead) >= 10
+    assert len(ahead) >= 20 - MAXIMUM_ITEMS
     for frame in ahead:
-        assert frame.prepared is not None
-        assert frame.prepared.geometry == geometry
-        assert np.array_equal(frame.prepared.tensor, prepare(frame.pixels, geometry))
+        assert frame.geometry == geometry
+        assert np.array_equal(frame.tensor, prepare(frame.pixels, geometry))

@@ -1,19 +1,17 @@
-"""Frames, and their times, out of files good and bad."""
+"""Frames of videos, and their times, out of files good and bad."""
 
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 
-from edgekit.errors import ImageError, SourceError
-from edgekit.vision.frames import image_files, iter_timed, iter_video, read_image
+from edgekit.errors import SourceError
 from edgekit.vision.truncation import is_cut_off
-from tests.device.sources.clips import jpeg, write_clip, write_uneven_clip
+from edgekit.vision.videos import read_video
+from tests.device.sources.clips import write_clip, write_uneven_clip
 
 
 def _times(path: Path) -> list[float]:
-    return [seconds for seconds, _ in iter_timed(path)]
+    return [seconds for seconds, _ in read_video(path)]
 
 
 @pytest.mark.parametrize(
@@ -22,7 +20,7 @@ def _times(path: Path) -> list[float]:
 def test_a_videos_frames_come_with_their_times(name: str, codec: str, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / name, range(0, 200, 10), fps=12.5, codec=codec)
     assert _times(clip) == pytest.approx([number / 12.5 for number in range(20)])
-    values = [float(pixels.mean()) for pixels in iter_video(clip)]
+    values = [float(pixels.mean()) for _, pixels in read_video(clip)]
     assert values == pytest.approx(list(range(0, 200, 10)), abs=6)
 
 
@@ -38,25 +36,6 @@ def test_times_go_on_where_the_stamps_begin_again(tmp_path: Path) -> None:
     assert times == pytest.approx([number / 25 for number in range(40)])
 
 
-def test_a_picture_lasts_a_second(tmp_path: Path) -> None:
-    for value in (30, 10, 20):
-        cv2.imwrite(str(tmp_path / f"{value}.png"), np.full((8, 8, 3), value, np.uint8))
-    assert [(s, int(pixels[0, 0, 0])) for s, pixels in iter_timed(tmp_path)] == [
-        (0.0, 10),
-        (1.0, 20),
-        (2.0, 30),
-    ]
-    assert _times(tmp_path / "20.png") == [0.0]
-    assert len(list(iter_timed(tmp_path))) == 3
-
-
-def test_pictures_are_rgb(tmp_path: Path) -> None:
-    blue_in_opencvs_order = np.zeros((8, 8, 3), np.uint8)
-    blue_in_opencvs_order[..., 0] = 255
-    cv2.imwrite(str(tmp_path / "blue.png"), blue_in_opencvs_order)
-    assert read_image(tmp_path / "blue.png")[0, 0].tolist() == [0, 0, 255]
-
-
 @pytest.mark.parametrize("name", ["a.avi", "a.mkv"])
 @pytest.mark.parametrize("part", [0.5, 0.98])
 def test_a_truncated_video_is_noticed_before_its_first_frame(
@@ -65,7 +44,7 @@ def test_a_truncated_video_is_noticed_before_its_first_frame(
     whole = write_clip(tmp_path / name, range(100)).read_bytes()
     (tmp_path / name).write_bytes(whole[: int(len(whole) * part)])
     with pytest.raises(SourceError, match=r"is truncated; copy it again$"):
-        next(iter_video(tmp_path / name))
+        next(read_video(tmp_path / name))
 
 
 def _box(kind: bytes, content: bytes = b"", size: int | None = None) -> bytes:
@@ -99,7 +78,7 @@ def test_a_video_damaged_in_the_middle_does_not_pass_for_a_short_one(tmp_path: P
     frame = content.index(b"00dc", len(content) // 2) + 8
     content[frame : frame + 200] = bytes(200)
     clip.write_bytes(content)
-    frames = iter_video(clip)
+    frames = read_video(clip)
     next(frames)
     with pytest.raises(SourceError, match=r"damaged after \d\.\d s"):
         list(frames)
@@ -108,21 +87,8 @@ def test_a_video_damaged_in_the_middle_does_not_pass_for_a_short_one(tmp_path: P
 def test_what_is_no_video_is_named(tmp_path: Path) -> None:
     (tmp_path / "text.avi").write_text("not a video")
     with pytest.raises(SourceError, match=r"text\.avi does not open as a video"):
-        next(iter_timed(tmp_path / "text.avi"))
+        next(read_video(tmp_path / "text.avi"))
     with pytest.raises(SourceError, match="no video file at"):
-        next(iter_timed(tmp_path / "nowhere.avi"))
+        next(read_video(tmp_path / "nowhere.avi"))
     with pytest.raises(SourceError, match=r"none\.avi has no frames"):
-        next(iter_timed(write_clip(tmp_path / "none.avi", [])))
-
-
-def test_bad_pictures_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match="no images in"):
-        image_files(tmp_path)
-    (tmp_path / "empty.png").touch()
-    with pytest.raises(ImageError, match=r"empty\.png is empty"):
-        next(iter_timed(tmp_path))
-    (tmp_path / "empty.png").unlink()
-    whole = jpeg().tobytes()
-    (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ImageError, match=r"cut\.jpg is truncated"):
-        next(iter_timed(tmp_path))
+        next(read_video(write_clip(tmp_path / "none.avi", [])))

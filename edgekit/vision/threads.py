@@ -1,4 +1,4 @@
-"""Threads that are inside a driver most of the time."""
+"""Threads that are inside a driver or a decoder most of the time."""
 
 import threading
 from collections.abc import Callable
@@ -17,5 +17,5 @@ class DriverThread(threading.Thread):
 
 
 def is_any_left() -> bool:
-    """Whether a driver still holds a thread; of an open source it always does."""
+    """Whether a driver still holds a thread of this process; of an open source it always does."""
     return any(isinstance(thread, DriverThread) for thread in threading.enumerate())

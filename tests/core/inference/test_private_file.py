@@ -6,15 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit.inference import mapped
+from edgekit.inference import private_file as private_file_module
 from edgekit.inference.classifier import Classifier
-from edgekit.inference.mapped import own_file
+from edgekit.inference.private_file import private_file
+from edgekit.inference.runtimes import installed_runtimes
 from tests.tiny import SIZE, tiny_model
 
 
 def test_the_copy_is_whole_and_has_no_name() -> None:
     content = os.urandom(3_000_000)
-    with own_file(content) as path:
+    with private_file(content) as path:
         if path is None:
             pytest.skip("this system has no nameless files in /var/tmp")
         assert Path(path).read_bytes() == content
@@ -25,26 +26,25 @@ def test_the_copy_is_whole_and_has_no_name() -> None:
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux")
 def test_nothing_stays_open() -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
-    with own_file(b"x" * 10_000):
+    with private_file(b"x" * 10_000):
         pass
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_without_such_files_there_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(mapped, "_FOLDER", str(tmp_path / "nowhere"))
-    with own_file(b"x") as path:
+    monkeypatch.setattr(private_file_module, "_FOLDER", str(tmp_path / "nowhere"))
+    with private_file(b"x") as path:
         assert path is None
 
 
-@pytest.mark.parametrize("runtime", ["litert", "tflite"])
+@pytest.mark.parametrize("runtime", installed_runtimes())
 @pytest.mark.parametrize("possible", [True, False])
 def test_answers_are_the_same_either_way(
     runtime: str, possible: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip(f"{'ai_edge_litert' if runtime == 'litert' else 'tflite_runtime'}")
     model = tiny_model(tmp_path / "tiny.tflite")
     if not possible:
-        monkeypatch.setattr(mapped, "_FOLDER", str(tmp_path / "nowhere"))
+        monkeypatch.setattr(private_file_module, "_FOLDER", str(tmp_path / "nowhere"))
     classifier = Classifier.open(model, runtime=runtime)
     # The user's file may be written over: the interpreter has a copy of its own.
     model.write_bytes(b"")

@@ -1,4 +1,4 @@
-"""A model's bytes as a nameless file of our own, so that the kernel may take them out of memory.
+"""A private copy of a model as a nameless file, so that the kernel may take it out of memory.
 
 An interpreter keeps the flatbuffer for as long as it lives, and hardly looks at the weights again
 once its kernels have packed them. In a file they are pages that the kernel drops when memory is
@@ -18,7 +18,7 @@ _MADV_DONTNEED = 4
 
 
 @contextlib.contextmanager
-def own_file(content: bytes) -> Iterator[str | None]:
+def private_file(content: bytes) -> Iterator[str | None]:
     """Path from which a private copy of `content` can be opened inside the `with` block.
 
     The copy has no name and ends with its last user. Gives None where the system has no such files
@@ -38,12 +38,12 @@ def own_file(content: bytes) -> Iterator[str | None]:
             yield None
         else:
             yield f"/proc/self/fd/{descriptor}"
-            _let_go(os.fstat(descriptor).st_ino)
+            _release_pages(os.fstat(descriptor).st_ino)
     finally:
         os.close(descriptor)
 
 
-def _let_go(inode: int) -> None:
+def _release_pages(inode: int) -> None:
     """Take the mapped pages of a file out of this process; reading them brings them back."""
     with contextlib.suppress(OSError, ValueError):
         for line in Path("/proc/self/maps").read_text().splitlines():
