@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Callable, Mapping
+from importlib.resources import files
 from typing import Any, NamedTuple
 
 from edgekit.text import clock, percent
@@ -16,6 +17,11 @@ class Figure(NamedTuple):
     name: str
     value: str
     note: str
+
+
+def theme() -> str:
+    """Colours and type of every page, as CSS variables; for pages that are no reports."""
+    return files(__package__).joinpath("theme.css").read_text("utf-8")
 
 
 def render(
