@@ -1,31 +1,67 @@
-"""How right a model and its decision are on a recording whose content is known."""
+"""How right a model is: on labelled pictures, and with its decision on a labelled recording."""
 
 import statistics
+import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
+import msgspec
+import numpy as np
+
+from edgekit.inference.classifier import Classifier, top_k
 from edgekit.inference.events import UNKNOWN
 from edgekit.offline.mistakes import Mistake, Mistakes
 from edgekit.offline.player import Played
-from edgekit.offline.statistics import Share, wilson
+from edgekit.offline.statistics import FrameFraction, rounded, wilson
+from edgekit.offline.timeline import Run, extend, span_of
 from edgekit.offline.truth import Interval, Truth
+from edgekit.vision.dataset import LabelledImage
+from edgekit.vision.pictures import read_image
 
 
-@dataclass
-class Run:
-    """Consecutive frames with the same label.
+class ImageEvaluation(msgspec.Struct, frozen=True):
+    """What `evaluate_images` measured.
 
     Attributes:
-        label: None where the truth is not known.
-        start, end: seconds; the end is the next frame's time.
-        frames: their number.
+        images: number of pictures.
+        top1, top5: accuracy in [0, 1].
+        latency_ms: median of preprocessing plus inference, in milliseconds.
+        runtime: the runtime that ran the model.
     """
 
-    label: str | None
-    start: float
-    end: float
-    frames: int = 0
+    images: int
+    top1: float
+    top5: float
+    latency_ms: float
+    runtime: str
+
+
+def evaluate_images(classifier: Classifier, images: Iterable[LabelledImage]) -> ImageEvaluation:
+    """Classify labelled pictures one by one, as the device does.
+
+    Raises:
+        ImageError: a picture cannot be read.
+        InferenceError: the interpreter failed.
+    """
+    hits: list[tuple[bool, bool]] = []
+    seconds: list[float] = []
+    for image in images:
+        frame = read_image(image.path)
+        start = time.perf_counter()
+        scores = classifier.classify(frame)
+        seconds.append(time.perf_counter() - start)
+        best = [index for index, _ in top_k(scores, 5)]
+        hits.append((best[0] == image.index, image.index in best))
+    top1, top5 = np.mean(hits, axis=0)
+    return ImageEvaluation(
+        images=len(hits),
+        top1=round(float(top1), 6),
+        top5=round(float(top5), 6),
+        latency_ms=round(1000 * statistics.median(seconds), 3),
+        runtime=classifier.runtime_name,
+    )
 
 
 @dataclass
@@ -37,16 +73,18 @@ class Found:
 
 
 @dataclass
-class VideoEvaluation:
-    """What `evaluate_video` measured.
+class RecordingEvaluation:
+    """What `evaluate_recording` measured.
 
     Attributes:
         frames: of the recording.
         span: its seconds.
-        decided, model: share of the judged frames that were right: as decided, and as the model
-            says for each frame by itself.
+        decided, model: fraction of the judged frames that were right: as decided, and as the
+            model says for each frame by itself.
         confusion: judged frames by truth and decided label.
         found: the intervals that lie in the recording.
+        unseen: how many lie behind its end.
+        in_frames: whether intervals count frames, and not seconds.
         answers: decided labels, apart from `unknown`, that overlap a judged time.
         right_answers: those that overlap an interval of the same label.
         truths, decisions: runs, for a timeline.
@@ -56,10 +94,12 @@ class VideoEvaluation:
 
     frames: int = 0
     span: float = 0.0
-    decided: Share = field(default_factory=Share)
-    model: Share = field(default_factory=Share)
+    decided: FrameFraction = field(default_factory=FrameFraction)
+    model: FrameFraction = field(default_factory=FrameFraction)
     confusion: Counter[tuple[str, str]] = field(default_factory=Counter)
     found: list[Found] = field(default_factory=list)
+    unseen: int = 0
+    in_frames: bool = False
     answers: int = 0
     right_answers: int = 0
     truths: list[Run] = field(default_factory=list)
@@ -73,43 +113,75 @@ class VideoEvaluation:
         return sorted(one.delay for one in self.found if one.delay is not None)
 
     def recall(self) -> tuple[float, tuple[float, float]]:
-        """Share of the intervals that were found, and its 95 % interval."""
-        part = len(self.delays) / len(self.found) if self.found else 0.0
-        return part, wilson(part, len(self.found))
+        """Fraction of the intervals that were found, and its 95 % interval."""
+        fraction = len(self.delays) / len(self.found) if self.found else 0.0
+        return fraction, wilson(fraction, len(self.found))
 
     def precision(self) -> tuple[float, tuple[float, float]]:
-        """Share of the answers that were right, and its 95 % interval."""
-        part = self.right_answers / self.answers if self.answers else 0.0
-        return part, wilson(part, self.answers)
+        """Fraction of the answers that were right, and its 95 % interval."""
+        fraction = self.right_answers / self.answers if self.answers else 0.0
+        return fraction, wilson(fraction, self.answers)
 
     def median_delay(self) -> float | None:
         """In seconds; None where nothing was found."""
         return statistics.median(self.delays) if self.delays else None
 
+    def summary(self) -> dict[str, Any]:
+        """The figures, as JSON has them."""
+        delay = self.median_delay()
+        return {
+            "frames": self.frames,
+            "span_s": round(self.span, 3),
+            "judged": self.decided.count,
+            "decided": round(self.decided.value, 6),
+            "decided_interval": rounded(self.decided.interval()),
+            "model": round(self.model.value, 6),
+            "model_interval": rounded(self.model.interval()),
+            "intervals": len(self.found),
+            "intervals_unseen": self.unseen,
+            "found": len(self.delays),
+            "recall_interval": rounded(self.recall()[1]),
+            "answers": self.answers,
+            "right_answers": self.right_answers,
+            "precision_interval": rounded(self.precision()[1]),
+            "delay_s": None if delay is None else round(delay, 6),
+            "slowest_s": self.delays[-1] if self.delays else None,
+            "mistakes": self.mistake_count,
+            "confusion": [
+                {"truth": truth, "answer": answer, "frames": frames}
+                for (truth, answer), frames in sorted(self.confusion.items())
+            ],
+        }
 
-def evaluate_video(played: Iterable[Played], truth: Truth, maximum_kept: int) -> VideoEvaluation:
+
+def evaluate_recording(
+    played: Iterable[Played], truth: Truth, max_pictures: int
+) -> RecordingEvaluation:
     """Judge the frames of a recording; memory does not grow with it, but with what happens in it.
 
     Args:
         played: its frames, in order.
         truth: what it shows.
-        maximum_kept: number of mistakes that are kept with their pictures, the longest ones.
+        max_pictures: so many mistakes are kept with their pictures, the longest.
+
+    Raises:
+        InferenceError: the interpreter failed.
     """
-    judge = _Judge(truth, maximum_kept)
+    judge = _Judge(truth, max_pictures)
     for one in played:
         judge.add(one)
     return judge.finish()
 
 
 class _Judge:
-    def __init__(self, truth: Truth, maximum_kept: int) -> None:
+    def __init__(self, truth: Truth, max_pictures: int) -> None:
         self._truth = truth
-        self._result = VideoEvaluation()
+        self._result = RecordingEvaluation(in_frames=truth.in_frames)
         # The interval that a frame lies in, or the next one.
         self._place = 0
         self._inside: _Inside | None = None
         self._answer = _Answer(UNKNOWN)
-        self._mistakes = Mistakes(maximum_kept)
+        self._mistakes = Mistakes(max_pictures)
         self._begun: float | None = None
         self._time = 0.0
 
@@ -121,8 +193,8 @@ class _Judge:
         inside = self._enter(self._interval(self._truth.at(one.frame)), time)
         truth = inside.label if inside else None
         self._result.frames += 1
-        _extend(self._result.truths, truth, time)
-        _extend(self._result.decisions, label, time)
+        extend(self._result.truths, truth, time)
+        extend(self._result.decisions, label, time)
         if label != self._answer.label:
             self._end_answer()
             self._answer = _Answer(label)
@@ -143,13 +215,12 @@ class _Judge:
         else:
             self._mistakes.wrong(one, inside.label)
 
-    def finish(self) -> VideoEvaluation:
+    def finish(self) -> RecordingEvaluation:
         """What was measured."""
         result = self._result
-        if self._begun is not None and result.frames > 1:
-            # The last frame lasts as long as one does on average.
-            result.span = (self._time - self._begun) * result.frames / (result.frames - 1)
-        end = (self._begun or 0.0) + result.span
+        begun = self._begun or 0.0
+        result.span = span_of(result.frames, begun, self._time)
+        end = begun + result.span
         for runs in (result.truths, result.decisions):
             if runs:
                 runs[-1].end = end
@@ -157,6 +228,7 @@ class _Judge:
         self._end_answer()
         result.mistake_count = self._mistakes.count
         result.mistakes = self._mistakes.longest()
+        result.unseen = len(self._truth.intervals) - len(result.found)
         return result
 
     def _interval(self, place: float) -> Interval | None:
@@ -201,11 +273,3 @@ class _Answer:
     label: str
     judged: bool = False
     right: bool = False
-
-
-def _extend(runs: list[Run], label: str | None, time: float) -> None:
-    if runs:
-        runs[-1].end = time
-    if not runs or runs[-1].label != label:
-        runs.append(Run(label, time, time))
-    runs[-1].frames += 1

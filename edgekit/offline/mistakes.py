@@ -3,11 +3,11 @@
 import heapq
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.offline.player import Played
+from edgekit.vision.encode import encode_jpeg, fit
 
 _WIDTH = 320  # of a picture, in pixels
 
@@ -39,11 +39,11 @@ class Mistake:
 
 
 class Mistakes:
-    """Gathers them; of the longest `most`, keeps the picture where the wrong answer was surest."""
+    """Gathers them; of the `maximum` longest, keeps the picture where the answer was surest."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, maximum: int) -> None:
         self.count = 0
-        self._most = most
+        self._maximum = maximum
         self._kept: list[tuple[float, int, Mistake]] = []
         self._now: Mistake | None = None
         self._picture: NDArray[np.uint8] | None = None
@@ -92,22 +92,11 @@ class Mistakes:
         if self._waiting is not None:
             self._waiting.append(mistake)
         entry = (mistake.end - mistake.start, -mistake.first, mistake)
-        if len(self._kept) == self._most and not (self._kept and entry > self._kept[0]):
+        if len(self._kept) == self._maximum and not (self._kept and entry > self._kept[0]):
             return
         assert self._picture is not None
-        mistake.jpeg = _jpeg(self._picture)
-        if len(self._kept) < self._most:
+        mistake.jpeg = encode_jpeg(fit(self._picture, _WIDTH, self._picture.shape[0]))
+        if len(self._kept) < self._maximum:
             heapq.heappush(self._kept, entry)
         else:
             heapq.heapreplace(self._kept, entry)
-
-
-def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
-    scale = _WIDTH / pixels.shape[1]
-    if scale < 1:
-        size = (_WIDTH, max(1, round(pixels.shape[0] * scale)))
-        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
-    quality = [cv2.IMWRITE_JPEG_QUALITY, 85]
-    done, jpeg = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), quality)
-    assert done
-    return jpeg.tobytes()

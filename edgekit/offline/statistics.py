@@ -1,4 +1,4 @@
-"""Confidence intervals of shares of frames, which are not independent of their neighbours."""
+"""Confidence intervals of fractions of frames, which are not independent of their neighbours."""
 
 import math
 
@@ -10,26 +10,34 @@ BLOCK = 2.0
 _Z = 1.959964  # of 95 %
 
 
-def wilson(part: float, count: float) -> tuple[float, float]:
-    """95 % confidence interval of a share in [0, 1] (Wilson 1927).
+def wilson(fraction: float, count: float) -> tuple[float, float]:
+    """95 % confidence interval of a fraction in [0, 1] (Wilson 1927, J. Am. Stat. Assoc. 22).
 
     Args:
-        part: the share that was observed.
-        count: number of independent observations.
+        fraction: what was observed.
+        count: number of independent observations; the interval of none is all of [0, 1].
     """
     if count <= 0:
         return 0.0, 1.0
-    spread = _Z * math.sqrt(part * (1 - part) / count + _Z**2 / (4 * count**2))
-    centre, scale = part + _Z**2 / (2 * count), 1 + _Z**2 / count
+    spread = _Z * math.sqrt(fraction * (1 - fraction) / count + _Z**2 / (4 * count**2))
+    centre, scale = fraction + _Z**2 / (2 * count), 1 + _Z**2 / count
     return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
 
 
-class Share:
-    """A share of frames; those of the same two seconds count as one cluster.
+def rounded(interval: tuple[float, float]) -> list[float]:
+    """An interval as JSON has it."""
+    return [round(end, 6) for end in interval]
+
+
+class FrameFraction:
+    """The fraction of frames that something is true of; two seconds of them are one cluster.
 
     Frames of a video resemble each other, so that thousands of them may say no more than dozens.
     The interval is Wilson's for the effective number of frames: their number over the design
     effect (Kish 1965), which is the variance between clusters over that of independent frames.
+
+    Attributes:
+        hits, count: frames that it is true of, and all.
     """
 
     def __init__(self) -> None:
@@ -46,20 +54,21 @@ class Share:
         self.count += 1
 
     @property
-    def part(self) -> float:
-        """The share, in [0, 1]; 0 for nothing."""
+    def value(self) -> float:
+        """The fraction, in [0, 1]; 0 for no frames."""
         return self.hits / self.count if self.count else 0.0
 
     def interval(self) -> tuple[float, float]:
         """Its 95 % confidence interval."""
         clusters = len(self._clusters)
-        part = self.part
-        if clusters < 2 or part in (0.0, 1.0):
+        fraction = self.value
+        if clusters < 2 or fraction in (0.0, 1.0):
             # All alike: each cluster is one observation.
-            return wilson(part, clusters)
+            return wilson(fraction, clusters)
         hits, counts = np.array(list(self._clusters.values()), dtype=float).T
         # Of a ratio, linearised.
-        variance = clusters / (clusters - 1) * ((hits - part * counts) ** 2).sum() / self.count**2
-        independent = part * (1 - part) / self.count
+        residuals = ((hits - fraction * counts) ** 2).sum()
+        variance = clusters / (clusters - 1) * residuals / self.count**2
+        independent = fraction * (1 - fraction) / self.count
         effect = max(1.0, float(variance) / independent)
-        return wilson(part, self.count / effect)
+        return wilson(fraction, self.count / effect)

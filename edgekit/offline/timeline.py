@@ -1,114 +1,189 @@
-"""Runs of labels as rows of a timeline: truth above, answer below, and what is wrong under both."""
+"""Two courses of labels over the same time, as rows of a timeline: one above the other."""
 
-import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from edgekit.inference.events import UNKNOWN
-from edgekit.offline.evaluation import Run
+from edgekit.text import clock
 
+# How many labels have a colour of their own: classes c0, c1, … of the style sheet.
+COLOURS = 10
 # Seconds that a row may show; the shortest that makes few rows is taken.
 _ROWS = (5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 43200, 86400)
-_MOST_ROWS = 8
+_MAX_ROWS = 8
 _TICKS = 5
 # A segment that is narrower would not be seen, and a flickering answer makes very many.
-_NARROWEST = 0.05  # percent of a row
+_MIN_WIDTH = 0.05  # percent of a row
 # In a narrower one nobody could read its label.
-_NARROWEST_TEXT = 4.0
+_MIN_TEXT_WIDTH = 4.0
+
+
+@dataclass
+class Run:
+    """Consecutive frames with the same label.
+
+    Attributes:
+        label: None where it is not known.
+        start, end: seconds; the end is the next frame's time.
+        frames: their number.
+    """
+
+    label: str | None
+    start: float
+    end: float
+    frames: int = 0
 
 
 class Span(NamedTuple):
-    """From `start` to `end`, in seconds, a label; `wrong` when it is not what it should be."""
+    """From `start` to `end`, in seconds, what there is to say."""
 
     start: float
     end: float
     label: str
-    wrong: bool = False
 
 
-def wrong_spans(truths: Sequence[Run], decisions: Sequence[Run]) -> list[Span]:
-    """Where both are known and differ; `label` says how."""
+class Segment(NamedTuple):
+    """A span in a row.
+
+    Attributes:
+        left, width: in percent of the row.
+        title: what it is, and from when to when.
+        text: what is written into it; nothing where it is narrow.
+        colour: number of its label's colour; None for a label without one.
+    """
+
+    left: float
+    width: float
+    title: str
+    text: str
+    colour: int | None
+
+
+class Row(NamedTuple):
+    """A row of the timeline.
+
+    Attributes:
+        start: seconds.
+        fine: whether its ticks are told with tenths of a second.
+        upper, lower, different: what is drawn in its lanes.
+        ticks: where they stand, in percent of the row, and their times in seconds.
+    """
+
+    start: float
+    fine: bool
+    upper: list[Segment]
+    lower: list[Segment]
+    different: list[Segment]
+    ticks: list[tuple[float, float]]
+
+
+def extend(runs: list[Run], label: str | None, time: float) -> None:
+    """Add a frame at a time in seconds; the last run's end is set by the next frame."""
+    if runs:
+        runs[-1].end = time
+    if not runs or runs[-1].label != label:
+        runs.append(Run(label, time, time))
+    runs[-1].frames += 1
+
+
+def span_of(frames: int, first: float, last: float) -> float:
+    """Seconds that frames cover: the last lasts as long as one does on average."""
+    return (last - first) * frames / (frames - 1) if frames > 1 else 0.0
+
+
+def labels_of(*courses: Iterable[Run]) -> list[str]:
+    """The labels that occur, apart from `unknown`; those of most frames first."""
+    frames: dict[str, int] = {}
+    for course in courses:
+        for run in course:
+            if run.label is not None and run.label != UNKNOWN:
+                frames[run.label] = frames.get(run.label, 0) + run.frames
+    return sorted(frames, key=lambda label: (-frames[label], label))
+
+
+def differences(
+    upper: Sequence[Run], lower: Sequence[Run], words: str = "{lower}, not {upper}"
+) -> list[Span]:
+    """Where both are known and differ; `words` say how."""
     spans, place = [], 0
-    for answer in decisions:
-        while place < len(truths) and truths[place].end <= answer.start:
+    for below in lower:
+        while place < len(upper) and upper[place].end <= below.start:
             place += 1
-        for truth in truths[place:]:
-            if truth.start >= answer.end:
+        for number in range(place, len(upper)):
+            above = upper[number]
+            if above.start >= below.end:
                 break
-            if truth.label in (None, answer.label):
+            if above.label in (None, below.label):
                 continue
-            start, end = max(truth.start, answer.start), min(truth.end, answer.end)
-            spans.append(Span(start, end, f"{answer.label}, not {truth.label}", wrong=True))
+            start, end = max(above.start, below.start), min(above.end, below.end)
+            spans.append(Span(start, end, words.format(upper=above.label, lower=below.label)))
     return spans
 
 
-def render(truths: Sequence[Run], decisions: Sequence[Run], labels: Sequence[str]) -> str:
-    """The timeline as HTML.
+def rows(
+    upper: Sequence[Run],
+    lower: Sequence[Run],
+    labels: Sequence[str],
+    words: str = "{lower}, not {upper}",
+) -> list[Row]:
+    """The timeline, cut into rows that a page has the width for.
 
     Args:
-        truths, decisions: runs that cover the same time.
-        labels: those that get a colour of their own, in this order.
+        upper, lower: runs that cover the same time.
+        labels: those that get a colour, in this order.
+        words: what is said about a difference.
     """
-    begin, end = decisions[0].start, decisions[-1].end
-    seconds = next((row for row in _ROWS if (end - begin) / row <= _MOST_ROWS), _ROWS[-1])
-    lanes = (
-        ("truth", [Span(r.start, r.end, r.label) for r in truths if r.label is not None]),
-        ("answer", [Span(r.start, r.end, r.label or UNKNOWN) for r in decisions]),
-        ("wrong", wrong_spans(truths, decisions)),
-    )
-    if end - begin < seconds and end > begin:
-        return _row(begin, end - begin, lanes, labels)
-    rows, start = [], begin
+    begin, end = lower[0].start, lower[-1].end
+    seconds = float(next((row for row in _ROWS if (end - begin) / row <= _MAX_ROWS), _ROWS[-1]))
+    if begin < end < begin + seconds:
+        seconds = end - begin
+    colours = {label: number % COLOURS for number, label in enumerate(labels)}
+    above, below = _known(upper), _known(lower)
+    different = differences(upper, lower, words)
+    found, start = [], begin
     while start < end - 1e-9:
-        rows.append(_row(start, float(seconds), lanes, labels))
+        ticks = [
+            (100 * tick / _TICKS, start + seconds * tick / _TICKS) for tick in range(_TICKS + 1)
+        ]
+        found.append(
+            Row(
+                start,
+                seconds < 60,
+                _segments(above, start, seconds, colours),
+                _segments(below, start, seconds, colours),
+                _segments(different, start, seconds, None),
+                ticks,
+            )
+        )
         start += seconds
-    return "\n".join(rows)
+    return found
 
 
-def _row(
-    start: float, seconds: float, lanes: Iterable[tuple[str, list[Span]]], labels: Sequence[str]
-) -> str:
-    parts = [f'<div class="row" role="img" aria-label="from {clock(start)}">']
-    parts.append("<span>truth</span><span>answer</span>")
-    for name, spans in lanes:
-        parts.append(f'<div class="lane {name}">')
-        drawn = 0.0
-        for span in spans:
-            left = 100 * (max(span.start, start) - start) / seconds
-            right = 100 * (min(span.end, start + seconds) - start) / seconds
-            if right - max(left, drawn) < _NARROWEST and not (span.wrong and right > drawn):
-                continue
-            drawn = max(right, left + _NARROWEST)
-            parts.append(_segment(span, left, right - left, labels))
-        parts.append("</div>")
-    parts.append('<div class="ticks">')
-    for number in range(_TICKS + 1):
-        at = 100 * number / _TICKS
-        text = clock(start + seconds * number / _TICKS, fine=seconds < 60)
-        parts.append(f'<span style="left:{at:.2f}%">{text}</span>')
-    parts.append("</div></div>")
-    return "".join(parts)
+def _known(runs: Iterable[Run]) -> list[Span]:
+    return [Span(run.start, run.end, run.label) for run in runs if run.label is not None]
 
 
-def _segment(span: Span, left: float, width: float, labels: Sequence[str]) -> str:
-    text = html.escape(span.label)
-    title = f"{text}, {clock(span.start, fine=True)} to {clock(span.end, fine=True)}"
-    style = f"left:{left:.3f}%;width:{width:.3f}%"
-    if span.wrong:
-        return f'<i class="bad" style="{style}" title="{title}"></i>'
-    colour = f"c{labels.index(span.label) % COLOURS}" if span.label in labels else "none"
-    shown = text if width >= _NARROWEST_TEXT else ""
-    return f'<b class="{colour}" style="{style}" title="{title}">{shown}</b>'
-
-
-# Classes c0, c1, … of the style sheet.
-COLOURS = 10
-
-
-def clock(seconds: float, fine: bool = False) -> str:
-    """As `1:02:03`, `2:03`, or with tenths `2:03.4`."""
-    tenths = round(10 * seconds)
-    whole, tenth = divmod(tenths, 10)
-    hours, rest = divmod(whole, 3600)
-    text = f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"
-    return f"{text}.{tenth}" if fine else text
+def _segments(
+    spans: Iterable[Span], start: float, seconds: float, colours: Mapping[str, int] | None
+) -> list[Segment]:
+    """The spans of a row; without colours they are differences, of which none is left out."""
+    segments = []
+    drawn = 0.0
+    for span in spans:
+        if span.end <= start or span.start >= start + seconds:
+            continue
+        left = 100 * (max(span.start, start) - start) / seconds
+        right = 100 * (min(span.end, start + seconds) - start) / seconds
+        if right - max(left, drawn) < _MIN_WIDTH and (colours is not None or right <= drawn):
+            continue
+        drawn = max(right, left + _MIN_WIDTH)
+        title = f"{span.label}, {clock(span.start, fine=True)} to {clock(span.end, fine=True)}"
+        shown = colours is not None and right - left >= _MIN_TEXT_WIDTH
+        segments.append(
+            Segment(
+                left, right - left, title, span.label if shown else "",
+                colours.get(span.label) if colours is not None else None,
+            )
+        )  # fmt: skip
+    return segments

@@ -168,7 +168,7 @@ class Report(_Finding, frozen=True):
         layers: in graph order.
         disagreements: pictures on which float and int8 differ, the surest float answer first.
         disagreement_count: how many there were; the list may be cut.
-        memory: none when it could not be measured.
+        memory: what the model needs.
         edgetpu: preflight, and the compiler's result where it ran.
         seconds: wall-clock time of each step.
     """
@@ -184,6 +184,6 @@ class Report(_Finding, frozen=True):
     layers: list[Layer]
     disagreements: list[Disagreement]
     disagreement_count: int
-    memory: Memory | None
+    memory: Memory
     edgetpu: EdgeTpu
     seconds: dict[str, float]

@@ -1,28 +1,25 @@
 """The report of a conversion: a page for people, and JSON for programs."""
 
 import math
-import struct
-from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
 import msgspec
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from edgekit.model.manifest import Fidelity, StageFidelity
-from edgekit_convert.report.findings import EXACT_DB, Disagreement, Layer, Memory, Refusal, Report
+from edgekit.report.page import TINY, Figure, render
+from edgekit.text import percent
+from edgekit_convert.report.figures import FILTERS, decibels, size
+from edgekit_convert.report.findings import Disagreement, Layer, Memory, Refusal, Report
 from edgekit_convert.verify.fidelity import FLOAT_AGREEMENT, Thresholds, judge
 
-_MIB = 1 << 20
 _WORST = 5
 _LONGEST_NAME = 24  # characters beside the plot, which a phone still shows
 _ROW = 18  # pixels a layer in the plot
 _AXIS = 24  # pixels above the first layer
 _TICKS = 6
 _MANY_ROWS = 40  # with more, the axis stands below the plot as well
-# Card width in CSS pixels; a smaller picture is enlarged, and interpolation would smear it.
-_TINY = 150
 
 
 @dataclass(frozen=True)
@@ -33,15 +30,6 @@ class _Verdict:
     words: str
     outcome: str
     consequence: str
-
-
-@dataclass(frozen=True)
-class _Figure:
-    """One of the few figures that stand beside the verdict."""
-
-    name: str
-    value: str
-    note: str
 
 
 @dataclass(frozen=True)
@@ -82,17 +70,6 @@ class _Plot:
 
 
 @dataclass(frozen=True)
-class _Picture:
-    """A disagreement; `width` and `height` are 0 where the PNG does not tell."""
-
-    found: Disagreement
-    source: str
-    width: int
-    height: int
-    tiny: bool
-
-
-@dataclass(frozen=True)
 class _Bar:
     """Positions along the memory bar, in percent of its length."""
 
@@ -114,29 +91,31 @@ class _RefusedOperators:
 
 def render_html(report: Report) -> str:
     """The page: one file that runs no script and loads nothing; for screen, phone and paper."""
-    return (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            report=report,
-            manifest=report.manifest,
-            quantization=report.manifest.quantization,
-            file_name=PurePath(report.output).name,
-            verdict=_verdict(report),
-            figures=_figures(report),
-            float_agreement=FLOAT_AGREEMENT,
-            stages=_stages(report),
-            chosen=next((one for one in report.candidates if one.chosen), None),
-            data_free=_is_data_free(report),
-            unseen=report.fidelity.pictures == "evaluation",
-            plot=_plot(report.layers) if report.layers else None,
-            worst=_worst(report.layers),
-            pictures=[_picture(one) for one in report.disagreements],
-            right=_right(report.disagreements),
-            answered=_answered(report),
-            bar=_bar(report.memory) if report.memory else None,
-            refused=_grouped(report.edgetpu.refusals),
-        )
+    return render(
+        __package__,
+        "report.html.j2",
+        {
+            "report": report,
+            "manifest": report.manifest,
+            "quantization": report.manifest.quantization,
+            "memory": report.memory,
+            "file_name": PurePath(report.output).name,
+            "verdict": _verdict(report),
+            "figures": _figures(report),
+            "float_agreement": FLOAT_AGREEMENT,
+            "stages": _stages(report),
+            "chosen": next((one for one in report.candidates if one.chosen), None),
+            "data_free": report.manifest.quantization.calibration == "data-free",
+            "unseen": report.fidelity.pictures == "evaluation",
+            "plot": _plot(report.layers) if report.layers else None,
+            "worst": _worst(report.layers),
+            "tiny": TINY,
+            "right": _right(report.disagreements),
+            "answered": _answered(report),
+            "bar": _bar(report.memory),
+            "refused": _grouped(report.edgetpu.refusals),
+        },
+        FILTERS,
     )
 
 
@@ -157,27 +136,6 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader(__package__, ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "percent": _percent,
-        "threshold": _threshold,
-        "db": _decibels,
-        "nats": _nats,
-        "size": _size,
-        "value": _value,
-        "duration": _duration,
-        "sentence": _sentence,
-    }
-    return environment
-
-
 def _verdict(report: Report) -> _Verdict:
     gate = report.gate
     outcome = f"{'passed' if gate.passed else 'failed'} the fidelity gate: {gate.reason}."
@@ -196,23 +154,22 @@ def _int8_stage(report: Report) -> StageFidelity | None:
     return next((s for s in stages if s.stage.startswith("tflite-int8")), None)
 
 
-def _figures(report: Report) -> list[_Figure]:
+def _figures(report: Report) -> list[Figure]:
     found = []
     stages, int8 = report.fidelity.stages, _int8_stage(report)
     if int8 is not None:
         note = f"on {int8.images:,} pictures"
-        found.append(_Figure("Top-1 agreement", _percent(int8.agreement), note))
+        found.append(Figure("Top-1 agreement", percent(int8.agreement, 2), note))
         if int8.top1 is not None and stages[0].top1 is not None:
-            note = f"{_percent(stages[0].top1)} in {stages[0].stage}"
-            found.append(_Figure("Top-1 accuracy", _percent(int8.top1), note))
+            note = f"{percent(stages[0].top1, 2)} in {stages[0].stage}"
+            found.append(Figure("Top-1 accuracy", percent(int8.top1, 2), note))
         note = f"beside {stages[0].stage}"
-        found.append(_Figure("SNR of the logits", _decibels(int8.snr_db, " dB"), note))
-    if report.memory is not None:
-        note = f"file {_size(report.memory.file_bytes)}"
-        found.append(_Figure("Peak memory", _size(report.memory.peak_bytes), note))
+        found.append(Figure("SNR of the logits", decibels(int8.snr_db, " dB"), note))
+    note = f"file {size(report.memory.file_bytes)}"
+    found.append(Figure("Peak memory", size(report.memory.peak_bytes), note))
     tpu = report.edgetpu
     if tpu.operators:
-        found.append(_Figure("Edge TPU", f"{tpu.mapped} of {tpu.operators}", "operators mapped"))
+        found.append(Figure("Edge TPU", f"{tpu.mapped} of {tpu.operators}", "operators mapped"))
     return found
 
 
@@ -228,10 +185,6 @@ def _stages(report: Report) -> list[_Stage]:
         broken = not reference and not judge(alone, thresholds).passed
         found.append(_Stage(stage, reference, stage.images < most, broken))
     return found
-
-
-def _is_data_free(report: Report) -> bool:
-    return report.manifest.quantization.calibration == "data-free"
 
 
 def _worst(layers: list[Layer]) -> list[Layer]:
@@ -274,14 +227,6 @@ def _shortened(name: str) -> str:
     return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
 
 
-def _picture(found: Disagreement) -> _Picture:
-    width = height = 0
-    if found.png.startswith(b"\x89PNG\r\n\x1a\n") and len(found.png) >= 24:
-        width, height = struct.unpack(">II", found.png[16:24])  # of the IHDR chunk
-    source = "data:image/png;base64," + b64encode(found.png).decode()
-    return _Picture(found, source, width, height, 0 < width < _TINY)
-
-
 def _right(disagreements: list[Disagreement]) -> tuple[int, int, int] | None:
     """How often float was right, int8 was, and neither; None without labels."""
     known = [one for one in disagreements if one.truth is not None]
@@ -316,65 +261,3 @@ def _grouped(refusals: list[Refusal]) -> list[_RefusedOperators]:
     for refusal in refusals:
         found.setdefault((refusal.operator, refusal.reason), []).append(refusal.position)
     return [_RefusedOperators(*key, positions) for key, positions in found.items()]
-
-
-def _percent(part: float) -> str:
-    """As `99.25%`; what is not all, or not nothing, does not look like it."""
-    hundredths = round(part * 10000)
-    if hundredths == 10000 and part < 1:
-        hundredths = 9999
-    if hundredths == 0 and part > 0:
-        hundredths = 1
-    return f"{hundredths / 100:.2f}%"
-
-
-def _threshold(part: float) -> str:
-    """As the user gave it: `99%`, `98.5%`."""
-    return f"{100 * part:.6g}%"
-
-
-def _decibels(ratio: float | None, unit: str = "") -> str:
-    if ratio is None or ratio >= EXACT_DB:
-        return "exact"
-    return _minus(f"{ratio:.1f}") + unit.replace(" ", "\u202f")
-
-
-def _nats(divergence: float) -> str:
-    """Three significant digits: candidates often differ only in the third."""
-    if 0 < divergence < 1e-4:
-        return "<\u202f0.0001"
-    if not 0 < divergence < 10:
-        return f"{divergence:.2f}"
-    return f"{divergence:.{2 - math.floor(math.log10(divergence))}f}"
-
-
-def _value(number: float) -> str:
-    return _minus(f"{number:.2f}" if abs(number) >= 0.1 or number == 0 else f"{number:.2g}")
-
-
-def _minus(number: str) -> str:
-    # A hyphen is narrower than a plus sign and the digits.
-    return number.replace("-", "\u2212")
-
-
-def _size(size: int) -> str:
-    if size < _MIB // 10:
-        return f"{size / 1024:,.1f}\u202fKiB"
-    return f"{size / _MIB:,.{0 if size >= 100 * _MIB else 1}f}\u202fMiB"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f}\u202fs"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}\u202fmin {rest}\u202fs"
-
-
-def _sentence(text: str) -> str:
-    """With a capital letter and a full stop; what is no plain word keeps its spelling."""
-    text = text.strip()
-    if not text:
-        return ""
-    if text.split()[0].isalpha():
-        text = text[0].upper() + text[1:]
-    return text if text.endswith((".", "!", "?")) else f"{text}."

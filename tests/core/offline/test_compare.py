@@ -1,11 +1,14 @@
 """`edgekit compare`: two models on the same frames."""
 
 import json
+import re
 import zipfile
 from pathlib import Path
 
 import cv2
+import pytest
 
+from edgekit.offline.sheet import plain
 from tests.recordings import Edgekit, failure, write_pictures, write_video
 
 
@@ -47,6 +50,45 @@ def test_disagreements_are_counted_and_drawn(
     shown = edgekit(*base).stdout
     assert "model    the same for 50.0% of frames" in shown
     assert ["red", "20", "20", "20", "100.0%"] in [line.split() for line in shown.splitlines()]
+
+
+def test_the_report_is_one_closed_file_with_every_disagreement(
+    edgekit: Edgekit, model: Path, video: Path, tmp_path: Path
+) -> None:
+    other = _swapped(model, "red\nblue\nli<me>\n")
+    report = tmp_path / "report.html"
+    base = ("compare", video, "--model", model, "--model", other, "--report", report)
+    assert edgekit(*base).exit_code == 0
+    page = report.read_text(encoding="utf-8")
+    assert not re.findall(r'(?:src|href)="(?!data:)', page)
+    assert "<script" not in page and "<me>" not in page and "li&lt;me&gt;" in page
+    assert page.count('src="data:image/jpeg') == 2
+    # Of smoothed labels, too, green is blue for B, and blue is li<me>.
+    assert page.count("<i ") == 2
+    for text in ("colours.tflite", "swapped.tflite", "50.0%", "All 2", "A green, B blue"):
+        assert text in page
+
+
+def test_the_report_of_a_folder_has_a_timeline_for_each_clip(
+    edgekit: Edgekit, model: Path, tmp_path: Path
+) -> None:
+    folder, report = tmp_path / "clips", tmp_path / "report.html"
+    folder.mkdir()
+    for name in ("a", "b"):
+        video = write_video(tmp_path / f"{name}.avi", ["red"] * 10)
+        edgekit("record", "--model", model, "--source", video, "--output", folder / f"{name}.clip")
+    edgekit("compare", folder, "--model", model, "--model", model, "--report", report)
+    page = report.read_text(encoding="utf-8")
+    assert "<h3>a.clip</h3>" in page and "<h3>b.clip</h3>" in page
+    assert "in 2 recordings" in page
+    assert "both models give every frame the same best class" in page
+
+
+@pytest.mark.parametrize(
+    ("text", "drawn"), [("Türöffner", "Turoffner"), ("Straße", "Strasse"), ("猫 1", "? 1")]
+)
+def test_a_sheet_draws_letters_without_their_accents(text: str, drawn: str) -> None:
+    assert plain(text) == drawn
 
 
 def test_too_little_agreement_fails(edgekit: Edgekit, model: Path, video: Path) -> None:

@@ -16,6 +16,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from edgekit.report.page import theme
+
 _LOGIN_LIMIT = 4096
 _COOKIE_SECONDS = 90 * 24 * 3600
 # For what is no page. `Connection: close` because a connection that idles between two requests
@@ -51,7 +53,8 @@ class Access:
         self._cookie = f"edgekit-{port}"
         # Not the token itself: it may hold characters that a cookie may not.
         self._session = hmac.new((token or "").encode(), b"page", hashlib.sha256).hexdigest()
-        self._login = Path(__file__).with_name("page").joinpath("login.html").read_text("utf-8")
+        form = Path(__file__).with_name("page").joinpath("login.html").read_text("utf-8")
+        self._login = form.replace("{{theme}}", theme())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""

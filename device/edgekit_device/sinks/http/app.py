@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from edgekit.report.page import theme
 from edgekit_device.sinks.http.feed import BOUNDARY, Feed
 
 _PAGE = Path(__file__).with_name("page")
@@ -116,8 +117,10 @@ def _nothing_yet() -> Response:
 
 def _assemble(name: str) -> tuple[str, str]:
     """The page in one piece, and a policy under which a browser runs nothing else."""
-    style, script = ((_PAGE / f).read_text("utf-8") for f in ("page.css", "page.js"))
-    page = (_PAGE / "page.html").read_text("utf-8")
+    own, script, page = (
+        (_PAGE / file).read_text("utf-8") for file in ("page.css", "page.js", "page.html")
+    )
+    style = theme() + own
     for mark, text in (("name", html.escape(name)), ("style", style), ("script", script)):
         page = page.replace("{{" + mark + "}}", text)
     policy = (

@@ -12,12 +12,11 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import cv2
 import msgspec
-from cv2.typing import MatLike
 
 from edgekit.inference.events import Event
 from edgekit.inference.pipeline import Result
+from edgekit.vision.encode import encode_jpeg, fit
 from edgekit_device.health import Health
 
 HISTORY_SECONDS = 300.0
@@ -230,14 +229,8 @@ def _last(items: deque[Any], count: int) -> list[Any]:
 
 
 def _encode(result: Result) -> bytes:
-    pixels: MatLike = result.frame.pixels
-    height, width = pixels.shape[:2]
-    if width > PICTURE_WIDTH:
-        size = PICTURE_WIDTH, max(1, round(height * PICTURE_WIDTH / width))
-        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    _, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    return jpeg.tobytes()
+    pixels = result.frame.pixels
+    return encode_jpeg(fit(pixels, PICTURE_WIDTH, pixels.shape[0]), _JPEG_QUALITY)
 
 
 def _rfc3339(moment: datetime) -> str:
