@@ -11,7 +11,8 @@ import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from edgekit.model.manifest import Fidelity, StageFidelity
-from edgekit_convert.report.findings import EXACT_DB, Disagreement, Layer, Memory, Refusal, Report
+from edgekit_convert.quantize.recipes import EXACT_DB
+from edgekit_convert.report.findings import Disagreement, Layer, Memory, Refusal, Report
 from edgekit_convert.verify.fidelity import FLOAT_AGREEMENT, Thresholds, judge
 
 _MIB = 1 << 20
