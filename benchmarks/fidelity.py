@@ -16,31 +16,35 @@ from edgekit_convert.graph.flatbuffer import separate_constants
 from edgekit_convert.graph.fold import fold
 from edgekit_convert.pictures import Pictures, hold_out, load_calibration, load_evaluation
 from edgekit_convert.quantize.activations import observe
-from edgekit_convert.quantize.quantizer import FloatModel, Recipe, quantize
+from edgekit_convert.quantize.quantizer import FloatModel, quantize
+from edgekit_convert.quantize.recipes import PLAIN
 from edgekit_convert.quantize.search import search
 from edgekit_convert.verify.fidelity import agreement, signal_to_noise
+from edgekit_convert.verify.scoring import scoring
 from edgekit_convert.weights.architectures import ARCHITECTURES, IMAGENET_MEAN, IMAGENET_STD
 from edgekit_convert.weights.original import open_resnet
+from msgspec.structs import replace
 
 from edgekit.model.geometry import Geometry
-from edgekit.model.manifest import Normalization
+from edgekit.model.manifest import Normalization, Recipe
 
 _DEMO = Path("build/demo")
 _THREADS = os.cpu_count() or 1
+_ALL = Recipe(ranges="mse", equalized=True, rounding="error-feedback", bias_corrected=True)
 _TECHNIQUES = {
-    "none: min-max, nearest": Recipe(),
-    "percentile-99.99 ranges alone": Recipe("percentile-99.99"),
-    "percentile-99.9 ranges alone": Recipe("percentile-99.9"),
-    "mse ranges alone": Recipe("mse"),
-    "equalization alone": Recipe(equalize=True),
-    "error feedback alone": Recipe(feedback=True),
-    "bias correction alone": Recipe(correct_bias=True),
-    "all, min-max ranges": Recipe("min-max", True, True, True),
-    "all, percentile-99.99 ranges": Recipe("percentile-99.99", True, True, True),
-    "all, mse ranges": Recipe("mse", True, True, True),
-    "all, mse, without equalization": Recipe("mse", False, True, True),
-    "all, mse, without error feedback": Recipe("mse", True, False, True),
-    "all, mse, without bias correction": Recipe("mse", True, True, False),
+    "none: min-max, nearest": PLAIN,
+    "percentile-99.99 ranges alone": replace(PLAIN, ranges="percentile-99.99"),
+    "percentile-99.9 ranges alone": replace(PLAIN, ranges="percentile-99.9"),
+    "mse ranges alone": replace(PLAIN, ranges="mse"),
+    "equalization alone": replace(PLAIN, equalized=True),
+    "error feedback alone": replace(PLAIN, rounding="error-feedback"),
+    "bias correction alone": replace(PLAIN, bias_corrected=True),
+    "all, min-max ranges": replace(_ALL, ranges="min-max"),
+    "all, percentile-99.99 ranges": replace(_ALL, ranges="percentile-99.99"),
+    "all, mse ranges": _ALL,
+    "all, mse, without equalization": replace(_ALL, equalized=False),
+    "all, mse, without error feedback": replace(_ALL, rounding="nearest"),
+    "all, mse, without bias correction": replace(_ALL, bias_corrected=False),
 }
 
 
@@ -81,7 +85,8 @@ class _Bench:
         fitted, held_out = hold_out(pictures, seed)
         model = self.float_model(fitted, seed)
         reference = in_batches(self.original.answer, held_out.tensors)
-        found = search(model, held_out.tensors, reference, _THREADS, lambda done: None)
+        score = scoring(held_out.tensors, reference, _THREADS)
+        found = search(model, score, lambda done: None)
         return found.recipe, self.measure(found.flatbuffer)
 
 
@@ -98,7 +103,7 @@ def _techniques(bench: _Bench, seeds: int) -> None:
         plain = bench.float_model(hold_out(bench.calibration, seed)[0], seed)
         equalized = plain.equalized()
         for name, recipe in _TECHNIQUES.items():
-            int8 = quantize(equalized if recipe.equalize else plain, recipe)
+            int8 = quantize(equalized if recipe.equalized else plain, recipe)
             figures[name].append(bench.measure(int8))
     for name, measured in figures.items():
         means = [statistics.mean(values) for values in zip(*measured, strict=True)]

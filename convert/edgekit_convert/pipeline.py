@@ -49,7 +49,7 @@ from edgekit_convert.pictures import (
 )
 from edgekit_convert.progress import Reporter
 from edgekit_convert.quantize.activations import observe
-from edgekit_convert.quantize.quantizer import RECIPE, FloatModel, with_io
+from edgekit_convert.quantize.quantizer import SCHEME, FloatModel, with_io
 from edgekit_convert.quantize.search import CANDIDATES, Found, search
 from edgekit_convert.report.findings import Disagreement, EdgeTpu, Memory, Report
 from edgekit_convert.report.render import render_html, render_json
@@ -57,6 +57,7 @@ from edgekit_convert.target import edgetpu, memory
 from edgekit_convert.target.metadata import with_metadata
 from edgekit_convert.verify import fidelity
 from edgekit_convert.verify.layers import compare_layers
+from edgekit_convert.verify.scoring import scoring
 from edgekit_convert.weights.architectures import Architecture
 from edgekit_convert.weights.original import (
     DISTILLED,
@@ -320,7 +321,7 @@ def _quantize(
             else in_batches(material.original.answer, held_out)
         )
         prepared = FloatModel.prepare(float_model, activations)
-        return search(prepared, held_out, reference, _THREADS, advance)
+        return search(prepared, scoring(held_out, reference, _THREADS), advance)
 
 
 def _measure_int8(model: bytes, ladder: _Ladder) -> Answers:
@@ -475,11 +476,8 @@ def _compile(model: bytes, preflight: EdgeTpu) -> tuple[bytes | None, EdgeTpu]:
 
 def _quantization(request: Request, calibration: Pictures, found: Found) -> Quantization:
     return Quantization(
-        recipe=RECIPE,
-        ranges=found.recipe.ranges,
-        equalized=found.recipe.equalize,
-        rounding=found.recipe.rounding,
-        bias_corrected=found.recipe.correct_bias,
+        **msgspec.structs.asdict(found.recipe),
+        scheme=SCHEME,
         calibration="pictures" if request.calibration else "data-free",
         images=len(calibration.tensors),
         calibration_sha256=calibration.sha256,

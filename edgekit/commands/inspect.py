@@ -10,6 +10,7 @@ from edgekit.commands.options import json_option
 from edgekit.model import structure
 from edgekit.model.container import ModelFile, read_model
 from edgekit.model.flatbuffer import Tensor
+from edgekit.model.manifest import Quantization
 
 
 def _tensor(tensor: Tensor) -> dict[str, Any]:
@@ -56,19 +57,6 @@ def _line(tensor: dict[str, Any]) -> str:
     return f"{tensor['dtype']} {tensor['shape']}{quantized}"
 
 
-def _quantization(facts: dict[str, Any]) -> str:
-    pictures = (
-        "distilled pictures (data-free)" if facts["calibration"] == "data-free" else "pictures"
-    )
-    techniques = [
-        f"{facts['ranges']} ranges from {facts['images']} {pictures}",
-        "equalized" if facts["equalised"] else "",
-        f"{facts['rounding']} rounding",
-        "bias corrected" if facts["bias_corrected"] else "",
-    ]
-    return ", ".join([facts["recipe"], *filter(None, techniques)])
-
-
 def _print(facts: dict[str, Any]) -> None:
     found = facts["structure"]
     rows = [
@@ -85,11 +73,11 @@ def _print(facts: dict[str, Any]) -> None:
     ]
     if facts["provenance"]:
         geometry, origin = facts["input"]["geometry"], facts["provenance"]
-        quantization = origin["quantisation"]
+        quantization = msgspec.convert(origin["quantisation"], Quantization)
         rows += [
             ("sees", f"{geometry['crop']:.4g} of the centred rectangle, raw RGB pixels"),
             ("weights", f"{origin['weights']} (sha256 {origin['weights_sha256'][:16]}…)"),
-            ("quantized", _quantization(quantization)),
+            ("quantized", str(quantization)),
             ("made by", ", ".join(f"{name} {v}" for name, v in origin["tools"].items())),
         ]
     for name, value in rows:

@@ -18,30 +18,55 @@ class Normalization(_Part, frozen=True):
     std: tuple[float, float, float]
 
 
-class Quantization(_Part, frozen=True, rename={"equalized": "equalised"}):
+class Recipe(_Part, frozen=True, rename={"equalized": "equalised"}):
+    """A way to quantize: which techniques. As text, its readable name.
+
+    Attributes:
+        ranges: rule for the ranges of activations: `min-max`, `percentile-99.99`, …, `mse`.
+        equalized: whether cross-layer equalization is applied.
+        rounding: of the weights: `nearest`, or `error-feedback`, which is GPTQ.
+        bias_corrected: whether biases make up for the mean error of the rounding.
+    """
+
+    ranges: str
+    equalized: bool
+    rounding: str
+    bias_corrected: bool
+
+    def __str__(self) -> str:
+        return ", ".join([f"{self.ranges} ranges", *self._techniques()])
+
+    def _techniques(self) -> list[str]:
+        words = [
+            "equalized" if self.equalized else "",
+            f"{self.rounding} rounding",
+            "bias corrected" if self.bias_corrected else "",
+        ]
+        return [word for word in words if word]
+
+
+class Quantization(Recipe, frozen=True, rename={"equalized": "equalised", "scheme": "recipe"}):
     """How the model was quantized, and the pictures whose activations set the ranges.
 
     Attributes:
-        recipe: name of the recipe in AI Edge Quantizer's terms.
-        ranges: how activation ranges were chosen: `min-max`, `percentile-99.99`, …, `mse`.
-        equalized: whether cross-layer equalization was applied.
-        rounding: of the weights: `nearest` or `error-feedback`.
-        bias_corrected: whether biases make up for the mean error of the rounding.
+        scheme: AI Edge Quantizer's name for the types of weights and activations.
         calibration: `pictures`, or `data-free` for pictures distilled from BatchNorm statistics.
         images: number of calibration pictures, those held out for the choice included.
         calibration_sha256: SHA-256 over the sorted hashes of the calibration files.
         seed: of every random choice.
     """
 
-    recipe: str
-    ranges: str
-    equalized: bool
-    rounding: str
-    bias_corrected: bool
+    scheme: str
     calibration: str
     images: int
     calibration_sha256: str
     seed: int
+
+    def __str__(self) -> str:
+        free = self.calibration == "data-free"
+        pictures = "distilled pictures (data-free)" if free else "pictures"
+        source = f"{self.ranges} ranges from {self.images} {pictures}"
+        return ", ".join([self.scheme, source, *self._techniques()])
 
 
 class StageFidelity(_Part, frozen=True):

@@ -1,4 +1,4 @@
-"""One tree of exceptions, in one file, that its own drawing, the code and the exit codes agree on."""
+"""One tree of exceptions, in one file, which its drawing, the code and the exit codes agree on."""
 
 import ast
 import inspect

@@ -17,7 +17,7 @@ RELU = 1
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
-class Model:
+class FlatbufferEditor:
     """A flatbuffer taken apart, for changes to its main graph.
 
     Operators and tensors are those of the schema's object API.
@@ -107,7 +107,7 @@ def separate_constants(flatbuffer: bytes) -> bytes:
     TFLite's converter stores equal constants once, such as the zero biases of two layers. Layers
     that are quantized apart need constants apart.
     """
-    model = Model(flatbuffer)
+    model = FlatbufferEditor(flatbuffer)
     taken: set[int] = set()
     for operator in model.weighted():
         for position in (1, 2):
@@ -133,7 +133,7 @@ def expose_activations(flatbuffer: bytes) -> bytes:
 
     The interpreter then keeps them, at full speed: its own switch for that turns XNNPACK off.
     """
-    model = Model(flatbuffer)
+    model = FlatbufferEditor(flatbuffer)
     outputs = list(model.graph.outputs)
     outputs += [i for op in model.graph.operators for i in op.outputs if i not in outputs]
     return _with_outputs(model, outputs)
@@ -141,12 +141,12 @@ def expose_activations(flatbuffer: bytes) -> bytes:
 
 def expose_logits(flatbuffer: bytes) -> bytes:
     """A copy with two outputs: the probabilities and what the last SOFTMAX makes them of."""
-    model = Model(flatbuffer)
+    model = FlatbufferEditor(flatbuffer)
     last = [op for op in model.graph.operators if model.kind(op) == "SOFTMAX"][-1]
     return _with_outputs(model, [model.graph.outputs[0], last.inputs[0]])
 
 
-def _with_outputs(model: Model, outputs: list[int]) -> bytes:
+def _with_outputs(model: FlatbufferEditor, outputs: list[int]) -> bytes:
     model.graph.outputs = outputs
     model.model.signatureDefs = []
     return model.pack()

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.inference.interpreter import Interpreter
-from edgekit_convert.graph.flatbuffer import RELU, Model, expose_activations
+from edgekit_convert.graph.flatbuffer import RELU, FlatbufferEditor, expose_activations
 
 # Values kept of each activation: enough for ranges and channel covariances, little in memory.
 _KEPT = 1_000_000
@@ -62,7 +62,7 @@ def observe(
     """
     rng = np.random.default_rng(seed)
     interpreter = Interpreter(expose_activations(flatbuffer), threads=threads)
-    model = Model(flatbuffer)
+    model = FlatbufferEditor(flatbuffer)
     entry = model.name(model.graph.inputs[0])
     # What a ReLU gives has no lows to look for.
     positive = {

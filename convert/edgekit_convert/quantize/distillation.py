@@ -22,6 +22,21 @@ _CONFIDENCE = 0.1
 _PIXELS = 8 * 224 * 224
 
 
+def statistics_distance(norm: nn.BatchNorm2d, inputs: Tensor) -> Tensor:
+    """How far a batch (N, C, H, W) is from the statistics that a BatchNorm remembers.
+
+    The mean over the channels of ((m - mean) / std)² + (s / std - 1)², where m and s are the mean
+    and the standard deviation over the batch: relative to the remembered ones, so that every layer
+    counts alike.
+    """
+    assert norm.running_mean is not None and norm.running_var is not None
+    variance, average = torch.var_mean(inputs, dim=(0, 2, 3), correction=0)
+    remembered = norm.running_var + norm.eps
+    offset = (average - norm.running_mean).square() / remembered
+    spread = ((variance + norm.eps) / remembered).sqrt() - 1
+    return offset.mean() + spread.square().mean()
+
+
 def distil(
     network: nn.Module,
     normalization: Normalization,
@@ -51,13 +66,7 @@ def distil(
 
     def compare(norm: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         assert isinstance(norm, nn.BatchNorm2d)
-        assert norm.running_mean is not None and norm.running_var is not None
-        variance, average = torch.var_mean(inputs[0], dim=(0, 2, 3), correction=0)
-        remembered = norm.running_var + norm.eps
-        # Relative to the remembered spread, so that every layer counts alike.
-        offset = (average - norm.running_mean).square() / remembered
-        spread = ((variance + norm.eps) / remembered).sqrt() - 1
-        distances.append(offset.mean() + spread.square().mean())
+        distances.append(statistics_distance(norm, inputs[0]))
 
     hooks = [
         module.register_forward_hook(compare)
@@ -76,7 +85,7 @@ def distil(
             for shape, part in ((small, 2 * steps // 3), ((height, width), steps - 2 * steps // 3)):
                 values = F.interpolate(values, size=shape, mode="bilinear", antialias=True)
                 values.requires_grad_(True)
-                optimiser = torch.optim.Adam([values], lr=_RATE)
+                optimizer = torch.optim.Adam([values], lr=_RATE)
                 for _ in range(part):
                     distances.clear()
                     logits: Any = network(values)
@@ -86,7 +95,7 @@ def distil(
                     if distances:
                         loss = loss + torch.stack(distances).mean()
                     (values.grad,) = torch.autograd.grad(loss, [values])
-                    optimiser.step()
+                    optimizer.step()
                     with torch.no_grad():
                         values.copy_(torch.maximum(torch.minimum(values, brightest), darkest))
                     advance(batch)

@@ -6,7 +6,7 @@ arXiv:1906.04721, section 4.1). Weights of convolutions have a scale for each ou
 what there is to win lies in the activations, which have one scale for all channels: a channel that
 never fills the common range wastes bits. The outputs of dense layers, whose weights have one scale
 too, keep their factor of 1. What it costs lies in the weights of the readers, whose input
-channels grow apart. The factors chosen have the least predicted noise of both.
+channels grow apart. The factors chosen have the minimum predicted noise of both.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit_convert.graph.flatbuffer import RELU, Model
+from edgekit_convert.graph.flatbuffer import RELU, FlatbufferEditor
 from edgekit_convert.quantize.activations import Activation
 
 _PASSING = ("ADD", "MAX_POOL_2D", "MEAN", "PAD", "RELU", "RESHAPE")
@@ -33,7 +33,7 @@ class _Group:
     readers: list[Any]
 
 
-def _groups(model: Model) -> list[_Group]:
+def _groups(model: FlatbufferEditor) -> list[_Group]:
     graph = model.graph
     parent: dict[int, int] = {}
 
@@ -87,63 +87,117 @@ def _groups(model: Model) -> list[_Group]:
     return groups
 
 
-def _rows(model: Model, operator: Any) -> NDArray[np.float32]:
-    """Weights as (outputs, taps, inputs)."""
-    weight = model.constant(operator.inputs[1])
-    return weight.reshape(weight.shape[0], -1, weight.shape[-1])
+@dataclass(frozen=True)
+class Reader:
+    """What matters of a layer that reads the channels of a group.
 
-
-def _factors(
-    model: Model, group: _Group, activations: dict[str, Activation]
-) -> NDArray[np.float32]:
-    """Factors for the channels of a group, with the least predicted noise.
-
-    The noise of rounding to a step d is d²/12. Rounding the activations adds d² sum W²/s² to the
-    readers' outputs, rounding the readers' weights sum d_o² E[x²] s².
+    Attributes:
+        energy: sum of the squared weights of each input channel (C,).
+        largest: largest magnitude of the weights between output and input channel, over the taps
+            (outputs, C).
+        taps: height times width of its kernel.
+        second_moment: E[x²] of each input channel (C,).
+        dense: whether its weights have one scale in all, not one for each output channel.
     """
-    seen = [activations[model.name(t)] for t in group.tensors if model.name(t) in activations]
-    peaks = np.array([activation.peaks for activation in seen], np.float64)
+
+    energy: NDArray[np.float64]
+    largest: NDArray[np.float64]
+    taps: int
+    second_moment: NDArray[np.float64]
+    dense: bool
+
+    @classmethod
+    def of(
+        cls, weights: NDArray[np.float32], sample: NDArray[np.float32], *, dense: bool
+    ) -> "Reader":
+        """From the weights (outputs, …, C) and a sample (S, C) of what they multiply."""
+        rows = weights.reshape(len(weights), -1, weights.shape[-1])
+        magnitudes = np.abs(rows).astype(np.float64)
+        return cls(
+            energy=(magnitudes**2).sum(axis=(0, 1)),
+            largest=magnitudes.max(axis=1),
+            taps=magnitudes.shape[1],
+            second_moment=np.square(sample, dtype=np.float64).mean(axis=0),
+            dense=dense,
+        )
+
+
+def predicted_noise(
+    factors: NDArray[np.float64], peaks: NDArray[np.float64], readers: list[Reader]
+) -> float:
+    """Noise that 8 bits add to the outputs of a group's readers, up to a constant factor.
+
+    Rounding with a scale d has the noise d²/12. Rounding the activations adds d² sum W²/s² to the
+    readers' outputs, rounding the readers' weights sum d_o² E[x²] s².
+
+    Args:
+        factors: s of each channel (C,).
+        peaks: largest magnitude of each channel in each activation of the group (T, C).
+        readers: the layers that read them.
+    """
+    scales = (peaks * factors).max(axis=1) / 255
+    energy = np.sum([reader.energy for reader in readers], axis=0)
+    noise = (scales**2).sum() * (energy / factors**2).sum()
+    for reader in readers:
+        scale = (reader.largest / factors).max(axis=1) / 127
+        if reader.dense:
+            scale = np.full_like(scale, scale.max())
+        noise += (scale**2).sum() * reader.taps * (reader.second_moment * factors**2).sum()
+    return float(noise)
+
+
+def equalization_factors(peaks: NDArray[np.float64], readers: list[Reader]) -> NDArray[np.float32]:
+    """Factors (C,) for the channels of a group, with the minimum predicted noise.
+
+    They are r^-a w^b with a and b on a grid, where r is the part of its activation's range that a
+    channel fills, and w the part that its weights fill of those of the readers' outputs. Their
+    geometric mean is 1 before they are limited to 1/64…64. Without anything seen, 1.
+
+    Args:
+        peaks, readers: as for `predicted_noise`.
+    """
+    channels = peaks.shape[1]
     peaks = peaks[peaks.max(axis=1) > 0]
-    channels = len(seen[0].peaks)
     if not len(peaks):
         return np.ones(channels, np.float32)
-    spread = np.maximum((peaks / peaks.max(axis=1, keepdims=True)).max(axis=0), 1e-6)
-    energy = np.zeros(channels)
-    largest = np.full(channels, 1e-6)
-    readers = []
-    for operator in group.readers:
-        weight = np.abs(_rows(model, operator)).astype(np.float64)
-        sample = activations[model.name(operator.inputs[0])].sample
-        energy += (weight**2).sum(axis=(0, 1))
-        most = np.maximum(weight.max(axis=(1, 2), keepdims=True), 1e-30)
-        largest = np.maximum(largest, (weight / most).max(axis=(0, 1)))
-        second = np.square(sample, dtype=np.float64).mean(axis=0)
-        dense = model.kind(operator) == _DENSE
-        readers.append((weight.max(axis=1), weight.shape[1], second, dense))
+    filled = np.maximum((peaks / peaks.max(axis=1, keepdims=True)).max(axis=0), 1e-6)
+    weights = np.full(channels, 1e-6)
+    for reader in readers:
+        whole = np.maximum(reader.largest.max(axis=1, keepdims=True), 1e-30)
+        weights = np.maximum(weights, (reader.largest / whole).max(axis=0))
     best: tuple[float, NDArray[np.float64]] | None = None
     for alpha in np.linspace(0, 1, 11):
         for beta in (0.0, 0.25, 0.5):
-            factors = spread**-alpha * largest**beta
+            factors = filled**-alpha * weights**beta
             factors /= np.exp(np.log(factors).mean())
             factors = factors.clip(1 / _LIMIT, _LIMIT)
-            steps = (peaks * factors).max(axis=1) / 255
-            noise = (steps**2).sum() * (energy / factors**2).sum()
-            for weight, taps, second, dense in readers:
-                step = (weight / factors).max(axis=1) / 127
-                if dense:  # one step for all outputs
-                    step = np.full_like(step, step.max())
-                noise += (step**2).sum() * taps * (second * factors**2).sum()
+            noise = predicted_noise(factors, peaks, readers)
             if best is None or noise < best[0]:
-                best = float(noise), factors
+                best = noise, factors
     assert best is not None
     return best[1].astype(np.float32)
+
+
+def _factors(
+    model: FlatbufferEditor, group: _Group, activations: dict[str, Activation]
+) -> NDArray[np.float32]:
+    seen = [activations[model.name(t)] for t in group.tensors if model.name(t) in activations]
+    readers = [
+        Reader.of(
+            model.constant(operator.inputs[1]),
+            activations[model.name(operator.inputs[0])].sample,
+            dense=model.kind(operator) == _DENSE,
+        )
+        for operator in group.readers
+    ]
+    return equalization_factors(np.array([one.peaks for one in seen], np.float64), readers)
 
 
 def equalize(
     flatbuffer: bytes, activations: dict[str, Activation]
 ) -> tuple[bytes, dict[str, Activation]]:
     """An equalized float model, which computes the same function, and its activations."""
-    model = Model(flatbuffer)
+    model = FlatbufferEditor(flatbuffer)
     scaled = dict(activations)
     for group in _groups(model):
         factors = _factors(model, group, activations)

@@ -11,16 +11,19 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_quantizer import quantizer, recipe
+from ai_edge_quantizer import quantizer
+from ai_edge_quantizer import recipe as schemes
 
 from edgekit.errors import ConversionError
-from edgekit_convert.graph.flatbuffer import Model
+from edgekit.model.manifest import Recipe
+from edgekit_convert.graph.flatbuffer import FlatbufferEditor
 from edgekit_convert.quantize.activations import Activation
+from edgekit_convert.quantize.constants import Rounded, write_constants
 from edgekit_convert.quantize.equalization import equalize
-from edgekit_convert.quantize.ranges import Ranges, choose_ranges, levels_of
-from edgekit_convert.quantize.rounding import Rounded, write_constants
+from edgekit_convert.quantize.ranges import Ranges, choose_ranges, scale_and_zero_point
 
-RECIPE = "static_wi8_ai8"
+# AI Edge Quantizer's name for weights and activations of 8 bits, with ranges known beforehand.
+SCHEME = "static_wi8_ai8"
 # The version of each operator that brought it int8, by TFLite's op_version.cc: the quantizer leaves
 # float's, and old compilers go by versions.
 _VERSIONS = {
@@ -29,37 +32,6 @@ _VERSIONS = {
 }  # fmt: skip
 # TFLite fixes the scale of what they give.
 _FIXED_SCALE = ("LOGISTIC", "SOFTMAX", "TANH")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A way to quantize.
-
-    Attributes:
-        ranges: one of `edgekit_convert.quantize.ranges.RULES`.
-        equalize: whether channels are equalized across layers first.
-        feedback: whether weights are rounded with error feedback instead of to the nearest.
-        correct_bias: whether biases make up for the mean error of the rounding.
-    """
-
-    ranges: str = "min-max"
-    equalize: bool = False
-    feedback: bool = False
-    correct_bias: bool = False
-
-    @property
-    def rounding(self) -> str:
-        """Its name in reports."""
-        return "error-feedback" if self.feedback else "nearest"
-
-    def __str__(self) -> str:
-        parts = [
-            f"{self.ranges} ranges",
-            "equalized" if self.equalize else "",
-            f"{self.rounding} rounding",
-            "bias corrected" if self.correct_bias else "",
-        ]
-        return ", ".join(part for part in parts if part)
 
 
 @dataclass(frozen=True)
@@ -94,33 +66,27 @@ class FloatModel:
         return FloatModel(*equalize(self.flatbuffer, self.activations), self.structure)
 
 
-def quantize(model: FloatModel, chosen: Recipe) -> bytes:
+def quantize(model: FloatModel, recipe: Recipe) -> bytes:
     """Quantize to int8, input and output too.
 
     Weights of convolutions have a scale for each output channel, all else one for each tensor.
 
     Args:
         model: already equalized where the recipe says so.
-        chosen: how.
+        recipe: how.
     """
-    if chosen.ranges not in model.ranges:
-        found = choose_ranges(model.flatbuffer, model.activations, chosen.ranges)
-        model.ranges[chosen.ranges] = found
-    quantized = Model(model.structure)
-    _set_scales(quantized, model.ranges[chosen.ranges])
-    write_constants(
-        Model(model.flatbuffer),
-        quantized,
-        model.activations,
-        model.rounded,
-        feedback=chosen.feedback,
-        correct_bias=chosen.correct_bias,
-    )
+    if recipe.ranges not in model.ranges:
+        found = choose_ranges(model.flatbuffer, model.activations, recipe.ranges)
+        model.ranges[recipe.ranges] = found
+    quantized = FlatbufferEditor(model.structure)
+    set_activation_scales(quantized, model.ranges[recipe.ranges])
+    exact = FlatbufferEditor(model.flatbuffer)
+    write_constants(exact, quantized, model.activations, model.rounded, recipe)
     return quantized.pack()
 
 
-def _set_scales(model: Model, ranges: Ranges) -> None:
-    """Give every activation the 256 levels of its range, of which 0 is one."""
+def set_activation_scales(model: FlatbufferEditor, ranges: Ranges) -> None:
+    """Give every activation the scale and zero point of its range, unless TFLite fixes them."""
     fixed = {
         int(index)
         for operator in model.graph.operators
@@ -131,9 +97,9 @@ def _set_scales(model: Model, ranges: Ranges) -> None:
         found = ranges.get(model.name(index))
         if found is None or index in fixed:
             continue
-        scale, zero = levels_of(*found)
+        scale, zero_point = scale_and_zero_point(*found)
         tensor.quantization.scale = np.array([scale], np.float32)
-        tensor.quantization.zeroPoint = np.array([zero - 128], np.int64)
+        tensor.quantization.zeroPoint = np.array([zero_point], np.int64)
 
 
 def _structure(flatbuffer: bytes, activations: dict[str, Activation]) -> bytes:
@@ -142,12 +108,12 @@ def _structure(flatbuffer: bytes, activations: dict[str, Activation]) -> bytes:
         for name, (low, high) in choose_ranges(flatbuffer, activations, "min-max").items()
     }
     # The quantizer refuses biases that overflow 32 bits; write_constants has an answer to them.
-    unbiased = Model(flatbuffer)
+    unbiased = FlatbufferEditor(flatbuffer)
     for operator in unbiased.weighted():
         if (bias := unbiased.bias(operator)) is not None:
             unbiased.set_constant(bias, np.zeros_like(unbiased.constant(bias)))
     worker = quantizer.Quantizer(bytearray(unbiased.pack()))
-    worker.load_quantization_recipe(recipe.static_wi8_ai8())
+    worker.load_quantization_recipe(schemes.static_wi8_ai8())
     with warnings.catch_warnings():
         # It warns that the recipe's name is not among its own.
         warnings.simplefilter("ignore")
@@ -155,7 +121,7 @@ def _structure(flatbuffer: bytes, activations: dict[str, Activation]) -> bytes:
             result = worker.quantize(calibration)
         except (ValueError, RuntimeError, KeyError) as error:
             raise ConversionError(f"AI Edge Quantizer refuses this model: {error}") from error
-    model = Model(bytes(result.quantized_model))
+    model = FlatbufferEditor(bytes(result.quantized_model))
     floats = sorted(
         tensor.name.decode()
         for tensor in model.graph.tensors
@@ -175,7 +141,7 @@ def with_io(flatbuffer: bytes, dtype: str) -> bytes:
     uint8 with zero point z + 128 holds the same values as int8 with zero point z, as Coral's
     models have it; float32 holds the pixel value and the probability themselves.
     """
-    model = Model(flatbuffer)
+    model = FlatbufferEditor(flatbuffer)
     graph = model.graph
     old_input, old_output = int(graph.inputs[0]), int(graph.outputs[0])
     if dtype == "int8":

@@ -1,4 +1,9 @@
-"""Rules that choose the range of each activation, the part of the real line that 8 bits cover."""
+"""Rules that choose the range of each activation, the part of the real line that 8 bits cover.
+
+Smallest to largest; percentiles; and the range of minimum mean square error (the "SQNR" and "MSE"
+ranges of Krishnamoorthi 2018, arXiv:1806.08342, and Nagel et al. 2021, arXiv:2106.08295, section
+3.1). Scale and zero point follow Jacob et al. 2018, arXiv:1712.05877, section 2.1.
+"""
 
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -6,15 +11,17 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit_convert.graph.flatbuffer import RELU, Model
+from edgekit_convert.graph.flatbuffer import RELU, FlatbufferEditor
 from edgekit_convert.quantize.activations import Activation
 
+# Low and high end by tensor name; 0 lies in between.
 Ranges: TypeAlias = dict[str, tuple[float, float]]
+# What rounding to a range, by its low and high end, costs.
 Error: TypeAlias = Callable[[float, float], float]
 
 # These only move values, so that input and output share their quantization.
 _MOVING = ("CONCATENATION", "MAX_POOL_2D", "PAD", "RESHAPE", "TRANSPOSE")
-# One level for each pixel value: quantizing the input loses nothing.
+# An integer for each pixel value: quantizing the input loses nothing.
 _PIXELS = (0.0, 255.0)
 # Values that the error of a range is computed from.
 _VALUES = 100_000
@@ -23,21 +30,24 @@ _RANKED = 250_000
 _SHRINK = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5, 0.4, 0.3, 0.2)
 
 
-def _min_max(activation: Activation, error: Error) -> tuple[float, float]:
+def min_max(activation: Activation, error: Error) -> tuple[float, float]:
+    """Smallest to largest value that was seen."""
     return activation.low, activation.high
 
 
-def _percentile(part: float) -> "Rule":
+def percentile(percent: float) -> "Rule":
+    """A rule whose ends cut off 100 - `percent` % of the values each, but never 0."""
+
     def choose(activation: Activation, error: Error) -> tuple[float, float]:
-        spread = max(1, activation.sample.size // _RANKED)
-        low, high = np.percentile(activation.sample[::spread], (100 - part, part))
+        every = max(1, activation.sample.size // _RANKED)
+        low, high = np.percentile(activation.sample[::every], (100 - percent, percent))
         return min(0.0, float(low)), max(0.0, float(high))
 
     return choose
 
 
-def _least_error(activation: Activation, error: Error) -> tuple[float, float]:
-    """Shrink the ends of the range in turn, as long as the error falls."""
+def minimum_error(activation: Activation, error: Error) -> tuple[float, float]:
+    """Shrink the ends of the range in turn, each to where the error is smallest."""
     low, high = activation.low, activation.high
     for _ in range(2):
         high = min((f * activation.high for f in _SHRINK), key=lambda end: error(low, end))
@@ -48,24 +58,44 @@ def _least_error(activation: Activation, error: Error) -> tuple[float, float]:
 
 Rule: TypeAlias = Callable[[Activation, Error], tuple[float, float]]
 RULES: dict[str, Rule] = {
-    "min-max": _min_max,
-    "percentile-99.99": _percentile(99.99),
-    "percentile-99.9": _percentile(99.9),
-    "mse": _least_error,
+    "min-max": min_max,
+    "percentile-99.99": percentile(99.99),
+    "percentile-99.9": percentile(99.9),
+    "mse": minimum_error,
 }
 
 
-def levels_of(low: float, high: float) -> tuple[float, int]:
-    """Distance of the 256 levels of a range that includes 0, and which of them, from 0, is 0."""
+def scale_and_zero_point(low: float, high: float) -> tuple[float, int]:
+    """Scale and int8 zero point of a range that includes 0.
+
+    A real value r is stored as the integer r / scale + zero_point in -128…127; 0 is exact.
+    """
     scale = max(high - low, 1e-9) / 255
-    return scale, round(-low / scale)
+    return scale, round(-low / scale) - 128
 
 
 def fake_quantize(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
-    """Round values to the levels of a range."""
-    scale, zero = levels_of(low, high)
-    levels = np.clip(np.rint(values / scale) + zero, 0, 255)
-    return np.asarray((levels - zero) * scale, dtype=np.float32)
+    """The values that int8 stands for, once values were rounded to a range."""
+    scale, zero_point = scale_and_zero_point(low, high)
+    integers = np.clip(np.rint(values / scale) + zero_point, -128, 127)
+    return np.asarray((integers - zero_point) * scale, dtype=np.float32)
+
+
+def error_of(values: NDArray[np.float32]) -> Error:
+    """The mean square of what rounding values to a range changes."""
+    return lambda low, high: float(np.square(fake_quantize(values, low, high) - values).mean())
+
+
+def error_of_sum(values: NDArray[np.float32], other: NDArray[np.float32], *, relu: bool) -> Error:
+    """The same of values + other, behind a ReLU if there is one, with only the values rounded."""
+
+    def total(summand: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.maximum(summand + other, 0) if relu else summand + other
+
+    exact = total(values)
+    return lambda low, high: float(
+        np.square(total(fake_quantize(values, low, high)) - exact).mean()
+    )
 
 
 def choose_ranges(flatbuffer: bytes, activations: dict[str, Activation], rule: str) -> Ranges:
@@ -73,9 +103,9 @@ def choose_ranges(flatbuffer: bytes, activations: dict[str, Activation], rule: s
 
     For the rule `mse` the error is the mean square of what rounding changes; for a tensor that is
     only added to another, that of the sum, behind its ReLU: what a ReLU cuts off anyway needs no
-    levels.
+    precision.
     """
-    model = Model(flatbuffer)
+    model = FlatbufferEditor(flatbuffer)
     ranges: Ranges = {}
     entry = int(model.graph.inputs[0])
     for name in _moved(model, entry)[0]:
@@ -93,7 +123,7 @@ def choose_ranges(flatbuffer: bytes, activations: dict[str, Activation], rule: s
     return ranges
 
 
-def _moved(model: Model, tensor: int) -> tuple[list[str], list[Any]]:
+def _moved(model: FlatbufferEditor, tensor: int) -> tuple[list[str], list[Any]]:
     """Names of a tensor and all that it is moved to, and the other operators that read them."""
     names, readers, front = [], [], [tensor]
     while front:
@@ -107,7 +137,7 @@ def _moved(model: Model, tensor: int) -> tuple[list[str], list[Any]]:
     return names, readers
 
 
-def _representative(model: Model, tensor: int) -> str:
+def _representative(model: FlatbufferEditor, tensor: int) -> str:
     """The tensor itself, or the pool behind it: what a pool drops needs no precision."""
     for operator in model.readers(tensor):
         kind = model.kind(operator)
@@ -119,30 +149,20 @@ def _representative(model: Model, tensor: int) -> str:
 
 
 def _error(
-    model: Model,
+    model: FlatbufferEditor,
     tensor: int,
     activation: Activation,
     readers: list[Any],
     activations: dict[str, Activation],
 ) -> Error:
     # Every so many rows, of all pictures.
-    spread = slice(None, None, max(1, activation.sample.size // _VALUES))
-    values = activation.sample[spread]
+    some = slice(None, None, max(1, activation.sample.size // _VALUES))
+    values = activation.sample[some]
     if [model.kind(operator) for operator in readers] == ["ADD"]:
         (addition,) = readers
         others = [int(i) for i in addition.inputs if i != tensor]
         other = activations.get(model.name(others[0])) if others else None
         if other is not None and other.sample.shape == activation.sample.shape:
             relu = addition.builtinOptions.fusedActivationFunction == RELU
-            return _error_of_sum(values, other.sample[spread], relu)
-    return lambda low, high: float(np.square(fake_quantize(values, low, high) - values).mean())
-
-
-def _error_of_sum(values: NDArray[np.float32], other: NDArray[np.float32], relu: bool) -> Error:
-    def total(summand: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.maximum(summand + other, 0) if relu else summand + other
-
-    exact = total(values)
-    return lambda low, high: float(
-        np.square(total(fake_quantize(values, low, high)) - exact).mean()
-    )
+            return error_of_sum(values, other.sample[some], relu=relu)
+    return error_of(values)

@@ -1,21 +1,21 @@
-"""Find the best way to quantize a model, on calibration pictures held out for the choice."""
+"""Find the recipe whose int8 model is closest to the original."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-import msgspec
-import numpy as np
-from numpy.typing import NDArray
+from edgekit.model.manifest import Recipe
+from edgekit_convert.quantize.quantizer import FloatModel, quantize
+from edgekit_convert.quantize.recipes import (
+    RECIPES,
+    TECHNIQUES,
+    Candidate,
+    Score,
+    Scoring,
+    without_each_technique,
+)
 
-from edgekit_convert.answers import Answers, tflite_answer
-from edgekit_convert.quantize.quantizer import FloatModel, Recipe, quantize
-from edgekit_convert.quantize.ranges import RULES
-from edgekit_convert.report.findings import EXACT_DB, Candidate
-from edgekit_convert.verify.fidelity import agreement, divergence, signal_to_noise
-
-# Candidates of a search, for a progress bar: all techniques with every rule for ranges, none, and
-# the best of the first without each of the other three.
-CANDIDATES = 1 + len(RULES) + 3
+# Maximum number of candidates, for a progress bar.
+CANDIDATES = len(RECIPES) + len(TECHNIQUES)
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,15 @@ class Found:
     candidates: list[Candidate]
 
 
-def search(
-    model: FloatModel,
-    pictures: NDArray[np.uint8],
-    reference: Answers,
-    threads: int,
-    advance: Callable[[int], None],
-) -> Found:
-    """Try all techniques with every range rule, then take from the best what does not help it.
+@dataclass(frozen=True)
+class _Attempt:
+    recipe: Recipe
+    flatbuffer: bytes
+    score: Score
+
+
+def search(model: FloatModel, score: Scoring, advance: Callable[[int], None]) -> Found:
+    """Try all recipes, then take from the best what does not help it.
 
     The highest mean of the pictures' signal-to-noise ratios wins. Agreement does not tell
     candidates apart on few pictures, a few doubtful ones decide the divergence of the
@@ -50,50 +51,30 @@ def search(
 
     Args:
         model: the float model with its activations.
-        pictures: (N, H, W, 3) uint8, none of them among those that set the activations.
-        reference: the original's answers to them.
-        threads: CPU threads.
+        score: measures an int8 flatbuffer, on pictures that did not set the activations.
         advance: called with 1 after each candidate.
     """
     equalized = model.equalized()
-    tried: list[tuple[Candidate, Recipe, bytes]] = []
+    attempts: list[_Attempt] = []
 
     def attempt(recipe: Recipe) -> None:
-        flatbuffer = quantize(equalized if recipe.equalize else model, recipe)
-        answers = tflite_answer(flatbuffer, threads)(pictures)
-        tried.append((_score(recipe, answers, reference), recipe, flatbuffer))
+        flatbuffer = quantize(equalized if recipe.equalized else model, recipe)
+        attempts.append(_Attempt(recipe, flatbuffer, score(flatbuffer)))
         advance(1)
 
-    def best() -> tuple[Candidate, Recipe, bytes]:
-        return max(tried, key=lambda one: one[0].snr_db)
-
-    for rule in RULES:
-        attempt(Recipe(rule, equalize=True, feedback=True, correct_bias=True))
-    _, full, _ = best()
-    attempt(Recipe())
-    attempt(replace(full, equalize=False))
-    attempt(replace(full, feedback=False))
-    attempt(replace(full, correct_bias=False))
-    winner, recipe, flatbuffer = best()
-    candidates = [msgspec.structs.replace(one, chosen=one is winner) for one, *_ in tried]
-    return Found(flatbuffer, equalized if recipe.equalize else model, recipe, candidates)
-
-
-def _score(recipe: Recipe, answers: Answers, reference: Answers) -> Candidate:
-    ratios = [
-        signal_to_noise(exact, logits)
-        for exact, logits in zip(reference.logits, answers.logits, strict=True)
-    ]
-    snr = np.mean([EXACT_DB if ratio is None else ratio for ratio in ratios])
-    return Candidate(
-        name=str(recipe),
-        ranges=recipe.ranges,
-        equalized=recipe.equalize,
-        rounding=recipe.rounding,
-        bias_corrected=recipe.correct_bias,
-        images=len(answers.logits),
-        agreement=agreement(answers, reference),
-        snr_db=round(float(snr), 2),
-        # From the logits: 8-bit probabilities say 0 to whatever is below half a step.
-        kl=divergence(answers.logits, reference.logits),
+    for recipe in RECIPES:
+        attempt(recipe)
+    full = _best(one for one in attempts if without_each_technique(one.recipe))
+    for recipe in without_each_technique(full.recipe):
+        attempt(recipe)
+    winner = _best(attempts)
+    return Found(
+        flatbuffer=winner.flatbuffer,
+        model=equalized if winner.recipe.equalized else model,
+        recipe=winner.recipe,
+        candidates=[Candidate.of(one.recipe, one.score, chosen=one is winner) for one in attempts],
     )
+
+
+def _best(attempts: Iterable[_Attempt]) -> _Attempt:
+    return max(attempts, key=lambda one: one.score.snr_db)

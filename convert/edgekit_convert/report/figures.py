@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 
-from edgekit_convert.report.findings import EXACT_DB
+from edgekit_convert.quantize.recipes import EXACT_DB
 
 _MIB = 1 << 20
 

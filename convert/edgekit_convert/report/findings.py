@@ -3,42 +3,11 @@
 import msgspec
 
 from edgekit.model.manifest import Fidelity, Manifest
-
-# What a `Candidate` has for the signal-to-noise ratio of equal logits, in dB.
-EXACT_DB = 200.0
+from edgekit_convert.quantize.recipes import Candidate
 
 
 class _Finding(msgspec.Struct, frozen=True, omit_defaults=False):
     pass
-
-
-class Candidate(_Finding, frozen=True, rename={"equalized": "equalised"}):
-    """One way to quantize, tried on the held-out part of the calibration pictures.
-
-    Attributes:
-        name: its techniques in words, for example `mse ranges, equalized, nearest rounding`.
-        ranges: `min-max`, `percentile-99.99`, …, `mse`.
-        equalized: whether cross-layer equalization was applied.
-        rounding: `nearest` or `error-feedback`.
-        bias_corrected: whether biases were corrected.
-        images: number of held-out pictures.
-        agreement: part of them with the float model's top-1, in [0, 1].
-        snr_db: mean over the pictures of the signal-to-noise ratio of their logits against the
-            float model's, in dB.
-        kl: mean Kullback-Leibler divergence of the probabilities from the float model's, in nats.
-        chosen: whether it won.
-    """
-
-    name: str
-    ranges: str
-    equalized: bool
-    rounding: str
-    bias_corrected: bool
-    images: int
-    agreement: float
-    snr_db: float
-    kl: float
-    chosen: bool = False
 
 
 class Layer(_Finding, frozen=True):

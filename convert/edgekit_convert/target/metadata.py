@@ -12,7 +12,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edgekit.model.container import LABELS
-from edgekit_convert.graph.flatbuffer import Model
+from edgekit_convert.graph.flatbuffer import FlatbufferEditor
 
 ENTRY = b"TFLITE_METADATA"
 IDENTIFIER = b"M001"
@@ -152,7 +152,7 @@ def with_metadata(flatbuffer: bytes, *, name: str, description: str) -> bytes:
         name: of the model.
         description: of the model.
     """
-    editor = Model(flatbuffer)
+    editor = FlatbufferEditor(flatbuffer)
     model = editor.model
     entry = next((entry for entry in model.metadata or [] if entry.name == ENTRY), None)
     if entry is None:

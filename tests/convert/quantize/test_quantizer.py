@@ -1,15 +1,16 @@
 """Each technique does what it says, on the demo's network."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from edgekit_convert.answers import tflite_answer
-from edgekit_convert.graph.flatbuffer import Model
-from edgekit_convert.quantize.quantizer import FloatModel, Recipe, quantize, with_io
+from edgekit_convert.graph.flatbuffer import FlatbufferEditor
+from edgekit_convert.quantize.quantizer import FloatModel, quantize, with_io
 from edgekit_convert.quantize.ranges import RULES, choose_ranges, fake_quantize
+from edgekit_convert.quantize.recipes import PLAIN
 from edgekit_convert.quantize.search import CANDIDATES, search
 from edgekit_convert.verify.fidelity import signal_to_noise
+from edgekit_convert.verify.scoring import scoring
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from edgekit.model import flatbuffer as tflite
@@ -54,8 +55,8 @@ def test_equalization_leaves_the_outputs_of_dense_layers_whose_weights_have_one_
     }
     assert ("CONV_2D", True) in changed
     assert ("FULLY_CONNECTED", True) not in changed
-    plain = _snr(two_layer_head, quantize(two_layer_head, Recipe()), pictures[100:130])
-    int8 = quantize(equalized, Recipe(equalize=True))
+    plain = _snr(two_layer_head, quantize(two_layer_head, PLAIN), pictures[100:130])
+    int8 = quantize(equalized, replace(PLAIN, equalized=True))
     assert _snr(two_layer_head, int8, pictures[100:130]) > plain - 1
 
 
@@ -65,7 +66,14 @@ def test_every_rule_makes_a_model_that_is_close(
     float_model: FloatModel, pictures: NDArray[np.uint8], rule: str, equalize: bool
 ) -> None:
     model = float_model.equalized() if equalize else float_model
-    assert _snr(float_model, quantize(model, Recipe(rule, equalize)), pictures[100:130]) > 15
+    assert (
+        _snr(
+            float_model,
+            quantize(model, replace(PLAIN, ranges=rule, equalized=equalize)),
+            pictures[100:130],
+        )
+        > 15
+    )
 
 
 def test_no_rule_goes_beyond_what_was_seen(float_model: FloatModel) -> None:
@@ -87,7 +95,12 @@ def test_rounding_to_a_range_keeps_zero() -> None:
 
 
 def test_all_parts_are_integers_and_inputs_are_pixels(float_model: FloatModel) -> None:
-    graph = tflite.parse(quantize(float_model, Recipe("mse", feedback=True, correct_bias=True)))
+    graph = tflite.parse(
+        quantize(
+            float_model,
+            replace(PLAIN, ranges="mse", rounding="error-feedback", bias_corrected=True),
+        )
+    )
     assert {t.dtype for t in graph.tensors} <= {"int8", "int32"}
     entry = graph.tensors[graph.inputs[0]]
     assert (entry.scale, entry.zero_point) == ((1.0,), (-128,))
@@ -97,7 +110,7 @@ def test_all_parts_are_integers_and_inputs_are_pixels(float_model: FloatModel) -
 def test_every_type_of_input_gives_the_same_answers(
     float_model: FloatModel, pictures: NDArray[np.uint8], dtype: str
 ) -> None:
-    quantized = quantize(float_model, Recipe())
+    quantized = quantize(float_model, PLAIN)
     model = with_io(quantized, dtype)
     graph = tflite.parse(model)
     ends = (graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]])
@@ -111,14 +124,14 @@ def test_every_type_of_input_gives_the_same_answers(
 def test_a_bias_that_overflows_gets_a_larger_scale(
     float_model: FloatModel, pictures: NDArray[np.uint8]
 ) -> None:
-    model = Model(float_model.flatbuffer)
+    model = FlatbufferEditor(float_model.flatbuffer)
     stem = model.weighted()[0]
     weight = model.constant(stem.inputs[1]).copy()
     # A channel without weights has the least scale there is; its bias may still be anything.
     weight[3] = 1e-12
     model.set_constant(stem.inputs[1], weight)
     dead = FloatModel.prepare(model.pack(), float_model.activations)
-    assert _snr(dead, quantize(dead, Recipe()), pictures[100:110]) > 15
+    assert _snr(dead, quantize(dead, PLAIN), pictures[100:110]) > 15
 
 
 class TestSearch:
@@ -127,10 +140,10 @@ class TestSearch:
     ) -> None:
         done: list[int] = []
         exact = tflite_answer(float_model.flatbuffer, 2)(pictures[100:140])
-        found = search(float_model, pictures[100:140], exact, 2, done.append)
+        found = search(float_model, scoring(pictures[100:140], exact, 2), done.append)
         assert sum(done) == len(found.candidates) == CANDIDATES
         assert sum(candidate.chosen for candidate in found.candidates) == 1
-        plain = _snr(float_model, quantize(float_model, Recipe()), pictures[140:200])
+        plain = _snr(float_model, quantize(float_model, PLAIN), pictures[140:200])
         assert _snr(float_model, found.flatbuffer, pictures[140:200]) > plain - 0.5
-        remade = found.model if found.recipe.equalize else float_model
-        assert quantize(remade, replace(found.recipe)) == found.flatbuffer
+        remade = found.model if found.recipe.equalized else float_model
+        assert quantize(remade, found.recipe) == found.flatbuffer

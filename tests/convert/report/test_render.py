@@ -147,7 +147,7 @@ def passing() -> Report:
         geometry=Geometry(64, 96, 0.875),
         normalization=Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
         quantization=Quantization(
-            "static_wi8_ai8", "mse", True, "nearest", False, "pictures", 500, "ca" * 32, 7
+            "mse", True, "nearest", False, "static_wi8_ai8", "pictures", 500, "ca" * 32, 7
         ),
         fidelity=fidelity,
         flatbuffer_sha256="fb" * 32,
@@ -156,9 +156,9 @@ def passing() -> Report:
         tools={"edgekit": "0.1.0", "onnx2tf": "1.29.24"},
     )
     candidates = [
-        Candidate("min-max ranges", "min-max", False, "nearest", False, 120, 0.972, 19.1, 0.0187),
+        Candidate("min-max", False, "nearest", False, "min-max ranges", 120, 0.972, 19.1, 0.0187),
         Candidate(
-            "mse ranges, equalized", "mse", True, "nearest", False, 120, 0.9917, 26.9, 0.00391, True
+            "mse", True, "nearest", False, "mse ranges, equalized", 120, 0.9917, 26.9, 0.00391, True
         ),
     ]
     layers = [

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from edgekit_convert.graph.flatbuffer import Model
+from edgekit_convert.graph.flatbuffer import FlatbufferEditor
 from edgekit_convert.report.findings import EdgeTpu, Refusal
 from edgekit_convert.target.edgetpu import WHERE_FROM, compile_for_edgetpu, find_compiler, preflight
 
@@ -649,7 +649,7 @@ def test_a_conversion_writes_a_file_for_the_edge_tpu_beside_that_for_the_cpu(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # What the compiler gives back: one custom operator between the model's own input and output.
-    whole = Model(read_model(converted).flatbuffer)
+    whole = FlatbufferEditor(read_model(converted).flatbuffer)
     operator = whole.add_operator("CUSTOM")
     whole.model.operatorCodes[-1].customCode = b"edgetpu-custom-op"
     operator.inputs, operator.outputs = whole.graph.inputs, whole.graph.outputs

@@ -4,7 +4,7 @@ import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from edgekit_convert.graph.flatbuffer import Model
+from edgekit_convert.graph.flatbuffer import FlatbufferEditor
 from edgekit_convert.target.metadata import ENTRY, IDENTIFIER, with_metadata
 
 from edgekit.model.flatbuffer import _Reader, _Table, parse
@@ -124,5 +124,5 @@ def test_an_older_description_is_replaced() -> None:
     first = with_metadata(_classifier(), name="old", description="other")
     twice = with_metadata(first, name="new", description="d")
     assert _metadata(twice).text(0) == "new"
-    assert len(Model(twice).model.buffers) == len(Model(once).model.buffers)
+    assert len(FlatbufferEditor(twice).model.buffers) == len(FlatbufferEditor(once).model.buffers)
     assert with_metadata(once, name="new", description="d") == once
