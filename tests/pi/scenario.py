@@ -150,7 +150,7 @@ _before: dict[str, int] = {}
 @step("pip installs the wheels, with a runtime for this Python")
 def _install_wheels() -> str:
     run(str(VENV / "bin/pip"), "install", "--quiet", "--no-index",
-        "--find-links", str(PAYLOAD / "wheels"), "edgekit[device]")  # fmt: skip
+        "--find-links", str(PAYLOAD / "wheels"), "edgekit-device[page]")  # fmt: skip
     run(str(VENV / "bin/pip"), "check")
     _before.update(snapshot())
     installed = (path.stem for path in VENV.glob("lib/python3*/site-packages/*.dist-info"))

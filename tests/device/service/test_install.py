@@ -288,7 +288,7 @@ def test_the_status_tells_what_matters(run: Run, device: Device, model: Model) -
     run("install", "--model", model("a"), "--source", "test:")
     config = device.layout.config
     config.write_text("source = 'test:'\n[http]\nlisten = '127.0.0.1:8080'\n")
-    device.set(state="degraded", problems=["camera: gone"], restarts=2)
+    device.set(state="degraded", problems={"camera": "gone"}, restarts=2)
     done = run("status")
     assert done.exit_code == 0
     assert "service  degraded, since Mon 2026-01-05" in done.output
