@@ -15,7 +15,7 @@ class ServiceState(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         unit: what systemd knows.
-        daemon: what the daemon says; None when it runs not, or has not said anything yet.
+        daemon: what the daemon says; None when it does not run, or has said nothing yet.
     """
 
     unit: Unit
@@ -24,9 +24,8 @@ class ServiceState(msgspec.Struct, frozen=True, omit_defaults=True):
     @classmethod
     def join(cls, unit: Unit, runtime: Path) -> "ServiceState":
         """Both together: what lies in the runtime directory counts when it is of this process."""
-        status = read_status(runtime)
-        ours = status is not None and status.pid == unit.pid
-        return cls(unit, status if ours else None)
+        status = read_status(runtime) if unit.pid else None
+        return cls(unit, status if status and status.pid == unit.pid else None)
 
     @property
     def health(self) -> Health | None:
