@@ -100,23 +100,17 @@ class _Trial:
             self.notify(f"model {sha256[:12]} answers; the one before is kept: {pending.old[:12]}")
             return
         store.roll_back()
-        trouble = self._recover(pending.old, before.unit.pid)
+        trouble = self._recover(pending.old)
         raise UpgradeError(
             f"model {sha256[:12]} was rolled back: {reason}; model {pending.old[:12]} "
             + ("runs again" if trouble is None else f"is back, but: {trouble}")
         )
 
-    def _recover(self, old: str, pid: int) -> str | None:
-        """Bring the service back with the model before; what stands in the way, None for nothing.
-
-        Args:
-            old: the model before.
-            pid: of the daemon that was offered the new one; 0 for none.
-        """
+    def _recover(self, old: str) -> str | None:
+        """Bring the service back with the model before; what stands in the way, or None."""
         at_once = Probation(noticed=0.0, timeout=self.probation.timeout)
-        state = observe(self.layout)
-        # The daemon, if it lives, changes back by itself, unless it hangs.
-        if pid and state.unit.pid == pid and watch(self.layout, old, state, at_once) is None:
+        # The daemon, if one lives, changes back by itself, unless it hangs.
+        if watch(self.layout, old, observe(self.layout), at_once) is None:
             return None
         if not systemctl.restart():
             return f"the service does not start ({systemctl.show().end})"

@@ -118,6 +118,29 @@ def test_a_dry_run_prints_all_and_does_nothing(run: Run, device: Device, model: 
     assert "start the service" in done.output
 
 
+def test_a_service_that_is_ending_is_started_again(run: Run, device: Device, model: Model) -> None:
+    arguments = ("install", "--model", model("a"), "--source", "test:")
+    run(*arguments)
+    # It says that it runs for as long as it lives.
+    device.set(active="deactivating", sub="stop-sigterm")
+    assert run("status").exit_code == 1
+    run(*arguments)
+    assert device.calls[-1] == "restart edgekit.service"
+    assert run("status").exit_code == 0
+
+
+def test_a_new_unit_is_a_restart_and_no_reload(
+    run: Run, device: Device, model: Model, quick: Path
+) -> None:
+    run("install", "--model", model("a"), "--source", "test:")
+    device.layout.unit.write_text("an older one")
+    before = len(device.calls)
+    assert run("install", "--model", model("a"), "--config", quick).exit_code == 0
+    assert device.calls[before:] == [
+        "daemon-reload", "reset-failed edgekit.service", "restart edgekit.service",
+    ]  # fmt: skip
+
+
 def test_no_start(run: Run, device: Device, model: Model) -> None:
     assert run("install", "--model", model("a"), "--no-start").exit_code == 0
     assert device.calls == ["daemon-reload", "enable edgekit.service"]

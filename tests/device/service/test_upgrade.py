@@ -128,12 +128,21 @@ def test_an_upgrade_after_one_that_was_cut_short_goes_back_to_what_was_proved(
 
 def test_the_probation_takes_longer_than_the_daemon_needs_to_notice(running: Device) -> None:
     required = Probation.of(load(None, {}))
+    for slow in ({"health.stall-after": 30}, {"recovery.inference-timeout": 30}):
+        assert Probation.of(load(None, slow)).noticed == 30.0
     assert required.noticed == 10.0
     assert required.passed(15.0, 10.0)
     # A unit without a watchdog has no better sign.
     assert required.passed(15.0, None)
     assert not required.passed(14.9, 14.9)
     assert not required.passed(100.0, 9.9)
+
+
+def test_a_daemon_that_was_started_again_between_two_looks_has_ended(running: Device) -> None:
+    before = observe(running.layout)
+    running.set(pid=101, result="signal", exit=6)
+    reason = watch(running.layout, before.health.model_sha256, before, Probation(0.0, 50.0))
+    assert reason == "the service ended with it (killed by SIGABRT)"
 
 
 def test_answers_must_come_without_a_break(
