@@ -13,6 +13,8 @@ import sys
 import time
 from pathlib import Path
 
+from edgekit import child
+
 _ROOT = Path("/")
 # Bits of the firmware's GET_THROTTLED property; the same 16 bits higher say that it has occurred.
 _THROTTLING = {
@@ -111,13 +113,7 @@ def _hexadecimal(text: str) -> int | None:
 def _vcgencmd(program: str, interval: int) -> int:
     """Bits that vcgencmd prints as `throttled=0x50005`; run once in each interval."""
     try:
-        done = subprocess.run(
-            [program, "get_throttled"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_VCGENCMD_TIMEOUT,
-            check=False,
-        )
+        done = child.run([program, "get_throttled"], timeout=_VCGENCMD_TIMEOUT)
     except (OSError, subprocess.SubprocessError):
         return 0
     text = done.stdout.decode("utf-8", "replace").strip()

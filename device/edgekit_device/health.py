@@ -80,6 +80,12 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
     throttled: list[str] = []
 
 
+def headline(health: Health) -> str:
+    """A line for people: state, model, frames per second, and what is not as it should be."""
+    model = f"model {health.model_sha256[:12]}"
+    return " · ".join([health.state, model, f"{health.fps:g} fps", *health.problems])
+
+
 class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the daemon leaves in its runtime directory, for the commands beside it.
 
@@ -102,11 +108,14 @@ STATUS_FILE = "status.json"
 def write_status(folder: Path, status: Status) -> None:
     """Replace the status in a runtime directory; memory, so that nothing is synced to a disk.
 
+    All may read it, whatever the umask: `edgekit service status` needs no root.
+
     Raises:
         OSError: it cannot be written.
     """
     temporary = folder / f".{STATUS_FILE}.new"
     temporary.write_bytes(msgspec.json.encode(status))
+    temporary.chmod(0o644)
     temporary.replace(folder / STATUS_FILE)
 
 

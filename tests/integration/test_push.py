@@ -8,8 +8,7 @@ stand-in, too, which notes what it is asked and does it.
 import getpass
 import os
 import shutil
-import signal
-import socket
+import socketserver
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 from edgekit_device.service import push as module
@@ -30,13 +30,15 @@ ROOT = Path(__file__).parents[2]
 SSHD = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin")
 EDGEKIT = """\
 #!{python}
+import os
 import sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from edgekit import cli as command
-from edgekit_device.service import cli, proof
+from edgekit_device.service import cli, probation
 from edgekit_device.service.layout import Layout
-proof.POLL, proof.PATIENCE = 0.0, 0.5
+from tests.device.service.fake_clock import FakeClock
+probation.time = FakeClock(Path(os.environ["FAKE_SYSTEMD"]))
 cli.Layout = lambda: Layout(Path({layout!r}))
 # Not from the entry points, which are those of the last installation.
 command._Commands.get_command = lambda *_: cli.service
@@ -51,11 +53,30 @@ exec "$@"
 """
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+class _Listener(socketserver.ThreadingTCPServer):
+    """Listens on a port that the system chooses, and starts an sshd for each connection."""
+
+    daemon_threads = True
+    config: Path
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Connection)
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        port: int = self.socket.getsockname()[1]
         return port
+
+
+class _Connection(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        """As inetd would do it."""
+        assert SSHD is not None
+        assert isinstance(self.server, _Listener)
+        command = [SSHD, "-i", "-f", str(self.server.config)]
+        subprocess.run(command, stdin=self.request, stdout=self.request,
+                       stderr=subprocess.DEVNULL, check=False)  # fmt: skip
 
 
 def _key(path: Path) -> Path:
@@ -106,8 +127,8 @@ def _configured(folder: Path, device: Device, port: int) -> Path:
     )
     config = folder / "sshd_config"
     config.write_text(
-        f"ListenAddress 127.0.0.1:{port}\nHostKey {folder / 'host'}\nUsePAM no\nStrictModes no\n"
-        f"PidFile {folder / 'sshd.pid'}\nAuthorizedKeysFile {folder / 'authorized_keys'}\n"
+        f"HostKey {folder / 'host'}\nUsePAM no\nStrictModes no\nPidFile none\n"
+        f"AuthorizedKeysFile {folder / 'authorized_keys'}\n"
         "PermitRootLogin prohibit-password\nPasswordAuthentication no\n"
         f'SetEnv "PATH={path}" FAKE_SYSTEMD={device.file}\n'
     )
@@ -134,25 +155,16 @@ def _serve(tmp_path: Path) -> Iterator[Remote]:
     _install(device, tiny_model(tmp_path / "old.tflite"))
     _key(tmp_path / "host")
     _key(tmp_path / "user")
-    port = _free_port()
-    config = _configured(tmp_path, device, port)
     if os.geteuid() == 0:
         # Where it changes its root to; Debian's own service makes it at its start.
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-    command = [SSHD, "-D", "-e", "-f", str(config)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as sshd:
-        assert sshd.stderr is not None
-        for line in sshd.stderr:
-            if "Server listening" in line:
-                break
-        else:
-            pytest.fail("sshd does not start")
-        # Read on, or it would wait for somebody who does.
-        threading.Thread(target=sshd.stderr.read, daemon=True).start()
+    with _Listener() as listener:
+        listener.config = _configured(tmp_path, device, listener.port)
+        threading.Thread(target=listener.serve_forever, daemon=True).start()
         try:
-            yield Remote(port, tmp_path, device)
+            yield Remote(listener.port, tmp_path, device)
         finally:
-            sshd.terminate()
+            listener.shutdown()
 
 
 def _install(device: Device, model: Path) -> None:
@@ -257,6 +269,37 @@ def test_sudo_that_asks_for_a_password(remote: Remote, new: Path) -> None:
     assert "sudo: a password is required; let the user run edgekit without" in done.output
 
 
+def test_a_device_that_cannot_say_how_it_is_as_json(remote: Remote, new: Path) -> None:
+    (remote.folder / "bin/edgekit").rename(remote.folder / "bin/today")
+    older = '#!/bin/sh\nfor word; do [ $word != --json ] || exit 2; done\nexec today "$@"\n'
+    fake_command(remote.folder / "bin", "edgekit", older)
+    done = remote.push(remote.host, new)
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert f"{remote.host}  done    model {sha(new)[:12]} answers; " in done.output
+    assert "edgekit there is too old for `service status --json`; update" in done.output
+
+
+@pytest.mark.parametrize(
+    ("health", "done", "told"),
+    [
+        ({"state": "running"}, True, "said"),
+        ({"state": "degraded", "problems": ["camera: gone"]}, True,
+         "said; the service is degraded · camera: gone"),
+        ({"state": "stalled"}, False, "said; the service is stalled"),
+        ({"model_sha256": "fedc" * 16}, False, "said; but now the service runs model fedcfedcfedc"),
+        (None, False, "said; but now the service does not run"),
+    ],
+)  # fmt: skip
+def test_what_counts_is_how_the_service_is_afterwards(
+    health: dict[str, object] | None, done: bool, told: str
+) -> None:
+    sha256 = "0123" * 16
+    whole = {"state": "running", "model_sha256": sha256, "problems": [], "later": "version"}
+    status = {"unit": {}} | ({} if health is None else {"daemon": {"health": whole | health}})
+    outcome = module._judge("pi", "said", msgspec.json.encode(status), sha256)
+    assert (outcome.done, outcome.text) == (done, told)
+
+
 def test_edgekit_may_lie_anywhere_on_the_device(remote: Remote, new: Path) -> None:
     there = remote.folder / "else where"
     there.mkdir()
@@ -268,11 +311,14 @@ def test_edgekit_may_lie_anywhere_on_the_device(remote: Remote, new: Path) -> No
 
 
 def test_a_device_that_hangs_costs_its_time_and_no_more(remote: Remote, new: Path) -> None:
-    pid = remote.folder / "pid"
-    fake_command(remote.folder / "bin", "sudo", f"#!/bin/sh\necho $$ > {pid}\nexec sleep 600\n")
+    hang = remote.folder / "hang"
+    hang.touch()
+    fake_command(
+        remote.folder / "bin", "sudo", f"#!/bin/sh\nwhile [ -e '{hang}' ]; do sleep 0.1; done\n"
+    )
     done = remote.push("--timeout", "3", remote.host, new)
+    hang.unlink()
     assert f"{remote.host}  failed  no end within 3 s" in done.output
-    os.kill(int(pid.read_text()), signal.SIGTERM)
 
 
 def test_a_bad_model_goes_nowhere(tmp_path: Path) -> None:

@@ -119,12 +119,13 @@ def build_wheels(folder: Path) -> None:
 
 def _dependencies() -> str:
     """What the two distributions say that they need."""
-    needs = []
-    for name in ("pyproject.toml", "device/pyproject.toml"):
-        project = tomllib.loads((ROOT / name).read_text(encoding="utf-8"))["project"]
-        extras = project["optional-dependencies"]
-        needs += [project["dependencies"], extras.get("device"), extras.get("page")]
-    return repr(needs)
+    core, device = (
+        tomllib.loads((ROOT / name).read_text(encoding="utf-8"))["project"]
+        for name in ("pyproject.toml", "device/pyproject.toml")
+    )
+    page = device["optional-dependencies"]["page"]
+    # The rest of the device's depends on Python, and on the version, and is said there.
+    return repr([core["dependencies"], page, (ROOT / "device/setup.py").read_text("utf-8")])
 
 
 def in_root(root: Path, *command: str | Path) -> None:
@@ -188,12 +189,11 @@ def _install_dependencies(root: Path) -> None:
     wheels = root / "wheels"
     build_wheels(wheels)
     pip = f"{VENV}/bin/pip"
-    # By its file: PyPI has another project of that name.
-    (wheel,) = wheels.glob("edgekit-*.whl")
+    (wheel,) = wheels.glob("edgekit_device-*.whl")
     in_root(root, "python3", "-m", "venv", VENV)
     in_root(root, pip, "install", "--quiet", "--only-binary=:all:",
-            "--find-links=/wheels", f"/wheels/{wheel.name}[device]")  # fmt: skip
-    in_root(root, pip, "uninstall", "--quiet", "--yes", "edgekit", "edgekit-device")
+            "--find-links=/wheels", f"/wheels/{wheel.name}[page]")  # fmt: skip
+    in_root(root, pip, "uninstall", "--quiet", "--yes", "edgekit-core", "edgekit-device")
     shutil.rmtree(wheels)
 
 

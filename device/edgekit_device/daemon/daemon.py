@@ -5,10 +5,12 @@ threads, and called by the thread that runs `Daemon.run`. So nothing here needs 
 """
 
 import contextlib
+import os
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 from edgekit import __version__
 from edgekit.errors import AcceleratorLostError, EdgekitError
@@ -21,7 +23,7 @@ from edgekit_device.daemon.models import Loaded
 from edgekit_device.daemon.notify import Notifier
 from edgekit_device.daemon.statistics import Signs, Statistics, state_of
 from edgekit_device.daemon.worker import OpenSource, Worker
-from edgekit_device.health import Health
+from edgekit_device.health import Health, Status, headline, write_status
 from edgekit_device.sinks import SINKS, open_sink, sink_key
 from edgekit_device.sinks.base import Sink
 from edgekit_device.sources import Source
@@ -157,8 +159,8 @@ class Daemon:
             f"({health.runtime}, {health.accelerator})"
         )
 
-    def _signs(self) -> Signs:
-        statistics, now = self.statistics, time.monotonic()
+    def _named_problems(self) -> dict[str, str]:
+        """What is not as it should be, by part."""
         problems = self._worker.problems | self._problems
         for name, sink in self._sinks.items():
             if problem := sink.report().problem:
@@ -167,12 +169,16 @@ class Daemon:
             problems["model"] = self._models.problem
         if self._throttled:
             problems["board"] = ", ".join(self._throttled)
+        return problems
+
+    def _signs(self) -> Signs:
+        statistics, now = self.statistics, time.monotonic()
         return Signs(
             stopping=self._stopping,
             ready=statistics.frames > 0,
             frame_age=now - statistics.last_frame,
             inference_age=now - statistics.last_inference,
-            problems=[f"{part}: {text}" for part, text in problems.items()],
+            problems=[f"{part}: {text}" for part, text in self._named_problems().items()],
         )
 
     def _new_worker(self, source: Source | None = None, cpu_because: str | None = None) -> Worker:
@@ -296,7 +302,8 @@ class Daemon:
             health = self.health()
             for sink in self._sinks.values():
                 sink.health(health)
-            self._notifier.send(STATUS=_status(health))
+            self._write_status(health)
+            self._notifier.send(STATUS=headline(health))
             if well and not self._ready:
                 self._ready = True
                 self._notifier.send(READY=1)
@@ -304,6 +311,15 @@ class Daemon:
         watchdog = self._notifier.watchdog
         if well and watchdog and self._is_due("watchdog", watchdog / 4):
             self._notifier.send(WATCHDOG=1)
+
+    def _write_status(self, health: Health) -> None:
+        """For the commands beside us, where a service manager gives us a place for it."""
+        folder = os.environ.get("RUNTIME_DIRECTORY")
+        if folder is None:
+            return
+        status = Status(os.getpid(), health, self._named_problems(), self._models.problem)
+        with contextlib.suppress(OSError):
+            write_status(Path(folder), status)
 
     # The end.
 
@@ -338,11 +354,6 @@ def _close(sinks: Iterable[Sink]) -> None:
     deadline = time.monotonic() + GRACE + TICK
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
-
-
-def _status(health: Health) -> str:
-    model = f"model {health.model_sha256[:12]}"
-    return " · ".join([health.state, model, f"{health.fps:g} fps", *health.problems])
 
 
 def _model_settings(settings: Settings) -> tuple[object, ...]:

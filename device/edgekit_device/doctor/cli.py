@@ -6,7 +6,7 @@ import textwrap
 import click
 import msgspec
 
-from edgekit_device.doctor.findings import Finding, Level
+from edgekit_device.doctor.diagnosis import Diagnosis, Level
 
 _COLOURS: dict[Level, str] = {
     "ok": "green",
@@ -17,17 +17,17 @@ _COLOURS: dict[Level, str] = {
 _INDENT = 22
 
 
-def render(findings: list[Finding], width: int) -> str:
-    """The findings as a table, each remedy under its finding."""
+def render(diagnoses: list[Diagnosis], width: int) -> str:
+    """The diagnoses as a table, each remedy under its diagnosis."""
     lines = []
-    for finding in findings:
-        level = click.style(f"{finding.level:<9}", fg=_COLOURS[finding.level])
-        text = textwrap.wrap(finding.text, max(20, width - _INDENT))
-        lines.append(f"{level}{finding.check:<13}{text[0]}")
+    for diagnosis in diagnoses:
+        level = click.style(f"{diagnosis.level:<9}", fg=_COLOURS[diagnosis.level])
+        text = textwrap.wrap(diagnosis.text, max(20, width - _INDENT))
+        lines.append(f"{level}{diagnosis.check:<13}{text[0]}")
         lines += [" " * _INDENT + line for line in text[1:]]
-        if finding.remedy:
+        if diagnosis.remedy:
             # Never wrapped: it is there to be copied.
-            lines.append(f"{'':<{_INDENT}}{click.style(f'$ {finding.remedy}', bold=True)}")
+            lines.append(f"{'':<{_INDENT}}{click.style(f'$ {diagnosis.remedy}', bold=True)}")
     return "\n".join(lines)
 
 
@@ -41,19 +41,19 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     cameras, Coral, permissions, disk, memory, heat and power, the clock, and the service. Changes
     nothing. Exit code 1 when there is a problem, 0 otherwise.
     """
-    from edgekit_device.doctor.checks import examine
-    from edgekit_device.doctor.system import System
+    from edgekit_device.doctor.device import Device
+    from edgekit_device.doctor.examination import examine
 
-    findings = examine(System())
+    diagnoses = examine(Device())
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(findings), indent=2))
+        click.echo(msgspec.json.format(msgspec.json.encode(diagnoses), indent=2))
     else:
-        click.echo(render(findings, shutil.get_terminal_size().columns))
+        click.echo(render(diagnoses, shutil.get_terminal_size().columns))
         counts = [
             f"{count} {level}{'s' if count != 1 else ''}"
             for level in ("problem", "warning", "note")
-            if (count := sum(finding.level == level for finding in findings))
+            if (count := sum(diagnosis.level == level for diagnosis in diagnoses))
         ]
         click.echo(f"\n{', '.join(counts) or 'nothing to complain of'}")
-    if any(finding.level == "problem" for finding in findings):
+    if any(diagnosis.level == "problem" for diagnosis in diagnoses):
         ctx.exit(1)

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from edgekit_device.doctor.findings import Finding
-from edgekit_device.doctor.system import System
+from edgekit_device.doctor.device import Device
+from edgekit_device.doctor.diagnosis import Diagnosis
 
 # Before its firmware has been sent, which the first use does, and after.
 _USB = {("1a6e", "089a"), ("18d1", "9302")}
@@ -21,80 +21,80 @@ _PACKAGES = {
 _SUPERSPEED = 5000
 
 
-def _install_library(system: System) -> str:
-    release = dict(system.fields("etc/os-release", "="))
+def _install_library(device: Device) -> str:
+    release = dict(device.fields("etc/os-release", "="))
     package = _PACKAGES.get(release.get("VERSION_CODENAME", ""), _PACKAGES["trixie"])
     name = package.rpartition("/")[2]
     return f"wget -P /tmp {_BUILDS}/{package} && sudo apt install /tmp/{name}"
 
 
-def _speed(system: System, entry: str) -> int:
+def _speed(device: Device, entry: str) -> int:
     """Of a USB device, in Mbit/s; 0 where it does not say."""
-    text = system.read(f"{entry}/speed")
+    text = device.read(f"{entry}/speed")
     return int(text) if text.isdecimal() else 0
 
 
-def on_usb(system: System) -> list[str]:
+def on_usb(device: Device) -> list[str]:
     """Folders of the USB devices that are Coral accelerators, without the leading slash."""
-    entries = [str(path.relative_to(system.root)) for path in system.glob("sys/bus/usb/devices/*")]
+    entries = [str(path.relative_to(device.root)) for path in device.glob("sys/bus/usb/devices/*")]
     return [
         entry
         for entry in entries
-        if (system.read(f"{entry}/idVendor"), system.read(f"{entry}/idProduct")) in _USB
+        if (device.read(f"{entry}/idVendor"), device.read(f"{entry}/idProduct")) in _USB
     ]
 
 
-def _on_pci(system: System) -> bool:
-    folders = [path.relative_to(system.root) for path in system.glob("sys/bus/pci/devices/*")]
+def _on_pci(device: Device) -> bool:
+    folders = [path.relative_to(device.root) for path in device.glob("sys/bus/pci/devices/*")]
     return any(
-        (system.read(f"{folder}/vendor"), system.read(f"{folder}/device")) == _PCI
+        (device.read(f"{folder}/vendor"), device.read(f"{folder}/device")) == _PCI
         for folder in folders
     )
 
 
-def check_coral(system: System) -> Iterator[Finding]:
+def check_coral(device: Device) -> Iterator[Diagnosis]:
     """Each accelerator with its speed, its driver, and the library that both need."""
-    usb, pci = on_usb(system), _on_pci(system)
+    usb, pci = on_usb(device), _on_pci(device)
     for entry in usb:
-        yield _usb(system, entry)
-    if pci and system.glob("dev/apex_*"):
-        yield Finding("coral", "ok", "on PCI Express, with its driver")
+        yield _usb(device, entry)
+    if pci and device.glob("dev/apex_*"):
+        yield Diagnosis("coral", "ok", "on PCI Express, with its driver")
     elif pci:
-        yield Finding(
+        yield Diagnosis(
             "coral",
             "problem",
             "on PCI Express, without a driver (/dev/apex_0 is missing)",
             "sudo apt install gasket-dkms && sudo modprobe apex",
         )
     if usb or pci:
-        yield _library(system)
+        yield _library(device)
 
 
-def _usb(system: System, entry: str) -> Finding:
-    speed = _speed(system, entry)
+def _usb(device: Device, entry: str) -> Diagnosis:
+    speed = _speed(device, entry)
     text = f"on USB, {speed} Mbit/s"
     if speed >= _SUPERSPEED:
-        return Finding("coral", "ok", text)
-    buses = [str(path.relative_to(system.root)) for path in system.glob("sys/bus/usb/devices/usb*")]
-    if any(_speed(system, bus) >= _SUPERSPEED for bus in buses):
+        return Diagnosis("coral", "ok", text)
+    buses = [str(path.relative_to(device.root)) for path in device.glob("sys/bus/usb/devices/usb*")]
+    if any(_speed(device, bus) >= _SUPERSPEED for bus in buses):
         text += ": move it to a blue socket (USB 3), with the cable that came with it"
-        return Finding("coral", "warning", f"{text}; large models are several times faster there",
+        return Diagnosis("coral", "warning", f"{text}; large models are several times faster there",
                        "lsusb -t")  # fmt: skip
-    return Finding("coral", "note", f"{text}: this board has no USB 3, and large models are slow")
+    return Diagnosis("coral", "note", f"{text}: this board has no USB 3, and large models are slow")
 
 
-def _library(system: System) -> Finding:
-    if not any(system.glob(pattern) for pattern in _LIBRARY):
+def _library(device: Device) -> Diagnosis:
+    if not any(device.glob(pattern) for pattern in _LIBRARY):
         text = "libedgetpu.so.1 is missing"
-        return Finding("libedgetpu", "problem", text, _install_library(system))
-    status = system.read("var/lib/dpkg/status")
+        return Diagnosis("libedgetpu", "problem", text, _install_library(device))
+    status = device.read("var/lib/dpkg/status")
     package = re.search(
         r"^Package: (libedgetpu1-(?:std|max))\n(?:.+\n)*?Version: (\S+)", status, re.MULTILINE
     )
     if package is None:
-        return Finding("libedgetpu", "ok", "installed, from no package")
+        return Diagnosis("libedgetpu", "ok", "installed, from no package")
     name, version = package.groups()
     if "tf" not in version:
         text = f"{name} {version} was built for TensorFlow 2.5 and crashes later runtimes"
-        return Finding("libedgetpu", "problem", text, _install_library(system))
-    return Finding("libedgetpu", "ok", f"{name} {version}")
+        return Diagnosis("libedgetpu", "problem", text, _install_library(device))
+    return Diagnosis("libedgetpu", "ok", f"{name} {version}")

@@ -18,7 +18,12 @@ MODEL = Path(__file__).with_name("probe.tflite")
 # A blue picture, and the answer to it: the brightest channel.
 _PICTURE = (20, 20, 200)
 _ANSWER = 2
-_PACKAGES = ("numpy", "opencv-python", "opencv-python-headless", "tflite-runtime", "ai-edge-litert")
+# A distribution that is not ours, and installs a package and a command named as ours.
+STRANGER = "edgekit"
+_PACKAGES = (
+    STRANGER, "numpy", "opencv-python", "opencv-python-headless", "tflite-runtime",
+    "ai-edge-litert",
+)  # fmt: skip
 
 
 def _packages() -> dict[str, Any]:

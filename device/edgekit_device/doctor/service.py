@@ -2,43 +2,42 @@
 
 from collections.abc import Iterator
 
-from edgekit_device.doctor.findings import Finding
-from edgekit_device.doctor.system import System
+from edgekit_device.doctor.device import Device
+from edgekit_device.doctor.diagnosis import Diagnosis
+from edgekit_device.health import headline
+from edgekit_device.service.layout import UNIT, Layout
+from edgekit_device.service.state import ServiceState
+from edgekit_device.service.systemctl import SHOW, Unit
 
-_UNIT = "edgekit.service"
-_PROPERTIES = "LoadState,ActiveState,SubState,Result,NRestarts,ExecMainStatus,StatusText"
 _LOGS = "journalctl -u edgekit -n 50"
 _INSTALL = "sudo edgekit service install --model MODEL"
 
 
-def check_service(system: System) -> Iterator[Finding]:
+def check_service(device: Device) -> Iterator[Diagnosis]:
     """Whether it is installed, runs, and is well."""
-    answer = system.run("systemctl", "show", _UNIT, f"--property={_PROPERTIES}")
+    answer = device.run("systemctl", *SHOW)
     if answer is None or answer.code != 0:
-        yield Finding("service", "note", "systemd does not answer: no service can be looked at")
+        yield Diagnosis("service", "note", "systemd does not answer: no service can be looked at")
         return
-    has = dict(line.partition("=")[::2] for line in answer.output.splitlines())
-    status = has.get("StatusText", "")
-    restarts = int(has.get("NRestarts") or 0)
-    state = f"{has.get('ActiveState')} ({has.get('SubState')})"
-    if has.get("LoadState") == "not-found":
-        yield Finding("service", "note", "not installed", _INSTALL)
-    elif has.get("LoadState") != "loaded":
-        yield Finding("service", "problem", f"its unit is {has.get('LoadState')}",
-                      f"systemd-analyze verify {_UNIT}")  # fmt: skip
-    elif has.get("ActiveState") == "failed":
-        text = f"failed: {has.get('Result')}, exit code {has.get('ExecMainStatus')}"
-        yield Finding("service", "problem", text, _LOGS)
-    elif has.get("SubState") == "auto-restart":
-        text = f"ended ({has.get('Result')}, exit code {has.get('ExecMainStatus')}), starts again"
-        yield Finding("service", "problem", text, _LOGS)
-    elif has.get("ActiveState") == "inactive":
-        yield Finding("service", "warning", "installed, does not run",
-                      "sudo systemctl enable --now edgekit")  # fmt: skip
-    elif status.startswith(("degraded", "stalled")):
-        yield Finding("service", "warning", f"{state}: {status}", _LOGS)
-    elif restarts:
-        text = f"{state}: {status or 'no status yet'}; started again {restarts} times"
-        yield Finding("service", "note", text, _LOGS)
+    unit = Unit.parse(answer.output)
+    health = ServiceState.join(unit, Layout(device.root).runtime).health
+    text = f"{unit.active} ({unit.sub}): {headline(health) if health else 'no status yet'}"
+    if unit.load == "not-found":
+        yield Diagnosis("service", "note", "not installed", _INSTALL)
+    elif not unit.installed:
+        yield Diagnosis("service", "problem", f"its unit is {unit.load}",
+                        f"systemd-analyze verify {UNIT}")  # fmt: skip
+    elif unit.active == "failed":
+        yield Diagnosis("service", "problem", f"failed: {unit.end}", _LOGS)
+    elif unit.sub == "auto-restart":
+        yield Diagnosis("service", "problem", f"ended ({unit.end}), starts again", _LOGS)
+    elif unit.active == "inactive":
+        yield Diagnosis("service", "warning", "installed, does not run",
+                        "sudo systemctl enable --now edgekit")  # fmt: skip
+    elif health and health.state in ("degraded", "stalled"):
+        yield Diagnosis("service", "warning", text, _LOGS)
+    elif unit.restarts:
+        text = f"{text}; started again {unit.restarts} times"
+        yield Diagnosis("service", "note", text, _LOGS)
     else:
-        yield Finding("service", "ok", f"{state}: {status or 'no status yet'}")
+        yield Diagnosis("service", "ok", text)

@@ -5,16 +5,16 @@ import sys
 from pathlib import Path
 
 import click
+import msgspec
 
 from edgekit.errors import ServiceError
-from edgekit_device.service import systemctl
 from edgekit_device.service.layout import UNIT, Layout
 
 # What does the work is imported where it is clear that it is needed: what the unit calls must
 # start fast.
 
 
-def _tell(text: str) -> None:
+def _notify(text: str) -> None:
     """Print a line; the reader may have gone (a lost ssh connection), the work goes on."""
     try:
         click.echo(text)
@@ -96,22 +96,23 @@ def install(
     alone, so the command may be repeated. A configuration that was edited is never overwritten:
     the new one is put beside it as edgekit.toml.new.
     """
+    from edgekit_device.service.changes import Changes
     from edgekit_device.service.install import install as work
-    from edgekit_device.service.system import System
 
     layout = _layout(layout, root)
     if not dry_run:
         _need_root(layout, "installing a service")
-    system = System(_tell, dry=dry_run)
-    work(layout, system, model, config, source, start=not no_start)
-    if not system.changed:
-        _tell("all is as it should be: nothing was changed")
+    changes = Changes(_notify, dry=dry_run)
+    work(layout, changes, model, config, source, start=not no_start)
+    if not changes.changed:
+        _notify("all is as it should be: nothing was changed")
     if dry_run or layout.offline or no_start:
         return
+    from edgekit_device.service.state import observe
     from edgekit_device.service.status import describe
 
-    for line in describe(layout, systemctl.show()):
-        _tell(line)
+    for line in describe(layout, observe(layout)):
+        _notify(line)
 
 
 @service.command()
@@ -124,28 +125,35 @@ def uninstall(layout: Layout, purge: bool, dry_run: bool, root: Path | None) -> 
 
     A configuration that was edited is kept, and so are files that install knows nothing of.
     """
+    from edgekit_device.service.changes import Changes
     from edgekit_device.service.install import uninstall as work
-    from edgekit_device.service.system import System
 
     layout = _layout(layout, root)
     if not dry_run:
         _need_root(layout, "removing a service")
-    system = System(_tell, dry=dry_run)
-    work(layout, system, purge=purge)
-    if not system.changed:
-        _tell("no service is installed: nothing was changed")
+    changes = Changes(_notify, dry=dry_run)
+    work(layout, changes, purge=purge)
+    if not changes.changed:
+        _notify("no service is installed: nothing was changed")
 
 
 @service.command()
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON: what systemd and the daemon say."
+)
 @click.pass_obj
-def status(layout: Layout) -> None:
+def status(layout: Layout, as_json: bool) -> None:
     """Say how the service is; exit code 1 unless it answers frames."""
+    from edgekit_device.service.state import observe
     from edgekit_device.service.status import describe
 
-    state = systemctl.show()
-    for line in describe(layout, state):
-        _tell(line)
-    if state.active != "active" or not state.report.answers:
+    state = observe(layout)
+    if as_json:
+        _notify(msgspec.json.format(msgspec.json.encode(state), indent=2).decode())
+    else:
+        for line in describe(layout, state):
+            _notify(line)
+    if state.unit.active != "active" or not state.answers:
         sys.exit(1)
 
 
@@ -175,22 +183,22 @@ def upgrade(layout: Layout, model: Path) -> None:
     from edgekit_device.service.upgrade import upgrade as work
 
     _need_root(layout, "an upgrade")
-    work(layout, model, _tell)
+    work(layout, model, _notify)
 
 
 @service.command(hidden=True)
 @click.pass_obj
 def before_start(layout: Layout) -> None:
     """What the unit runs before each start."""
-    from edgekit_device.service.guard import before_start as work
+    from edgekit_device.service.hooks import before_start as work
 
-    work(layout, _tell)
+    work(layout, _notify)
 
 
 @service.command(hidden=True)
 @click.pass_obj
 def after_start(layout: Layout) -> None:
     """What the unit runs after a start while an upgrade is not confirmed."""
-    from edgekit_device.service.guard import after_start as work
+    from edgekit_device.service.hooks import after_start as work
 
-    work(layout, _tell)
+    work(layout, _notify)

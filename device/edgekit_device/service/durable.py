@@ -7,15 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edgekit.errors import ServiceError
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder last."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+from edgekit.files import replace_file, sync_folder
 
 
 def _temporary(path: Path) -> Path:
@@ -53,20 +45,8 @@ def write(path: Path, content: bytes) -> None:
         ServiceError: it cannot be written; the file before is still there.
     """
     make_folder(path.parent)
-    temporary = _temporary(path)
     with _explained("write", path):
-        try:
-            with temporary.open("wb") as stream:
-                stream.write(content)
-                os.fchmod(stream.fileno(), 0o644)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise
-        sync_folder(path.parent)
+        replace_file(path, content, _temporary(path), mode=0o644)
 
 
 def link(path: Path, target: str) -> None:

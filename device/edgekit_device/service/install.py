@@ -9,9 +9,10 @@ from edgekit.model.container import read_model
 from edgekit_device.config.file import load, render
 from edgekit_device.config.settings import Settings
 from edgekit_device.service import durable, environment, systemctl
+from edgekit_device.service.changes import Changes
 from edgekit_device.service.layout import MODEL, UNIT, Layout, packaged
+from edgekit_device.service.state import observe
 from edgekit_device.service.store import Store
-from edgekit_device.service.system import System
 from edgekit_device.service.upgrade import upgrade
 from edgekit_device.service.verify import verify
 
@@ -22,7 +23,7 @@ _CORAL_VENDORS = ("1a6e", "18d1")
 
 def install(
     layout: Layout,
-    system: System,
+    changes: Changes,
     model: Path,
     config: Path | None = None,
     source: str | None = None,
@@ -33,7 +34,7 @@ def install(
 
     Args:
         layout: where.
-        system: makes the changes.
+        changes: makes the changes.
         model: the model to run; one that runs already is exchanged as `upgrade` does.
         config: a configuration to install; without one, the one that is there is kept.
         source: where frames come from, for a configuration that is made from scratch.
@@ -49,26 +50,28 @@ def install(
     environment.check_visible(settings)
     drop_in = environment.drop_in(layout)
     sha256 = verify(model, settings).sha256
-    system.tell(f"model {sha256[:12]} is sound: {model}")
+    changes.notify(f"model {sha256[:12]} is sound: {model}")
 
-    units = _install_files(layout, system, drop_in)
-    configured = _install_config(layout, system, chosen)
+    units = _install_files(layout, changes, drop_in)
+    configured = _install_config(layout, changes, chosen)
     store = Store(layout.state)
     current = store.current if store.is_whole(store.current) else None
     # A model that may be running is exchanged with the way back open.
     exchange = start and not layout.offline and current not in (None, sha256)
     if not exchange and current != sha256:
-        system.do(
+        changes.do(
             f"write {store.path(sha256)}, and let model.tflite point to it",
             lambda: store.use(store.add(model.read_bytes())),
         )
-    _enable(layout, system, units)
+    _enable(layout, changes, units)
     if not start or layout.offline:
         return
     if exchange:
-        system.do("upgrade the model", lambda: upgrade(layout, model, system.tell, afresh=units))
+        changes.do(
+            "upgrade the model", lambda: upgrade(layout, model, changes.notify, afresh=units)
+        )
     else:
-        _start(system, restart=units, reload=configured)
+        _start(layout, changes, restart=units, reload=configured)
 
 
 @dataclass(frozen=True)
@@ -112,20 +115,20 @@ def _is_compiled(model: Path) -> bool:
     return any("edgetpu" in operator.name for operator in read_model(model).graph.operators)
 
 
-def _install_files(layout: Layout, system: System, drop_in: bytes | None) -> bool:
+def _install_files(layout: Layout, changes: Changes, drop_in: bytes | None) -> bool:
     """Unit, rule and groups; whether the unit changed."""
-    changed = system.write(layout.unit, packaged("edgekit.service"))
+    changed = changes.write(layout.unit, packaged("edgekit.service"))
     if drop_in is None:
-        changed |= system.remove(layout.drop_in)
+        changed |= changes.remove(layout.drop_in)
     else:
-        changed |= system.write(layout.drop_in, drop_in)
-    if system.write(layout.rules, packaged("edgekit.rules")):
-        _tell_udev(layout, system)
-    system.write(layout.sysusers, packaged("edgekit.sysusers"))
+        changed |= changes.write(layout.drop_in, drop_in)
+    if changes.write(layout.rules, packaged("edgekit.rules")):
+        _notify_udev(layout, changes)
+    changes.write(layout.sysusers, packaged("edgekit.sysusers"))
     if missing := _missing_groups(layout):
-        system.tell(f"missing groups: {', '.join(missing)}")
+        changes.notify(f"missing groups: {', '.join(missing)}")
         root = [f"--root={layout.root}"] if layout.offline else []
-        system.run("systemd-sysusers", *root, layout.sysusers.name)
+        changes.run("systemd-sysusers", *root, layout.sysusers.name)
     return changed
 
 
@@ -138,29 +141,31 @@ def _missing_groups(layout: Layout) -> list[str]:
     return [name for name in _GROUPS if name not in known]
 
 
-def _tell_udev(layout: Layout, system: System) -> None:
+def _notify_udev(layout: Layout, changes: Changes) -> None:
     """Let udev, where it runs, apply the rules as they are now to a Coral that is plugged in."""
     if layout.offline or not (layout.root / "run/udev/control").exists():
         return
-    system.run("udevadm", "control", "--reload")
+    changes.run("udevadm", "control", "--reload")
     for vendor in _CORAL_VENDORS:
-        system.run("udevadm", "trigger", "--subsystem-match=usb", f"--attr-match=idVendor={vendor}")
+        changes.run(
+            "udevadm", "trigger", "--subsystem-match=usb", f"--attr-match=idVendor={vendor}"
+        )
 
 
-def _install_config(layout: Layout, system: System, chosen: _Choice) -> bool:
+def _install_config(layout: Layout, changes: Changes, chosen: _Choice) -> bool:
     """The configuration, unless the user has edited the one that is there; whether it changed."""
     path, beside = layout.config, layout.config.with_name("edgekit.toml.new")
     if chosen.beside is not None:
-        system.write(beside, chosen.beside)
-        system.tell(f"keep {path}, which was edited; compare it with {beside}")
+        changes.write(beside, chosen.beside)
+        changes.notify(f"keep {path}, which was edited; compare it with {beside}")
     if chosen.content is None:
         return False
     content = chosen.content
-    changed = system.write(path, content)
+    changed = changes.write(path, content)
     if changed:
         copy = layout.written_config
-        system.do(f"keep a copy as {copy}", lambda: durable.write(copy, content))
-    system.remove(beside)
+        changes.do(f"keep a copy as {copy}", lambda: durable.write(copy, content))
+    changes.remove(beside)
     return changed
 
 
@@ -171,25 +176,25 @@ def _is_as_written(layout: Layout) -> bool:
         return False
 
 
-def _enable(layout: Layout, system: System, units: bool) -> None:
+def _enable(layout: Layout, changes: Changes, units: bool) -> None:
     if units and not layout.offline:
-        system.run("systemctl", "daemon-reload")
+        changes.run("systemctl", "daemon-reload")
     if not (layout.unit.parent / "multi-user.target.wants" / UNIT).is_symlink():
         root = [f"--root={layout.root}"] if layout.offline else []
-        system.run("systemctl", *root, "enable", UNIT)
+        changes.run("systemctl", *root, "enable", UNIT)
 
 
-def _start(system: System, *, restart: bool, reload: bool) -> None:
+def _start(layout: Layout, changes: Changes, *, restart: bool, reload: bool) -> None:
     """Start the service if it does not run, and wait until it answers frames.
 
     Raises:
         ServiceError: it does not.
     """
     # A dry run may take place where there is no systemd.
-    state = None if system.dry and system.changed else systemctl.show()
-    running = state is not None and state.active == "active" and state.report.answers
+    state = None if changes.dry and changes.changed else observe(layout)
+    running = state is not None and state.unit.active == "active" and state.answers
     if running and reload and not restart:
-        system.run("systemctl", "reload", UNIT)
+        changes.run("systemctl", "reload", UNIT)
     if running and not restart:
         return
     started = False
@@ -198,16 +203,16 @@ def _start(system: System, *, restart: bool, reload: bool) -> None:
         nonlocal started
         started = systemctl.restart()
 
-    system.do("start the service, and wait for its first answer", start)
-    if not started and not system.dry:
-        state = systemctl.show()
+    changes.do("start the service, and wait for its first answer", start)
+    if not started and not changes.dry:
+        end = systemctl.show().end
         raise ServiceError(
-            f"the service is installed, but does not start ({state.end}); see why with "
+            f"the service is installed, but does not start ({end}); see why with "
             "`edgekit service logs`"
         )
 
 
-def uninstall(layout: Layout, system: System, *, purge: bool = False) -> None:
+def uninstall(layout: Layout, changes: Changes, *, purge: bool = False) -> None:
     """Remove all that `install` put there; an edited configuration stays unless `purge`.
 
     Raises:
@@ -215,27 +220,27 @@ def uninstall(layout: Layout, system: System, *, purge: bool = False) -> None:
     """
     if layout.unit.exists():
         if layout.offline:
-            system.run("systemctl", f"--root={layout.root}", "disable", UNIT)
+            changes.run("systemctl", f"--root={layout.root}", "disable", UNIT)
         else:
-            system.run("systemctl", "disable", "--now", UNIT)
-            system.do("forget its failures", lambda: systemctl.call("reset-failed", UNIT))
-    removed = [system.remove(path) for path in (layout.drop_in, layout.unit, layout.sysusers)]
-    system.remove_folder(layout.drop_in.parent)
+            changes.run("systemctl", "disable", "--now", UNIT)
+            changes.do("forget its failures", lambda: systemctl.call("reset-failed", UNIT))
+    removed = [changes.remove(path) for path in (layout.drop_in, layout.unit, layout.sysusers)]
+    changes.remove_folder(layout.drop_in.parent)
     if any(removed) and not layout.offline:
-        system.run("systemctl", "daemon-reload")
-    if system.remove(layout.rules):
-        _tell_udev(layout, system)
+        changes.run("systemctl", "daemon-reload")
+    if changes.remove(layout.rules):
+        _notify_udev(layout, changes)
     edited = layout.config.is_file() and not _is_as_written(layout)
     if edited and not purge:
-        system.tell(f"keep {layout.config}, which was edited; --purge removes it")
+        changes.notify(f"keep {layout.config}, which was edited; --purge removes it")
     else:
-        system.remove(layout.config)
-    system.remove(layout.config.with_name("edgekit.toml.new"))
+        changes.remove(layout.config)
+    changes.remove(layout.config.with_name("edgekit.toml.new"))
     if not edited or purge:
-        system.remove_folder(layout.config.parent)
+        changes.remove_folder(layout.config.parent)
     store = Store(layout.state)
     if store.current or store.previous:
-        system.do(f"remove the models below {layout.state}", store.clear)
+        changes.do(f"remove the models below {layout.state}", store.clear)
     for path in (layout.written_config, layout.lock, layout.starts):
-        system.remove(path)
-    system.remove_folder(layout.state)
+        changes.remove(path)
+    changes.remove_folder(layout.state)

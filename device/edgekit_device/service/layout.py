@@ -1,7 +1,5 @@
 """Where things lie on a device."""
 
-from dataclasses import dataclass
-from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 
@@ -11,62 +9,41 @@ COMMAND = Path("/opt/edgekit/bin/edgekit")
 MODEL = Path("/var/lib/edgekit/model.tflite")
 
 
-@dataclass(frozen=True)
 class Layout:
     """Paths below a root.
 
-    Attributes:
+    Args:
         root: `/`, or the folder that holds an image's files.
         offline: whether it is an image that does not run, so that nothing can be started there.
+
+    Attributes:
+        unit: the unit.
+        drop_in: what this machine needs otherwise than the unit has it.
+        rules: the udev rule.
+        sysusers: the groups.
+        config: the configuration, which belongs to the user.
+        state: models, and what an upgrade must not forget when the power goes.
+        written_config: the configuration as it was last installed, to tell whether the user edited
+            it.
+        runtime: what the daemon says of itself, for as long as it lives.
+        lock: held by an upgrade for as long as it lives.
+        starts: when systemd started the service again, since the boot.
     """
 
-    root: Path = Path("/")
-    offline: bool = False
-
-    @cached_property
-    def unit(self) -> Path:
-        """The unit."""
-        return self.root / "etc/systemd/system" / UNIT
-
-    @cached_property
-    def drop_in(self) -> Path:
-        """What this machine needs otherwise than the unit has it."""
-        return self.root / f"etc/systemd/system/{UNIT}.d/10-edgekit.conf"
-
-    @cached_property
-    def rules(self) -> Path:
-        """The udev rule."""
-        return self.root / "etc/udev/rules.d/70-edgekit.rules"
-
-    @cached_property
-    def sysusers(self) -> Path:
-        """The groups."""
-        return self.root / "etc/sysusers.d/edgekit.conf"
-
-    @cached_property
-    def config(self) -> Path:
-        """The configuration, which belongs to the user."""
-        return self.root / "etc/edgekit/edgekit.toml"
-
-    @cached_property
-    def state(self) -> Path:
-        """Models, and what an upgrade must not forget when the power goes."""
-        return self.root / "var/lib/edgekit"
-
-    @cached_property
-    def written_config(self) -> Path:
-        """The configuration as it was last installed, to tell whether the user edited it."""
-        return self.state / "edgekit.toml"
-
-    @cached_property
-    def lock(self) -> Path:
-        """Held by an upgrade for as long as it lives."""
-        return self.root / "run/edgekit.lock"
-
-    @cached_property
-    def starts(self) -> Path:
-        """When systemd started the service again, since the boot."""
-        return self.root / "run/edgekit.starts"
+    def __init__(self, root: Path = Path("/"), *, offline: bool = False) -> None:
+        self.root = root
+        self.offline = offline
+        self.unit = root / "etc/systemd/system" / UNIT
+        self.drop_in = root / f"etc/systemd/system/{UNIT}.d/10-edgekit.conf"
+        self.rules = root / "etc/udev/rules.d/70-edgekit.rules"
+        self.sysusers = root / "etc/sysusers.d/edgekit.conf"
+        self.config = root / "etc/edgekit/edgekit.toml"
+        self.state = root / "var/lib/edgekit"
+        self.written_config = self.state / "edgekit.toml"
+        self.runtime = root / "run/edgekit"
+        # Not in `runtime`, which systemd removes whenever the daemon ends.
+        self.lock = root / "run/edgekit.lock"
+        self.starts = root / "run/edgekit.starts"
 
 
 def packaged(name: str) -> bytes:

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+import msgspec
 
 from edgekit.errors import PushError
 from edgekit.model.container import ModelFile, read_model
+from edgekit.text import last_line
 
 _AT_ONCE = 16
 # What a device needs for a model over a slow network, and for an upgrade that is rolled back.
@@ -22,7 +24,8 @@ _SSH = (
 # ssh itself failed, rather than what it ran.
 _SSH_FAILED = 255
 # Read from stdin into a private temporary file, which goes whatever happens. The upgrade does not
-# depend on the connection: it goes on, and rolls back, without it.
+# depend on the connection: it goes on, and rolls back, without it. What it says goes to stderr, so
+# that stdout is JSON alone: the state of the service afterwards.
 _SCRIPT = """\
 set -eu
 umask 077
@@ -40,11 +43,28 @@ if [ -z "$edgekit" ]; then
     edgekit=$(command -v edgekit || echo /opt/edgekit/bin/edgekit)
 fi
 if command -v sudo > /dev/null; then
-    sudo -n "$edgekit" service upgrade "$file"
+    sudo -n "$edgekit" service upgrade "$file" >&2
 else
-    "$edgekit" service upgrade "$file"
+    "$edgekit" service upgrade "$file" >&2
 fi
+"$edgekit" service status --json 2> /dev/null || :
 """
+
+
+class _Health(msgspec.Struct, frozen=True):
+    state: str
+    model_sha256: str
+    problems: list[str]
+
+
+class _Daemon(msgspec.Struct, frozen=True):
+    health: _Health
+
+
+class _Service(msgspec.Struct, frozen=True):
+    """What is read of a device's `service status --json`; it may be of another version."""
+
+    daemon: _Daemon | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +109,7 @@ class Connection:
         # The user's shell there may be any; the script is for sh.
         command = [*_SSH, *self.options, "--", host, f"exec sh -c {shlex.quote(script)}"]
         try:
+            # Not from `edgekit.child`: paths among the options count from the user's folder.
             done = subprocess.run(
                 command, input=content, capture_output=True, timeout=self.timeout, check=False
             )
@@ -96,18 +117,41 @@ class Connection:
             return Outcome(host, False, "there is no ssh here; install an OpenSSH client")
         except subprocess.TimeoutExpired:
             return Outcome(host, False, f"no end within {self.timeout:g} s")
-        said = _last(done.stdout if done.returncode == 0 else done.stderr or done.stdout)
+        said = last_line(done.stderr or done.stdout).removeprefix("edgekit: ")
+        if done.returncode == 0:
+            return _judge(host, said, done.stdout, sha256)
         if done.returncode == _SSH_FAILED:
             said = f"ssh: {said.removeprefix('ssh: ')}"
         elif said.startswith("sudo:"):
             said += f"; let the user run {self.edgekit or 'edgekit'} without a password (NOPASSWD)"
-        return Outcome(host, done.returncode == 0, said)
+        return Outcome(host, False, said)
 
 
-def _last(output: bytes) -> str:
-    lines = [line.strip() for line in output.decode("utf-8", "replace").splitlines()]
-    said = next((line for line in reversed(lines) if line), "it said nothing")
-    return said.removeprefix("edgekit: ")
+def _judge(host: str, said: str, status: bytes, sha256: str) -> Outcome:
+    """How it went with a device whose upgrade succeeded.
+
+    Args:
+        host: the device.
+        said: the last line of its upgrade.
+        status: what its `service status --json` printed.
+        sha256: of the model that it should run.
+    """
+    try:
+        daemon = msgspec.json.decode(status, type=_Service).daemon
+    except msgspec.MsgspecError:
+        # The upgrade itself ended well, which it does only when frames are answered.
+        told = "edgekit there is too old for `service status --json`; update edgekit-device"
+        return Outcome(host, True, f"{said}; {told}")
+    if daemon is None:
+        return Outcome(host, False, f"{said}; but now the service does not run")
+    health = daemon.health
+    if health.model_sha256 != sha256:
+        running = health.model_sha256[:12]
+        return Outcome(host, False, f"{said}; but now the service runs model {running}")
+    well = health.state in ("running", "degraded")
+    if health.state != "running":
+        said = " · ".join([f"{said}; the service is {health.state}", *health.problems])
+    return Outcome(host, well, said)
 
 
 def _check_hosts(_context: click.Context, _name: object, hosts: tuple[str, ...]) -> tuple[str, ...]:

@@ -6,47 +6,49 @@ from collections.abc import Iterator
 from edgekit.errors import EdgekitError
 from edgekit_device.config.file import load
 from edgekit_device.service.layout import Layout
+from edgekit_device.service.state import ServiceState
 from edgekit_device.service.store import Store
-from edgekit_device.service.systemctl import State
 
 
-def describe(layout: Layout, state: State) -> Iterator[str]:
+def describe(layout: Layout, state: ServiceState) -> Iterator[str]:
     """Lines about a service: how it is, its model, its page, where to read more.
 
     Args:
         layout: where its files lie.
-        state: what systemd says.
+        state: how it is.
     """
-    if not state.installed:
+    unit, health = state.unit, state.health
+    if not unit.installed:
         yield "service  not installed; edgekit service install --model FILE"
         return
-    yield f"service  {_state(state)}{'' if state.enabled else ', does not start with the machine'}"
-    store, report = Store(layout.state), state.report
-    model = report.model or (store.current or "none")[:12]
-    unproven = store.pending is not None
-    yield f"model    {model}{', not yet confirmed after an upgrade' if unproven else ''}"
-    if report.rate:
-        yield f"rate     {report.rate}"
-    for problem in report.problems:
-        yield f"problem  {problem}"
-    if state.restarts:
-        yield f"restarts {state.restarts}"
+    yield f"service  {_state(state)}{'' if unit.enabled else ', does not start with the machine'}"
+    store = Store(layout.state)
+    model = (health.model_sha256 if health else "") or store.current or "none"
+    unconfirmed = store.pending is not None
+    yield f"model    {model[:12]}{', not yet confirmed after an upgrade' if unconfirmed else ''}"
+    if health:
+        yield f"rate     {health.fps:g} fps"
+        for problem in health.problems:
+            yield f"problem  {problem}"
+    if unit.restarts:
+        yield f"restarts {unit.restarts}"
     if page := _page(layout):
         yield f"page     {page}"
     yield "logs     edgekit service logs --follow"
 
 
-def _state(state: State) -> str:
-    if state.active == "active":
-        said = state.report.state or "active"
-        return f"{said}{f', since {state.since}' if state.since else ''}"
-    if state.sub in ("auto-restart", "start-pre"):
-        return f"waiting to be started again; last end: {state.end}"
-    if state.active == "activating":
+def _state(state: ServiceState) -> str:
+    unit = state.unit
+    if unit.active == "active":
+        said = state.health.state if state.health else "active"
+        return f"{said}{f', since {unit.since}' if unit.since else ''}"
+    if unit.sub in ("auto-restart", "start-pre"):
+        return f"waiting to be started again; last end: {unit.end}"
+    if unit.active == "activating":
         return "starting"
-    if state.active == "failed":
-        return f"failed: {state.end}"
-    return state.active
+    if unit.active == "failed":
+        return f"failed: {unit.end}"
+    return unit.active
 
 
 def _page(layout: Layout) -> str | None:

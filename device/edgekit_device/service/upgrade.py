@@ -4,6 +4,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.errors import ServiceError, UpgradeError
@@ -11,26 +12,26 @@ from edgekit_device.config.file import load
 from edgekit_device.service import systemctl
 from edgekit_device.service.durable import locked
 from edgekit_device.service.layout import Layout
-from edgekit_device.service.proof import Proof, watch
+from edgekit_device.service.probation import Probation, watch
+from edgekit_device.service.state import ServiceState, observe
 from edgekit_device.service.store import Store
-from edgekit_device.service.systemctl import State
 from edgekit_device.service.verify import verify
 
-Tell = Callable[[str], None]
 
-
-def upgrade(layout: Layout, path: Path, tell: Tell, *, afresh: bool = False) -> None:
+def upgrade(
+    layout: Layout, path: Path, notify: Callable[[str], None], *, afresh: bool = False
+) -> None:
     """Let the service run another model.
 
     Args:
         layout: where things lie.
         path: the model.
-        tell: is told in a line what happens.
+        notify: is told in a line what happens.
         afresh: start the service afresh in any case, because its unit has changed.
 
     Raises:
         ModelFileError: the model is no good; nothing was changed.
-        UpgradeError: it did not prove itself, and was taken back.
+        UpgradeError: it did not pass its probation, and was taken back.
         ServiceError: there is no service, or it cannot be changed.
     """
     if not layout.unit.is_file():
@@ -42,20 +43,20 @@ def upgrade(layout: Layout, path: Path, tell: Tell, *, afresh: bool = False) -> 
         model = verify(path, settings)
         store = Store(layout.state)
         if store.current == model.sha256 and store.pending is None and not afresh:
-            if not systemctl.show().report.answers:
+            if not observe(layout).answers:
                 raise ServiceError(
                     f"model {model.sha256[:12]} is in place already, but the service does not run; "
                     "see why with `edgekit service logs`"
                 )
-            tell(f"model {model.sha256[:12]} is in use already; nothing was changed")
+            notify(f"model {model.sha256[:12]} is in use already; nothing was changed")
             return
         if store.current is None:
             raise ServiceError("there is no model to go back to; edgekit service install")
         _place(store, path, model.sha256)
         # Before the switch: what the service says of the new model must show as news.
-        before = systemctl.show()
+        before = observe(layout)
         store.begin(model.sha256)
-        _prove(store, model.sha256, Proof.of(settings), tell, before, afresh)
+        _Trial(layout, store, Probation.of(settings), notify).run(model.sha256, before, afresh)
 
 
 def _place(store: Store, path: Path, sha256: str) -> None:
@@ -67,48 +68,53 @@ def _place(store: Store, path: Path, sha256: str) -> None:
         raise ServiceError(f"{path} changed while it was read; try again")
 
 
-def _prove(
-    store: Store, sha256: str, proof: Proof, tell: Tell, before: State, afresh: bool
-) -> None:
-    pending = store.pending
-    assert pending is not None
-    try:
-        reason = None
-        if afresh or not before.report.answers:
-            tell(f"starting the service with model {sha256[:12]}")
-            if not systemctl.restart():
-                reason = f"the service does not start with it ({systemctl.show().end})"
-            before = systemctl.show()
-        else:
-            tell(f"the service changes to model {sha256[:12]}")
-        reason = reason or watch(sha256, before, proof)
-    except BaseException:
-        store.roll_back()
-        raise
-    if reason is None:
-        store.confirm()
-        tell(f"model {sha256[:12]} answers; the one before is kept: {pending.old[:12]}")
-        return
-    store.roll_back()
-    alive = bool(before.pid) and systemctl.show().pid == before.pid
-    trouble = _recover(pending.old, alive, proof)
-    raise UpgradeError(
-        f"model {sha256[:12]} was rolled back: {reason}; model {pending.old[:12]} "
-        + ("runs again" if trouble is None else f"is back, but: {trouble}")
-    )
+@dataclass(frozen=True)
+class _Trial:
+    """A model that `store` has begun with is tried by the service."""
 
+    layout: Layout
+    store: Store
+    probation: Probation
+    notify: Callable[[str], None]
 
-def _recover(old: str, alive: bool, proof: Proof) -> str | None:
-    """Bring the service back with the model before; what stands in the way, None for nothing."""
-    at_once = Proof(noticed=0.0, patience=proof.patience)
-    if alive:
-        # The daemon changes back by itself, unless it hangs.
-        reason = watch(old, systemctl.show(), at_once)
+    def run(self, sha256: str, before: ServiceState, afresh: bool) -> None:
+        """Keep the model if it passes its probation, else go back to the one before."""
+        store = self.store
+        pending = store.pending
+        assert pending is not None
+        try:
+            reason = None
+            if afresh or not before.answers:
+                self.notify(f"starting the service with model {sha256[:12]}")
+                if not systemctl.restart():
+                    reason = f"the service does not start with it ({systemctl.show().end})"
+                before = observe(self.layout)
+            else:
+                self.notify(f"the service changes to model {sha256[:12]}")
+            reason = reason or watch(self.layout, sha256, before, self.probation)
+        except BaseException:
+            store.roll_back()
+            raise
         if reason is None:
+            store.confirm()
+            self.notify(f"model {sha256[:12]} answers; the one before is kept: {pending.old[:12]}")
+            return
+        store.roll_back()
+        trouble = self._recover(pending.old)
+        raise UpgradeError(
+            f"model {sha256[:12]} was rolled back: {reason}; model {pending.old[:12]} "
+            + ("runs again" if trouble is None else f"is back, but: {trouble}")
+        )
+
+    def _recover(self, old: str) -> str | None:
+        """Bring the service back with the model before; what stands in the way, or None."""
+        at_once = Probation(noticed=0.0, timeout=self.probation.timeout)
+        # The daemon, if one lives, changes back by itself, unless it hangs.
+        if watch(self.layout, old, observe(self.layout), at_once) is None:
             return None
-    if not systemctl.restart():
-        return f"the service does not start ({systemctl.show().end})"
-    return watch(old, systemctl.show(), at_once)
+        if not systemctl.restart():
+            return f"the service does not start ({systemctl.show().end})"
+        return watch(self.layout, old, observe(self.layout), at_once)
 
 
 @contextmanager

@@ -1,15 +1,18 @@
 """Try a model before anything depends on it, in a process of its own: it may crash."""
 
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
+from edgekit import child
 from edgekit.errors import EdgekitError, ModelFileError
 from edgekit.model.container import ModelFile, read_model
+from edgekit.text import last_line
 from edgekit_device.config.settings import Settings
 
 _TIMEOUT = 120.0
+# Not `__name__`, which is another one in the process that tries.
+_MODULE = "edgekit_device.service.verify"
 
 
 def verify(path: Path, settings: Settings) -> ModelFile:
@@ -28,26 +31,17 @@ def verify(path: Path, settings: Settings) -> ModelFile:
     model = read_model(path)
     if settings.delegate != "none":
         return model
-    labels = [str(settings.labels)] if settings.labels else []
-    command = [sys.executable, "-m", __name__, str(path), settings.runtime, *labels]
+    labels = [settings.labels.absolute()] if settings.labels else []
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=_TIMEOUT,
-            check=False,
+        done = child.run_python(
+            _MODULE, path.absolute(), settings.runtime, *labels, timeout=_TIMEOUT
         )
     except subprocess.TimeoutExpired as error:
         raise ModelFileError(f"{path} gave no answer within {_TIMEOUT:g} s") from error
-    if done.returncode < 0:
-        name = signal.Signals(-done.returncode).name
-        raise ModelFileError(f"{path} crashes the TFLite runtime ({name}); convert it again")
+    if signal_name := child.signal_name(done.returncode):
+        raise ModelFileError(f"{path} crashes the TFLite runtime ({signal_name}); convert it again")
     if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["it gives no reason"]
-        raise ModelFileError(f"{path} gives no answer: {lines[-1]}")
+        raise ModelFileError(f"{path} gives no answer: {last_line(done.stderr)}")
     return model
 
 

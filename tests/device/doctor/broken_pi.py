@@ -3,10 +3,15 @@
 import json
 import textwrap
 from pathlib import Path
+from typing import Any
 
-from edgekit_device.doctor.checks import examine
-from edgekit_device.doctor.findings import Finding
-from edgekit_device.doctor.system import Space, System
+import msgspec
+from edgekit_device.doctor.device import Device, Space
+from edgekit_device.doctor.diagnosis import Diagnosis
+from edgekit_device.doctor.examination import examine
+from edgekit_device.health import Status, write_status
+
+from tests.device.sinks.samples import make_health
 
 MIB = 1024 * 1024
 GROUPS = "video:x:44:\nplugdev:x:46:\npi:x:1000:\n"
@@ -27,6 +32,8 @@ _FILES = {
     "sys/bus/usb/devices/usb1/speed": "480\n",
     "sys/bus/usb/devices/usb2/speed": "5000\n",
 }
+# As `systemctl show` has a service that runs.
+RUNS = ("LoadState=loaded", "ActiveState=active", "SubState=running")
 _PACKAGES = {"numpy": "1.26.4", "opencv-python": "4.11.0.86", "tflite-runtime": "2.14.0"}
 
 
@@ -34,7 +41,7 @@ class BrokenPi:
     """A device in a folder; what is not broken is well.
 
     Attributes:
-        groups, user, free: of its `System`.
+        groups, user, free: of its `Device`.
         python, packages: versions of its Python, and of what is installed there.
         answers: what its Python prints when a module is tried, or the shell command that it is.
     """
@@ -51,9 +58,7 @@ class BrokenPi:
         for path, text in _FILES.items():
             self.write(path, text)
         self.add_camera()
-        self.program("systemctl", "echo LoadState=loaded; echo ActiveState=active; "
-                     "echo SubState=running; echo NRestarts=0; "
-                     "echo 'StatusText=running · model 1234'")  # fmt: skip
+        self.service(*RUNS, model_sha256="12345678" * 8)
 
     def write(self, path: str, text: str) -> None:
         """Write one of its files."""
@@ -69,6 +74,20 @@ class BrokenPi:
         """Install a program: lines of shell."""
         self.write(f"usr/bin/{name}", f"#!/bin/sh\n{script}\n")
         (self.root / "usr/bin" / name).chmod(0o755)
+
+    def service(self, *properties: str, pid: int = 100, **health: Any) -> None:
+        """The service.
+
+        Args:
+            properties: as `systemctl show` prints them; its daemon's process is 100.
+            pid: of the process that the status is of.
+            health: what the daemon says of itself there.
+        """
+        lines = " ".join(f"'{line}'" for line in ("MainPID=100", *properties))
+        self.program("systemctl", f"printf '%s\\n' {lines}")
+        folder = self.root / "run/edgekit"
+        folder.mkdir(parents=True, exist_ok=True)
+        write_status(folder, Status(pid, msgspec.structs.replace(make_health(), **health), {}))
 
     def add_camera(self) -> None:
         """A USB camera with a node for pictures and one for metadata, and the board's codec."""
@@ -97,10 +116,10 @@ class BrokenPi:
                 f"Version: {library}\n\nPackage: zlib1g\nVersion: 1\n",
             )
 
-    def examine(self) -> list[Finding]:
+    def examine(self) -> list[Diagnosis]:
         """What the doctor finds."""
         self._write_python()
-        system = System(
+        device = Device(
             root=self.root,
             python=self._program,
             environment=Path("/opt/edgekit"),
@@ -108,7 +127,7 @@ class BrokenPi:
             groups=frozenset(self.groups),
             space=lambda _: Space(30_000 * MIB, self.free),
         )
-        return examine(system)
+        return examine(device)
 
     def _write_python(self) -> None:
         """A stand-in for its Python, which is called with `-P -m MODULE WHAT [NAME]`."""

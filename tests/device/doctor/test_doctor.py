@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from edgekit_device.doctor import checks, probe
+from edgekit_device.doctor import examination, probe
 from edgekit_device.doctor.cli import doctor, render
-from edgekit_device.doctor.findings import Finding
-from edgekit_device.doctor.system import System
+from edgekit_device.doctor.device import Device
+from edgekit_device.doctor.diagnosis import Diagnosis
 
-from tests.device.doctor.broken_pi import GROUPS, MIB, BrokenPi, fails
+from tests.device.doctor.broken_pi import GROUPS, MIB, RUNS, BrokenPi, fails
 from tests.device.doctor.probe_model import probe_model
 
 PIP = "sudo /opt/edgekit/bin/pip install"
@@ -21,23 +21,23 @@ def pi(tmp_path: Path) -> BrokenPi:
     return BrokenPi(tmp_path)
 
 
-def found(pi: BrokenPi, check: str) -> list[Finding]:
+def found(pi: BrokenPi, check: str) -> list[Diagnosis]:
     """What is not as it should be, all of it about one thing."""
-    wrong = [finding for finding in pi.examine() if finding.level != "ok"]
-    assert {finding.check for finding in wrong} <= {check}, wrong
+    wrong = [diagnosis for diagnosis in pi.examine() if diagnosis.level != "ok"]
+    assert {diagnosis.check for diagnosis in wrong} <= {check}, wrong
     return wrong
 
 
-def one(pi: BrokenPi, check: str) -> Finding:
+def one(pi: BrokenPi, check: str) -> Diagnosis:
     wrong = found(pi, check)
     assert len(wrong) == 1, wrong
     return wrong[0]
 
 
 def test_a_healthy_device_has_nothing_to_complain_of(pi: BrokenPi) -> None:
-    findings = pi.examine()
-    assert [finding for finding in findings if finding.level != "ok"] == []
-    texts = {finding.check: finding.text for finding in findings}
+    diagnoses = pi.examine()
+    assert [diagnosis for diagnosis in diagnoses if diagnosis.level != "ok"] == []
+    texts = {diagnosis.check: diagnosis.text for diagnosis in diagnoses}
     assert texts["board"] == (
         "Raspberry Pi 4 Model B Rev 1.4, Debian GNU/Linux 12 (bookworm), Linux 6.12.47+rpt-rpi-v8"
     )
@@ -45,10 +45,21 @@ def test_a_healthy_device_has_nothing_to_complain_of(pi: BrokenPi) -> None:
     assert texts["runtime"] == "tflite-runtime 2.14.0 classifies a picture"
     assert texts["camera"] == "HD Pro Webcam C920: v4l2:/dev/video0"
     assert texts["temperature"] == "48 °C"
-    assert texts["service"] == "active (running): running · model 1234"
+    assert texts["service"] == "active (running): running · model 123456781234 · 30 fps"
 
 
 # Python and its packages
+
+
+def test_a_package_of_another_project(pi: BrokenPi) -> None:
+    pi.packages["edgekit"] = "0.4.2"
+    wrong = one(pi, "edgekit")
+    assert wrong.level == "problem"
+    assert "0.4.2: on PyPI a package of this name is another project's" in wrong.text
+    assert wrong.remedy == (
+        "sudo /opt/edgekit/bin/pip uninstall --yes edgekit; "
+        f"{PIP} --force-reinstall --no-deps edgekit-core edgekit-device"
+    )
 
 
 def test_numpy_2_beside_tflite_runtime(pi: BrokenPi) -> None:
@@ -56,7 +67,7 @@ def test_numpy_2_beside_tflite_runtime(pi: BrokenPi) -> None:
     pi.answers["tflite_runtime.interpreter"] = fails(
         "ImportError: numpy.core.multiarray failed to import"
     )
-    numpy, runtime = [finding for finding in pi.examine() if finding.level != "ok"]
+    numpy, runtime = [diagnosis for diagnosis in pi.examine() if diagnosis.level != "ok"]
     assert (numpy.check, numpy.level) == ("numpy", "problem")
     assert numpy.remedy == f'{PIP} "numpy<2" "opencv-python<4.12"'
     assert (runtime.check, runtime.level, runtime.remedy) == ("runtime", "problem", numpy.remedy)
@@ -151,7 +162,7 @@ def test_camera_modules_are_listed(pi: BrokenPi) -> None:
         "echo '0 : imx219 [3280x2464 10-bit RGGB] (/base/soc/i2c0mux/i2c@1/imx219@10)'\n"
         "echo \"    Modes: 'SRGGB10_CSI2P' : 640x480 [206.65 fps - (1000, 752)/1280x960 crop]\"",
     )
-    texts = [finding.text for finding in pi.examine() if finding.check == "camera"]
+    texts = [diagnosis.text for diagnosis in pi.examine() if diagnosis.check == "camera"]
     assert texts == ["module imx219, 3280x2464: picamera2:"]
 
 
@@ -319,22 +330,38 @@ def test_a_clock_that_something_else_sets(pi: BrokenPi) -> None:
     [
         ("LoadState=not-found ActiveState=inactive", "note", "not installed"),
         ("LoadState=loaded ActiveState=failed Result=exit-code ExecMainStatus=10", "problem",
-         "failed: exit-code, exit code 10"),
+         "failed: exit code 10, the camera did not come back"),
         ("LoadState=loaded ActiveState=activating SubState=auto-restart Result=watchdog "
-         "ExecMainStatus=6", "problem", "ended (watchdog, exit code 6), starts again"),
+         "ExecMainStatus=6", "problem",
+         "ended (the watchdog: no answers for too long), starts again"),
         ("LoadState=loaded ActiveState=inactive", "warning", "installed, does not run"),
-        ("LoadState=loaded ActiveState=active SubState=running StatusText=degraded", "warning",
-         "active (running): degraded"),
-        ("LoadState=loaded ActiveState=active SubState=running StatusText=running NRestarts=3",
-         "note", "active (running): running; started again 3 times"),
         ("LoadState=masked", "problem", "its unit is masked"),
     ],
 )  # fmt: skip
 def test_the_service(pi: BrokenPi, says: str, level: str, text: str) -> None:
-    pi.program("systemctl", f"printf '%s\\n' {says}")
+    pi.service(*says.split(), pid=99)
     wrong = one(pi, "service")
     assert (wrong.level, wrong.text) == (level, text)
     assert wrong.remedy
+
+
+def test_a_service_with_a_problem(pi: BrokenPi) -> None:
+    pi.service(*RUNS, state="degraded", problems=["camera: gone"])
+    wrong = one(pi, "service")
+    assert wrong.level == "warning"
+    assert wrong.text == "active (running): degraded · model  · 30 fps · camera: gone"
+
+
+def test_a_service_that_was_started_again(pi: BrokenPi) -> None:
+    pi.service(*RUNS, "NRestarts=3")
+    wrong = one(pi, "service")
+    assert (wrong.level, wrong.text.rpartition("; ")[2]) == ("note", "started again 3 times")
+
+
+def test_the_status_of_an_earlier_process_does_not_count(pi: BrokenPi) -> None:
+    pi.service(*RUNS, pid=99, state="stalled")
+    texts = {diagnosis.check: diagnosis.text for diagnosis in pi.examine()}
+    assert texts["service"] == "active (running): no status yet"
 
 
 def test_a_machine_without_systemd(pi: BrokenPi) -> None:
@@ -346,37 +373,43 @@ def test_a_machine_without_systemd(pi: BrokenPi) -> None:
 
 
 def test_an_empty_device_is_looked_at_without_an_end(tmp_path: Path) -> None:
-    system = System(root=tmp_path, python=tmp_path / "none", user="pi", groups=frozenset())
-    assert {finding.check for finding in checks.examine(system)} >= {"board", "python", "disk"}
+    system = Device(root=tmp_path, python=tmp_path / "none", user="pi", groups=frozenset())
+    assert {diagnosis.check for diagnosis in examination.examine(system)} >= {
+        "board",
+        "python",
+        "disk",
+    }
 
 
 def test_garbage_in_every_file_hides_nothing_else(pi: BrokenPi) -> None:
     for file in pi.root.rglob("*"):
         if file.is_file() and not file.is_relative_to(pi.root / "usr"):
             file.write_bytes(b"\xff\x00garbage: \xfe\n\n=")
-    findings = pi.examine()
-    assert {finding.check for finding in findings} >= {"runtime", "opencv", "service"}
+    diagnoses = pi.examine()
+    assert {diagnosis.check for diagnosis in diagnoses} >= {"runtime", "opencv", "service"}
 
 
 def test_a_finding_and_its_remedy_stand_below_each_other() -> None:
-    finding = Finding("clock", "warning", "not synchronised " * 5, "sudo timedatectl set-ntp true")
-    lines = [line.rstrip() for line in render([finding], 60).splitlines()]
+    diagnosis = Diagnosis(
+        "clock", "warning", "not synchronised " * 5, "sudo timedatectl set-ntp true"
+    )
+    lines = [line.rstrip() for line in render([diagnosis], 60).splitlines()]
     assert len(lines) == 4
     assert lines[-1].endswith("$ sudo timedatectl set-ntp true\x1b[0m")
 
 
 def test_the_command_looks_at_this_machine() -> None:
     done = CliRunner().invoke(doctor, ["--json"])
-    findings = json.loads(done.stdout)
-    assert done.exit_code == int(any(finding["level"] == "problem" for finding in findings))
-    runtimes = [finding["text"] for finding in findings if finding["check"] == "runtime"]
+    diagnoses = json.loads(done.stdout)
+    assert done.exit_code == int(any(diagnosis["level"] == "problem" for diagnosis in diagnoses))
+    runtimes = [diagnosis["text"] for diagnosis in diagnoses if diagnosis["check"] == "runtime"]
     assert any(text.endswith("classifies a picture") for text in runtimes)
     shown = CliRunner().invoke(doctor, [])
     assert "classifies a picture" in shown.output
 
 
 def test_the_exit_code_tells_of_a_problem(pi: BrokenPi, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "examine", lambda _: [Finding("disk", "problem", "full")])
+    monkeypatch.setattr(examination, "examine", lambda _: [Diagnosis("disk", "problem", "full")])
     done = CliRunner().invoke(doctor, [])
     assert done.exit_code == 1
     assert done.output.endswith("\n1 problem\n")

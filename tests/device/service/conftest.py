@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edgekit_device.service import proof
+from edgekit_device.service import probation
 from edgekit_device.service.layout import Layout
 from edgekit_device.service.store import Store
 
+from tests.device.service.fake_clock import FakeClock
 from tests.tiny import tiny_model
 
-# Answers are judged at once: the stand-in needs no time to fail.
-QUICK = "source = 'test:'\nhealth = {stall-after = 0.02}\nrecovery = {inference-timeout = 0.02}\n"
+# A model is judged after a few looks at the service.
+QUICK = "source = 'test:'\nhealth = {stall-after = 1}\nrecovery = {inference-timeout = 1}\n"
+# Seconds of the fake clock that it has for that.
+TIMEOUT = 5.0
 Model = Callable[[str], Path]
 
 
@@ -106,9 +109,10 @@ def make_device(folder: Path) -> Device:
     file = folder / "systemd.json"
     file.write_text(json.dumps({
         "link": str(layout.state / "model.tflite"), "unit": str(layout.unit),
+        "runtime": str(layout.runtime), "now": 1000.0,
         "active": "inactive", "sub": "dead", "pid": 0, "next_pid": 100, "restarts": 0,
-        "result": "success", "exit": 0, "fed": 1, "loaded": "", "state": "", "problems": [],
-        "behaviour": {}, "calls": [],
+        "result": "success", "exit": 0, "fed": 1, "loaded": "", "state": "", "problems": {},
+        "refused_model": None, "behaviour": {}, "calls": [],
     }))  # fmt: skip
     return Device(layout, file, [])
 
@@ -119,8 +123,8 @@ def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Device:
     device = make_device(tmp_path)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("FAKE_SYSTEMD", str(device.file))
-    monkeypatch.setattr(proof, "POLL", 0.0)
-    monkeypatch.setattr(proof, "PATIENCE", 0.5)
+    monkeypatch.setattr(probation, "time", FakeClock(device.file))
+    monkeypatch.setattr(probation, "TIMEOUT", TIMEOUT)
     return device
 
 

@@ -1,13 +1,14 @@
 """Stands in for systemctl, with a service whose model decides how it fares.
 
 The state is a JSON file that `FAKE_SYSTEMD` names. As with the real thing, time passes between two
-calls: that is when the daemon notices a switched link, and when systemd starts it again.
+calls: that is when the daemon notices a switched link, and when systemd starts it again. The daemon
+leaves a status in the runtime directory, which systemd removes when it ends.
 """
 
 import json
 import os
+import shutil
 import sys
-import time
 from pathlib import Path
 
 FILE = Path(os.environ["FAKE_SYSTEMD"])
@@ -28,7 +29,7 @@ def crash(state):
 def start(state):
     """What the daemon does with the model it finds at its start; whether it gets ready."""
     how = behaviour(state)
-    state.update(problems=[], state="running", loaded=target(state))
+    state.update(problems={}, refused_model=None, state="running", loaded=target(state))
     if how == "good":
         state["next_pid"] += 1
         state.update(active="active", sub="running", pid=state["next_pid"], result="success")
@@ -48,7 +49,7 @@ def meanwhile(state):
     elif state["pid"] and target(state) != state["loaded"]:
         how = behaviour(state)
         if how == "refused":
-            state["problems"] = ["model: no good; going on with the one before"]
+            state["refused_model"] = "no good; going on with the one before"
         elif how == "crashes":
             crash(state)
         elif how == "aborts":
@@ -60,18 +61,39 @@ def meanwhile(state):
     elif state["pid"]:
         # One that hangs goes on saying what it said last.
         if behaviour(state) != "hangs":
-            state["fed"] = int(time.monotonic() * 1e6)
-        state["problems"] = [text for text in state["problems"] if not text.startswith("model: ")]
+            state["fed"] = int(state["now"] * 1e6)
+        state["refused_model"] = None
+
+
+def leave_status(state):
+    """What the daemon writes, and what becomes of it."""
+    folder = Path(state["runtime"])
+    if not state["pid"]:
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    problems = dict(state["problems"])
+    if state["refused_model"]:
+        problems["model"] = state["refused_model"]
+    health = {
+        "ts": "2026-01-05T10:00:00.000Z", "name": "pi", "state": state["state"],
+        "problems": [f"{part}: {text}" for part, text in problems.items()],
+        "version": "0.0", "uptime_s": 1.0, "source": "test:", "model": "model.tflite",
+        "model_sha256": state["loaded"], "runtime": "fake", "accelerator": "cpu", "frames": 5,
+        "dropped": 0, "events": 1, "fps": 5.0, "memory_bytes": 1, "restarts": {}, "sinks": {},
+    }  # fmt: skip
+    status = {"pid": state["pid"], "health": health, "problems": problems}
+    if state["refused_model"]:
+        status["refused_model"] = state["refused_model"]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "status.json").write_text(json.dumps(status))
 
 
 def show(state):
-    told = [state["state"], f"model {state['loaded'][:12]}", "5 fps", *state["problems"]]
     wants = Path(state["unit"]).parent / "multi-user.target.wants" / "edgekit.service"
     facts = {
         "LoadState": "loaded" if Path(state["unit"]).exists() else "not-found",
         "ActiveState": state["active"], "SubState": state["sub"],
         "UnitFileState": "enabled" if wants.is_symlink() else "disabled",
-        "StatusText": " · ".join(told) if state["pid"] else "",
         "MainPID": state["pid"], "NRestarts": state["restarts"], "Result": state["result"],
         "ExecMainStatus": state["exit"], "ActiveEnterTimestamp": "Mon 2026-01-05 10:00:00 UTC",
         "WatchdogTimestampMonotonic": state["fed"],
@@ -100,6 +122,7 @@ def main(verb, *rest):
     if verb == "reset-failed":
         state["restarts"] = 0
     FILE.write_text(json.dumps(state))
+    leave_status(state)
     return 0 if well else 1
 
 

@@ -2,6 +2,7 @@
 
 The steps are what Python reports to its audit hooks, and `fsync`. Whatever was written and not yet
 synced is lost with the power: a file system keeps the order of names, not the content behind them.
+A folder is unsynced, too, for as long as a name in it has changed: the last changes may be lost.
 """
 
 import os
@@ -43,6 +44,8 @@ class _Disk:
         if not writes:
             return
         self.step()
+        if event not in ("open", "os.chmod"):
+            self.unsynced.add(named.parent)
         if event == "open":
             self.unsynced.add(named)
         elif event == "os.rename" and named in self.unsynced:

@@ -1,5 +1,6 @@
 """`edgekit service install`, `status` and `uninstall`, on a device in a folder."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -7,13 +8,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 from edgekit_device.config.file import load
-from edgekit_device.config.settings import Settings
 from edgekit_device.service import environment, install
 from edgekit_device.service.cli import service
 from edgekit_device.service.layout import Layout
+from edgekit_device.service.state import ServiceState
 
 from edgekit.errors import ServiceError
 from tests.device.service.conftest import QUICK, Device, Model, fake_command, sha
@@ -114,6 +116,29 @@ def test_a_dry_run_prints_all_and_does_nothing(run: Run, device: Device, model: 
         assert f"    {line}\n" in done.output
     assert "run systemctl daemon-reload\nrun systemctl enable edgekit.service\n" in done.output
     assert "start the service" in done.output
+
+
+def test_a_service_that_is_ending_is_started_again(run: Run, device: Device, model: Model) -> None:
+    arguments = ("install", "--model", model("a"), "--source", "test:")
+    run(*arguments)
+    # It says that it runs for as long as it lives.
+    device.set(active="deactivating", sub="stop-sigterm")
+    assert run("status").exit_code == 1
+    run(*arguments)
+    assert device.calls[-1] == "restart edgekit.service"
+    assert run("status").exit_code == 0
+
+
+def test_a_new_unit_is_a_restart_and_no_reload(
+    run: Run, device: Device, model: Model, quick: Path
+) -> None:
+    run("install", "--model", model("a"), "--source", "test:")
+    device.layout.unit.write_text("an older one")
+    before = len(device.calls)
+    assert run("install", "--model", model("a"), "--config", quick).exit_code == 0
+    assert device.calls[before:] == [
+        "daemon-reload", "reset-failed edgekit.service", "restart edgekit.service",
+    ]  # fmt: skip
 
 
 def test_no_start(run: Run, device: Device, model: Model) -> None:
@@ -288,7 +313,7 @@ def test_the_status_tells_what_matters(run: Run, device: Device, model: Model) -
     run("install", "--model", model("a"), "--source", "test:")
     config = device.layout.config
     config.write_text("source = 'test:'\n[http]\nlisten = '127.0.0.1:8080'\n")
-    device.set(state="degraded", problems=["camera: gone"], restarts=2)
+    device.set(state="degraded", problems={"camera": "gone"}, restarts=2)
     done = run("status")
     assert done.exit_code == 0
     assert "service  degraded, since Mon 2026-01-05" in done.output
@@ -302,23 +327,26 @@ def test_the_status_tells_what_matters(run: Run, device: Device, model: Model) -
     assert "service  failed: exit code 10, the camera did not come back" in done.output
 
 
+def test_the_status_as_json(run: Run, device: Device, model: Model) -> None:
+    run("install", "--model", model("a"), "--source", "test:")
+    device.set(state="degraded", problems={"camera": "gone"})
+    done = run("status", "--json")
+    assert done.exit_code == 0
+    state = msgspec.json.decode(done.output, type=ServiceState)
+    assert (state.unit.active, state.unit.pid) == ("active", device.state["pid"])
+    assert state.daemon is not None
+    assert state.daemon.health.model_sha256 == sha(model("a"))
+    assert state.daemon.problems == {"camera": "gone"}
+    device.set(active="failed", sub="failed", pid=0, result="exit-code", exit=10)
+    done = run("status", "--json")
+    assert done.exit_code == 1
+    assert "daemon" not in json.loads(done.output)
+
+
 def test_no_service_has_a_status_too(run: Run) -> None:
     done = run("status")
     assert done.exit_code == 1
     assert "not installed; edgekit service install --model FILE" in done.output
-
-
-def test_a_model_that_crashes_the_runtime_is_refused(
-    model: Model, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    from edgekit_device.service.verify import verify
-
-    from edgekit.errors import ModelFileError
-
-    crash = fake_command(tmp_path / "bin", "python", "#!/bin/sh\nkill -SEGV $$\n")
-    monkeypatch.setattr(sys, "executable", str(crash))
-    with pytest.raises(ModelFileError, match=r"crashes the TFLite runtime \(SIGSEGV\)"):
-        verify(model("a"), Settings())
 
 
 def test_logs_are_the_journal(tmp_path: Path) -> None:

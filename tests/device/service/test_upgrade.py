@@ -1,13 +1,15 @@
 """A model is exchanged, or it is as if nothing had been tried."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from edgekit_device.config.file import load
-from edgekit_device.service import proof, systemctl
+from edgekit_device.service import systemctl
 from edgekit_device.service import upgrade as module
 from edgekit_device.service.durable import locked
+from edgekit_device.service.probation import Probation, watch
+from edgekit_device.service.state import observe
+from edgekit_device.service.systemctl import Unit
 from edgekit_device.service.upgrade import upgrade
 
 from edgekit.errors import ModelFileError, ServiceError, UpgradeError
@@ -35,8 +37,8 @@ def test_a_good_model_is_changed_to_without_a_restart(running: Device, model: Mo
         ("crashes", "the service ended with it (killed by SIGSEGV)"),
         ("stalls", "the service stalled with it"),
         ("aborts", "the service ended with it (the watchdog: no answers for too long)"),
-        ("hangs", "no answers from it within 0.53 s; the service says: running"),
-        ("ignored", "no answers from it within 0.53 s; the service says: running"),
+        ("hangs", "no answers from it within 6.5 s; the service says: running"),
+        ("ignored", "no answers from it within 6.5 s; the service says: running"),
     ],
 )
 def test_a_bad_model_is_taken_back(running: Device, model: Model, how: str, reason: str) -> None:
@@ -124,34 +126,39 @@ def test_an_upgrade_after_one_that_was_cut_short_goes_back_to_what_was_proved(
     assert running.store.current == sha(model("old"))
 
 
-def test_the_proof_takes_longer_than_the_daemon_needs_to_notice(running: Device) -> None:
-    required = proof.Proof.of(load(None, {}))
+def test_the_probation_takes_longer_than_the_daemon_needs_to_notice(running: Device) -> None:
+    required = Probation.of(load(None, {}))
+    for slow in ({"health.stall-after": 30}, {"recovery.inference-timeout": 30}):
+        assert Probation.of(load(None, slow)).noticed == 30.0
     assert required.noticed == 10.0
-    assert required.given(15.0, 10.0)
+    assert required.passed(15.0, 10.0)
     # A unit without a watchdog has no better sign.
-    assert required.given(15.0, None)
-    assert not required.given(14.9, 14.9)
-    assert not required.given(100.0, 9.9)
+    assert required.passed(15.0, None)
+    assert not required.passed(14.9, 14.9)
+    assert not required.passed(100.0, 9.9)
+
+
+def test_a_daemon_that_was_started_again_between_two_looks_has_ended(running: Device) -> None:
+    before = observe(running.layout)
+    running.set(pid=101, result="signal", exit=6)
+    reason = watch(running.layout, before.health.model_sha256, before, Probation(0.0, 50.0))
+    assert reason == "the service ended with it (killed by SIGABRT)"
 
 
 def test_answers_must_come_without_a_break(
     running: Device, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The state changes from look to look, and time only passes between two looks."""
-    old = sha(model("old"))
-    before = systemctl.show()
-    states = iter(["running", "starting", "running", "degraded", "running"])
-    clock = iter(range(100))
-    seen = []
+    """The state changes from look to look, and half a second passes between two."""
+    layout, old = running.layout, sha(model("old"))
+    before = observe(layout)
+    states = ["running", "running", "starting", "running", "degraded", "running", "running"]
+    left = iter(states)
 
-    def show() -> systemctl.State:
-        running.set(state=next(states))
-        seen.append(1)
+    def show() -> Unit:
+        running.set(state=next(left))
         return look()
 
     look = systemctl.show
     monkeypatch.setattr(systemctl, "show", show)
-    time = SimpleNamespace(monotonic=lambda: float(next(clock)), sleep=lambda _seconds: None)
-    monkeypatch.setattr(proof, "time", time)
-    assert proof.watch(old, before, proof.Proof(noticed=4 / 3, patience=50.0)) is None
-    assert len(seen) == 5
+    assert watch(layout, old, before, Probation(noticed=1.0, timeout=50.0)) is None
+    assert list(left) == []

@@ -5,26 +5,27 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from edgekit import child
 from edgekit.errors import ServiceError
+from edgekit.text import last_line
 from edgekit_device.service import durable
-from edgekit_device.service.systemctl import last_line
 
 _TIMEOUT = 60.0
 
 
-class System:
+class Changes:
     """Makes changes, tells of each, and leaves alone what is as it should be.
 
     Args:
-        tell: is told in a line what changes.
+        notify: is told in a line what changes.
         dry: change nothing.
 
     Attributes:
         changed: whether anything was changed, or would have been.
     """
 
-    def __init__(self, tell: Callable[[str], None], *, dry: bool = False) -> None:
-        self.tell = tell
+    def __init__(self, notify: Callable[[str], None], *, dry: bool = False) -> None:
+        self.notify = notify
         self.dry = dry
         self.changed = False
 
@@ -39,7 +40,7 @@ class System:
         self._say(f"write {path}")
         if self.dry:
             for line in content.decode().splitlines():
-                self.tell(f"    {line}".rstrip())
+                self.notify(f"    {line}".rstrip())
         else:
             durable.write(path, content)
         return True
@@ -63,7 +64,7 @@ class System:
             return
         left = sorted(path.name for path in folder.iterdir())
         if left and not self.dry:
-            self.tell(f"keep {folder}: {', '.join(left)} is not ours")
+            self.notify(f"keep {folder}: {', '.join(left)} is not ours")
         elif not left:
             self._say(f"remove {folder}")
             if not self.dry:
@@ -89,7 +90,7 @@ class System:
 
     def _say(self, text: str) -> None:
         self.changed = True
-        self.tell(text)
+        self.notify(text)
 
 
 def _content(path: Path) -> bytes | None:
@@ -101,18 +102,10 @@ def _content(path: Path) -> bytes | None:
 
 def _run(words: list[str]) -> None:
     try:
-        done = subprocess.run(
-            words,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=_TIMEOUT,
-            check=False,
-        )
+        done = child.run(words, timeout=_TIMEOUT)
     except FileNotFoundError as error:
         raise ServiceError(f"there is no {words[0]} here") from error
     except subprocess.TimeoutExpired as error:
         raise ServiceError(f"`{shlex.join(words)}` did not end within {_TIMEOUT:g} s") from error
     if done.returncode:
-        raise ServiceError(f"`{shlex.join(words)}` failed: {last_line(done.stdout)}")
+        raise ServiceError(f"`{shlex.join(words)}` failed: {last_line(done.stderr or done.stdout)}")

@@ -11,7 +11,8 @@ from edgekit_device.config.file import load
 from edgekit_device.service import systemctl
 from edgekit_device.service.durable import locked
 from edgekit_device.service.layout import Layout
-from edgekit_device.service.proof import Proof, watch
+from edgekit_device.service.probation import Probation, watch
+from edgekit_device.service.state import observe
 from edgekit_device.service.store import Store
 
 # systemd itself waits for RestartSec=, so the first restart needs no pause of ours.
@@ -21,8 +22,6 @@ LONGEST_PAUSE = 120.0
 # Restarts are forgotten after so many seconds.
 MEMORY = 3600.0
 
-Tell = Callable[[str], None]
-
 
 def pause(earlier: int) -> float:
     """Seconds to wait before a restart that follows so many others within the hour."""
@@ -31,7 +30,7 @@ def pause(earlier: int) -> float:
     return min(FIRST_PAUSE * 2.0 ** min(earlier - 1, 30), LONGEST_PAUSE)
 
 
-def before_start(layout: Layout, tell: Tell) -> None:
+def before_start(layout: Layout, notify: Callable[[str], None]) -> None:
     """Settle an upgrade that was cut short, and wait when the service keeps failing."""
     with locked(layout.lock) as ours:
         # Otherwise an upgrade is at work: it judges its model itself, and wants no delay.
@@ -39,11 +38,11 @@ def before_start(layout: Layout, tell: Tell) -> None:
             return
         changed = Store(layout.state).settle()
     if changed:
-        tell(changed)
+        notify(changed)
     earlier = _note_restart(layout)
     seconds = pause(earlier)
     if seconds:
-        tell(f"{earlier} other restarts within the hour: waiting for {seconds:g} s")
+        notify(f"{earlier} other restarts within the hour: waiting for {seconds:g} s")
         time.sleep(seconds)
 
 
@@ -63,17 +62,18 @@ def _note_restart(layout: Layout) -> int:
     return len(recent)
 
 
-def after_start(layout: Layout, tell: Tell) -> None:
+def after_start(layout: Layout, notify: Callable[[str], None]) -> None:
     """Judge the model of an upgrade that was cut short, now that the daemon has answered."""
     with locked(layout.lock) as ours:
         store = Store(layout.state)
         pending = store.pending
         if not ours or pending is None:
             return
-        reason = watch(pending.new, systemctl.show(), Proof.of(load(layout.config, {})))
+        probation = Probation.of(load(layout.config, {}))
+        reason = watch(layout, pending.new, observe(layout), probation)
         if reason is None:
             store.confirm()
-            tell(f"model {pending.new[:12]} proved itself after an upgrade that was cut short")
+            notify(f"model {pending.new[:12]} proved itself after an upgrade that was cut short")
         else:
             store.roll_back()
-            tell(f"model {pending.new[:12]} was rolled back: {reason}")
+            notify(f"model {pending.new[:12]} was rolled back: {reason}")

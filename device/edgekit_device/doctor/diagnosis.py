@@ -7,7 +7,7 @@ import msgspec
 Level = Literal["ok", "note", "warning", "problem"]
 
 
-class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
+class Diagnosis(msgspec.Struct, frozen=True, omit_defaults=True):
     """One thing that was looked at.
 
     Attributes:

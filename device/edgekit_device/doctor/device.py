@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edgekit import child
+from edgekit.text import last_line
+
 # Where Linux keeps programs; PATH may lack sbin, and would be this machine's, not the folder's.
 _PROGRAMS = ("usr/local/bin", "usr/bin", "bin", "usr/sbin", "sbin", "opt/vc/bin")
 _TIMEOUT = 15.0
@@ -61,7 +64,7 @@ def _groups() -> frozenset[str]:
 
 
 @dataclass(frozen=True)
-class System:
+class Device:
     """A device.
 
     Attributes:
@@ -86,9 +89,9 @@ class System:
 
     @property
     def pip(self) -> str:
-        """How this environment's packages are changed."""
+        """The command that changes this environment's packages."""
         program = self.environment / "bin" / "pip"
-        return f"{'sudo ' if self.environment.is_relative_to('/opt') else ''}{program} install"
+        return f"{'sudo ' if self.environment.is_relative_to('/opt') else ''}{program}"
 
     def exists(self, path: str) -> bool:
         """Whether a file is there; `path` is without the leading slash."""
@@ -135,17 +138,10 @@ class System:
 
 def _run(command: list[str]) -> Answer:
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_TIMEOUT,
-            check=False,
-            env=os.environ | {"LC_ALL": "C"},
-        )
+        done = child.run(command, timeout=_TIMEOUT, environment={"LC_ALL": "C"})
     except subprocess.TimeoutExpired:
         return Answer(124, "", f"did not answer within {_TIMEOUT:g} s")
     except OSError as error:
         return Answer(127, "", error.strerror or str(error))
-    errors = done.stderr.decode("utf-8", "replace").strip().splitlines()
-    return Answer(done.returncode, done.stdout.decode("utf-8", "replace"), "".join(errors[-1:]))
+    errors = last_line(done.stderr) if done.stderr.strip() else ""
+    return Answer(done.returncode, done.stdout.decode("utf-8", "replace"), errors)

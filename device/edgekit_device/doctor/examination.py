@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from edgekit_device.doctor import cameras, coral, machine, packages, service
-from edgekit_device.doctor.findings import Finding
-from edgekit_device.doctor.system import System
+from edgekit_device.doctor.device import Device
+from edgekit_device.doctor.diagnosis import Diagnosis
 
-Check = Callable[[System], Iterable[Finding]]
+Check = Callable[[Device], Iterable[Diagnosis]]
 
 CHECKS: dict[str, Check] = {
     "board": machine.check_board,
@@ -25,17 +25,17 @@ CHECKS: dict[str, Check] = {
 }
 
 
-def _examine(name: str, check: Check, system: System) -> list[Finding]:
+def _examine(name: str, check: Check, device: Device) -> list[Diagnosis]:
     try:
-        return list(check(system))
+        return list(check(device))
     except Exception as error:
         # A device that nobody has seen yet must not hide what the other checks see.
         reason = " ".join(str(error).split()) or type(error).__name__
-        return [Finding(name, "note", f"could not be looked at: {reason}")]
+        return [Diagnosis(name, "note", f"could not be looked at: {reason}")]
 
 
-def examine(system: System) -> list[Finding]:
-    """Every check's findings; the checks run side by side, because some wait for programs."""
+def examine(device: Device) -> list[Diagnosis]:
+    """Every check's diagnoses; the checks run side by side, because some wait for programs."""
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        futures = [pool.submit(_examine, name, check, system) for name, check in CHECKS.items()]
-        return [finding for future in futures for finding in future.result()]
+        futures = [pool.submit(_examine, name, check, device) for name, check in CHECKS.items()]
+        return [diagnosis for future in futures for diagnosis in future.result()]

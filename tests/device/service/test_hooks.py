@@ -4,7 +4,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from edgekit_device.service import guard
+from edgekit_device.service import hooks
 from edgekit_device.service.durable import locked
 from edgekit_device.service.store import TRIES
 from hypothesis import given
@@ -18,12 +18,12 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Pauses that would have been made."""
     slept: list[float] = []
     clock = SimpleNamespace(sleep=slept.append, monotonic=time.monotonic)
-    monkeypatch.setattr(guard, "time", clock)
+    monkeypatch.setattr(hooks, "time", clock)
     return slept
 
 
 def _before_start(device: Device) -> None:
-    guard.before_start(device.layout, device.said.append)
+    hooks.before_start(device.layout, device.said.append)
 
 
 def test_pauses_grow_to_a_bound(running: Device, slept: list[float]) -> None:
@@ -50,10 +50,10 @@ def test_failures_are_forgotten_after_an_hour(
 ) -> None:
     running.set(restarts=5)
     now = 1000.0
-    monkeypatch.setattr(guard.time, "monotonic", lambda: now, raising=True)
+    monkeypatch.setattr(hooks.time, "monotonic", lambda: now, raising=True)
     for _ in range(3):
         _before_start(running)
-    now += guard.MEMORY
+    now += hooks.MEMORY
     _before_start(running)
     assert slept == [4.0, 8.0]
 
@@ -68,7 +68,7 @@ def test_a_note_that_makes_no_sense_is_forgotten(running: Device, slept: list[fl
 
 @given(st.integers(0, 10**6))
 def test_a_pause_fits_into_the_time_that_a_start_has(earlier: int) -> None:
-    assert 0.0 <= guard.pause(earlier) <= guard.pause(earlier + 1) <= guard.LONGEST_PAUSE < 180
+    assert 0.0 <= hooks.pause(earlier) <= hooks.pause(earlier + 1) <= hooks.LONGEST_PAUSE < 180
 
 
 def test_a_model_that_crashes_after_a_power_cut_is_given_up(running: Device, model: Model) -> None:
@@ -88,7 +88,7 @@ def test_a_model_that_answers_after_a_power_cut_is_confirmed(running: Device, mo
     new = running.store.add(model("new").read_bytes())
     running.store.begin(new)
     running.set(loaded=new)
-    guard.after_start(running.layout, running.said.append)
+    hooks.after_start(running.layout, running.said.append)
     assert (running.store.current, running.store.pending) == (new, None)
     assert "proved itself" in running.said[-1]
 
@@ -97,7 +97,7 @@ def test_a_model_that_stalls_after_a_power_cut_is_taken_back(running: Device, mo
     new = running.store.add(model("new").read_bytes())
     running.store.begin(new)
     running.set(loaded=new, state="stalled")
-    guard.after_start(running.layout, running.said.append)
+    hooks.after_start(running.layout, running.said.append)
     assert running.store.current == sha(model("old"))
     assert "rolled back: the service stalled with it" in running.said[-1]
 
@@ -111,6 +111,6 @@ def test_a_living_upgrade_judges_by_itself(
     with locked(running.layout.lock):
         for _ in range(TRIES + 1):
             _before_start(running)
-        guard.after_start(running.layout, running.said.append)
+        hooks.after_start(running.layout, running.said.append)
     assert running.store.pending == pending
     assert slept == running.said == []
