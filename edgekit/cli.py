@@ -131,4 +131,5 @@ def main() -> None:
     except click.Abort:
         click.echo("edgekit: interrupted", err=True)
         code = INTERRUPTED
-    sys.exit(code)
+    if code:
+        sys.exit(code)
