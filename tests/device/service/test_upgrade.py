@@ -52,6 +52,8 @@ def test_a_bad_model_is_taken_back(running: Device, model: Model, how: str, reas
     assert running.state["loaded"] == old
     assert running.state["active"] == "active"
     assert not running.store.path(sha(new)).exists()
+    # A daemon that lives changes back by itself, and so does one that systemd started again.
+    assert ("restart edgekit.service" in running.calls) == (how == "aborts")
 
 
 def test_a_service_that_does_not_run_is_started_with_the_model(
