@@ -9,6 +9,7 @@ from edgekit_device.service import upgrade as module
 from edgekit_device.service.durable import locked
 from edgekit_device.service.probation import Probation, watch
 from edgekit_device.service.state import observe
+from edgekit_device.service.status import describe
 from edgekit_device.service.systemctl import Unit
 from edgekit_device.service.upgrade import upgrade
 
@@ -64,6 +65,19 @@ def test_a_service_that_does_not_run_is_started_with_the_model(
     _upgrade(running, model("new"))
     assert running.calls == ["reset-failed edgekit.service", "restart edgekit.service"]
     assert running.state["loaded"] == sha(model("new"))
+
+
+def test_a_service_that_says_nothing_of_itself_has_an_old_unit(
+    running: Device, model: Model
+) -> None:
+    running.set(silent=True)
+    with pytest.raises(ServiceError, match="its unit is of an earlier edgekit; write it anew"):
+        _upgrade(running, model("new"))
+    assert running.store.current == sha(model("old"))
+    assert running.calls == []
+    assert any(
+        "write it anew" in line for line in describe(running.layout, observe(running.layout))
+    )
 
 
 def test_neither_model_runs(running: Device, model: Model) -> None:
