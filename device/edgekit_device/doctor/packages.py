@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from edgekit.child import signal_name
+from edgekit.text import last_line
 from edgekit_device.doctor.device import Answer, Device
 from edgekit_device.doctor.diagnosis import Diagnosis
 from edgekit_device.doctor.probe import STRANGER
@@ -32,7 +33,7 @@ def complaint(answer: Answer) -> str | None:
 
 def probed(answer: Answer) -> dict[str, Any]:
     """What a probe that succeeded printed."""
-    found = json.loads(answer.output.strip().splitlines()[-1])
+    found = json.loads(last_line(answer.output))
     return found if isinstance(found, dict) else {}
 
 

@@ -122,7 +122,7 @@ class Connection:
             return _judge(host, said, done.stdout, sha256)
         if done.returncode == _SSH_FAILED:
             said = f"ssh: {said.removeprefix('ssh: ')}"
-        elif said.startswith("sudo:"):
+        elif said.startswith("sudo:"):  # Programs begin what they complain of with their name.
             said += f"; let the user run {self.edgekit or 'edgekit'} without a password (NOPASSWD)"
         return Outcome(host, False, said)
 

@@ -33,6 +33,11 @@ class ServiceState(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.daemon.health if self.daemon else None
 
     @property
+    def is_silent(self) -> bool:
+        """Whether the daemon works and says nothing: it, or its unit, is of an earlier edgekit."""
+        return self.unit.active == "active" and self.daemon is None
+
+    @property
     def answers(self) -> bool:
         """Whether the daemon answers frames."""
         return self.health is not None and self.health.state in ("running", "degraded")

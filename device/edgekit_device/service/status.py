@@ -9,6 +9,11 @@ from edgekit_device.service.layout import Layout
 from edgekit_device.service.state import ServiceState
 from edgekit_device.service.store import Store
 
+SILENT = (
+    "the service does not say how it is, because its unit is of an earlier edgekit; write it anew "
+    "with `edgekit service install --model FILE`"
+)
+
 
 def describe(layout: Layout, state: ServiceState) -> Iterator[str]:
     """Lines about a service: how it is, its model, its page, where to read more.
@@ -30,6 +35,8 @@ def describe(layout: Layout, state: ServiceState) -> Iterator[str]:
         yield f"rate     {health.fps:g} fps"
         for problem in health.problems:
             yield f"problem  {problem}"
+    if state.is_silent:
+        yield f"problem  {SILENT}"
     if unit.restarts:
         yield f"restarts {unit.restarts}"
     if page := _page(layout):

@@ -3,11 +3,11 @@
     models/SHA256.tflite    each under its own hash
     model.tflite            link to the one that runs
     previous.tflite         link to the one before, to fall back to
-    pending                 an upgrade whose model has not proved itself yet
+    pending                 an upgrade whose model is on probation
 
 An upgrade writes the model, then `pending`, then switches `model.tflite`, then, once the model has
-proved itself, switches `previous.tflite` and removes `pending`. A power cut between any two leaves
-a state that `settle` understands.
+passed its probation, switches `previous.tflite` and removes `pending`. A power cut between any two
+leaves a state that `settle` understands.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ import msgspec
 
 from edgekit_device.service import durable
 
-# Starts after which a model that never proved itself is given up.
+# Starts after which a model that never passed its probation is given up.
 TRIES = 2
 
 
@@ -96,7 +96,7 @@ class Store:
         self._tidy()
 
     def begin(self, sha256: str) -> None:
-        """Switch to a model that has yet to prove itself."""
+        """Switch to a model that is on probation."""
         pending = self.pending
         # What an upgrade before did not confirm is nothing to go back to.
         old = pending.old if pending else self.current
@@ -105,7 +105,7 @@ class Store:
         self._switch(self._current, sha256)
 
     def confirm(self) -> None:
-        """The model proved itself: what ran before is kept, older ones go."""
+        """The model passed its probation: what ran before is kept, older ones go."""
         pending = self.pending
         if pending is not None:
             if pending.old != pending.new:
@@ -114,7 +114,7 @@ class Store:
         self._tidy()
 
     def roll_back(self) -> None:
-        """The model did not prove itself: run the one before again."""
+        """The model did not pass its probation: run the one before again."""
         self._take_back()
         self._tidy()
 

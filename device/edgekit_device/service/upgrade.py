@@ -14,6 +14,7 @@ from edgekit_device.service.durable import locked
 from edgekit_device.service.layout import Layout
 from edgekit_device.service.probation import Probation, watch
 from edgekit_device.service.state import ServiceState, observe
+from edgekit_device.service.status import SILENT
 from edgekit_device.service.store import Store
 from edgekit_device.service.verify import verify
 
@@ -42,8 +43,11 @@ def upgrade(
             raise ServiceError("another upgrade is at work; wait for its end")
         model = verify(path, settings)
         store = Store(layout.state)
+        state = observe(layout)
+        if state.is_silent and not afresh:
+            raise ServiceError(SILENT)
         if store.current == model.sha256 and store.pending is None and not afresh:
-            if not observe(layout).answers:
+            if not state.answers:
                 raise ServiceError(
                     f"model {model.sha256[:12]} is in place already, but the service does not run; "
                     "see why with `edgekit service logs`"

@@ -68,7 +68,7 @@ def meanwhile(state):
 def leave_status(state):
     """What the daemon writes, and what becomes of it."""
     folder = Path(state["runtime"])
-    if not state["pid"]:
+    if not state["pid"] or state["silent"]:
         shutil.rmtree(folder, ignore_errors=True)
         return
     problems = dict(state["problems"])

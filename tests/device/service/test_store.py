@@ -28,6 +28,10 @@ def _begin(store: Store) -> None:
     store.begin(store.add(NEW))
 
 
+def _use(store: Store) -> None:
+    store.use(store.add(OLD))
+
+
 def _upgrade(store: Store) -> None:
     _begin(store)
     store.confirm()
@@ -146,10 +150,10 @@ def test_the_first_model_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 def test_nothing_is_left_to_the_cache_of_the_disk(tmp_path: Path) -> None:
-    store = _fresh(tmp_path / "state")
-    for work in (_upgrade, _fail):
-        count_steps(store.folder, lambda work=work: work(store))
-        assert not unsynced()
+    store = Store(tmp_path / "var/state")
+    for work in (_use, _upgrade, _fail):
+        count_steps(tmp_path, lambda work=work: work(store))
+        assert not unsynced(), work
 
 
 WORKS = st.sampled_from(["upgrade", "fail", "settle", "use"])

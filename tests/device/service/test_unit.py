@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from edgekit_device.config.settings import Settings, secret_file
 from edgekit_device.service.hooks import LONGEST_PAUSE
+from edgekit_device.service.layout import Layout
 
 ROOT = Path(__file__).parents[3]
 UNITS = ROOT / "systemd"
@@ -49,6 +50,13 @@ def test_its_exposure_is_low(tmp_path: Path) -> None:
     assert float(exposure[1]) <= 1.7
 
 
+def test_its_status_is_where_the_commands_look_for_it_and_all_may_read_it() -> None:
+    assert [Path("/run", name) for name in _values("RuntimeDirectory")] == [Layout().runtime]
+    assert _values("RuntimeDirectoryMode") == ["0755"]
+    # Kept, it would be private to root, and hold what an earlier process said.
+    assert _values("RuntimeDirectoryPreserve") == []
+
+
 def test_it_waits_for_no_device() -> None:
     assert ".device" not in TEXT
     assert _values("After") == ["network.target"]
@@ -57,9 +65,9 @@ def test_it_waits_for_no_device() -> None:
 def test_the_times_fit_together() -> None:
     (watchdog,), (start,) = _values("WatchdogSec"), _values("TimeoutStartSec")
     settings = Settings()
-    ladder = max(settings.recovery.camera, settings.recovery.delegate)
+    longest = max(settings.recovery.camera, settings.recovery.delegate)
     # The daemon gives up first, with an exit code that says why.
-    assert ladder + settings.health.stall_after < float(watchdog)
+    assert longest + settings.health.stall_after < float(watchdog)
     assert float(start) > LONGEST_PAUSE
 
 

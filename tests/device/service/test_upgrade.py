@@ -9,6 +9,7 @@ from edgekit_device.service import upgrade as module
 from edgekit_device.service.durable import locked
 from edgekit_device.service.probation import Probation, watch
 from edgekit_device.service.state import observe
+from edgekit_device.service.status import describe
 from edgekit_device.service.systemctl import Unit
 from edgekit_device.service.upgrade import upgrade
 
@@ -52,6 +53,8 @@ def test_a_bad_model_is_taken_back(running: Device, model: Model, how: str, reas
     assert running.state["loaded"] == old
     assert running.state["active"] == "active"
     assert not running.store.path(sha(new)).exists()
+    # A daemon that lives changes back by itself, and so does one that systemd started again.
+    assert ("restart edgekit.service" in running.calls) == (how == "aborts")
 
 
 def test_a_service_that_does_not_run_is_started_with_the_model(
@@ -62,6 +65,19 @@ def test_a_service_that_does_not_run_is_started_with_the_model(
     _upgrade(running, model("new"))
     assert running.calls == ["reset-failed edgekit.service", "restart edgekit.service"]
     assert running.state["loaded"] == sha(model("new"))
+
+
+def test_a_service_that_says_nothing_of_itself_has_an_old_unit(
+    running: Device, model: Model
+) -> None:
+    running.set(silent=True)
+    with pytest.raises(ServiceError, match="its unit is of an earlier edgekit; write it anew"):
+        _upgrade(running, model("new"))
+    assert running.store.current == sha(model("old"))
+    assert running.calls == []
+    assert any(
+        "write it anew" in line for line in describe(running.layout, observe(running.layout))
+    )
 
 
 def test_neither_model_runs(running: Device, model: Model) -> None:
