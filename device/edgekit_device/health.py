@@ -1,5 +1,6 @@
 """How the daemon is: one JSON object in every sink. Absent values are left out, not null."""
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -80,6 +81,12 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
     throttled: list[str] = []
 
 
+def headline(health: Health) -> str:
+    """A line for people: state, model, frames per second, and what is not as it should be."""
+    model = f"model {health.model_sha256[:12]}"
+    return " · ".join([health.state, model, f"{health.fps:g} fps", *health.problems])
+
+
 class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the daemon leaves in its runtime directory, for the commands beside it.
 
@@ -97,16 +104,27 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 STATUS_FILE = "status.json"
+# What RuntimeDirectory= in systemd/edgekit.service makes.
+SERVICE_FOLDER = Path("/run/edgekit")
+
+
+def runtime_folder() -> Path | None:
+    """The folder that systemd gives this process for as long as it runs; None without one."""
+    folder = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
+    return Path(folder) if folder else None
 
 
 def write_status(folder: Path, status: Status) -> None:
     """Replace the status in a runtime directory; memory, so that nothing is synced to a disk.
+
+    All may read it, whatever the umask: `edgekit service status` needs no root.
 
     Raises:
         OSError: it cannot be written.
     """
     temporary = folder / f".{STATUS_FILE}.new"
     temporary.write_bytes(msgspec.json.encode(status))
+    temporary.chmod(0o644)
     temporary.replace(folder / STATUS_FILE)
 
 

@@ -46,12 +46,12 @@ class Bench:
     def __init__(self, settings: Settings, *sources: FakeSource | Exception) -> None:
         self.statistics = Statistics()
         self.sink = KeptSink()
-        self.told: list[str] = []
+        self.messages: list[str] = []
         self.sources = Sources(list(sources))
         self.ending = Ending()
         self.worker = Worker(
             settings, self.statistics, lambda: [self.sink], self.sources, self.ending,
-            self.told.append,
+            self.messages.append,
         )  # fmt: skip
 
     def run(self) -> Exception | None:
@@ -163,17 +163,17 @@ def test_a_camera_that_breaks_is_opened_again(monkeypatch: pytest.MonkeyPatch) -
     assert bench.statistics.restarts == {"camera": 1}
     assert bench.statistics.dropped == 7
     assert bench.worker.problems == {}
-    assert [text.split(";")[0] for text in bench.told] == [
+    assert [text.split(";")[0] for text in bench.messages] == [
         "camera: unplugged", "camera: still gone",
     ]  # fmt: skip
 
 
-def test_a_camera_that_gives_something_else_is_remarked_on_once() -> None:
+def test_what_a_camera_gives_otherwise_is_said_once() -> None:
     source = FakeSource(0, 1, live=True, name="camera")
     source.remark = "gives 320x240, not 640x480"
     bench = Bench(PLAIN, source)
     assert bench.run() is None
-    assert bench.told == ["camera: camera gives 320x240, not 640x480"]
+    assert bench.messages == ["camera: camera gives 320x240, not 640x480"]
 
 
 def test_a_camera_that_stays_away_is_given_up_with_its_own_exit_code() -> None:
@@ -189,7 +189,7 @@ def test_stop_ends_the_wait_for_a_camera() -> None:
     script: list[FakeSource | Exception] = [SourceError("gone") for _ in range(20)]
     bench = Bench(settings, FakeSource(0, SourceError("gone"), live=True), *script)
     bench.worker.start()
-    while not bench.told:
+    while not bench.messages:
         assert bench.worker.join(0) is False
     bench.worker.stop()
     assert bench.ending.wait() is None
@@ -296,7 +296,7 @@ def test_a_source_that_does_not_open_leaves_the_one_before() -> None:
     assert bench.run() is None
     assert bench.labels() == ["cat", "dog"]
     assert [settings.source for settings in bench.sources.settings] == ["fake", "second", "fake"]
-    assert any("no source at second" in text for text in bench.told)
+    assert any("no source at second" in text for text in bench.messages)
 
 
 def test_an_abandoned_worker_says_nothing_more(opens: Callable[..., None]) -> None:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from edgekit.errors import OutputError, SettingsError
 from edgekit.inference.events import Event
 from edgekit.inference.pipeline import Result
+from edgekit_device.config.secrets import read_secret
 from edgekit_device.config.settings import HttpSettings
 from edgekit_device.health import Health, SinkHealth
 from edgekit_device.sinks.base import Sink
 from edgekit_device.sinks.http.feed import Feed
-from edgekit_device.sinks.secret import read_secret
 
 if TYPE_CHECKING:
     from uvicorn import Server
