@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import click
 
@@ -53,18 +54,15 @@ def check_settings(settings: Settings) -> None:
     Raises:
         SettingsError: something does not work.
     """
-    checks: dict[str, Callable[[], str]] = {
-        "model": lambda: _check_model(settings),
-        "source": lambda: _check_source(settings),
-    }
+    checks: dict[str, Callable[[Settings], str]] = {"model": _check_model, "source": _check_source}
     for entry in SINKS:
         # The others are not for the settings to name, but for who starts the daemon.
         if entry.name in Settings.__struct_fields__:
-            checks[entry.name] = lambda entry=entry: _check_sink(entry, settings)  # type: ignore[misc]
+            checks[entry.name] = partial(_check_sink, entry)
     wrong = []
     for name, check in checks.items():
         try:
-            click.echo(f"{name:<8} {check()}")
+            click.echo(f"{name:<8} {check(settings)}")
         except EdgekitError as error:
             click.echo(f"{name:<8} wrong: {error}")
             wrong.append(name)

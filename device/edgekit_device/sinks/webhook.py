@@ -79,7 +79,14 @@ class Webhook(Sink):
         self._outbox = Outbox("webhook", self._deliver, limit=1000)
 
     def check(self) -> str:
-        """See `Sink`; asks for the address's options (OPTIONS), to which any answer will do."""
+        """Ask for the address's options (OPTIONS), to which any answer will do.
+
+        Returns:
+            The host.
+
+        Raises:
+            SettingsError: nobody answers there.
+        """
         request = urllib.request.Request(self._url, method="OPTIONS")
         try:
             self._opener.open(request, timeout=self._timeout).close()
@@ -90,19 +97,19 @@ class Webhook(Sink):
         return self._host
 
     def start(self) -> None:
-        """See `Sink`."""
+        """Begin to post; a server that is away is no error."""
         self._outbox.start()
 
     def event(self, event: Event) -> None:
-        """See `Sink`."""
+        """Queue an event; the oldest of more than 1,000 is dropped."""
         self._outbox.put(event)
 
     def report(self) -> SinkHealth:
-        """See `Sink`."""
+        """Events posted, given up and waiting."""
         return self._outbox.report(self._problem)
 
     def close(self, timeout: float) -> None:
-        """See `Sink`; what waits gets one more try, without a delay."""
+        """Post what waits, each with one more try and no delay, for at most `timeout` seconds."""
         self._closing.set()
         self._outbox.close(timeout)
         self._closed = True

@@ -80,7 +80,7 @@ class Recording(Sink):
         self._on_end = on_end
         self._called = False
         # Guards everything below.
-        self._changed = threading.Condition()
+        self._changed = threading.Condition(threading.Lock())
         self._header: ClipHeader | None = None
         self._ring: deque[_Waiting] = deque()
         self._queue: deque[_Waiting] = deque()
@@ -213,14 +213,11 @@ class Recording(Sink):
                 self._left_out = True
                 self._count(dropped=1)
             self._changed.notify_all()
-            self._changed.wait_for(
-                lambda: (
-                    not self._lossless
-                    or self._bytes <= self._memory
-                    or not self._queue
-                    or self._over
-                )
-            )
+            if self._lossless:
+                self._changed.wait_for(self._has_room)
+
+    def _has_room(self) -> bool:
+        return self._bytes <= self._memory or not self._queue or self._over
 
     def _trim(self, oldest: float) -> None:
         # Half of the memory, so that what happens while a ring is written finds room, too.

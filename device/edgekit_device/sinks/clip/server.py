@@ -100,7 +100,7 @@ class ClipServer(Sink):
             return SinkHealth(sent, dropped, queued, self._problem)
 
     def close(self, timeout: float) -> None:
-        """End the recording; its command is told why, if it takes the rest in time."""
+        """End the recording; its command learns why, if it takes the rest in time."""
         with self._lock:
             self._closing = True
             connection, serving = self._connection, self._serving
@@ -191,7 +191,7 @@ def _listen(path: Path) -> socket.socket:
 
 
 def _request(connection: socket.socket) -> ClipRequest | None:
-    """What a command wants; None where that is not to be understood, which it is told."""
+    """What a command wants; None where that cannot be understood."""
     connection.settimeout(_REQUEST_TIMEOUT)
     try:
         return msgspec.json.decode(receive(connection, JSON_LIMIT) or b"", type=ClipRequest)

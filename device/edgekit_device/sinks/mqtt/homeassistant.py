@@ -1,4 +1,4 @@
-"""What Home Assistant is told so that the device appears there by itself.
+"""What makes the device appear in Home Assistant by itself.
 
 MQTT discovery with a topic for each entity, which old and new releases understand:
 https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery

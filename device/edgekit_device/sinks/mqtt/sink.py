@@ -98,7 +98,10 @@ class Mqtt(Sink):
         self._announce("label", "confidence", "health")
 
     def check(self) -> str:
-        """See `Sink`: connects, under another name so as not to end a connection in use.
+        """Connect once, under another name so as not to end a connection in use.
+
+        Returns:
+            Which broker.
 
         Raises:
             SettingsError: the broker cannot be reached or refuses us, or a file cannot be used.
@@ -113,7 +116,7 @@ class Mqtt(Sink):
         return connection.where
 
     def start(self) -> None:
-        """See `Sink`; a broker that is away is no error."""
+        """Begin to connect and publish; a broker that is away is no error."""
         wake, self._waker = socket.socketpair()
         wake.setblocking(False)
         self._waker.setblocking(False)
@@ -121,7 +124,7 @@ class Mqtt(Sink):
         self._thread.start()
 
     def event(self, event: Event) -> None:
-        """See `Sink`."""
+        """Queue an event, and keep it as the present state; more than `LIMIT` drop the oldest."""
         payload = self._encoder.encode(event)
         with self._lock:
             if self._closing.is_set():
@@ -132,19 +135,19 @@ class Mqtt(Sink):
         self._retain("state", payload)
 
     def health(self, health: Health) -> None:
-        """See `Sink`."""
+        """Publish how the daemon is; only the newest waits."""
         if health.temperature_c is not None:
             self._announce("temperature")
         self._retain("health", self._encoder.encode(health))
 
     def report(self) -> SinkHealth:
-        """See `Sink`; counts events."""
+        """Events delivered, dropped and waiting; the retained topics are not counted."""
         with self._lock:
             queued = len(self._events) + sum(not sent.message.retain for sent in self._underway)
             return SinkHealth(self._sent, self._dropped, queued, self._problem)
 
     def close(self, timeout: float) -> None:
-        """See `Sink`; the last word is `offline`."""
+        """Publish what waits, for at most `timeout` seconds; the last word is `offline`."""
         self._deadline = min(self._deadline, time.monotonic() + timeout)
         self._closing.set()
         self._rouse()
