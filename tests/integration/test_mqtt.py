@@ -261,8 +261,9 @@ def test_a_broker_away_at_the_start_delays_nothing(broker: Broker) -> None:
 def test_a_broker_that_hangs_is_left_and_found_again(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mqtt, "ACKNOWLEDGE", 0.2)
-    with _started(_settings(broker), timeout=0.5) as sink:
+    monkeypatch.setattr(mqtt, "ACKNOWLEDGE", 0.5)
+    # The problem stands until connecting again has failed as well.
+    with _started(_settings(broker), timeout=2) as sink:
         sink.event(make_event(1))
         until(lambda: sink.report().sent == 1)
         assert broker.process is not None

@@ -213,7 +213,7 @@ class Daemon:
             return
         self._problems.pop("configuration", None)
         self._settings = settings
-        self._worker.order(settings)
+        self._worker.change_to(settings)
         if _model_settings(before) != _model_settings(settings):
             self._models.follow(settings)
         self._exchange(sinks)
@@ -238,7 +238,7 @@ class Daemon:
 
     def _use_model(self, loaded: Loaded) -> None:
         self.statistics.restarted("model")
-        self._worker.order(loaded)
+        self._worker.change_to(loaded)
 
     # What is looked at in every turn.
 

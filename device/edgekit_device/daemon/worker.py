@@ -70,7 +70,7 @@ class Worker:
         self._decision = Decision(settings.decision, settings.every_frame)
         self._pipeline: Pipeline | None = None
         self._set_retries(settings)
-        self._orders: list[Settings | Loaded] = []
+        self._changes: list[Settings | Loaded] = []
         self._stopping = threading.Event()
         self._abandoned = False
         self._message = ""
@@ -106,17 +106,17 @@ class Worker:
         since = self._busy_since
         return 0.0 if since is None else time.monotonic() - since
 
-    def order(self, change: Settings | Loaded) -> None:
+    def change_to(self, change: Settings | Loaded) -> None:
         """From the next frame on, follow other settings (its model aside) or use another model."""
-        self._orders.append(change)
+        self._changes.append(change)
 
     def _run(self) -> None:
         failure: Exception | None = None
         try:
             self._open()
             while not self._stopping.is_set():
-                while self._orders:
-                    self._obey(self._orders.pop(0))
+                while self._changes:
+                    self._apply(self._changes.pop(0))
                 frame = self._next_frame()
                 if frame is not None:
                     self._answer(frame)
@@ -180,7 +180,7 @@ class Worker:
     def _new_decision(self) -> Decision:
         return Decision(self._settings.decision, self._settings.every_frame)
 
-    def _obey(self, change: Settings | Loaded) -> None:
+    def _apply(self, change: Settings | Loaded) -> None:
         if isinstance(change, Settings):
             before, self._settings = self._settings, change
             if _source_settings(before) != _source_settings(change):

@@ -44,6 +44,7 @@ from tests.device.fakes import (
     Sources,
     loaded,
 )
+from tests.device.sinks.samples import until
 
 SETTINGS = Settings(
     model=Path("m.tflite"),
@@ -210,7 +211,6 @@ def test_a_camera_that_is_silent_is_stalled_and_the_watchdog_is_not_fed(
     running = bench(
         with_settings(health=HealthSettings(interval=1000, stall_after=0.2)), source
     ).start()
-    running.manager.wait_for("STATUS=running")
     running.manager.wait_for("STATUS=stalled")
     assert running.daemon.health().state == "stalled"
     assert not running.manager.hears("WATCHDOG=1", within=0.5)
@@ -262,7 +262,7 @@ def test_a_hung_inference_is_left_behind_when_the_cpu_may_go_on(
     settings = with_settings(
         delegate="edgetpu",
         allow_cpu_fallback=True,
-        recovery=RecoverySettings(inference_timeout=0.2),
+        recovery=RecoverySettings(inference_timeout=1),
     )
     running = bench(settings, endless(1)).start()
     running.manager.wait_for("STATUS=degraded")
@@ -279,7 +279,7 @@ def test_a_hung_inference_is_the_end_otherwise(
 ) -> None:
     hung = Gate()
     set_models(monkeypatch, lambda settings: loaded(HangingClassifier(hung, "edgetpu")))
-    settings = with_settings(delegate="edgetpu", recovery=RecoverySettings(inference_timeout=0.2))
+    settings = with_settings(delegate="edgetpu", recovery=RecoverySettings(inference_timeout=1))
     running = bench(settings, endless(1)).start()
     failure = running.wait()
     assert isinstance(failure, AcceleratorLostError)
@@ -337,8 +337,7 @@ class TestModelFile:
         running.manager.wait_for("READY")
         self.replace(path, "lion")
         running.wait_for("runs from the next frame on")
-        while [event.label for event in running.sink.events] != ["cat", "lion"]:
-            threading.Event().wait(0.01)
+        until(lambda: [event.label for event in running.sink.events] == ["cat", "lion"])
         assert running.daemon.health().restarts == {"model": 1}
         assert running.stop() is None
 
@@ -377,8 +376,7 @@ class TestReload:
         running.reload = lambda: with_settings(every_frame=True)
         running.daemon.request_reload()
         running.wait_for("the configuration was read again")
-        while not any(event.event == "frame" for event in running.sink.events):
-            threading.Event().wait(0.01)
+        until(lambda: any(event.event == "frame" for event in running.sink.events))
         assert running.stop() is None
 
     def test_wrong_ones_change_nothing(self, bench: Callable[..., Bench]) -> None:

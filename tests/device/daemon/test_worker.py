@@ -32,6 +32,7 @@ from tests.device.fakes import (
     Sources,
     loaded,
 )
+from tests.device.sinks.samples import until
 
 PLAIN = Settings(
     model=Path("m.tflite"),
@@ -189,8 +190,8 @@ def test_stop_ends_the_wait_for_a_camera() -> None:
     script: list[FakeSource | Exception] = [SourceError("gone") for _ in range(20)]
     bench = Bench(settings, FakeSource(0, SourceError("gone"), live=True), *script)
     bench.worker.start()
-    while not bench.messages:
-        assert bench.worker.join(0) is False
+    until(lambda: bench.messages)
+    assert not bench.worker.join(0)
     bench.worker.stop()
     assert bench.ending.wait() is None
 
@@ -251,7 +252,7 @@ def test_a_failure_on_the_cpu_ends_it(opens: Callable[..., None]) -> None:
 
 def test_another_model_takes_over_between_two_frames() -> None:
     other = loaded(FakeClassifier(("ant", "bee", "cow"), name="other.tflite"))
-    bench = Bench(PLAIN, FakeSource(0, lambda: bench.worker.order(other), 0))
+    bench = Bench(PLAIN, FakeSource(0, lambda: bench.worker.change_to(other), 0))
     assert bench.run() is None
     assert [(e.label, e.model) for e in bench.sink.events] == [
         ("cat", "m.tflite"), ("ant", "other.tflite"),
@@ -260,14 +261,14 @@ def test_another_model_takes_over_between_two_frames() -> None:
 
 def test_a_model_with_the_same_labels_changes_nothing_of_the_decision() -> None:
     other = loaded(FakeClassifier(name="other.tflite"))
-    bench = Bench(PLAIN, FakeSource(0, lambda: bench.worker.order(other), 0, 1))
+    bench = Bench(PLAIN, FakeSource(0, lambda: bench.worker.change_to(other), 0, 1))
     assert bench.run() is None
     assert bench.labels() == ["cat", "dog"]
 
 
 def test_other_settings_hold_from_the_next_frame_on() -> None:
     told = msgspec.structs.replace(PLAIN, every_frame=True, top_k=1)
-    bench = Bench(PLAIN, FakeSource(0, 0, lambda: bench.worker.order(told), 0, 0))
+    bench = Bench(PLAIN, FakeSource(0, 0, lambda: bench.worker.change_to(told), 0, 0))
     assert bench.run() is None
     assert [(event.frame, len(event.labels)) for event in bench.sink.events] == [
         (0, 3), (2, 1), (3, 1),
@@ -275,7 +276,7 @@ def test_other_settings_hold_from_the_next_frame_on() -> None:
 
 
 def test_another_source_replaces_the_one_before() -> None:
-    first = FakeSource(0, lambda: bench.worker.order(elsewhere), 0, name="first")
+    first = FakeSource(0, lambda: bench.worker.change_to(elsewhere), 0, name="first")
     elsewhere = msgspec.structs.replace(PLAIN, source="second")
     bench = Bench(PLAIN, first, FakeSource(1, name="second"))
     assert bench.run() is None
@@ -289,7 +290,7 @@ def test_a_source_that_does_not_open_leaves_the_one_before() -> None:
     elsewhere = msgspec.structs.replace(PLAIN, source="second")
     bench = Bench(
         PLAIN,
-        FakeSource(0, lambda: bench.worker.order(elsewhere), 0, name="first"),
+        FakeSource(0, lambda: bench.worker.change_to(elsewhere), 0, name="first"),
         SourceError("no source at second"),
         FakeSource(1, name="first"),
     )
