@@ -1,5 +1,6 @@
 """Recordings of plain colours, and a model that names them."""
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -68,8 +69,10 @@ def video(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def edgekit() -> Edgekit:
+def edgekit(monkeypatch: pytest.MonkeyPatch) -> Edgekit:
     """Run a command in this process; expected failures come back as the result's exception."""
+    # A thread that another test has left in a driver must not end all tests.
+    monkeypatch.setattr("os._exit", sys.exit)
 
     def run(name: str, *arguments: object) -> Result:
         result = CliRunner().invoke(MODULES[name].command, [str(one) for one in arguments])

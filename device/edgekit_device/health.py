@@ -1,5 +1,6 @@
 """How the daemon is: one JSON object in every sink. Absent values are left out, not null."""
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -103,6 +104,14 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 STATUS_FILE = "status.json"
+# What RuntimeDirectory= in systemd/edgekit.service makes.
+SERVICE_FOLDER = Path("/run/edgekit")
+
+
+def runtime_folder() -> Path | None:
+    """The folder that systemd gives this process for as long as it runs; None without one."""
+    folder = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
+    return Path(folder) if folder else None
 
 
 def write_status(folder: Path, status: Status) -> None:

@@ -1,4 +1,4 @@
-"""What Ctrl-C and other signals do to a command that works until it is told to stop."""
+"""What Ctrl-C and other signals do to a command that works until it is stopped."""
 
 import os
 import signal

@@ -26,10 +26,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.errors import OutputError, SourceError
-from edgekit.files import check_writable, sync_folder
+from edgekit.errors import SourceError
 from edgekit.inference.frame import Frame, FrameRecord
 from edgekit.model.geometry import Geometry
+from edgekit.offline.clip_output import ClipFile, ClipOutput
 
 SCHEMA = 1
 _HEADER, _END = "clip.json", "end.json"
@@ -73,43 +73,28 @@ def hash_input(tensor: NDArray[np.uint8]) -> str:
 
 
 class ClipWriter:
-    """Writes a clip.
+    """Writes a clip: the header at once, then a frame at a time.
 
     Args:
-        path: where it lies when it is finished.
+        output: the file to write, or where else its bytes go: the header is appended as one
+            piece, and so is each frame.
         header: its header.
 
     Attributes:
-        part: where it lies until then.
         frames: number of frames written.
 
     Raises:
-        OutputError: there is a file already, or the folder cannot be written.
+        OutputError: there is a file already, or it cannot be written.
     """
 
-    def __init__(self, path: Path, header: ClipHeader) -> None:
-        check_writable(path)
-        self.part = path.with_name(f"{path.name}.part")
+    def __init__(self, output: Path | ClipOutput, header: ClipHeader) -> None:
         self.frames = 0
-        self._path = path
-        if path.exists():
-            raise OutputError(f"{path} is there already; remove it, or choose another name")
-        try:
-            self._file = self.part.open("xb", buffering=0)
-        except FileExistsError:
-            raise OutputError(
-                f"{self.part} is left of a recording that was cut off; it replays as it is: give "
-                "it another name, or remove it"
-            ) from None
-        except OSError as error:
-            raise self._failed(error) from error
-        self._append(_member(_HEADER, msgspec.json.encode(header)))
-        self.sync()
-        sync_folder(path.parent)
+        self._output = ClipFile(output) if isinstance(output, Path) else output
+        self._output.append(_member(_HEADER, msgspec.json.encode(header)))
 
     def size_with(self, png: bytes) -> int:
         """Bytes of the finished clip with one more frame, in about."""
-        return self._file.tell() + len(png) + 4 * _BLOCK + _RESERVED
+        return self._output.size + len(png) + 4 * _BLOCK + _RESERVED
 
     def write(self, record: FrameRecord, png: bytes) -> None:
         """Append a frame.
@@ -119,8 +104,8 @@ class ClipWriter:
         """
         name = f"{self.frames:09}"
         record = msgspec.structs.replace(record, crc32=zlib.crc32(png))
-        self._append(
-            _member(f"{name}.json", msgspec.json.encode(record)), _member(f"{name}.png", png)
+        self._output.append(
+            _member(f"{name}.json", msgspec.json.encode(record)) + _member(f"{name}.png", png)
         )
         self.frames += 1
 
@@ -130,45 +115,20 @@ class ClipWriter:
         Raises:
             OutputError: it does not.
         """
-        try:
-            os.fsync(self._file.fileno())
-        except OSError as error:
-            raise self._failed(error) from error
+        self._output.sync()
 
     def finish(self) -> None:
-        """Write the end, and give the file its name.
+        """Write the end; a file gets its name.
 
         Raises:
             OutputError: that fails; the `.part` file stays, and replays.
         """
-        self._append(_member(_END, msgspec.json.encode({"frames": self.frames})), _TRAILER)
-        self.sync()
-        self._file.close()
-        try:
-            self.part.rename(self._path)
-        except OSError as error:
-            raise self._failed(error) from error
-        sync_folder(self._path.parent)
+        self._output.append(_member(_END, msgspec.json.encode({"frames": self.frames})) + _TRAILER)
+        self._output.finish()
 
     def close(self) -> None:
-        """Leave the `.part` file as it is; one without a frame is removed."""
-        if not self._file.closed and not self.frames:
-            self.part.unlink(missing_ok=True)
-        self._file.close()
-
-    def _append(self, *parts: bytes) -> None:
-        whole = self._file.tell()
-        data = memoryview(b"".join(parts))
-        try:
-            while data:
-                data = data[self._file.write(data) :]
-        except OSError as error:
-            self._file.truncate(whole)
-            self._file.seek(whole)
-            raise self._failed(error) from error
-
-    def _failed(self, error: OSError) -> OutputError:
-        return OutputError(f"cannot write the clip {self.part}: {error.strerror or error}")
+        """Leave a `.part` file as it is; one without a frame is removed."""
+        self._output.close()
 
 
 def _member(name: str, content: bytes) -> bytes:

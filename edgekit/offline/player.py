@@ -89,9 +89,8 @@ class Player:
 
 
 def _begins(frame: Frame) -> bool:
-    """Whether a frame is the first that there was, not the first that was kept."""
-    recorded = frame.record is None or frame.record.event is not None
-    return frame.position == 0 and recorded
+    """Whether a frame is the first that there was, or was a change at the time."""
+    return frame.record is None or frame.record.event == "change"
 
 
 def recorded_decision(header: ClipHeader) -> DecisionSettings:

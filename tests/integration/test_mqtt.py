@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from edgekit_device.backoff import Backoff
 from edgekit_device.config.settings import MqttSettings
-from edgekit_device.sinks import mqtt, mqtt_connection
+from edgekit_device.retry import RetryPolicy
 from edgekit_device.sinks.mqtt import Mqtt
+from edgekit_device.sinks.mqtt import connection as mqtt_connection
+from edgekit_device.sinks.mqtt import sink as mqtt
 from paho.mqtt.client import Client
 
 from edgekit import __version__
@@ -38,7 +39,7 @@ def _settings(broker: Broker, **changes: object) -> MqttSettings:
 def _started(
     settings: MqttSettings, *, timeout: float = 20.0, name: str = "pi", delay: float = 0.02
 ) -> Iterator[Mqtt]:
-    sink = Mqtt(settings, name, timeout=timeout, backoff=Backoff(delay, delay))
+    sink = Mqtt(settings, name, timeout=timeout, policy=RetryPolicy(delay, delay))
     sink.start()
     try:
         yield sink
@@ -260,8 +261,9 @@ def test_a_broker_away_at_the_start_delays_nothing(broker: Broker) -> None:
 def test_a_broker_that_hangs_is_left_and_found_again(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mqtt, "ACKNOWLEDGE", 0.2)
-    with _started(_settings(broker), timeout=0.5) as sink:
+    monkeypatch.setattr(mqtt, "ACKNOWLEDGE", 0.5)
+    # The problem stands until connecting again has failed as well.
+    with _started(_settings(broker), timeout=2) as sink:
         sink.event(make_event(1))
         until(lambda: sink.report().sent == 1)
         assert broker.process is not None

@@ -4,7 +4,6 @@ A key `x` of the file is the option `--x`; a key `y` of its section `[x]` is the
 """
 
 import ipaddress
-import os
 import socket
 from pathlib import Path
 from typing import Annotated, Literal
@@ -246,21 +245,3 @@ class Settings(Section, frozen=True):
         """`name`, or the host's name, with other characters than letters, digits and _ replaced."""
         host = "".join(c if c.isalnum() and c.isascii() else "-" for c in socket.gethostname())
         return self.name or host.strip("-") or "edgekit"
-
-
-def secret_file(named: Path | None, credential: str) -> Path | None:
-    """The file that a secret is read from.
-
-    Args:
-        named: the file from the configuration.
-        credential: name of the systemd credential that is used without one (LoadCredential=).
-
-    Returns:
-        None where there is neither.
-    """
-    if named is not None:
-        return named
-    folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    if folder and (Path(folder) / credential).is_file():
-        return Path(folder) / credential
-    return None

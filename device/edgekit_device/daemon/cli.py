@@ -1,6 +1,5 @@
 """`edgekit run`."""
 
-import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +11,8 @@ from edgekit.errors import ConfigurationError, EdgekitError
 from edgekit_device.config.file import load, render
 from edgekit_device.config.options import SectionedCommand, given, settings_of
 from edgekit_device.config.settings import Settings
+from edgekit_device.daemon.ending import end, say
 from edgekit_device.signals import handled
-
-
-def _tell(text: str) -> None:
-    click.echo(f"edgekit: {text}", err=True)
 
 
 @click.command(cls=SectionedCommand)
@@ -54,7 +50,7 @@ def run(config: Path | None, check: bool, print_config: bool, **values: Any) -> 
     _require(settings)
     # Imported when it is clear that they are needed: they load OpenCV and the rest.
     if check:
-        from edgekit_device.daemon.checks import check_settings
+        from edgekit_device.daemon.preflight import check_settings
 
         check_settings(settings)
     else:
@@ -72,7 +68,7 @@ def _run(settings: Settings, reload: Callable[[], Settings]) -> None:
     from edgekit_device.daemon.daemon import Daemon
     from edgekit_device.sources import open_source
 
-    daemon = Daemon(settings, open_source, reload, _tell)
+    daemon = Daemon(settings, open_source, reload, say)
     failure: EdgekitError | None = None
     try:
         with handled(daemon.request_stop, {signal.SIGHUP: daemon.request_reload}):
@@ -83,11 +79,5 @@ def _run(settings: Settings, reload: Callable[[], Settings]) -> None:
     except EdgekitError as error:
         failure = error
     if failure is None:
-        _tell(daemon.summary())
-    if daemon.stuck:
-        # A thread hangs in a driver, and would hang the interpreter's own end, too.
-        if failure is not None:
-            _tell(str(failure))
-        os._exit(failure.exit_code if failure else 0)
-    if failure is not None:
-        raise failure
+        say(daemon.summary())
+    end(failure, stuck=daemon.stuck)

@@ -9,8 +9,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from edgekit import __version__
 from edgekit.errors import AcceleratorLostError, EdgekitError
@@ -20,11 +19,11 @@ from edgekit_device import board
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon.hot_swap import ModelWatch
 from edgekit_device.daemon.models import Loaded
-from edgekit_device.daemon.notify import Notifier
-from edgekit_device.daemon.statistics import Signs, Statistics, state_of
+from edgekit_device.daemon.statistics import Indicators, Statistics, state_of
+from edgekit_device.daemon.systemd import ServiceManager
 from edgekit_device.daemon.worker import OpenSource, Worker
-from edgekit_device.health import Health, Status, headline, write_status
-from edgekit_device.sinks import SINKS, open_sink, sink_key
+from edgekit_device.health import Health, Status, headline, runtime_folder, write_status
+from edgekit_device.sinks import SINKS, SinkEntry
 from edgekit_device.sinks.base import Sink
 from edgekit_device.sources import Source
 
@@ -43,7 +42,8 @@ class Daemon:
         settings: what to do.
         open_source: opens the source that settings name.
         reload: reads the settings again, for SIGHUP; raises SettingsError when they are wrong.
-        tell: is told in a line what happens.
+        notify: called with a line for people about what happens.
+        sinks: the kinds of sinks there are.
     """
 
     def __init__(
@@ -51,21 +51,23 @@ class Daemon:
         settings: Settings,
         open_source: OpenSource,
         reload: Callable[[], Settings],
-        tell: Callable[[str], None],
+        notify: Callable[[str], None],
+        sinks: Sequence[SinkEntry] = SINKS,
     ) -> None:
         self.statistics = Statistics()
         self._settings = settings
         self._open_source = open_source
         self._reload = reload
-        self._tell = tell
-        self._notifier = Notifier()
+        self._notify = notify
+        self._entries = sinks
+        self._manager = ServiceManager()
         # SimpleQueue.put may be called from a signal handler, even while the same thread is in it.
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._models = ModelWatch(settings, self._inbox.put, self._use_model, tell)
+        self._models = ModelWatch(settings, self._inbox.put, self._use_model, notify)
         self._worker = self._new_worker()
         self._sinks: Mapping[str, Sink] = {}
         self._problems: dict[str, str] = {}
-        self._told: tuple[State, list[str], str] | None = None
+        self._sent: tuple[State, dict[str, str], str] | None = None
         self._ready = False
         self._stopping = False
         self._ended = False
@@ -90,9 +92,8 @@ class Daemon:
             EdgekitError: a part failed for good; its `exit_code` says which.
             BrokenPipeError: the reader of stdout has gone.
         """
-        self._sinks = {
-            name: sink for name in SINKS if (sink := open_sink(name, self._settings, self.health))
-        }
+        opened = {entry.name: entry.open(self._settings, self.health) for entry in self._entries}
+        self._sinks = {name: sink for name, sink in opened.items() if sink is not None}
         try:
             for sink in self._sinks.values():
                 sink.start()
@@ -114,15 +115,15 @@ class Daemon:
     def health(self) -> Health:
         """How the daemon is now; may be called from any thread."""
         worker, statistics, settings = self._worker, self.statistics, self._settings
-        signs = self._signs()
+        indicators = self._indicators()
         source = worker.source
         classifier = worker.loaded.classifier if worker.loaded else None
         sinks = self._sinks
         return Health(
             ts=timestamp(),
             name=settings.device_name,
-            state=state_of(signs, settings.health.stall_after),
-            problems=signs.problems,
+            state=state_of(indicators, settings.health.stall_after),
+            problems=[f"{part}: {text}" for part, text in indicators.problems.items()],
             version=__version__,
             uptime_s=round(time.monotonic() - statistics.started, 1),
             source=worker.source_name,
@@ -139,8 +140,8 @@ class Daemon:
             | {name: sink.restarts for name, sink in sinks.items() if sink.restarts},
             sinks={name: sink.report() for name, sink in sinks.items()},
             latency_ms=statistics.latency(),
-            frame_age_s=round(signs.frame_age, 2) if signs.ready else None,
-            inference_age_s=round(signs.inference_age, 2) if signs.ready else None,
+            frame_age_s=round(indicators.frame_age, 2) if indicators.ready else None,
+            inference_age_s=round(indicators.inference_age, 2) if indicators.ready else None,
             temperature_c=self._temperature,
             throttled=self._throttled,
         )
@@ -159,8 +160,8 @@ class Daemon:
             f"({health.runtime}, {health.accelerator})"
         )
 
-    def _named_problems(self) -> dict[str, str]:
-        """What is not as it should be, by part."""
+    def _indicators(self) -> Indicators:
+        statistics, now = self.statistics, time.monotonic()
         problems = self._worker.problems | self._problems
         for name, sink in self._sinks.items():
             if problem := sink.report().problem:
@@ -169,16 +170,12 @@ class Daemon:
             problems["model"] = self._models.problem
         if self._throttled:
             problems["board"] = ", ".join(self._throttled)
-        return problems
-
-    def _signs(self) -> Signs:
-        statistics, now = self.statistics, time.monotonic()
-        return Signs(
+        return Indicators(
             stopping=self._stopping,
             ready=statistics.frames > 0,
             frame_age=now - statistics.last_frame,
             inference_age=now - statistics.last_inference,
-            problems=[f"{part}: {text}" for part, text in self._named_problems().items()],
+            problems=problems,
         )
 
     def _new_worker(self, source: Source | None = None, cpu_because: str | None = None) -> Worker:
@@ -188,7 +185,7 @@ class Daemon:
             lambda: self._sinks.values(),
             self._open_source,
             ended=lambda failure: self._inbox.put(lambda: self._on_end(failure)),
-            tell=self._tell,
+            notify=self._notify,
             source=source,
             cpu_because=cpu_because,
         )
@@ -206,18 +203,21 @@ class Daemon:
         before = self._settings
         try:
             settings = self._reload()
-            changed = [name for name in SINKS if sink_key(name, before) != sink_key(name, settings)]
-            sinks = {name: open_sink(name, settings, self.health) for name in changed}
+            sinks = {
+                entry.name: entry.open(settings, self.health)
+                for entry in self._entries
+                if entry.made_from(before) != entry.made_from(settings)
+            }
         except EdgekitError as error:
-            self._refuse("configuration", f"{error}; going on with the one before")
+            self._note_problem("configuration", f"{error}; going on with the one before")
             return
         self._problems.pop("configuration", None)
         self._settings = settings
-        self._worker.order(settings)
+        self._worker.change_to(settings)
         if _model_settings(before) != _model_settings(settings):
             self._models.follow(settings)
         self._exchange(sinks)
-        self._tell("the configuration was read again")
+        self._notify("the configuration was read again")
 
     def _exchange(self, changed: Mapping[str, Sink | None]) -> None:
         kept = {name: sink for name, sink in self._sinks.items() if name not in changed}
@@ -232,13 +232,13 @@ class Daemon:
             try:
                 sink.start()
             except EdgekitError as error:
-                self._refuse(name, f"{error}; off until the configuration is read again")
+                self._note_problem(name, f"{error}; off until the configuration is read again")
             else:
                 self._sinks = {**self._sinks, name: sink}
 
     def _use_model(self, loaded: Loaded) -> None:
         self.statistics.restarted("model")
-        self._worker.order(loaded)
+        self._worker.change_to(loaded)
 
     # What is looked at in every turn.
 
@@ -252,7 +252,7 @@ class Daemon:
         self._check_board()
         if self._is_due("rate", 1.0):
             self.statistics.tick()
-        self._tell_health()
+        self._send_health()
 
     def _is_due(self, what: str, interval: float) -> bool:
         now = time.monotonic()
@@ -282,44 +282,50 @@ class Daemon:
         self._worker = self._new_worker(source, cpu_because=reason)
         self._worker.start()
 
-    def _refuse(self, part: str, text: str) -> None:
+    def _note_problem(self, part: str, text: str) -> None:
         self._problems[part] = text
-        self._tell(f"{part}: {text}")
+        self._notify(f"{part}: {text}")
 
     def _check_board(self) -> None:
         if self._is_due("board", _BOARD_CHECK):
             self._temperature, self._throttled = board.temperature(), board.throttled()
 
-    def _tell_health(self) -> None:
+    def _send_health(self) -> None:
         """To systemd in time, to the sinks now and then, and to everybody when it changes."""
-        signs = self._signs()
-        state = state_of(signs, self._settings.health.stall_after)
+        indicators = self._indicators()
+        state = state_of(indicators, self._settings.health.stall_after)
         loaded = self._worker.loaded
-        told = (state, signs.problems, loaded.classifier.sha256 if loaded else "")
-        changed, self._told = told != self._told, told
+        now = (state, indicators.problems, loaded.classifier.sha256 if loaded else "")
+        changed, self._sent = now != self._sent, now
         well = state in ("running", "degraded")
         if changed or self._is_due("health", self._settings.health.interval):
-            health = self.health()
-            for sink in self._sinks.values():
-                sink.health(health)
-            self._write_status(health)
-            self._notifier.send(STATUS=headline(health))
+            health = self._publish_health()
+            self._manager.send(STATUS=headline(health))
             if well and not self._ready:
                 self._ready = True
-                self._notifier.send(READY=1)
+                self._manager.send(READY=1)
         # Fed by frames that were answered, and by nothing else.
-        watchdog = self._notifier.watchdog
+        watchdog = self._manager.watchdog
         if well and watchdog and self._is_due("watchdog", watchdog / 4):
-            self._notifier.send(WATCHDOG=1)
+            self._manager.send(WATCHDOG=1)
 
-    def _write_status(self, health: Health) -> None:
-        """For the commands beside us, where a service manager gives us a place for it."""
-        folder = os.environ.get("RUNTIME_DIRECTORY")
-        if folder is None:
-            return
-        status = Status(os.getpid(), health, self._named_problems(), self._models.problem)
-        with contextlib.suppress(OSError):
-            write_status(Path(folder), status)
+    def _publish_health(self) -> Health:
+        """To the sinks, and to the commands beside us where there is a place for it."""
+        health = self.health()
+        for sink in self._sinks.values():
+            sink.health(health)
+        folder = runtime_folder()
+        if folder is not None:
+            problems = self._indicators().problems
+            status = Status(os.getpid(), health, problems, self._models.problem)
+            try:
+                write_status(folder, status)
+                self._problems.pop("status", None)
+            except OSError as error:
+                text = f"cannot write it to {folder}: {error.strerror or error}"
+                if self._problems.get("status") != text:
+                    self._note_problem("status", text)
+        return health
 
     # The end.
 
@@ -333,13 +339,11 @@ class Daemon:
 
     def _shut_down(self) -> None:
         self._stopping = True
-        self._notifier.send(STOPPING=1, STATUS="stopping")
+        self._manager.send(STOPPING=1, STATUS="stopping")
         self._worker.stop()
         if self._worker.started:
             self._worker.join(GRACE)
-        health = self.health()
-        for sink in self._sinks.values():
-            sink.health(health)
+        self._publish_health()
         _close(self._sinks.values())
 
 

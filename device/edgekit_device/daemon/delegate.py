@@ -25,7 +25,7 @@ class Delegate:
 
     Attributes:
         library: path of its library, or a name that the system's loader finds.
-        options: what the library is told.
+        options: passed to the library.
     """
 
     library: str

@@ -5,12 +5,12 @@ import time
 from collections.abc import Callable
 
 from edgekit.errors import EdgekitError
+from edgekit_device import retry
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon.models import Loaded, Signature, model_path, open_model, open_on_cpu
 
-# How often the file is looked at, and a delegate that failed is tried again, in seconds.
+# How often the file is looked at, in seconds.
 LOOK_EVERY = 2.0
-PROBE_EVERY = 60.0
 
 
 class ModelWatch:
@@ -20,7 +20,7 @@ class ModelWatch:
         settings: name the model.
         hand_over: puts a function where the thread that uses this will call it.
         use: is given a model to go on with.
-        tell: is told in a line what happens.
+        notify: called with a line for people about what happens.
     """
 
     def __init__(
@@ -28,12 +28,12 @@ class ModelWatch:
         settings: Settings,
         hand_over: Callable[[Callable[[], None]], None],
         use: Callable[[Loaded], None],
-        tell: Callable[[str], None],
+        notify: Callable[[str], None],
     ) -> None:
         self._settings = settings
         self._hand_over = hand_over
         self._use = use
-        self._tell = tell
+        self._notify = notify
         self._failure: str | None = None
         self._gone = False
         self._seen: Signature | None = None
@@ -68,7 +68,7 @@ class ModelWatch:
         if loaded.degraded is None or not probe:
             self._probe_at = None
         elif self._probe_at is None:
-            self._probe_at = now + PROBE_EVERY
+            self._probe_at = now + retry.DELEGATE_PROBE.delay(1)
         elif now >= self._probe_at:
             self._probe_at = None
             self._load(open_model, probing=True)
@@ -110,8 +110,8 @@ class ModelWatch:
             self._failure = self._refused = None
             self._handed_over = outcome.signature
             self._use(outcome)
-            self._tell(f"model: {outcome.classifier.path} runs from the next frame on")
+            self._notify(f"model: {outcome.classifier.path} runs from the next frame on")
         elif not probing:  # that a delegate still does not work is no news
             self._refused = Signature.of(model_path(settings))
             self._failure = f"{outcome}; going on with the one before"
-            self._tell(f"model: {self._failure}")
+            self._notify(f"model: {self._failure}")

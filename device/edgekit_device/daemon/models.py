@@ -14,7 +14,7 @@ from edgekit.errors import (
 from edgekit.inference.classifier import Classifier
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon import delegate
-from edgekit_device.recovery import Ladder
+from edgekit_device.retry import Retry
 
 # A Coral stick takes up to about five seconds when its firmware has to be sent first.
 LOAD_TIMEOUT = 15.0
@@ -113,11 +113,11 @@ def _open(
     return classifier
 
 
-def open_patiently(
+def open_with_retries(
     settings: Settings,
     wait: Callable[[float], bool],
-    tell: Callable[[str], None],
-    ladder: Ladder,
+    notify: Callable[[str], None],
+    retry: Retry,
     failure: EdgekitError | None = None,
 ) -> Loaded | None:
     """Open the model; try a delegate again and again, then fall back to the CPU if that is allowed.
@@ -125,8 +125,8 @@ def open_patiently(
     Args:
         settings: say what to open.
         wait: sleeps for some seconds; returns True when it is time to stop.
-        tell: is told what fails.
-        ladder: how long to go on trying.
+        notify: called with a line for people about what fails.
+        retry: when to try a delegate again, and for how long.
         failure: of the delegate that is in use, if that is why it is opened again.
 
     Returns:
@@ -138,10 +138,10 @@ def open_patiently(
     """
     while True:
         if failure is not None:
-            delay = ladder.failed()
+            delay = retry.failed()
             if delay is None:
                 return _without_delegate(settings, str(failure))
-            tell(f"{failure}; trying again in {delay:.1f} s")
+            notify(f"{failure}; trying again in {delay:.1f} s")
             if wait(delay):
                 return None
         try:

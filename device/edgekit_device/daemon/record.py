@@ -1,36 +1,29 @@
 """`edgekit record`: keep what the camera shows, pixel for pixel."""
 
-import platform
 import re
 import signal
-import threading
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
-import cv2
 import msgspec
-import numpy as np
 
-from edgekit import __version__
 from edgekit.commands.options import config_option
-from edgekit.inference.classifier import Classifier
-from edgekit.inference.decision import Decision
-from edgekit.inference.events import Event, timestamp
-from edgekit.inference.frame import Frame, FrameRecord
-from edgekit.inference.pipeline import Pipeline, Result
-from edgekit.offline.clip import SCHEMA, ClipHeader, hash_input
-from edgekit.offline.player import TOP
+from edgekit.errors import EdgekitError
+from edgekit.inference.events import timestamp
+from edgekit.offline.clip_output import ClipFile
 from edgekit_device.config.file import load
 from edgekit_device.config.options import given, settings_of
 from edgekit_device.config.settings import Settings
-from edgekit_device.daemon.models import open_model
+from edgekit_device.daemon.daemon import Daemon
+from edgekit_device.daemon.ending import end, say
+from edgekit_device.daemon.record_service import record_from_service
 from edgekit_device.signals import handled
-from edgekit_device.sinks.clip import Recorder, Span
-from edgekit_device.sources import EndOfSource, Source, open_source
+from edgekit_device.sinks import SinkEntry
+from edgekit_device.sinks.clip.recording import Recording
+from edgekit_device.sinks.clip.request import ClipRequest, On, Outcome
+from edgekit_device.sources import is_live, open_source
 
-On = Literal["change", "unknown", "signal"]
-_POLL = 0.25  # seconds
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
@@ -42,127 +35,6 @@ def _size(_ctx: click.Context, _option: click.Parameter, value: str) -> int:
     return int(found[1]) * _UNITS[found[2]]
 
 
-class Session:
-    """A recording in progress.
-
-    Args:
-        settings: source, model and decision.
-        source: open.
-        classifier: the model.
-        recorder: what keeps the frames.
-        on: what to keep frames for; empty for every frame.
-        max_seconds: after which it ends, in the source's time.
-    """
-
-    def __init__(
-        self,
-        settings: Settings,
-        source: Source,
-        classifier: Classifier,
-        recorder: Recorder,
-        on: frozenset[On] = frozenset(),
-        max_seconds: float | None = None,
-    ) -> None:
-        self.answered = 0
-        self.seconds = 0.0
-        self._source = source
-        self._recorder = recorder
-        self._on = on
-        self._max_seconds = max_seconds
-        source.expect(classifier.geometry)
-        self._pipeline = Pipeline(
-            classifier,
-            classifier.path.name,
-            Decision(settings.decision),
-            source.name,
-            live=source.live,
-        )
-        self._begun: float | None = None
-        self._stopping = threading.Event()
-        self._called = False
-
-    def stop(self) -> None:
-        """End after the frame in hand; may be called from a signal handler."""
-        self._stopping.set()
-
-    def call(self) -> None:
-        """Keep the frames around now; may be called from a signal handler."""
-        self._called = True
-
-    def run(self) -> None:
-        """Record until the source ends, the clip is full or `stop` is called.
-
-        Raises:
-            SourceError, ImageError: the source broke.
-            InferenceError: the interpreter, or its delegate, failed.
-            OutputError: the clip cannot be written.
-        """
-        while not self._stopping.is_set() and not self._recorder.full:
-            try:
-                frame = self._source.read(_POLL)
-            except EndOfSource:
-                return
-            if frame is None:
-                continue
-            if self._begun is None:
-                # A camera's clock means nothing on another machine. A recording's does, and is
-                # kept to the last bit.
-                self._begun = frame.time if self._source.live else 0.0
-            frame = frame._replace(time=frame.time - self._begun)
-            if self._max_seconds is not None and frame.time > self._max_seconds:
-                return
-            self._answer(frame)
-
-    def _answer(self, frame: Frame) -> None:
-        result = self._pipeline.process(frame)
-        event = self._pipeline.event(result)
-        record = FrameRecord(
-            number=frame.number,
-            time=frame.time,
-            stretch=0,
-            input_sha256=hash_input(result.tensor),
-            label=result.label,
-            score=round(result.verdict.score, 6),
-            scores=[(best.label, best.score) for best in result.best(TOP)],
-            event=event.event if event else None,
-        )
-        self._recorder.add(record, frame.pixels, self._happened(result, event))
-        self.answered += 1
-        self.seconds = frame.time
-
-    def _happened(self, result: Result, event: Event | None) -> bool:
-        called, self._called = self._called, False
-        changed = event is not None and event.event == "change" and not result.verdict.first
-        return (
-            called
-            or ("change" in self._on and changed)
-            or ("unknown" in self._on and result.verdict.index is None)
-        )
-
-
-def header_of(settings: Settings, source: Source, classifier: Classifier) -> ClipHeader:
-    """The header of a clip that is recorded with these."""
-    return ClipHeader(
-        schema=SCHEMA,
-        created=timestamp(),
-        device=settings.device_name,
-        source=source.name,
-        model=classifier.path.name,
-        model_sha256=classifier.sha256,
-        runtime=classifier.runtime_name,
-        accelerator=classifier.accelerator,
-        geometry=classifier.geometry,
-        decision=msgspec.to_builtins(settings.decision),
-        versions={
-            "edgekit": __version__,
-            "opencv": cv2.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-            "machine": platform.machine(),
-        },
-    )
-
-
 @click.command("record")
 @click.option(
     "--output",
@@ -170,6 +42,11 @@ def header_of(settings: Settings, source: Source, classifier: Classifier) -> Cli
     required=True,
     metavar="CLIP",
     help="File to write, or a folder, where it is named by the time.",
+)
+@click.option(
+    "--service",
+    is_flag=True,
+    help="Have it from the running service, which keeps its camera; what that is set to holds.",
 )
 @click.option(
     "--on",
@@ -208,6 +85,7 @@ def header_of(settings: Settings, source: Source, classifier: Classifier) -> Cli
 )  # fmt: skip
 def command(
     output: Path,
+    service: bool,
     on: tuple[On, ...],
     ring: float,
     after: float,
@@ -223,32 +101,56 @@ def command(
     JSON files. Until it is finished it is called CLIP.part; after a power failure that file
     replays up to its last few seconds.
 
-    Ends with the source, at --max-size or --max-seconds, or with Ctrl-C or SIGTERM.
+    Ends with the source, at --max-size or --max-seconds, or with Ctrl-C or SIGTERM. A camera or
+    an accelerator that fails is tried again as `edgekit run` does, with its exit codes: 10 the
+    camera did not come back, 11 the accelerator failed for good.
 
     \b
     Examples:
       edgekit record --config /etc/edgekit/edgekit.toml --output door.clip --max-seconds 60
       edgekit record --config /etc/edgekit/edgekit.toml --output clips/ --on unknown --ring 10
+      sudo edgekit record --service --output door.clip --max-seconds 60
     """
-    settings = load(config, given(values))
-    # The source first: a wrong name shows at once, not after the model has loaded.
-    source = open_source(settings)
-    try:
-        loaded = open_model(settings)
-        target = _target(output)
-        span = Span(ring, after) if on else None
-        header = header_of(settings, source, loaded.classifier)
-        recorder = Recorder(target, header, span, max_size)
-        session = Session(settings, source, loaded.classifier, recorder, frozenset(on), max_seconds)
-        with handled(session.stop, {signal.SIGUSR1: session.call}):
+    options = given(values)
+    request = ClipRequest(on, ring, after, max_size, max_seconds)
+    target = _target(output)
+    if service:
+        if config is not None or options:
+            raise click.UsageError(
+                "--service records what the service sees: leave out --config and settings"
+            )
+        _report(record_from_service(target, request), target)
+    else:
+        _record(target, request, load(config, options))
+
+
+def _record(target: Path, request: ClipRequest, settings: Settings) -> None:
+    """Run the daemon with nothing but a clip to send to."""
+    # Every frame is kept as it is; that each is an event, too, is for other sinks.
+    settings = msgspec.structs.replace(settings, every_frame=False, max_frames=None)
+    recording = Recording(
+        lambda: ClipFile(target),
+        request,
+        settings,
+        lambda: daemon.health(),
+        # Times of a recording are kept to the last bit.
+        begin=None if is_live(settings) else 0.0,
+        on_end=lambda: daemon.request_stop(),
+    )
+    entry = SinkEntry(recording.name, lambda _: True, lambda _: None, lambda *_: recording)
+    daemon = Daemon(settings, open_source, lambda: settings, say, sinks=(entry,))
+    failure: EdgekitError | None = None
+    with handled(daemon.request_stop, {signal.SIGUSR1: recording.call}):
+        try:
             try:
-                session.run()
+                daemon.run()
             finally:
-                source.close()
-                recorder.close()
-    finally:
-        source.close()
-    _report(session, recorder, target)
+                recording.finish()
+        except EdgekitError as error:
+            failure = error
+    if failure is None:
+        _report(recording.outcome, target)
+    end(failure, stuck=daemon.stuck)
 
 
 def _target(output: Path) -> Path:
@@ -257,16 +159,17 @@ def _target(output: Path) -> Path:
     return output / f"{timestamp()[:19].replace(':', '-')}.clip"
 
 
-def _report(session: Session, recorder: Recorder, target: Path) -> None:
-    if not recorder.frames:
-        click.echo(
-            f"edgekit: nothing to keep in {session.answered} frames; no clip was written", err=True
-        )
+def _report(outcome: Outcome, target: Path) -> None:
+    if outcome.reason is not None:
+        say(f"the recording ended: {outcome.reason}")
+    if outcome.dropped:
+        say(f"{outcome.dropped} frames are missing: they came faster than they could be written")
+    if not outcome.kept:
+        say(f"nothing to keep in {outcome.answered} frames; no clip was written")
         return
-    stretches = "stretch" if recorder.stretches == 1 else "stretches"
-    why = ", which is its greatest size" if recorder.full else ""
-    click.echo(
-        f"edgekit: kept {recorder.frames} of {session.answered} frames in {recorder.stretches} "
-        f"{stretches}, {target.stat().st_size / 1e6:.1f} MB{why}: {target}",
-        err=True,
+    stretches = "stretch" if outcome.stretches == 1 else "stretches"
+    why = ", which is its greatest size" if outcome.full else ""
+    say(
+        f"kept {outcome.kept} of {outcome.answered} frames in {outcome.stretches} "
+        f"{stretches}, {target.stat().st_size / 1e6:.1f} MB{why}: {target}"
     )

@@ -15,7 +15,7 @@ _RATE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class Signs:
+class Indicators:
     """What a state is judged by.
 
     Attributes:
@@ -23,25 +23,25 @@ class Signs:
         ready: whether a frame was ever answered.
         frame_age, inference_age: seconds since the last frame, and since the last answer; since
             the start when there was none.
-        problems: what is not as it should be, in words.
+        problems: what is not as it should be, in words, by part.
     """
 
     stopping: bool
     ready: bool
     frame_age: float
     inference_age: float
-    problems: list[str]
+    problems: dict[str, str]
 
 
-def state_of(signs: Signs, stall_after: float) -> State:
+def state_of(indicators: Indicators, stall_after: float) -> State:
     """The state: `stalled` outranks `degraded`, because frames are not answered at all."""
-    if signs.stopping:
+    if indicators.stopping:
         return "stopping"
-    if not signs.ready:
+    if not indicators.ready:
         return "starting"
-    if max(signs.frame_age, signs.inference_age) > stall_after:
+    if max(indicators.frame_age, indicators.inference_age) > stall_after:
         return "stalled"
-    return "degraded" if signs.problems else "running"
+    return "degraded" if indicators.problems else "running"
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The thread that works: a frame from the source, its answer, what there is to tell."""
+"""The thread that works: a frame from the source, its answer, its event."""
 
 import threading
 import time
@@ -11,9 +11,9 @@ from edgekit.inference.frame import Frame
 from edgekit.inference.pipeline import Pipeline, Result
 from edgekit_device import board
 from edgekit_device.config.settings import Settings
-from edgekit_device.daemon.models import Loaded, open_on_cpu, open_patiently
+from edgekit_device.daemon.models import Loaded, open_on_cpu, open_with_retries
 from edgekit_device.daemon.statistics import Statistics
-from edgekit_device.recovery import Ladder
+from edgekit_device.retry import CAMERA, DELEGATE, Retry
 from edgekit_device.sinks.base import Sink
 from edgekit_device.sources import EndOfSource, Source
 
@@ -33,7 +33,7 @@ class Worker:
         open_source: opens the source that settings name.
         ended: called from the thread at its end with what ended it: None for the end of a
             recording, for `max_frames` and for `stop`.
-        tell: is told in a line what happens.
+        notify: called with a line for people about what happens.
         source: an open source to go on with; one is opened by default.
         cpu_because: why to work on the CPU without trying the delegate, if so.
 
@@ -51,7 +51,7 @@ class Worker:
         sinks: Callable[[], Iterable[Sink]],
         open_source: OpenSource,
         ended: Callable[[Exception | None], None],
-        tell: Callable[[str], None],
+        notify: Callable[[str], None],
         *,
         source: Source | None = None,
         cpu_because: str | None = None,
@@ -65,15 +65,15 @@ class Worker:
         self._sinks = sinks
         self._open_source = open_source
         self._ended = ended
-        self._tell = tell
+        self._notify = notify
         self._cpu_because = cpu_because
         self._decision = Decision(settings.decision, settings.every_frame)
         self._pipeline: Pipeline | None = None
-        self._set_patience(settings)
-        self._orders: list[Settings | Loaded] = []
+        self._set_retries(settings)
+        self._changes: list[Settings | Loaded] = []
         self._stopping = threading.Event()
         self._abandoned = False
-        self._remark = ""
+        self._message = ""
         self._busy_since: float | None = None
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
@@ -106,17 +106,17 @@ class Worker:
         since = self._busy_since
         return 0.0 if since is None else time.monotonic() - since
 
-    def order(self, change: Settings | Loaded) -> None:
+    def change_to(self, change: Settings | Loaded) -> None:
         """From the next frame on, follow other settings (its model aside) or use another model."""
-        self._orders.append(change)
+        self._changes.append(change)
 
     def _run(self) -> None:
         failure: Exception | None = None
         try:
             self._open()
             while not self._stopping.is_set():
-                while self._orders:
-                    self._obey(self._orders.pop(0))
+                while self._changes:
+                    self._apply(self._changes.pop(0))
                 frame = self._next_frame()
                 if frame is not None:
                     self._answer(frame)
@@ -143,11 +143,11 @@ class Worker:
             self._use(loaded)
 
     def _open_model(self, failure: EdgekitError | None) -> Loaded | None:
-        return open_patiently(
+        return open_with_retries(
             self._settings,
             wait=self._stopping.wait,
-            tell=lambda text: self._report("accelerator", text),
-            ladder=self._accelerator,
+            notify=lambda text: self._report("accelerator", text),
+            retry=self._accelerator,
             failure=failure,
         )
 
@@ -173,20 +173,20 @@ class Worker:
         # What the model before has held goes back to the system, where memory is short.
         board.release_memory()
 
-    def _set_patience(self, settings: Settings) -> None:
-        self._camera = Ladder(settings.recovery.camera)
-        self._accelerator = Ladder(settings.recovery.delegate)
+    def _set_retries(self, settings: Settings) -> None:
+        self._camera = Retry(CAMERA, settings.recovery.camera)
+        self._accelerator = Retry(DELEGATE, settings.recovery.delegate)
 
     def _new_decision(self) -> Decision:
         return Decision(self._settings.decision, self._settings.every_frame)
 
-    def _obey(self, change: Settings | Loaded) -> None:
+    def _apply(self, change: Settings | Loaded) -> None:
         if isinstance(change, Settings):
             before, self._settings = self._settings, change
             if _source_settings(before) != _source_settings(change):
                 self._replace_source(before)
             if before.recovery != change.recovery:
-                self._set_patience(change)
+                self._set_retries(change)
             if (before.decision, before.every_frame) != (change.decision, change.every_frame):
                 self._decision = self._new_decision()
             change_of_model = self.loaded
@@ -219,9 +219,9 @@ class Worker:
             return None
         if frame is not None:
             self._statistics.last_frame = frame.captured
-            if self.source.message != self._remark:
-                self._remark = self.source.message
-                self._tell(f"camera: {self.source.name} {self._remark}")
+            if self.source.message != self._message:
+                self._message = self.source.message
+                self._notify(f"camera: {self.source.name} {self._message}")
         return frame
 
     def _reopen_camera(self, error: SourceError) -> None:
@@ -298,7 +298,7 @@ class Worker:
 
     def _report(self, part: str, text: str) -> None:
         self.problems[part] = text
-        self._tell(f"{part}: {text}")
+        self._notify(f"{part}: {text}")
 
 
 def _source_settings(settings: Settings) -> tuple[object, ...]:

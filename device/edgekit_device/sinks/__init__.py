@@ -1,48 +1,99 @@
-"""Where answers go: any number of sinks at once, each with its own queue."""
+"""Where answers go: any number of sinks at once, each with its own queue.
+
+A new one is a class like `Sink` and an entry in `SINKS`.
+"""
 
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from edgekit_device.config.settings import Settings
-from edgekit_device.health import Health
+from edgekit_device.health import Health, runtime_folder
 from edgekit_device.sinks.base import Sink
 from edgekit_device.sources import is_live
 
-SINKS = ("stdout", "mqtt", "http", "webhook")
+Snapshot = Callable[[], Health]
+"""How the daemon is now; may be called from any thread."""
 
 
-def sink_key(name: str, settings: Settings) -> tuple[object, ...]:
-    """What a sink is made from: settings that differ in it need another one."""
-    return getattr(settings, name), settings.device_name
+@dataclass(frozen=True)
+class SinkEntry:
+    """A kind of sink.
 
-
-def open_sink(name: str, settings: Settings, health: Callable[[], Health]) -> Sink | None:
-    """A sink as the settings want it, not started yet; None where they do not.
-
-    Args:
-        name: one of `SINKS`.
-        settings: what to do.
-        health: how the daemon is now; may be called from any thread.
-
-    Raises:
-        SettingsError: the settings of this sink do not work.
+    Attributes:
+        name: in health messages, metrics and `run --check`.
+        wanted: whether settings want it.
+        made_from: what of the settings it is made from; when that changes, another is opened.
+        make: a sink, not started yet; raises SettingsError when its settings do not work.
     """
-    # Each is imported when it is used: the daemon runs where memory is short.
-    if name == "stdout" and settings.stdout:
-        from edgekit_device.sinks.jsonlines import JsonLines
 
-        stdout = sys.stdout.buffer
-        return JsonLines(getattr(stdout, "raw", stdout), lossless=not is_live(settings))
-    if name == "mqtt" and settings.mqtt.host is not None:
-        from edgekit_device.sinks.mqtt import Mqtt
+    name: str
+    wanted: Callable[[Settings], bool]
+    made_from: Callable[[Settings], object]
+    make: Callable[[Settings, Snapshot], Sink]
 
-        return Mqtt(settings.mqtt, settings.device_name)
-    if name == "http" and settings.http.listen is not None:
-        from edgekit_device.sinks.http import Http
+    def open(self, settings: Settings, snapshot: Snapshot) -> Sink | None:
+        """A sink as the settings want it, not started yet; None where they do not.
 
-        return Http(settings.http, settings.device_name, health)
-    if name == "webhook" and settings.webhook.url is not None:
-        from edgekit_device.sinks.webhook import Webhook
+        Raises:
+            SettingsError: the settings of this sink do not work.
+        """
+        return self.make(settings, snapshot) if self.wanted(settings) else None
 
-        return Webhook(settings.webhook, settings.device_name)
-    return None
+
+# Each is imported when it is used: the daemon runs where memory is short.
+
+
+def _stdout(settings: Settings, snapshot: Snapshot) -> Sink:
+    from edgekit_device.sinks.jsonlines import JsonLines
+
+    stdout = sys.stdout.buffer
+    return JsonLines(getattr(stdout, "raw", stdout), lossless=not is_live(settings))
+
+
+def _mqtt(settings: Settings, snapshot: Snapshot) -> Sink:
+    from edgekit_device.sinks.mqtt import Mqtt
+
+    return Mqtt(settings.mqtt, settings.device_name)
+
+
+def _http(settings: Settings, snapshot: Snapshot) -> Sink:
+    from edgekit_device.sinks.http import Http
+
+    return Http(settings.http, settings.device_name, snapshot)
+
+
+def _webhook(settings: Settings, snapshot: Snapshot) -> Sink:
+    from edgekit_device.sinks.webhook import Webhook
+
+    return Webhook(settings.webhook, settings.device_name)
+
+
+def _record(settings: Settings, snapshot: Snapshot) -> Sink:
+    from edgekit_device.sinks.clip.server import ClipServer
+
+    folder = runtime_folder()
+    assert folder is not None
+    return ClipServer(folder, settings, snapshot)
+
+
+SINKS = (
+    SinkEntry("stdout", lambda s: s.stdout, lambda s: s.stdout, _stdout),
+    SinkEntry("mqtt", lambda s: s.mqtt.host is not None, lambda s: (s.mqtt, s.device_name), _mqtt),
+    SinkEntry(
+        "http", lambda s: s.http.listen is not None, lambda s: (s.http, s.device_name), _http
+    ),
+    SinkEntry(
+        "webhook",
+        lambda s: s.webhook.url is not None,
+        lambda s: (s.webhook, s.device_name),
+        _webhook,
+    ),
+    # A clip is of one source, and of one way to decide.
+    SinkEntry(
+        "record",
+        lambda s: runtime_folder() is not None,
+        lambda s: (s.source, s.camera, s.realtime, s.decision, s.device_name),
+        _record,
+    ),
+)

@@ -14,7 +14,7 @@ _T = TypeVar("_T")
 
 
 class Sink:
-    """Takes what the daemon has to say. Each method returns at once, and may do nothing.
+    """Takes answers, events and health. Each method returns at once, and may do nothing.
 
     Attributes:
         name: in health messages and metrics.
@@ -49,7 +49,7 @@ class Sink:
         """Every frame that was answered, before its event."""
 
     def event(self, event: Event) -> None:
-        """Something to tell."""
+        """An event of a frame that was answered."""
 
     def health(self, health: Health) -> None:
         """How the daemon is, now and then and whenever its state changes."""
@@ -92,8 +92,8 @@ class Outbox(Generic[_T]):
         self._limit = limit
         self._lossless = lossless
         self._waiting: deque[_T] = deque()
-        # Guards all of the state; may be taken again by a signal handler that interrupts `put`.
-        self._changed = threading.Condition(threading.RLock())
+        # Guards all of the state.
+        self._changed = threading.Condition(threading.Lock())
         self._busy = False
         self._closed = False
         # A daemon thread: a delivery that blocks for ever must not keep the process alive.

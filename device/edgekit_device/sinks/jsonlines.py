@@ -36,23 +36,23 @@ class JsonLines(Sink):
         )
 
     def check(self) -> str:
-        """See `Sink`."""
+        """What would be written; nothing is tried."""
         return "JSON lines"
 
     def start(self) -> None:
-        """See `Sink`."""
+        """Begin to write."""
         self._outbox.start()
 
     def event(self, event: Event) -> None:
-        """See `Sink`; with `lossless` it returns once the line is written."""
+        """Queue an event; with `lossless`, return once its line is written."""
         self._outbox.put(event)
 
     def report(self) -> SinkHealth:
-        """See `Sink`."""
+        """Lines written, dropped and waiting."""
         return self._outbox.report(None if self.failure is None else str(self.failure))
 
     def close(self, timeout: float) -> None:
-        """See `Sink`; the stream stays open."""
+        """Write what waits, for at most `timeout` seconds; the stream stays open."""
         self._outbox.close(timeout)
 
     def _write(self, event: Event) -> None:

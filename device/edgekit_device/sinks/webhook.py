@@ -14,15 +14,12 @@ import msgspec
 from edgekit import __version__
 from edgekit.errors import OutputError, SettingsError
 from edgekit.inference.events import Event
-from edgekit_device.backoff import Backoff
+from edgekit_device.config.secrets import read_secret
 from edgekit_device.config.settings import WebhookSettings
 from edgekit_device.health import SinkHealth
+from edgekit_device.retry import WEBHOOK, RetryPolicy
 from edgekit_device.sinks.base import Outbox, Sink
 from edgekit_device.sinks.reasons import reason
-from edgekit_device.sinks.secret import read_secret
-
-MOST_DELAY = 60.0
-"""No wait between two tries is longer, in seconds, whatever a server asks for."""
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -49,7 +46,7 @@ class Webhook(Sink):
     Args:
         settings: with a url.
         device_name: field `name` of each body.
-        backoff: delays between the tries.
+        policy: delays between the tries; none is longer, whatever a server asks for.
 
     Raises:
         SettingsError: the address or the token cannot be used.
@@ -58,7 +55,7 @@ class Webhook(Sink):
     name = "webhook"
 
     def __init__(
-        self, settings: WebhookSettings, device_name: str, backoff: Backoff | None = None
+        self, settings: WebhookSettings, device_name: str, policy: RetryPolicy = WEBHOOK
     ) -> None:
         self._url = settings.url or ""
         self._host = _host(self._url)
@@ -74,7 +71,7 @@ class Webhook(Sink):
             if not (token.isascii() and token.isprintable()):
                 raise SettingsError("the webhook-token has characters that HTTP does not allow")
             self._headers["Authorization"] = f"Bearer {token}"
-        self._backoff = backoff or Backoff(1.0, MOST_DELAY)
+        self._policy = policy
         self._opener = urllib.request.build_opener(_NoRedirect)
         self._problem: str | None = None
         self._closing = threading.Event()
@@ -82,7 +79,14 @@ class Webhook(Sink):
         self._outbox = Outbox("webhook", self._deliver, limit=1000)
 
     def check(self) -> str:
-        """See `Sink`; asks for the address's options (OPTIONS), to which any answer will do."""
+        """Ask for the address's options (OPTIONS), to which any answer will do.
+
+        Returns:
+            The host.
+
+        Raises:
+            SettingsError: nobody answers there.
+        """
         request = urllib.request.Request(self._url, method="OPTIONS")
         try:
             self._opener.open(request, timeout=self._timeout).close()
@@ -93,28 +97,27 @@ class Webhook(Sink):
         return self._host
 
     def start(self) -> None:
-        """See `Sink`."""
+        """Begin to post; a server that is away is no error."""
         self._outbox.start()
 
     def event(self, event: Event) -> None:
-        """See `Sink`."""
+        """Queue an event; the oldest of more than 1,000 is dropped."""
         self._outbox.put(event)
 
     def report(self) -> SinkHealth:
-        """See `Sink`."""
+        """Events posted, given up and waiting."""
         return self._outbox.report(self._problem)
 
     def close(self, timeout: float) -> None:
-        """See `Sink`; what waits gets one more try, without a delay."""
+        """Post what waits, each with one more try and no delay, for at most `timeout` seconds."""
         self._closing.set()
         self._outbox.close(timeout)
         self._closed = True
 
     def _deliver(self, event: Event) -> None:
         body = msgspec.json.encode({"name": self._device_name, **msgspec.to_builtins(event)})
-        self._backoff.reset()
-        for left in reversed(range(self._tries)):
-            last = left == 0 or self._closing.is_set()
+        for tried in range(1, self._tries + 1):
+            last = tried == self._tries or self._closing.is_set()
             try:
                 self._post(body)
                 self._problem = None
@@ -124,13 +127,14 @@ class Webhook(Sink):
                 self._problem = f"{self._host} answers {error.code} {error.reason}"
                 if last or self._closed or not (error.code == 429 or error.code >= 500):
                     break
-                wait = _retry_after(error.headers.get("Retry-After"))
+                header = error.headers.get("Retry-After")
+                asked = _retry_after(header, self._policy.maximum)
             except (OSError, HTTPException) as error:
                 self._problem = self._unreachable(error)
                 if last or self._closed:
                     break
-                wait = 0.0
-            self._closing.wait(max(wait, self._backoff.next()))
+                asked = 0.0
+            self._closing.wait(max(asked, self._policy.delay(tried)))
         raise OutputError(self._problem)
 
     def _post(self, body: bytes) -> None:
@@ -162,7 +166,7 @@ def _host(url: str) -> str:
     return host if port is None else f"{host}:{port}"
 
 
-def _retry_after(value: str | None) -> float:
+def _retry_after(value: str | None, maximum: float) -> float:
     """Seconds that a Retry-After header (RFC 9110, 10.2.3) asks for, within bounds."""
     if value is None:
         return 0.0
@@ -170,4 +174,4 @@ def _retry_after(value: str | None) -> float:
         delay = parsedate_to_datetime(value).timestamp() - time.time()
     except ValueError:
         delay = float(value) if value.strip().isdecimal() else 0.0
-    return min(max(delay, 0.0), MOST_DELAY)
+    return min(max(delay, 0.0), maximum)

@@ -189,7 +189,7 @@ def test_a_full_disk_costs_the_last_frame_only(tmp_path: Path) -> None:
     writer = ClipWriter(tmp_path / "a.clip", HEADER)
     writer.write(record(0), encode_png(picture(0)))
     with (
-        disk_of(writer.part.stat().st_size + 600),
+        disk_of((tmp_path / "a.clip.part").stat().st_size + 600),
         pytest.raises(OutputError, match="cannot write"),
     ):
         writer.write(record(1), encode_png(picture(1)))

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 import pytest
 from edgekit_device.config.file import load, render
-from edgekit_device.config.settings import MqttSettings, Settings, secret_file
+from edgekit_device.config.secrets import secret_file
+from edgekit_device.config.settings import MqttSettings, Settings
 from edgekit_device.daemon.cli import run
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,28 +1,29 @@
 """The daemon around a scripted source and scripted models: states, reloads, models, its end."""
 
+import os
 import queue
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from edgekit_device import retry
 from edgekit_device.config.settings import (
     HealthSettings,
     RecoverySettings,
     Settings,
-    WebhookSettings,
 )
 from edgekit_device.daemon import daemon as daemon_module
-from edgekit_device.daemon import hot_swap as modelwatch
-from edgekit_device.daemon import models
+from edgekit_device.daemon import hot_swap, models
 from edgekit_device.daemon.daemon import Daemon
 from edgekit_device.daemon.models import Loaded, Signature
-from edgekit_device.health import SinkHealth
-from edgekit_device.sinks.base import Sink
+from edgekit_device.health import SinkHealth, Status, read_status
+from edgekit_device.retry import RetryPolicy
+from edgekit_device.sinks import SINKS, SinkEntry
 
 from edgekit.errors import (
     AcceleratorLostError,
@@ -43,6 +44,7 @@ from tests.device.fakes import (
     Sources,
     loaded,
 )
+from tests.device.sinks.samples import until
 
 SETTINGS = Settings(
     model=Path("m.tflite"),
@@ -90,12 +92,20 @@ class Bench:
     sources: Sources
     manager: Manager
     sink: KeptSink = field(default_factory=KeptSink)
-    told: queue.SimpleQueue[str] = field(default_factory=queue.SimpleQueue)
+    messages: queue.SimpleQueue[str] = field(default_factory=queue.SimpleQueue)
+    sinks: Sequence[SinkEntry] = ()
     reload: Callable[[], Settings] = lambda: SETTINGS
     failure: BaseException | None = None
 
     def start(self) -> "Bench":
-        self.daemon = Daemon(self.settings, self.sources, lambda: self.reload(), self.told.put)
+        kept = SinkEntry("stdout", lambda _: True, lambda _: None, lambda *_: self.sink)
+        self.daemon = Daemon(
+            self.settings,
+            self.sources,
+            lambda: self.reload(),
+            self.messages.put,
+            self.sinks or (kept,),
+        )
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
         return self
@@ -116,8 +126,8 @@ class Bench:
         return self.wait()
 
     def wait_for(self, text: str) -> str:
-        """The next line that was told and contains `text`."""
-        while text not in (line := self.told.get(timeout=30)):
+        """The next message that contains `text`."""
+        while text not in (line := self.messages.get(timeout=30)):
             pass
         return line
 
@@ -129,14 +139,10 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
     manager = Manager(path)
     monkeypatch.setenv("NOTIFY_SOCKET", str(path))
     monkeypatch.setenv("WATCHDOG_USEC", "400000")
-    monkeypatch.setattr(modelwatch, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(hot_swap, "LOOK_EVERY", 0.05)
     monkeypatch.setattr(daemon_module, "TICK", 0.02)
     made: list[Bench] = []
 
-    def open_sink(name: str, settings: Settings, *_: object) -> Sink | None:
-        return made[-1].sink if name == "stdout" else None
-
-    monkeypatch.setattr(daemon_module, "open_sink", open_sink)
     set_models(monkeypatch, lambda settings: loaded())
     (tmp_path / "m.tflite").touch()
     monkeypatch.chdir(tmp_path)
@@ -154,7 +160,7 @@ def set_models(
     open_model: Callable[[Settings], Loaded],
     open_on_cpu: Callable[..., Loaded] = lambda settings, because: loaded(degraded=because),
 ) -> None:
-    for module in (models, modelwatch):
+    for module in (models, hot_swap):
         monkeypatch.setattr(module, "open_model", open_model)
         monkeypatch.setattr(module, "open_on_cpu", open_on_cpu)
     monkeypatch.setattr("edgekit_device.daemon.worker.open_on_cpu", open_on_cpu)
@@ -205,7 +211,6 @@ def test_a_camera_that_is_silent_is_stalled_and_the_watchdog_is_not_fed(
     running = bench(
         with_settings(health=HealthSettings(interval=1000, stall_after=0.2)), source
     ).start()
-    running.manager.wait_for("STATUS=running")
     running.manager.wait_for("STATUS=stalled")
     assert running.daemon.health().state == "stalled"
     assert not running.manager.hears("WATCHDOG=1", within=0.5)
@@ -257,7 +262,7 @@ def test_a_hung_inference_is_left_behind_when_the_cpu_may_go_on(
     settings = with_settings(
         delegate="edgetpu",
         allow_cpu_fallback=True,
-        recovery=RecoverySettings(inference_timeout=0.2),
+        recovery=RecoverySettings(inference_timeout=1),
     )
     running = bench(settings, endless(1)).start()
     running.manager.wait_for("STATUS=degraded")
@@ -274,7 +279,7 @@ def test_a_hung_inference_is_the_end_otherwise(
 ) -> None:
     hung = Gate()
     set_models(monkeypatch, lambda settings: loaded(HangingClassifier(hung, "edgetpu")))
-    settings = with_settings(delegate="edgetpu", recovery=RecoverySettings(inference_timeout=0.2))
+    settings = with_settings(delegate="edgetpu", recovery=RecoverySettings(inference_timeout=1))
     running = bench(settings, endless(1)).start()
     failure = running.wait()
     assert isinstance(failure, AcceleratorLostError)
@@ -285,7 +290,7 @@ def test_a_hung_inference_is_the_end_otherwise(
 def test_a_delegate_that_works_again_takes_over(
     bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(modelwatch, "PROBE_EVERY", 0.1)
+    monkeypatch.setattr(retry, "DELEGATE_PROBE", RetryPolicy(0.1, 0.1))
     works = threading.Event()
 
     def open_model(settings: Settings) -> Loaded:
@@ -332,8 +337,7 @@ class TestModelFile:
         running.manager.wait_for("READY")
         self.replace(path, "lion")
         running.wait_for("runs from the next frame on")
-        while [event.label for event in running.sink.events] != ["cat", "lion"]:
-            threading.Event().wait(0.01)
+        until(lambda: [event.label for event in running.sink.events] == ["cat", "lion"])
         assert running.daemon.health().restarts == {"model": 1}
         assert running.stop() is None
 
@@ -372,8 +376,7 @@ class TestReload:
         running.reload = lambda: with_settings(every_frame=True)
         running.daemon.request_reload()
         running.wait_for("the configuration was read again")
-        while not any(event.event == "frame" for event in running.sink.events):
-            threading.Event().wait(0.01)
+        until(lambda: any(event.event == "frame" for event in running.sink.events))
         assert running.stop() is None
 
     def test_wrong_ones_change_nothing(self, bench: Callable[..., Bench]) -> None:
@@ -407,7 +410,7 @@ class TestReload:
         assert running.stop() is None
 
     def test_only_sinks_whose_settings_changed_are_replaced(
-        self, bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+        self, bench: Callable[..., Bench]
     ) -> None:
         opened: list[str] = []
         closed: list[str] = []
@@ -421,24 +424,128 @@ class TestReload:
             def close(self, timeout: float) -> None:
                 closed.append(self.name)
 
-        def open_sink(name: str, settings: Settings, *_: object) -> Sink | None:
-            off = name == "webhook" and settings.webhook.url is None
-            return None if off else Named(name)
-
-        monkeypatch.setattr(daemon_module, "open_sink", open_sink)
-        running = bench(SETTINGS, endless(0)).start()
-        running.manager.wait_for("READY")
-        assert opened == ["stdout", "mqtt", "http"]
-        running.reload = lambda: with_settings(webhook=WebhookSettings(url="http://127.0.0.1/"))
+        running = bench(SETTINGS, endless(0))
+        running.sinks = [
+            SinkEntry("a", lambda _: True, lambda s: s.top_k, lambda *_: Named("a")),
+            SinkEntry("b", lambda s: s.stdout, lambda s: s.stdout, lambda *_: Named("b")),
+        ]
+        running.reload = lambda: with_settings(stdout=False)
+        running.start().manager.wait_for("READY")
+        assert (opened, closed) == (["a", "b"], [])
         running.daemon.request_reload()
         running.wait_for("read again")
-        assert (opened[3:], closed) == (["webhook"], [])
-        running.reload = lambda: SETTINGS
+        assert (opened[2:], closed) == ([], ["b"])
+        assert set(running.daemon.health().sinks) == {"a"}
+        running.reload = lambda: with_settings(top_k=1)
         running.daemon.request_reload()
         running.wait_for("read again")
-        assert (opened[4:], closed) == ([], ["webhook"])
-        assert set(running.daemon.health().sinks) == {"stdout", "mqtt", "http"}
+        assert (sorted(opened[2:]), closed) == (["a", "b"], ["b", "a"])
+        assert set(running.daemon.health().sinks) == {"a", "b"}
         assert running.stop() is None
+
+
+class TestStatus:
+    """What is left in the runtime directory for the commands beside the daemon."""
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        folder = tmp_path / "run"
+        folder.mkdir()
+        monkeypatch.setenv("RUNTIME_DIRECTORY", f"{folder}:{tmp_path}")
+        return folder
+
+    def status(self, folder: Path) -> Status:
+        status = read_status(folder)
+        assert status is not None
+        return status
+
+    def test_it_says_how_the_daemon_is_and_at_last_that_it_ends(
+        self, bench: Callable[..., Bench], folder: Path
+    ) -> None:
+        running = bench(SETTINGS, endless(0)).start()
+        running.manager.wait_for("STATUS=running")
+        status = self.status(folder)
+        assert (status.pid, status.health.state) == (os.getpid(), "running")
+        assert (status.problems, status.refused_model) == ({}, None)
+        assert running.stop() is None
+        assert self.status(folder).health.state == "stopping"
+
+    def test_problems_are_told_apart_by_their_part(
+        self, bench: Callable[..., Bench], folder: Path
+    ) -> None:
+        running = bench(SETTINGS, endless(0))
+        running.sink.report = lambda: SinkHealth(  # type: ignore[method-assign]
+            0, 0, 0, problem="away: gone · STATUS=running"
+        )
+        running.start().manager.wait_for("STATUS=degraded")
+        assert self.status(folder).problems == {"stdout": "away: gone · STATUS=running"}
+        assert running.stop() is None
+
+    def test_why_a_model_file_is_not_in_use_is_a_field_of_its_own(
+        self, bench: Callable[..., Bench], folder: Path, tmp_path: Path
+    ) -> None:
+        running = bench(SETTINGS, endless(0)).start()
+        running.manager.wait_for("STATUS=running")
+        (tmp_path / "m.tflite").rename(tmp_path / "away")
+        running.manager.wait_for("STATUS=degraded")
+        refused = self.status(folder).refused_model
+        assert refused is not None
+        assert "is gone" in refused
+        (tmp_path / "away").rename(tmp_path / "m.tflite")
+        running.manager.wait_for("STATUS=running")
+        assert self.status(folder).refused_model is None
+        assert running.stop() is None
+
+    def test_that_it_cannot_be_written_is_said_once_and_no_end(
+        self, bench: Callable[..., Bench], folder: Path
+    ) -> None:
+        folder.rmdir()
+        often = with_settings(health=HealthSettings(interval=0.01))
+        running = bench(often, endless(0)).start()
+        for _ in range(3):
+            running.manager.wait_for("STATUS=degraded")
+        assert running.daemon.health().problems == [
+            f"status: cannot write it to {folder}: No such file or directory"
+        ]
+        folder.mkdir()
+        running.manager.wait_for("STATUS=running")
+        assert running.stop() is None
+        messages = [running.messages.get() for _ in range(running.messages.qsize())]
+        assert sum("status: " in message for message in messages) == 1
+
+    def test_without_a_runtime_directory_there_is_none(
+        self, bench: Callable[..., Bench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+        assert bench(SETTINGS, FakeSource(0)).start().wait() is None
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["m.tflite", "notify"]
+
+
+class TestTable:
+    """`SINKS`: an entry is all that a new sink needs."""
+
+    def test_an_entry_gets_results_events_and_health(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        set_models(monkeypatch, lambda settings: loaded())
+        monkeypatch.chdir(tmp_path)
+        sink = KeptSink()
+        settings = with_settings(stdout=False)
+        entry = SinkEntry("new", lambda s: s.name == "pi", lambda s: s.name, lambda *_: sink)
+        daemon = Daemon(
+            settings, Sources([FakeSource(0, 0, 1)]), lambda: settings, print, (*SINKS, entry)
+        )
+        daemon.run()
+        assert [result.label for result in sink.results] == ["cat", "cat", "dog"]
+        assert [event.label for event in sink.events] == ["cat", "dog"]
+        assert sink.healths[-1].state == "stopping"
+        assert list(daemon.health().sinks) == ["new"]
+
+    def test_every_entry_is_off_by_default_but_stdout(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+        assert [entry.name for entry in SINKS if entry.wanted(Settings())] == ["stdout"]
 
 
 def test_errors_of_the_program_itself_are_not_hidden(bench: Callable[..., Bench]) -> None:

@@ -1,51 +1,75 @@
+"""`edgekit run` over recordings, with a model that names their colours."""
+
 import json
 import subprocess
-from itertools import pairwise
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from demo.fixtures import Material
 from tests.conftest import Edgekit, failure
+from tests.recordings import write_video
+from tests.tiny import COLOURS, tiny_model
+
+SHOWN = [colour for colour in ("red", "green", "blue", "red") for _ in range(10)]
 
 
-def _lines(done: subprocess.CompletedProcess[str]) -> list[dict[str, object]]:
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model(tmp_path_factory.mktemp("model") / "tiny.tflite")
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_video(tmp_path_factory.mktemp("video") / "colours.avi", SHOWN)
+
+
+def _lines(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_every_frame_of_a_clip_is_answered(
-    converted: Path, material: Material, edgekit: Edgekit
-) -> None:
-    done = edgekit("run", "--model", converted, "--source", material.clip, "--every-frame")
+def test_every_frame_of_a_recording_is_answered(model: Path, video: Path, edgekit: Edgekit) -> None:
+    done = edgekit("run", "--model", model, "--source", video, "--every-frame")
     answers = _lines(done)
-    assert [answer["frame"] for answer in answers] == list(range(480))
+    assert [answer["frame"] for answer in answers] == list(range(40))
     assert set(answers[1]) == {
         "ts", "event", "label", "score", "frame", "time", "source", "model", "labels",
         "latency_ms", "state",
     }  # fmt: skip
-    truth = json.loads(material.truth.read_text())
-    best = [json.loads(line)["labels"][0]["label"] for line in done.stdout.splitlines()]
-    counted = [(a, t) for a, t in zip(best, truth, strict=True) if t is not None]
-    assert sum(a == t for a, t in counted) / len(counted) > 0.85
-    again = edgekit("run", "--model", converted, "--source", material.clip, "--every-frame")
-    assert [a["labels"] for a in _lines(again)] == [a["labels"] for a in answers]
+    assert [answer["labels"][0]["label"] for answer in answers] == SHOWN
+    again = edgekit("run", "--model", model, "--source", video, "--every-frame")
+    assert [answer["labels"] for answer in _lines(again)] == [a["labels"] for a in answers]
 
 
-def test_otherwise_only_changes_are_printed(
+def test_otherwise_only_changes_are_printed(model: Path, video: Path, edgekit: Edgekit) -> None:
+    options = ("--decision-smoothing", 1, "--decision-hold", 0)
+    events = _lines(edgekit("run", "--model", model, "--source", video, *options))
+    assert {event["event"] for event in events} == {"change"}
+    assert [(event["frame"], event["label"]) for event in events] == [
+        (0, "red"), (10, "green"), (20, "blue"), (30, "red"),
+    ]  # fmt: skip
+    assert [event.get("previous") for event in events] == [None, "red", "green", "blue"]
+
+
+def test_a_converted_model_answers_the_demos_clip_the_same_each_time(
     converted: Path, material: Material, edgekit: Edgekit
 ) -> None:
-    events = _lines(edgekit("run", "--model", converted, "--source", material.clip))
-    # The clip shows twelve toys or so; a few are unknown while they come and go.
-    assert 10 < len(events) < 60
-    for before, after in pairwise(events):
-        assert after["event"] == "change"
-        assert after["previous"] == before["label"] != after["label"]
-    truth = {label for label in json.loads(material.truth.read_text()) if label is not None}
-    assert {event["label"] for event in events} - {"unknown"} == truth
+    options = ("run", "--model", converted, "--source", material.clip, "--every-frame")
+    first, second = (_lines(edgekit(*options)) for _ in range(2))
+    assert [answer["frame"] for answer in first] == list(range(480))
+    assert [answer["labels"] for answer in first] == [answer["labels"] for answer in second]
+    best = [answer["labels"][0]["label"] for answer in first]
+    shown = [(b, t) for b, t in zip(best, json.loads(material.truth.read_text()), strict=True) if t]
+    # However training fell out: colours or geometry that are wrong leave it little better than one
+    # in seven.
+    assert sum(b == t for b, t in shown) > len(shown) / 2
 
 
-def test_max_frames_and_a_summary(converted: Path, material: Material, edgekit: Edgekit) -> None:
+def test_max_frames_and_a_summary(model: Path, video: Path, edgekit: Edgekit) -> None:
     options = ("--every-frame", "--max-frames", "7")
-    done = edgekit("run", "--model", converted, "--source", material.clip, *options)
+    done = edgekit("run", "--model", model, "--source", video, *options)
     assert len(_lines(done)) == 7
     assert "7 frames (0 dropped), 7 events" in done.stderr
 
@@ -61,18 +85,16 @@ def test_a_foreign_model_runs(shared: Path, edgekit: Edgekit) -> None:
     assert answer["labels"][0]["index"] == 1
 
 
-def test_bad_input_is_one_line(
-    converted: Path, material: Material, edgekit: Edgekit, tmp_path: Path
-) -> None:
+def test_bad_input_is_one_line(model: Path, video: Path, edgekit: Edgekit, tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("one\n")
     (tmp_path / "model.tflite").write_text("not a model")
     cases = [
-        (("--model", tmp_path / "no", "--source", material.clip), "cannot read the model"),
-        (("--model", tmp_path / "model.tflite", "--source", material.clip), "not a usable model"),
-        (("--model", converted, "--source", tmp_path / "no.avi"), "no source at"),
-        (("--model", converted, "--source", "v4l2:/dev/video97"), "no camera"),
-        (("--model", converted, "--source", material.clip, "--labels", tmp_path / "labels.txt"),
-         "1 class names, but the model has 7"),
+        (("--model", tmp_path / "no", "--source", video), "cannot read the model"),
+        (("--model", tmp_path / "model.tflite", "--source", video), "not a usable model"),
+        (("--model", model, "--source", tmp_path / "no.avi"), "no source at"),
+        (("--model", model, "--source", "v4l2:/dev/video97"), "no camera"),
+        (("--model", model, "--source", video, "--labels", tmp_path / "labels.txt"),
+         f"1 class names, but the model has {len(COLOURS)}"),
     ]  # fmt: skip
     for options, expected in cases:
         assert expected in failure(edgekit("run", *options))

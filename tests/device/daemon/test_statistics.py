@@ -1,24 +1,24 @@
-"""What state the signs amount to, and what is counted."""
+"""What state the indicators amount to, and what is counted."""
 
 import pytest
-from edgekit_device.daemon.statistics import Signs, Statistics, state_of
+from edgekit_device.daemon.statistics import Indicators, Statistics, state_of
 
 
 @pytest.mark.parametrize(
-    ("signs", "state"),
+    ("indicators", "state"),
     [
-        (Signs(False, False, 99, 99, []), "starting"),
-        (Signs(False, True, 1, 1, []), "running"),
-        (Signs(False, True, 1, 1, ["mqtt: away"]), "degraded"),
-        (Signs(False, True, 11, 1, []), "stalled"),
-        (Signs(False, True, 1, 11, []), "stalled"),
-        (Signs(False, True, 11, 1, ["camera: gone"]), "stalled"),
-        (Signs(True, True, 11, 1, ["camera: gone"]), "stopping"),
-        (Signs(True, False, 1, 1, []), "stopping"),
+        (Indicators(False, False, 99, 99, {}), "starting"),
+        (Indicators(False, True, 1, 1, {}), "running"),
+        (Indicators(False, True, 1, 1, {"mqtt": "away"}), "degraded"),
+        (Indicators(False, True, 11, 1, {}), "stalled"),
+        (Indicators(False, True, 1, 11, {}), "stalled"),
+        (Indicators(False, True, 11, 1, {"camera": "gone"}), "stalled"),
+        (Indicators(True, True, 11, 1, {"camera": "gone"}), "stopping"),
+        (Indicators(True, False, 1, 1, {}), "stopping"),
     ],
 )
-def test_the_state_follows_from_the_signs(signs: Signs, state: str) -> None:
-    assert state_of(signs, stall_after=10) == state
+def test_the_state_follows_from_the_indicators(indicators: Indicators, state: str) -> None:
+    assert state_of(indicators, stall_after=10) == state
 
 
 def test_latencies_are_those_of_the_last_thousand_frames() -> None:

@@ -32,6 +32,7 @@ from tests.device.fakes import (
     Sources,
     loaded,
 )
+from tests.device.sinks.samples import until
 
 PLAIN = Settings(
     model=Path("m.tflite"),
@@ -46,12 +47,12 @@ class Bench:
     def __init__(self, settings: Settings, *sources: FakeSource | Exception) -> None:
         self.statistics = Statistics()
         self.sink = KeptSink()
-        self.told: list[str] = []
+        self.messages: list[str] = []
         self.sources = Sources(list(sources))
         self.ending = Ending()
         self.worker = Worker(
             settings, self.statistics, lambda: [self.sink], self.sources, self.ending,
-            self.told.append,
+            self.messages.append,
         )  # fmt: skip
 
     def run(self) -> Exception | None:
@@ -163,17 +164,17 @@ def test_a_camera_that_breaks_is_opened_again(monkeypatch: pytest.MonkeyPatch) -
     assert bench.statistics.restarts == {"camera": 1}
     assert bench.statistics.dropped == 7
     assert bench.worker.problems == {}
-    assert [text.split(";")[0] for text in bench.told] == [
+    assert [text.split(";")[0] for text in bench.messages] == [
         "camera: unplugged", "camera: still gone",
     ]  # fmt: skip
 
 
-def test_a_camera_that_gives_something_else_is_remarked_on_once() -> None:
+def test_what_a_camera_gives_otherwise_is_said_once() -> None:
     source = FakeSource(0, 1, live=True, name="camera")
     source.message = "gives 320x240, not 640x480"
     bench = Bench(PLAIN, source)
     assert bench.run() is None
-    assert bench.told == ["camera: camera gives 320x240, not 640x480"]
+    assert bench.messages == ["camera: camera gives 320x240, not 640x480"]
 
 
 def test_a_camera_that_stays_away_is_given_up_with_its_own_exit_code() -> None:
@@ -189,8 +190,8 @@ def test_stop_ends_the_wait_for_a_camera() -> None:
     script: list[FakeSource | Exception] = [SourceError("gone") for _ in range(20)]
     bench = Bench(settings, FakeSource(0, SourceError("gone"), live=True), *script)
     bench.worker.start()
-    while not bench.told:
-        assert bench.worker.join(0) is False
+    until(lambda: bench.messages)
+    assert not bench.worker.join(0)
     bench.worker.stop()
     assert bench.ending.wait() is None
 
@@ -251,7 +252,7 @@ def test_a_failure_on_the_cpu_ends_it(opens: Callable[..., None]) -> None:
 
 def test_another_model_takes_over_between_two_frames() -> None:
     other = loaded(FakeClassifier(("ant", "bee", "cow"), name="other.tflite"))
-    bench = Bench(PLAIN, FakeSource(0, lambda: bench.worker.order(other), 0))
+    bench = Bench(PLAIN, FakeSource(0, lambda: bench.worker.change_to(other), 0))
     assert bench.run() is None
     assert [(e.label, e.model) for e in bench.sink.events] == [
         ("cat", "m.tflite"), ("ant", "other.tflite"),
@@ -260,14 +261,14 @@ def test_another_model_takes_over_between_two_frames() -> None:
 
 def test_a_model_with_the_same_labels_changes_nothing_of_the_decision() -> None:
     other = loaded(FakeClassifier(name="other.tflite"))
-    bench = Bench(PLAIN, FakeSource(0, lambda: bench.worker.order(other), 0, 1))
+    bench = Bench(PLAIN, FakeSource(0, lambda: bench.worker.change_to(other), 0, 1))
     assert bench.run() is None
     assert bench.labels() == ["cat", "dog"]
 
 
 def test_other_settings_hold_from_the_next_frame_on() -> None:
     told = msgspec.structs.replace(PLAIN, every_frame=True, top_k=1)
-    bench = Bench(PLAIN, FakeSource(0, 0, lambda: bench.worker.order(told), 0, 0))
+    bench = Bench(PLAIN, FakeSource(0, 0, lambda: bench.worker.change_to(told), 0, 0))
     assert bench.run() is None
     assert [(event.frame, len(event.labels)) for event in bench.sink.events] == [
         (0, 3), (2, 1), (3, 1),
@@ -275,7 +276,7 @@ def test_other_settings_hold_from_the_next_frame_on() -> None:
 
 
 def test_another_source_replaces_the_one_before() -> None:
-    first = FakeSource(0, lambda: bench.worker.order(elsewhere), 0, name="first")
+    first = FakeSource(0, lambda: bench.worker.change_to(elsewhere), 0, name="first")
     elsewhere = msgspec.structs.replace(PLAIN, source="second")
     bench = Bench(PLAIN, first, FakeSource(1, name="second"))
     assert bench.run() is None
@@ -289,14 +290,14 @@ def test_a_source_that_does_not_open_leaves_the_one_before() -> None:
     elsewhere = msgspec.structs.replace(PLAIN, source="second")
     bench = Bench(
         PLAIN,
-        FakeSource(0, lambda: bench.worker.order(elsewhere), 0, name="first"),
+        FakeSource(0, lambda: bench.worker.change_to(elsewhere), 0, name="first"),
         SourceError("no source at second"),
         FakeSource(1, name="first"),
     )
     assert bench.run() is None
     assert bench.labels() == ["cat", "dog"]
     assert [settings.source for settings in bench.sources.settings] == ["fake", "second", "fake"]
-    assert any("no source at second" in text for text in bench.told)
+    assert any("no source at second" in text for text in bench.messages)
 
 
 def test_an_abandoned_worker_says_nothing_more(opens: Callable[..., None]) -> None:

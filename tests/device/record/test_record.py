@@ -3,21 +3,23 @@
 import os
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from edgekit_device.config.settings import Settings
-from edgekit_device.sinks.clip import Recorder, Span
+from edgekit_device.daemon import record as record_command
+from edgekit_device.daemon import worker
+from edgekit_device.retry import RetryPolicy
 from edgekit_device.sources import EndOfSource, open_source
 
-from edgekit.errors import OutputError
+from edgekit.errors import SourceError, SourceLostError
 from edgekit.inference.classifier import Classifier
 from edgekit.inference.decision import Decision
-from edgekit.inference.frame import FrameRecord
 from edgekit.inference.pipeline import Pipeline
 from edgekit.offline.clip import Clip, hash_input
-from tests.core.offline.test_clip import HEADER, disk_of, picture
+from tests.device.fakes import FakeSource, Sources
 from tests.recordings import Edgekit, failure, write_video
 
 
@@ -39,8 +41,8 @@ def test_a_clip_holds_every_frame_and_what_a_live_run_made_of_it(
     source = open_source(settings)
     pipeline = Pipeline(classifier, "m", Decision(settings.decision), source.name, live=source.live)
     seen = 0
-    for kept in frames:
-        record, pixels, frame = kept.record, kept.pixels, source.read(30)
+    for record, pixels in frames:
+        frame = source.read(30)
         assert frame is not None
         result = pipeline.process(frame)
         event = pipeline.event(result)
@@ -144,12 +146,15 @@ def test_sigusr1_keeps_the_last_seconds_and_sigterm_ends(
     target, part = tmp_path / "a.clip", tmp_path / "a.clip.part"
     empty = threading.Event()
 
+    def size() -> int:
+        return part.stat().st_size if part.exists() else 0
+
     def at_the_door() -> None:
-        # The camera is being answered once the part file is there.
-        while not part.exists() and not empty.wait(0.01):
+        # The camera is being answered once the header is there.
+        while not size() and not empty.wait(0.01):
             pass
-        size = part.stat().st_size
-        while part.exists() and part.stat().st_size == size and not empty.wait(0.05):
+        header = size()
+        while size() == header and not empty.wait(0.05):
             os.kill(os.getpid(), signal.SIGUSR1)
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -169,37 +174,77 @@ def test_sigusr1_keeps_the_last_seconds_and_sigterm_ends(
     assert len(list(Clip(target))) >= 1
 
 
-def _record(number: int, time: float) -> FrameRecord:
-    return FrameRecord(number, time, 0, "00", "cat", 0.5, [("cat", 0.5)])
+class TestRecovery:
+    """A recording has the daemon's recovery."""
+
+    @pytest.fixture
+    def cameras(self, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+        """Script the cameras that are opened one after the other."""
+
+        def script(*cameras: FakeSource | Exception) -> None:
+            monkeypatch.setattr(record_command, "open_source", Sources(list(cameras)))
+
+        monkeypatch.setattr(worker, "CAMERA", RetryPolicy(0.001, 0.001))
+        return script
+
+    def test_a_camera_that_is_lost_and_comes_back_goes_on_in_the_same_clip(
+        self, edgekit: Edgekit, model: Path, tmp_path: Path, cameras: Callable[..., None]
+    ) -> None:
+        cameras(
+            FakeSource(0, 1, SourceError("unplugged"), live=True, name="door"),
+            SourceError("still gone"),
+            FakeSource(2, live=True, name="door"),
+        )
+        target = tmp_path / "a.clip"
+        done = edgekit("record", "--model", model, "--source", "test:", "--output", target)
+        assert done.exit_code == 0, done.stderr
+        assert "camera: unplugged" in done.stderr
+        assert "kept 3 of 3 frames" in done.stderr
+        clip = Clip(target)
+        assert [int(frame.pixels[0, 0, 0]) for frame in clip] == [0, 1, 2]
+        assert clip.header.source == "door"
+
+    def test_one_that_stays_away_ends_it_with_its_exit_code_and_a_whole_clip(
+        self, edgekit: Edgekit, model: Path, tmp_path: Path, cameras: Callable[..., None]
+    ) -> None:
+        cameras(FakeSource(0, 1, SourceError("unplugged"), live=True))
+        config = tmp_path / "edgekit.toml"
+        config.write_text("[recovery]\ncamera = 0\n")
+        target = tmp_path / "a.clip"
+        done = edgekit(
+            "record", "--config", config, "--model", model, "--source", "test:", "--output", target
+        )
+        assert isinstance(done.exception, SourceLostError)
+        assert done.exception.exit_code == 10
+        assert len(list(Clip(target))) == 2
+
+    def test_other_sinks_of_the_configuration_are_not_for_it(
+        self, edgekit: Edgekit, model: Path, video: Path, tmp_path: Path
+    ) -> None:
+        config = tmp_path / "edgekit.toml"
+        config.write_text(
+            "every-frame = true\nmax-frames = 3\n"
+            '[http]\nlisten = "0.0.0.0:1"\n[webhook]\nurl = "http://webhook.invalid/"\n'
+        )
+        target = tmp_path / "a.clip"
+        done = edgekit(
+            "record", "--config", config, "--model", model, "--source", video, "--output", target
+        )
+        assert done.exit_code == 0, done.stderr
+        assert done.stdout == ""
+        events = [frame.record.event for frame in Clip(target)]
+        assert len(events) == 40
+        assert set(events) == {None, "change"}
 
 
-def test_the_ring_keeps_within_its_memory(tmp_path: Path) -> None:
-    size = picture(0).nbytes
-    recorder = Recorder(tmp_path / "a.clip", HEADER, Span(1000, 0), 1 << 20, memory=10 * size)
-    for number in range(50):
-        recorder.add(_record(number, number), picture(number), happened=number == 49)
-    recorder.close()
-    kept = [frame.record.number for frame in Clip(tmp_path / "a.clip")]
-    assert kept == [45, 46, 47, 48, 49]
-
-
-def test_what_is_answered_is_kept_however_slow_the_disk(tmp_path: Path) -> None:
-    recorder = Recorder(tmp_path / "a.clip", HEADER, None, 1 << 24, memory=1)
-    for number in range(30):
-        recorder.add(_record(number, number), picture(number), happened=False)
-    recorder.close()
-    frames = list(Clip(tmp_path / "a.clip"))
-    assert [frame.record.number for frame in frames] == list(range(30))
-    assert all(np.array_equal(one.pixels, picture(one.number)) for one in frames)
-
-
-def test_a_disk_that_fails_ends_the_recording(tmp_path: Path) -> None:
-    recorder = Recorder(tmp_path / "a.clip", HEADER, None, 1 << 24, memory=1)
-    with disk_of(20_000), pytest.raises(OutputError, match="cannot write the clip"):
-        for number in range(100):
-            recorder.add(_record(number, number), picture(number), happened=False)
-    with pytest.raises(OutputError):
-        recorder.close()
-    part = tmp_path / "a.clip.part"
-    frames = list(Clip(part))
-    assert [frame.record.number for frame in frames] == list(range(len(frames)))
+def test_a_stretch_that_begins_with_a_change_replays_as_it_was(
+    edgekit: Edgekit, model: Path, tmp_path: Path
+) -> None:
+    video = write_video(tmp_path / "v.avi", ["red"] * 20 + ["green"] * 20)
+    target = tmp_path / "a.clip"
+    edgekit(
+        "record", "--model", model, "--source", video, "--output", target, "--on", "change",
+        "--ring", 0, "--after", 0.5, "--decision-smoothing", 1, "--decision-hold", 0,
+    )  # fmt: skip
+    assert next(iter(Clip(target))).record.event == "change"
+    assert edgekit("replay", target, "--model", model).exit_code == 0

@@ -10,7 +10,8 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from edgekit_device.config.settings import Settings, secret_file
+from edgekit_device.config.secrets import secret_file
+from edgekit_device.config.settings import Settings
 from edgekit_device.service.hooks import LONGEST_PAUSE
 from edgekit_device.service.layout import Layout
 

@@ -6,13 +6,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from edgekit_device.backoff import Backoff
 from edgekit_device.config.settings import WebhookSettings
+from edgekit_device.retry import RetryPolicy
 from edgekit_device.sinks import webhook
 from edgekit_device.sinks.webhook import Webhook
 
@@ -72,33 +73,34 @@ def server() -> Iterator[Server]:
         yield server
 
 
-class Delays(Backoff):
-    """Waits for nothing, and remembers how often it was asked."""
+@dataclass(frozen=True)
+class Delays(RetryPolicy):
+    """Waits for nothing by default, and remembers how often it was asked."""
 
-    def __init__(self, delay: float = 0.0) -> None:
-        super().__init__(delay, delay, jitter=0)
-        self.asked = threading.Semaphore(0)
+    first: float = 0.0
+    maximum: float = 3600.0
+    jitter: float = 0.0
+    asked: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
-    def next(self) -> float:
+    def delay(self, failures: int, draw: Callable[[], float] = float) -> float:
         self.asked.release()
-        return super().next()
+        return super().delay(failures, draw)
 
 
-class Held(Backoff):
+@dataclass(frozen=True)
+class Held(Delays):
     """A delay that takes until it is freed."""
 
-    def __init__(self) -> None:
-        super().__init__(0, 0)
-        self.free = threading.Event()
+    free: threading.Event = field(default_factory=threading.Event)
 
-    def next(self) -> float:
+    def delay(self, failures: int, draw: Callable[[], float] = float) -> float:
         assert self.free.wait(60)
         return 0.0
 
 
 @contextmanager
-def _started(settings: WebhookSettings, backoff: Backoff | None = None) -> Iterator[Webhook]:
-    sink = Webhook(settings, "pi", backoff or Delays())
+def _started(settings: WebhookSettings, policy: RetryPolicy | None = None) -> Iterator[Webhook]:
+    sink = Webhook(settings, "pi", policy or Delays())
     sink.start()
     try:
         yield sink
@@ -214,10 +216,10 @@ def test_a_server_that_says_nothing_is_left_alone() -> None:
 
 def test_close_cuts_a_delay_short_and_tries_once_more(server: Server) -> None:
     server.answers = [(503, {})]
-    backoff = Delays(3600)
-    with _started(WebhookSettings(url=server.url), backoff) as sink:
+    policy = Delays(3600)
+    with _started(WebhookSettings(url=server.url), policy) as sink:
         sink.event(make_event())
-        assert backoff.asked.acquire(timeout=30)
+        assert policy.asked.acquire(timeout=30)
         sink.close(30)
         assert sink.report().sent == 1
 
@@ -250,13 +252,14 @@ def test_check_finds_out_whether_it_can_be_reached(server: Server) -> None:
 
 
 def test_retry_after_is_honoured_within_bounds() -> None:
-    assert webhook._retry_after(None) == 0
-    assert webhook._retry_after("7") == 7
-    assert webhook._retry_after("86400") == webhook.MOST_DELAY
-    assert webhook._retry_after("soon") == 0
-    assert webhook._retry_after("-5") == 0
-    assert 20 < webhook._retry_after(formatdate(time.time() + 30, usegmt=True)) <= 30
-    assert webhook._retry_after(formatdate(0, usegmt=True)) == 0
+    in_a_day = formatdate(time.time() + 86400, usegmt=True)
+    long_ago = formatdate(0, usegmt=True)
+    for header, seconds in (
+        (None, 0), ("7", 7), ("86400", 60), ("soon", 0), ("-5", 0), (in_a_day, 60), (long_ago, 0),
+    ):  # fmt: skip
+        assert webhook._retry_after(header, maximum=60) == seconds
+    soon = formatdate(time.time() + 3600, usegmt=True)
+    assert 0 < webhook._retry_after(soon, maximum=86400) <= 3600
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 """uvicorn, set up for a small device on a network that may be unfriendly."""
 
 import asyncio
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
-import h11
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -19,33 +20,97 @@ _HEADER_BYTES = 8192
 _MORE_CONNECTIONS = 32
 
 
-class Connection(H11Protocol):
-    """uvicorn's connection, which would wait for a request for ever, and for any number."""
+class Guard:
+    """Ends connections that are too many, and those on which no request comes to its end in time.
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
-        self._deadline: asyncio.TimerHandle | None = None
+    uvicorn would wait for a request for ever, and for any number. An answer that has begun, and
+    which only a whole request gets, takes as long as it takes.
+
+    Args:
+        app: the application.
+        maximum: open connections; those beyond are not heard.
+    """
+
+    def __init__(self, app: ASGIApp, maximum: int) -> None:
+        self._app = app
+        self._maximum = maximum
+        self._open: set[asyncio.Transport] = set()
+        # By the client's address, which is all that the application knows of a connection.
+        self._deadlines: dict[object, asyncio.TimerHandle] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+
+        async def send_in_time(message: Message) -> None:
+            self._stop_clock(scope["client"])
+            await send(message)
+
+        await self._app(scope, receive, send_in_time)
+
+    def made(self, transport: asyncio.Transport) -> None:
+        """A connection is there."""
+        self._open.add(transport)
+        if len(self._open) > self._maximum:
+            transport.abort()
+            return
+        loop = asyncio.get_running_loop()
+        self._deadlines[_client(transport)] = loop.call_later(_REQUEST_TIMEOUT, transport.abort)
+
+    def lost(self, transport: asyncio.Transport) -> None:
+        """A connection is gone."""
+        self._open.discard(transport)
+        self._stop_clock(_client(transport))
+
+    def abort(self) -> None:
+        """End all connections."""
+        for transport in list(self._open):
+            transport.abort()
+
+    def _stop_clock(self, client: object) -> None:
+        deadline = self._deadlines.pop(client, None)
+        if deadline is not None:
+            deadline.cancel()
+
+
+def _client(transport: asyncio.Transport) -> object:
+    """A client's address as the application knows it."""
+    address = transport.get_extra_info("peername")
+    return tuple(address[:2]) if address else None
+
+
+class _Connection(asyncio.Protocol):
+    """Passes everything on to uvicorn's own connection, and lets the guard know of it."""
+
+    def __init__(self, guard: Guard, **given_by_uvicorn: Any) -> None:
+        self._guard = guard
+        self._uvicorn = H11Protocol(**given_by_uvicorn)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start the clock."""
-        super().connection_made(transport)
-        if len(self.connections) > 2 * (self.limit_concurrency or 1):
-            transport.abort()
-        self._deadline = self.loop.call_later(_REQUEST_TIMEOUT, self._give_up)
+        self._transport = transport
+        self._uvicorn.connection_made(transport)
+        self._guard.made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop it."""
-        if self._deadline is not None:
-            self._deadline.cancel()
-        super().connection_lost(exc)
+        self._guard.lost(self._transport)
+        self._uvicorn.connection_lost(exc)
 
-    def _give_up(self) -> None:
-        if self.conn.their_state in (h11.IDLE, h11.SEND_BODY):
-            self.transport.abort()
+    def data_received(self, data: bytes) -> None:
+        self._uvicorn.data_received(data)
+
+    def eof_received(self) -> None:
+        self._uvicorn.eof_received()
+
+    def pause_writing(self) -> None:
+        self._uvicorn.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._uvicorn.resume_writing()
 
 
-def make_server(feed: Feed, name: str, token: str | None, port: int, viewers: int) -> Server:
-    """A server that is not running yet.
+def make_server(
+    feed: Feed, name: str, token: str | None, port: int, viewers: int
+) -> tuple[Server, Guard]:
+    """A server that is not running yet, and what guards its connections.
 
     Args:
         feed: what it shows.
@@ -55,11 +120,14 @@ def make_server(feed: Feed, name: str, token: str | None, port: int, viewers: in
         viewers: live pictures served at once.
     """
     application = Application(feed, name, viewers)
-    return Server(
+    answered = 2 * viewers + _MORE_CONNECTIONS
+    guard = Guard(Access(application.app, token, port), maximum=2 * answered)
+    server = Server(
         Config(
-            Access(application.app, token, port),
+            guard,
             loop="asyncio",
-            http=Connection,
+            # Only ever called, to make a connection.
+            http=cast("type[asyncio.Protocol]", partial(_Connection, guard)),
             ws="none",
             lifespan="off",
             interface="asgi3",
@@ -69,7 +137,8 @@ def make_server(feed: Feed, name: str, token: str | None, port: int, viewers: in
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            limit_concurrency=2 * viewers + _MORE_CONNECTIONS,
+            limit_concurrency=answered,
             h11_max_incomplete_event_size=_HEADER_BYTES,
         )
     )
+    return server, guard

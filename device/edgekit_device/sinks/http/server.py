@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from edgekit.errors import OutputError, SettingsError
 from edgekit.inference.events import Event
 from edgekit.inference.pipeline import Result
+from edgekit_device.config.secrets import read_secret
 from edgekit_device.config.settings import HttpSettings
 from edgekit_device.health import Health, SinkHealth
 from edgekit_device.sinks.base import Sink
 from edgekit_device.sinks.http.feed import Feed
-from edgekit_device.sinks.secret import read_secret
 
 if TYPE_CHECKING:
     from uvicorn import Server
@@ -95,7 +95,7 @@ class Http(Sink):
         listener = _bind(self._host, self.port)
         self.port = listener.getsockname()[1]
         self._listener = listener
-        self._server = make_server(
+        self._server, self._guard = make_server(
             self._feed, self._device_name, self._token, self.port, self._settings.viewers
         )
         self._thread.start()
@@ -105,12 +105,12 @@ class Http(Sink):
         self._feed.put_result(result)
 
     def event(self, event: Event) -> None:
-        """Tell the viewers."""
+        """Show the event to the viewers."""
         self._feed.put_event(event)
         self._call(self._feed.wake)
 
     def health(self, health: Health) -> None:
-        """Tell the viewers."""
+        """Show the viewers how the daemon is."""
         self._feed.put_health(health)
         self._call(self._feed.wake)
 
@@ -127,21 +127,16 @@ class Http(Sink):
             self._thread.join(timeout)
 
     def _call(self, function: Callable[[], object]) -> None:
-        # Before the loop runs there is nobody to tell, nor after it has ended.
+        # Before the loop runs nobody listens, nor after it has ended.
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(function)
 
-    def _stop(self, patience: float) -> None:
+    def _stop(self, timeout: float) -> None:
         assert self._server is not None
         self._feed.close()
         self._server.should_exit = True
-        asyncio.get_running_loop().call_later(patience, self._abort)
-
-    def _abort(self) -> None:
-        assert self._server is not None
-        for connection in list(self._server.server_state.connections):
-            connection.transport.abort()
+        asyncio.get_running_loop().call_later(timeout, self._guard.abort)
 
     def _run(self) -> None:
         try:

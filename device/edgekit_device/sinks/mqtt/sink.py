@@ -1,4 +1,4 @@
-"""Events, the present state and health on an MQTT broker."""
+"""The sink: what waits for the broker, and the thread that brings it there."""
 
 import contextlib
 import math
@@ -13,13 +13,13 @@ from paho.mqtt.client import MQTTMessageInfo
 
 from edgekit.errors import BrokerLostError, EdgekitError, OutputError, SettingsError
 from edgekit.inference.events import Event
-from edgekit_device.backoff import Backoff
 from edgekit_device.config.settings import MqttSettings
 from edgekit_device.health import Health, SinkHealth
-from edgekit_device.recovery import Ladder
+from edgekit_device.retry import BROKER, Retry, RetryPolicy
 from edgekit_device.sinks.base import Sink
-from edgekit_device.sinks.homeassistant import discovery
-from edgekit_device.sinks.mqtt_connection import Connection, has_arrived, make_client
+from edgekit_device.sinks.mqtt.connection import Connection, has_arrived, make_client
+from edgekit_device.sinks.mqtt.homeassistant import announcement
+from edgekit_device.sinks.mqtt.topics import Topics
 
 LIMIT = 1000
 """Events that may wait while the broker is away; then the oldest is dropped."""
@@ -55,7 +55,7 @@ class Mqtt(Sink):
         settings: with a host.
         device_name: NAME; a broker ends the connection of another device with the same one.
         timeout: seconds for each step of connecting.
-        backoff: delays between the tries.
+        policy: delays between the tries.
 
     Raises:
         SettingsError: a certificate, key or password cannot be used.
@@ -69,14 +69,13 @@ class Mqtt(Sink):
         device_name: str,
         *,
         timeout: float = 5.0,
-        backoff: Backoff | None = None,
+        policy: RetryPolicy = BROKER,
     ) -> None:
         self.restarts = 0
         self._settings = settings
-        self._device_name = device_name
-        self._base = f"{settings.prefix}/{device_name}"
+        self._topics = Topics.of(settings, device_name)
         self._timeout = timeout
-        self._ladder = Ladder(settings.give_up or math.inf, backoff=backoff or Backoff(1.0, 60.0))
+        self._retry = Retry(policy, settings.give_up or math.inf)
         self._client_id = f"edgekit-{device_name}"
         self._encoder = msgspec.json.Encoder()
         # Made afresh for each connection; this one is to fail early.
@@ -86,6 +85,7 @@ class Mqtt(Sink):
         self._events: deque[_Message] = deque()
         self._underway: deque[_Sent] = deque()
         self._retained: dict[str, bytes] = {}
+        self._announced: set[str] = set()  # of these, the topics of Home Assistant
         self._stale: dict[str, None] = {}  # topics in their order
         self._sent = 0
         self._dropped = 0
@@ -98,7 +98,10 @@ class Mqtt(Sink):
         self._announce("label", "confidence", "health")
 
     def check(self) -> str:
-        """See `Sink`: connects, under another name so as not to end a connection in use.
+        """Connect once, under another name so as not to end a connection in use.
+
+        Returns:
+            Which broker.
 
         Raises:
             SettingsError: the broker cannot be reached or refuses us, or a file cannot be used.
@@ -113,7 +116,7 @@ class Mqtt(Sink):
         return connection.where
 
     def start(self) -> None:
-        """See `Sink`; a broker that is away is no error."""
+        """Begin to connect and publish; a broker that is away is no error."""
         wake, self._waker = socket.socketpair()
         wake.setblocking(False)
         self._waker.setblocking(False)
@@ -121,30 +124,30 @@ class Mqtt(Sink):
         self._thread.start()
 
     def event(self, event: Event) -> None:
-        """See `Sink`."""
+        """Queue an event, and keep it as the present state; more than `LIMIT` drop the oldest."""
         payload = self._encoder.encode(event)
         with self._lock:
             if self._closing.is_set():
                 self._dropped += 1
                 return
-            self._events.append(_Message(f"{self._base}/event", payload, retain=False))
+            self._events.append(_Message(self._topics.own("event"), payload, retain=False))
             self._bound()
         self._retain("state", payload)
 
     def health(self, health: Health) -> None:
-        """See `Sink`."""
+        """Publish how the daemon is; only the newest waits."""
         if health.temperature_c is not None:
             self._announce("temperature")
         self._retain("health", self._encoder.encode(health))
 
     def report(self) -> SinkHealth:
-        """See `Sink`; counts events."""
+        """Events delivered, dropped and waiting; the retained topics are not counted."""
         with self._lock:
             queued = len(self._events) + sum(not sent.message.retain for sent in self._underway)
             return SinkHealth(self._sent, self._dropped, queued, self._problem)
 
     def close(self, timeout: float) -> None:
-        """See `Sink`; the last word is `offline`."""
+        """Publish what waits, for at most `timeout` seconds; the last word is `offline`."""
         self._deadline = min(self._deadline, time.monotonic() + timeout)
         self._closing.set()
         self._rouse()
@@ -157,14 +160,14 @@ class Mqtt(Sink):
     # Called from any thread.
 
     def _retain(self, name: str, payload: bytes) -> None:
-        self._keep(f"{self._base}/{name}", payload)
+        self._keep(self._topics.own(name), payload)
 
     def _announce(self, *entities: str) -> None:
-        prefix = self._settings.discovery
-        for entity in entities if prefix else ():
-            topic, payload = discovery(prefix, self._base, self._device_name, entity)
+        for entity in entities if self._settings.discovery else ():
+            topic = self._topics.discovery(entity)
             if topic not in self._retained:
-                self._keep(topic, payload)
+                self._announced.add(topic)
+                self._keep(topic, announcement(self._topics, entity))
 
     def _keep(self, topic: str, payload: bytes) -> None:
         with self._lock:
@@ -213,7 +216,7 @@ class Mqtt(Sink):
                 self._problem = problem
             if self._closing.is_set():
                 return
-            delay = self._ladder.failed()
+            delay = self._retry.failed()
             if delay is None:
                 self.failure = BrokerLostError(
                     f"{problem}; gave up after {self._settings.give_up:g} s"
@@ -225,11 +228,11 @@ class Mqtt(Sink):
     def _connect(self) -> Connection:
         # A new client each time: whatever state the old one was in, it is gone.
         connection = Connection(
-            self._settings, self._client_id, will=f"{self._base}/status", timeout=self._timeout
+            self._settings, self._client_id, will=self._topics.own("status"), timeout=self._timeout
         )
         if self._settings.discovery:
-            connection.subscribe(f"{self._settings.discovery}/status", self._on_home_assistant)
-        self._ladder.worked()
+            connection.subscribe(self._topics.home_assistant_status, self._on_home_assistant)
+        self._retry.worked()
         with self._lock:
             self._problem = None
             self._stale = dict.fromkeys(self._retained)
@@ -237,9 +240,8 @@ class Mqtt(Sink):
 
     def _on_home_assistant(self, payload: bytes) -> None:
         if payload == b"online":
-            prefix = f"{self._settings.discovery}/sensor/"
             with self._lock:
-                self._stale |= dict.fromkeys(t for t in self._retained if t.startswith(prefix))
+                self._stale |= dict.fromkeys(t for t in self._retained if t in self._announced)
 
     def _serve(self, connection: Connection, wake: socket.socket) -> None:
         """Publish until it is closed; raises when the connection is lost."""
@@ -299,7 +301,7 @@ class Mqtt(Sink):
             self._bound()
 
     def _say_offline(self, connection: Connection) -> None:
-        last = connection.publish(f"{self._base}/status", b"offline", retain=True)
+        last = connection.publish(self._topics.own("status"), b"offline", retain=True)
         while not has_arrived(last) and time.monotonic() < self._deadline:
             connection.turn(max(0.0, self._deadline - time.monotonic()))
         connection.close()

@@ -1,9 +1,27 @@
 """Passwords and tokens: read from files, never from the command line or the environment."""
 
+import os
 from pathlib import Path
 
 from edgekit.errors import SettingsError
-from edgekit_device.config.settings import secret_file
+
+
+def secret_file(named: Path | None, credential: str) -> Path | None:
+    """The file that a secret is read from.
+
+    Args:
+        named: the file from the configuration.
+        credential: name of the systemd credential that is used without one (LoadCredential=).
+
+    Returns:
+        None where there is neither.
+    """
+    if named is not None:
+        return named
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    if folder and (Path(folder) / credential).is_file():
+        return Path(folder) / credential
+    return None
 
 
 def read_secret(named: Path | None, credential: str) -> str | None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import click
 
@@ -9,7 +10,7 @@ from edgekit.errors import EdgekitError, SettingsError
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon.models import open_model
 from edgekit_device.health import Health
-from edgekit_device.sinks import SINKS, open_sink
+from edgekit_device.sinks import SINKS, SinkEntry
 from edgekit_device.sources import EndOfSource, open_source
 
 _FIRST_FRAME = 10.0
@@ -39,11 +40,11 @@ def _check_source(settings: Settings) -> str:
     raise SettingsError(f"{source.name} gave no frame within {_FIRST_FRAME:g} s")
 
 
-def _check_sink(name: str, settings: Settings) -> str:
+def _check_sink(entry: SinkEntry, settings: Settings) -> str:
     def no_health() -> Health:
         raise NotImplementedError
 
-    sink = open_sink(name, settings, no_health)
+    sink = entry.open(settings, no_health)
     return "off" if sink is None else sink.check()
 
 
@@ -53,16 +54,15 @@ def check_settings(settings: Settings) -> None:
     Raises:
         SettingsError: something does not work.
     """
-    checks: dict[str, Callable[[], str]] = {
-        "model": lambda: _check_model(settings),
-        "source": lambda: _check_source(settings),
-    }
-    for name in SINKS:
-        checks[name] = lambda name=name: _check_sink(name, settings)  # type: ignore[misc]
+    checks: dict[str, Callable[[Settings], str]] = {"model": _check_model, "source": _check_source}
+    for entry in SINKS:
+        # The others are not for the settings to name, but for who starts the daemon.
+        if entry.name in Settings.__struct_fields__:
+            checks[entry.name] = partial(_check_sink, entry)
     wrong = []
     for name, check in checks.items():
         try:
-            click.echo(f"{name:<8} {check()}")
+            click.echo(f"{name:<8} {check(settings)}")
         except EdgekitError as error:
             click.echo(f"{name:<8} wrong: {error}")
             wrong.append(name)

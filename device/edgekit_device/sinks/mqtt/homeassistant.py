@@ -1,4 +1,4 @@
-"""What Home Assistant is told so that the device appears there by itself.
+"""What makes the device appear in Home Assistant by itself.
 
 MQTT discovery with a topic for each entity, which old and new releases understand:
 https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery
@@ -10,6 +10,7 @@ import msgspec
 
 from edgekit import __version__
 from edgekit.inference.events import State
+from edgekit_device.sinks.mqtt.topics import Topics
 
 _ENTITIES: dict[str, dict[str, object]] = {
     "label": {
@@ -47,31 +48,29 @@ _ENTITIES: dict[str, dict[str, object]] = {
 }
 
 
-def discovery(prefix: str, base: str, device_name: str, entity: str) -> tuple[str, bytes]:
-    """Topic and payload, to be retained, that announce an entity.
+def announcement(topics: Topics, entity: str) -> bytes:
+    """What is published at `topics.discovery(entity)`, to be retained.
 
     Args:
-        prefix: Home Assistant's discovery prefix.
-        base: topics of the device are BASE/status, BASE/state and BASE/health.
-        device_name: letters, digits, - and _.
+        topics: of the device.
         entity: `label`, `confidence`, `health` or `temperature`.
     """
-    device = f"edgekit_{device_name}"
+    device = f"edgekit_{topics.device_name}"
     config = dict(_ENTITIES[entity])
-    topic = f"{base}/{config.pop('topic')}"
+    topic = topics.own(str(config.pop("topic")))
     if "json_attributes_template" in config:
         config["json_attributes_topic"] = topic
     config |= {
         "state_topic": topic,
-        "availability_topic": f"{base}/status",
+        "availability_topic": topics.own("status"),
         "unique_id": f"{device}_{entity}",
         "device": {
             "identifiers": [device],
-            "name": device_name,
+            "name": topics.device_name,
             "manufacturer": "edgekit",
             "model": "Camera classifier",
             "sw_version": __version__,
         },
         "origin": {"name": "edgekit", "sw_version": __version__},
     }
-    return f"{prefix}/sensor/{device}/{entity}/config", msgspec.json.encode(config)
+    return msgspec.json.encode(config)

@@ -12,9 +12,9 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edgekit.errors import OutputError, SettingsError
+from edgekit_device.config.secrets import read_secret
 from edgekit_device.config.settings import MqttSettings
 from edgekit_device.sinks.reasons import reason
-from edgekit_device.sinks.secret import read_secret
 
 KEEPALIVE = 30
 """Seconds of silence after which the broker is asked whether it is there; twice that ends it."""

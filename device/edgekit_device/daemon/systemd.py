@@ -1,15 +1,15 @@
-"""Tell systemd how we are: the sd_notify protocol (man 3 sd_notify), datagrams to a socket."""
+"""How systemd learns how we are: sd_notify (man 3 sd_notify), datagrams to a socket."""
 
 import os
 import socket
 
 
-class Notifier:
-    """Sends states to the service manager; does nothing where there is none.
+class ServiceManager:
+    """The service manager that started this process, if one did.
 
     Attributes:
-        watchdog: seconds within which the manager wants a sign of life (WatchdogSec=); None for
-            no watchdog.
+        watchdog: seconds within which it wants a sign of life (WatchdogSec=); None for no
+            watchdog.
     """
 
     def __init__(self) -> None:
@@ -21,16 +21,17 @@ class Notifier:
         self.watchdog = int(microseconds) / 1e6 if ours and microseconds.isdecimal() else None
 
     def send(self, **fields: str | int) -> None:
-        """Send fields such as READY=1, STATUS=…, WATCHDOG=1.
+        """Send fields such as READY=1, STATUS=…, WATCHDOG=1; does nothing where there is none.
 
         A manager that cannot be reached is not our trouble: nothing is raised.
         """
         if not self._address:
             return
-        message = "\n".join(f"{name}={value}" for name, value in fields.items())
+        # A line break inside a value would begin another field.
+        lines = (f"{name}={' '.join(str(value).split())}" for name, value in fields.items())
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
                 channel.settimeout(0.5)
-                channel.sendto(message.encode(), self._address)
+                channel.sendto("\n".join(lines).encode(), self._address)
         except OSError:
             pass

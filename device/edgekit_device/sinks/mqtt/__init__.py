@@ -1,0 +1,5 @@
+"""Events, the present state and health on an MQTT broker, and in Home Assistant."""
+
+from edgekit_device.sinks.mqtt.sink import Mqtt
+
+__all__ = ["Mqtt"]
