@@ -39,8 +39,8 @@ def picture(number: int) -> NDArray[np.uint8]:
 
 def record(number: int) -> FrameRecord:
     return FrameRecord(
-        number=2 * number, time=number / 3, stretch=0, input_sha256=hash_input(picture(number)),
-        label="cat", score=0.75, scores=[("cat", 0.5), ("dog", 0.25)],
+        number=2 * number, time=number / 3, stretch=number // 2,
+        input_sha256=hash_input(picture(number)), label="cat", score=0.75, scores=[("cat", 0.5), ("dog", 0.25)],
         event=None if number else "change",
     )  # fmt: skip
 
@@ -61,7 +61,7 @@ def test_what_is_written_is_read_to_the_last_bit(tmp_path: Path) -> None:
     for number, frame in enumerate(read):
         assert np.array_equal(frame.pixels, picture(number))
         assert msgspec.structs.replace(frame.record, crc32=0) == record(number)
-        assert (frame.number, frame.time) == (2 * number, number / 3)
+        assert (frame.number, frame.time, frame.stretch) == (2 * number, number / 3, number // 2)
     assert len(read) == 3
 
 

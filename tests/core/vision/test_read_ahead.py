@@ -1,6 +1,7 @@
 """Items taken from an iterator before they are wanted: the same ones, and not too many."""
 
 import threading
+import weakref
 from collections.abc import Iterator
 
 import numpy as np
@@ -113,6 +114,21 @@ def test_frames_of_several_sizes_count_as_what_they_are() -> None:
     ahead.close()
 
 
+def test_a_frame_that_was_taken_is_kept_nowhere() -> None:
+    asked, gate = threading.Event(), threading.Event()
+
+    def frames() -> Iterator[NDArray[np.uint8]]:
+        yield np.empty(FRAME_4K, np.uint8)
+        asked.set()
+        gate.wait(TIMEOUT)
+
+    ahead = ReadAhead(frames(), lambda frame: frame.nbytes)
+    taken = weakref.ref(next(ahead))
+    assert asked.wait(TIMEOUT)
+    assert taken() is None
+    gate.set()
+
+
 def test_what_is_not_there_in_time_is_not_there() -> None:
     gate = threading.Event()
 
@@ -157,6 +173,21 @@ def test_closing_does_not_wait_for_a_read_that_hangs() -> None:
     assert next(ahead, None) is None
     gate.set()
     assert closed.wait(TIMEOUT)
+
+
+def test_what_breaks_after_closing_is_no_error() -> None:
+    gate = threading.Event()
+
+    def breaking() -> Iterator[int]:
+        yield 1
+        gate.wait(TIMEOUT)
+        raise SourceError("broke")
+
+    ahead = ReadAhead(breaking(), _one)
+    ahead.close()
+    gate.set()
+    ahead._thread.join(TIMEOUT)
+    assert next(ahead, None) is None
 
 
 def test_closing_wakes_who_waits() -> None:

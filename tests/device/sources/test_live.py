@@ -115,6 +115,7 @@ def test_frames_are_rgb_whatever_the_camera_gives(bgr: bool, pixels: Any, rgb: l
 def test_a_camera_that_stalls_is_an_error(camera: FakeCamera) -> None:
     source = _source(camera, timeout=0.2)
     camera.give(BLUE)
+    camera.wait_for_reads(2)
     _read(source)
     with pytest.raises(SourceError, match=r"^camera stalled: no frame for 0\.2 s; check its cable"):
         source.read(timeout=30)
@@ -174,6 +175,7 @@ def test_garbage_is_skipped_and_counted(camera: FakeCamera, thing: Any, named: s
 def test_nothing_but_garbage_is_an_error(camera: FakeCamera, thing: Any, named: str) -> None:
     source = _source(camera, timeout=0.2)
     camera.give(thing)
+    camera.wait_for_reads(2)
     with pytest.raises(SourceError, match=rf"gave no picture for 0\.2 s, but .*{named}; check"):
         source.read(timeout=30)
     _close(source, camera)

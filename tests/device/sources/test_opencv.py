@@ -6,10 +6,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from edgekit_device.config.settings import CameraSettings, Settings
-from edgekit_device.sources import LiveSource, Source, open_source
 
 from edgekit.errors import SourceError
+from tests.device.sources.opened import close, open_live
 
 
 class FakeCapture:
@@ -65,16 +64,12 @@ def device(tmp_path: Path) -> str:
     return f"v4l2:{tmp_path}/video0"
 
 
-def _open(source: str, **camera: Any) -> Source:
-    return open_source(Settings(source=source, camera=CameraSettings(**camera)))
-
-
 PICTURE = (True, np.full((480, 640, 3), (1, 2, 3), np.uint8))
 
 
 def test_the_camera_is_asked_for_what_is_set(capture: type[FakeCapture], device: str) -> None:
     capture.pictures = [PICTURE]
-    source = _open(device, width=1280, height=720, fps=15, pixel_format="MJPG")
+    source = open_live(device, width=1280, height=720, fps=15, pixel_format="MJPG")
     frame = source.read(timeout=30)
     assert frame is not None and frame.pixels[0, 0].tolist() == [3, 2, 1]
     camera = capture.last
@@ -87,8 +82,8 @@ def test_the_camera_is_asked_for_what_is_set(capture: type[FakeCapture], device:
         (cv2.CAP_PROP_FPS, 15),
         (cv2.CAP_PROP_BUFFERSIZE, 2),
     ]
-    assert isinstance(source, LiveSource) and source.message == ""
-    source.close()
+    assert source.message == ""
+    close(source)
     assert camera.released
 
 
@@ -100,51 +95,51 @@ def test_what_it_gives_instead_is_said(capture: type[FakeCapture], device: str) 
         cv2.CAP_PROP_FPS: 10.0,
         cv2.CAP_PROP_FOURCC: float(cv2.VideoWriter.fourcc(*"YUYV")),
     }
-    source = _open(device, fps=30, pixel_format="MJPG")
-    assert isinstance(source, LiveSource) and source.read(timeout=30) is not None
+    source = open_live(device, fps=30, pixel_format="MJPG")
+    assert source.read(timeout=30) is not None
     assert source.message == "gives 320x240, not 640x480; 10 frames/s, not 30; YUYV, not MJPG"
-    source.close()
+    close(source)
 
 
 def test_what_is_not_set_is_left_to_the_driver(capture: type[FakeCapture], device: str) -> None:
     capture.pictures = [PICTURE]
-    source = _open(device)
+    source = open_live(device)
     source.read(timeout=30)
     asked = {key for key, _ in capture.last.asked}
     assert not asked & {cv2.CAP_PROP_FOURCC, cv2.CAP_PROP_FPS}
-    source.close()
+    close(source)
 
 
 def test_a_picture_that_cannot_be_decoded_is_skipped(
     capture: type[FakeCapture], device: str
 ) -> None:
     capture.pictures = [(False, None), (True, None), PICTURE]
-    source = _open(device)
+    source = open_live(device)
     frame = source.read(timeout=30)
     assert frame is not None and frame.number == 2
     assert source.dropped == 2
     with pytest.raises(SourceError, match=r"stopped delivering frames; check its cable"):
         source.read(timeout=30)
-    source.close()
+    close(source)
 
 
 def test_a_camera_that_is_busy_is_an_error(capture: type[FakeCapture], device: str) -> None:
     capture.opened = False
     with pytest.raises(SourceError, match=r"no other program uses it.*in the group 'video'"):
-        _open(device)
+        open_live(device)
 
 
 def test_a_device_that_is_no_camera_is_an_error() -> None:
     with pytest.raises(SourceError, match=r"^/dev/null does not open as a camera; check that"):
-        _open("v4l2:/dev/null")
+        open_live("v4l2:/dev/null")
 
 
 @pytest.mark.parametrize("spec", ["v4l2:/dev/video97", "/dev/video97", "v4l2:97", "97"])
 def test_a_camera_has_several_spellings(spec: str) -> None:
     with pytest.raises(SourceError, match="no camera at /dev/video97; list cameras with"):
-        _open(spec)
+        open_live(spec)
 
 
 def test_a_camera_without_a_device_is_an_error() -> None:
     with pytest.raises(SourceError, match="no camera at v4l2:"):
-        _open("v4l2:")
+        open_live("v4l2:")

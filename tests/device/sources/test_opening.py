@@ -1,11 +1,12 @@
 """From the name of a source to the source."""
 
 import re
+import socket
 from pathlib import Path
 
 import numpy as np
 import pytest
-from edgekit_device.config.settings import CameraSettings, Settings
+from edgekit_device.config.settings import Settings
 from edgekit_device.sources import EndOfSource, is_live, open_source, opening
 from edgekit_device.sources.opencv import redacted
 
@@ -15,6 +16,7 @@ from edgekit.model.geometry import Geometry
 from edgekit.settings import keys
 from edgekit.vision.pictures import image_files
 from tests.conftest import ROOT
+from tests.device.sources.opened import open_live
 from tests.recordings import Edgekit
 
 
@@ -130,8 +132,10 @@ def test_a_name_shows_nothing_that_may_be_secret(url: str, name: str) -> None:
 
 
 def test_an_address_that_nobody_listens_on_is_an_error() -> None:
-    source = "rtsp://admin:secret@127.0.0.1:9/live"
-    with pytest.raises(SourceError, match=r"^rtsp://127\.0\.0\.1:9/live does not open") as raised:
-        live = open_source(Settings(source=source, camera=CameraSettings(timeout=30)))
-        live.read(timeout=30)
+    with socket.socket() as taken:
+        # Bound, so that nobody else has it, and never listened on.
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}/live"
+        with pytest.raises(SourceError, match=rf"^rtsp://{address} does not open") as raised:
+            open_live(f"rtsp://admin:secret@{address}", timeout=30)
     assert "secret" not in str(raised.value)

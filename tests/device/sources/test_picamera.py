@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edgekit_device.config.settings import CameraSettings, Settings
-from edgekit_device.sources import LiveSource, Source, open_source
+from edgekit_device.sources import LiveSource
 from numpy.typing import NDArray
 
 from edgekit.errors import SourceError
+from tests.device.sources.opened import close, open_live
 
 
 class Job:
@@ -104,18 +104,14 @@ def library(monkeypatch: pytest.MonkeyPatch) -> type[Picamera2]:
     return Fresh
 
 
-def _open(source: str, **camera: Any) -> Source:
-    return open_source(Settings(source=source, camera=CameraSettings(**camera)))
-
-
-def _close(source: Source, camera: Picamera2) -> None:
+def _close(source: LiveSource, camera: Picamera2) -> None:
     camera.frames.release()
-    source.close()
+    close(source)
     assert camera.calls == ["start", "close"]
 
 
 def test_frames_are_rgb_of_the_size_asked_for(library: type[Picamera2]) -> None:
-    source = _open("picamera2:", width=320, height=240, fps=25)
+    source = open_live("picamera2:", width=320, height=240, fps=25)
     camera = library.last
     camera.frames.release()
     frame = source.read(timeout=30)
@@ -123,7 +119,7 @@ def test_frames_are_rgb_of_the_size_asked_for(library: type[Picamera2]) -> None:
     assert frame.pixels.shape == (240, 320, 3)
     assert frame.pixels[0, 0].tolist() == [255, 0, 0]
     assert source.name == "picamera2:0"
-    assert isinstance(source, LiveSource) and source.message == ""
+    assert source.message == ""
     assert camera.config["controls"] == {"FrameDurationLimits": (40000, 40000)}
     assert camera.config["raw"] == {"size": (1640, 1232)}
     assert camera.config["queue"] is False
@@ -133,20 +129,19 @@ def test_frames_are_rgb_of_the_size_asked_for(library: type[Picamera2]) -> None:
 def test_a_second_camera_has_a_number_and_the_rate_may_be_its_own(
     library: type[Picamera2],
 ) -> None:
-    source = _open("picamera2:1", width=321, height=241)
+    source = open_live("picamera2:1", width=321, height=241)
     camera = library.last
     assert (camera.number, source.name) == (1, "picamera2:1")
     assert camera.config["controls"] == {}
-    assert isinstance(source, LiveSource)
     assert source.message == "gives 320x240, not 321x241"
     _close(source, camera)
 
 
 def test_a_stall_is_an_error_and_the_camera_is_let_go(library: type[Picamera2]) -> None:
-    source = _open("picamera2:", timeout=0.2)
+    source = open_live("picamera2:", timeout=0.2)
     with pytest.raises(SourceError, match=r"^picamera2:0 stalled: no frame for 0\.2 s; check the"):
         source.read(timeout=30)
-    source.close()
+    close(source)
     assert library.last.calls == ["start", "close"]
 
 
@@ -158,18 +153,18 @@ def test_a_camera_that_cannot_be_configured_is_let_go(
 
     monkeypatch.setattr(library, "configure", refuse)
     with pytest.raises(SourceError, match=r"^picamera2:0 does not open: Failed to allocate buf"):
-        _open("picamera2:")
+        open_live("picamera2:")
     assert library.last.calls == ["close"]
 
 
 def test_a_camera_that_is_not_there_is_an_error(library: type[Picamera2]) -> None:
     with pytest.raises(SourceError, match=r"picamera2:7 does not open: .*rpicam-hello"):
-        _open("picamera2:7")
+        open_live("picamera2:7")
 
 
 def test_what_is_no_number_is_an_error() -> None:
     with pytest.raises(SourceError, match=r"^picamera2:front is no camera; it is picamera2: or"):
-        _open("picamera2:front")
+        open_live("picamera2:front")
 
 
 def test_its_absence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,7 +174,7 @@ def test_its_absence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> No
         match=r"sudo apt install python3-picamera2, in an environment made with: python3 -m venv "
         "--system-site-packages",
     ) as raised:
-        _open("picamera2:")
+        open_live("picamera2:")
     assert "\n" not in str(raised.value)
 
 
@@ -191,4 +186,4 @@ def test_a_library_that_does_not_load_says_why(
     monkeypatch.delitem(sys.modules, "picamera2", raising=False)
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(SourceError, match=r"numpy.dtype size changed.*; use the system's numpy"):
-        _open("picamera2:")
+        open_live("picamera2:")

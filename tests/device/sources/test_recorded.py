@@ -13,9 +13,11 @@ from edgekit_device.sources import EndOfSource, open_source, recorded
 from edgekit.errors import EdgekitError, ImageError, SourceError
 from edgekit.inference.frame import Frame
 from edgekit.model.geometry import Geometry
+from edgekit.offline.recording import Recording
 from edgekit.vision.preprocess import prepare
 from edgekit.vision.read_ahead import MAXIMUM_ITEMS
 from edgekit.vision.videos import read_video
+from tests.core.offline.test_clip import write
 from tests.device.sources.clips import write_clip, write_uneven_clip
 
 
@@ -63,6 +65,15 @@ def test_a_folder_and_a_picture_are_recordings(tmp_path: Path) -> None:
     assert [int(frame.pixels[0, 0, 0]) for frame in frames] == [10, 20, 30]
     assert [frame.time for frame in frames] == [0.0, 1.0, 2.0]
     assert len(_frames(tmp_path / "10.png")) == 1
+
+
+def test_a_clips_frames_have_their_place_for_a_number(tmp_path: Path) -> None:
+    recorded = write(tmp_path / "a.clip")
+    frames = _frames(recorded)
+    # In the camera they were the second, the fourth and so on.
+    assert [frame.number for frame in Recording(recorded)] == [0, 2, 4]
+    assert [frame.number for frame in frames] == [0, 1, 2]
+    assert [frame.time for frame in frames] == [0, 1 / 3, 2 / 3]
 
 
 def test_the_end_is_told_again(tmp_path: Path) -> None:
@@ -183,6 +194,18 @@ def test_realtime_hands_frames_out_at_their_times(tmp_path: Path) -> None:
     for frame in frames:
         assert frame.captured - frames[0].captured >= frame.time - 0.02
     source.close()
+
+
+def test_a_frame_that_is_not_due_does_not_outlive_its_source(tmp_path: Path) -> None:
+    source = _open(write_uneven_clip(tmp_path / "clip.mkv", [0.0, 300.0]), realtime=True)
+    assert source.read(timeout=30) is not None
+    assert source._ahead.wait(timeout=30)
+    assert source.read(timeout=0) is None
+    source.close()
+    # Now it would be due.
+    source._started = -1e9
+    with pytest.raises(EndOfSource):
+        source.read(timeout=30)
 
 
 def test_realtime_hands_out_late_what_was_fetched_late(tmp_path: Path) -> None:

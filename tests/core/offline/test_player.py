@@ -1,0 +1,48 @@
+"""Frames of a recording through the daemon's pipeline and decision."""
+
+from pathlib import Path
+
+import pytest
+
+from edgekit.inference.classifier import Classifier
+from edgekit.inference.decision import DecisionSettings
+from edgekit.inference.frame import Frame
+from edgekit.offline.player import Player
+from tests.recordings import picture
+
+# No label is given up before its time, so that it shows where the decision begins afresh.
+SETTINGS = DecisionSettings(smoothing=1, hold=100)
+
+
+@pytest.fixture
+def player(model: Path) -> Player:
+    return Player("a.clip", None, Classifier.open(model), SETTINGS)
+
+
+def _frame(position: int, colour: str, stretch: int = 0) -> Frame:
+    return Frame(
+        10 + position, picture(colour), position / 10, 0.0, position=position, stretch=stretch
+    )
+
+
+def _played(player: Player, *frames: Frame) -> list[tuple[str, bool]]:
+    """The label of each, and whether it gives an event."""
+    played = [player.play(player.prepare(frame)) for frame in frames]
+    return [(one.result.label, one.event is not None) for one in played]
+
+
+def test_within_a_stretch_the_decision_goes_on(player: Player) -> None:
+    assert _played(player, _frame(0, "red"), _frame(1, "green")) == [("red", True), ("red", False)]
+
+
+def test_where_frames_were_left_out_it_begins_afresh_and_gives_no_event(player: Player) -> None:
+    frames = (_frame(0, "red"), _frame(1, "green", stretch=1), _frame(2, "blue", stretch=1))
+    assert _played(player, *frames) == [("red", True), ("green", False), ("green", False)]
+
+
+def test_events_have_the_number_in_the_camera_and_the_time_in_the_recording(
+    player: Player,
+) -> None:
+    event = player.play(player.prepare(_frame(0, "red"))).event
+    assert event is not None
+    assert (event.frame, event.time, event.source) == (10, 0.0, "a.clip")
