@@ -41,8 +41,10 @@ def test_a_clip_holds_every_frame_and_what_a_live_run_made_of_it(
     source = open_source(settings)
     pipeline = Pipeline(classifier, "m", Decision(settings.decision), source.name, live=source.live)
     seen = 0
-    for record, pixels in frames:
+    for kept in frames:
+        record, pixels = kept.record, kept.pixels
         frame = source.read(30)
+        assert record is not None
         assert frame is not None
         result = pipeline.process(frame)
         event = pipeline.event(result)
