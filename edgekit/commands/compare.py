@@ -19,6 +19,7 @@ from edgekit.offline.pages import provenance, render_comparison
 from edgekit.offline.player import Played, Player
 from edgekit.offline.recording import Recording, progress
 from edgekit.offline.sheet import contact_sheet
+from edgekit.offline.statistics import in_words
 from edgekit.text import percent
 
 _MAX_PICTURES = 24
@@ -93,9 +94,11 @@ def command(
     if not set(a.labels) & set(b.labels):
         raise LabelsError(f"{models[0]} and {models[1]} have no class in common")
     comparer = Comparer(_MAX_PICTURES if sheet or report else 0)
+    decisions = []
     begun = time.monotonic()
     for recording in recordings:
         decision = decision_settings(config, given(Recorded, values), recording.header)
+        decisions.append(decision)
         in_a, in_b = (Player(recording.name, recording.header, one, decision) for one in (a, b))
         comparer.compare(recording.name, _pairs(recording, in_a, in_b, hidden=as_json))
     result = comparer.finish()
@@ -103,8 +106,10 @@ def command(
         write_atomically(sheet, _sheet(result, a, b))
     if report is not None:
         notes = [f"{one.name}: {note}" for one in recordings for note in one.notes]
-        facts = provenance(decision, notes, result.span, time.monotonic() - begun)
-        write_atomically(report, render_comparison(result, path.name, a, b, facts).encode())
+        facts = provenance(decisions, notes, result.span, time.monotonic() - begun)
+        write_atomically(
+            report, render_comparison(result, path.resolve().name, a, b, facts).encode()
+        )
     if as_json:
         click.echo(msgspec.json.encode(result.summary(a, b)).decode())
     else:
@@ -141,11 +146,8 @@ def _print(result: Comparison, a: Classifier, b: Classifier) -> None:
     click.echo(f"B        {b.path.name} ({b.sha256[:12]}), {result.changes[1]} changes")
     click.echo(f"frames   {result.frames}, {result.disagreement_count} disagreements")
     for name, fraction in (("model", result.model), ("decided", result.decided)):
-        low, high = fraction.interval()
-        click.echo(
-            f"{name:<8} the same for {percent(fraction.value)} of frames (95% interval "
-            f"{100 * low:.1f} to {100 * high:.1f})"
-        )
+        interval = in_words(fraction.interval())
+        click.echo(f"{name:<8} the same for {percent(fraction.value)} of frames ({interval})")
     rows = result.per_class()
     width = max(len(row.label) for row in rows)
     click.echo(f"\n{'class':<{width}} {'A':>8} {'B':>8} {'both':>8}  of either")

@@ -29,7 +29,7 @@ from edgekit.offline.evaluation import (
 from edgekit.offline.pages import provenance, render_evaluation
 from edgekit.offline.player import Player
 from edgekit.offline.recording import Recording, progress
-from edgekit.offline.statistics import FrameFraction
+from edgekit.offline.statistics import in_words
 from edgekit.offline.truth import Truth, read_truth
 from edgekit.text import percent
 from edgekit.vision.dataset import labelled_images
@@ -121,7 +121,7 @@ def command(
             "Model": f"{model.name}, SHA-256 {classifier.sha256}",
             "Runtime": f"{classifier.runtime_name} on {classifier.accelerator}",
             "Truth": truth.name,
-            **provenance(decision, recording.notes, result.span, seconds),
+            **provenance([decision], recording.notes, result.span, seconds),
         }
         page = render_evaluation(result, recording.name, model.name, facts)
         write_atomically(report, page.encode())
@@ -147,8 +147,8 @@ def _print_images(result: ImageEvaluation, as_json: bool) -> None:
         click.echo(msgspec.json.encode(result).decode())
         return
     click.echo(f"images   {result.images}")
-    click.echo(f"top-1    {result.top1:.2%}")
-    click.echo(f"top-5    {result.top5:.2%}")
+    click.echo(f"top-1    {percent(result.top1, 2)}")
+    click.echo(f"top-5    {percent(result.top5, 2)}")
     click.echo(f"latency  {result.latency_ms:.2f} ms a picture, median ({result.runtime})")
 
 
@@ -157,8 +157,9 @@ def _print_recording(result: RecordingEvaluation) -> None:
     slowest = "" if delay is None else f", slowest {result.delays[-1]:.2f} s"
     median = "–" if delay is None else f"{delay:.2f} s"
     click.echo(f"frames      {result.frames} ({result.decided.count} judged), {result.span:.1f} s")
-    click.echo(f"decided     {percent(result.decided.value)} of frames{_range(result.decided)}")
-    click.echo(f"model       {percent(result.model.value)} of frames{_range(result.model)}")
+    for name, fraction in (("decided", result.decided), ("model", result.model)):
+        interval = in_words(fraction.interval())
+        click.echo(f"{name:<11} {percent(fraction.value)} of frames ({interval})")
     click.echo(f"intervals   {len(result.delays)} of {len(result.found)} found ({percent(recall)})")
     click.echo(
         f"answers     {result.right_answers} of {result.answers} right ({percent(precision)})"
@@ -167,8 +168,3 @@ def _print_recording(result: RecordingEvaluation) -> None:
     click.echo(f"mistakes    {result.mistake_count}")
     if result.unseen:
         click.echo(f"edgekit: {result.unseen} intervals lie behind the recording's end", err=True)
-
-
-def _range(fraction: FrameFraction) -> str:
-    low, high = fraction.interval()
-    return f" (95% interval {100 * low:.1f} to {100 * high:.1f})"

@@ -1,6 +1,6 @@
 """The pages about an evaluated recording, and about two models that were compared."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -67,7 +67,7 @@ def render_comparison(
         facts: how they were compared, by name.
 
     Raises:
-        ModelFileError: a model's file has gone, or is another one now.
+        ModelFileError: a model's file can no longer be read.
     """
     labels = labels_of(*(runs for one in result.recordings for runs in (one.a, one.b)))
     shown = result.recordings[:_MAX_TIMELINES]
@@ -146,22 +146,27 @@ def _comparison_figures(result: Comparison) -> list[Figure]:
 
 
 def provenance(
-    decision: DecisionSettings, notes: Sequence[str], span: float, seconds: float
+    decisions: Iterable[DecisionSettings], notes: Sequence[str], span: float, seconds: float
 ) -> dict[str, str]:
     """Facts that both pages have.
 
     Args:
-        decision: how scores became labels.
-        notes: what is peculiar about the recording.
-        span, seconds: how long the recording is, and how long it took.
+        decisions: how scores became labels, for each recording.
+        notes: what is peculiar about the recordings.
+        span, seconds: how long the recordings are, and how long it took.
     """
-    settings = msgspec.to_builtins(decision)
+    different = dict.fromkeys(_settings(one) for one in decisions)
     facts = {
-        "Decision": ", ".join(f"{name} {value:g}" for name, value in settings.items()),
+        "Decision": "; ".join(different),
         "Took": f"{seconds:.1f} s, {span / seconds:.1f} x real time",
         "Made": f"{timestamp()} by edgekit {__version__}",
     }
     return {**facts, "Notes": "; ".join(notes)} if notes else facts
+
+
+def _settings(decision: DecisionSettings) -> str:
+    values = msgspec.to_builtins(decision)
+    return ", ".join(f"{name} {value:g}" for name, value in values.items())
 
 
 def _interval_note(interval: tuple[float, float]) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edgekit.offline.comparison import PICTURE_HEIGHT as _HEIGHT
 from edgekit.offline.comparison import PICTURE_WIDTH as _WIDTH
 from edgekit.offline.comparison import Disagreement
-from edgekit.text import clock
+from edgekit.text import clock, percent
 from edgekit.vision.encode import encode_png
 
 _GAP, _CAPTION, _TITLE = 14, 70, 76
@@ -59,7 +59,7 @@ def _draw(sheet: Image, one: Disagreement, left: int, top: int) -> None:
     base = top + _HEIGHT
     for line, (name, answer, colour) in enumerate((("A", one.a, _A), ("B", one.b, _B))):
         label, score = answer
-        text = f"{name}  {label}  {score:.0%}"
+        text = f"{name}  {label}  {percent(score, 0)}"
         _write(sheet, text, (left + 10, base + 20 + 22 * line), 0.5, colour)
     note = f"{one.recording}, {clock(one.time, fine=True)}"
     _write(sheet, note, (left + 10, base + 61), 0.38, _FAINT)

@@ -24,6 +24,12 @@ def wilson(fraction: float, count: float) -> tuple[float, float]:
     return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
 
 
+def in_words(interval: tuple[float, float]) -> str:
+    """A 95 % interval as `95% interval 93.2 to 97.0`."""
+    low, high = interval
+    return f"95% interval {100 * low:.1f} to {100 * high:.1f}"
+
+
 def rounded(interval: tuple[float, float]) -> list[float]:
     """An interval as JSON has it."""
     return [round(end, 6) for end in interval]

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.offline.statistics import BLOCK, FrameFraction, wilson
-from edgekit.offline.timeline import Run, differences, rows
 from tests.recordings import Edgekit, failure, write_pictures, write_video
 
 HEAD = "start,end,label\n"
@@ -134,36 +132,3 @@ def test_pictures_are_evaluated_as_before(edgekit: Edgekit, model: Path, tmp_pat
     assert (found["images"], found["top1"], found["top5"]) == (8, 0.875, 1.0)
     assert "no folder of pictures" not in edgekit("evaluate", model, folder).output
     assert "is not a folder" in failure(edgekit("evaluate", model, tmp_path / "nowhere"))
-
-
-def test_frames_that_are_alike_widen_the_interval() -> None:
-    independent, alike = FrameFraction(), FrameFraction()
-    for number in range(1000):
-        independent.add(number % 10 != 0, number * BLOCK)
-        alike.add(number // 100 != 3, number * BLOCK / 100)
-    assert independent.value == alike.value == 0.9
-    low, high = wilson(0.9, 1000)
-    assert independent.interval() == pytest.approx((low, high), abs=1e-4)
-    assert alike.interval()[0] < low - 0.2
-
-
-def test_no_mistake_in_one_scene_proves_little() -> None:
-    share = FrameFraction()
-    for number in range(1000):
-        share.add(True, number / 1000)
-    assert share.interval() == pytest.approx(wilson(1, 1))
-
-
-def test_differences_are_where_both_are_known_and_differ() -> None:
-    truths = [Run("a", 0, 4), Run(None, 4, 6), Run("b", 6, 10)]
-    answers = [Run("a", 0, 3), Run("b", 3, 7), Run("a", 7, 10)]
-    spans = [(one.start, one.end, one.label) for one in differences(truths, answers)]
-    assert spans == [(3, 4, "b, not a"), (7, 10, "a, not b")]
-
-
-def test_a_long_timeline_stays_small() -> None:
-    flicker = [Run("ab"[n % 2], n / 10, (n + 1) / 10) for n in range(100_000)]
-    truths = [Run("a", 0, 10_000)]
-    timeline = rows(truths, flicker, ["a", "b"])
-    assert len(timeline) <= 8
-    assert sum(len(row.lower) + len(row.different) for row in timeline) < 25_000
