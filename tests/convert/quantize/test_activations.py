@@ -1,0 +1,73 @@
+"""What is remembered of the activations, beside what NumPy computes."""
+
+import numpy as np
+from edgekit_convert.quantize.activations import Activation, observe
+
+from tests.convert.toys import NONE, RELU, Toy, noise, normal
+
+PICTURES = noise(5, 4, 8, 3)
+WEIGHT, BIAS = normal(2, 1, 1, 3), normal(2, seed=1)
+EXPECTED = np.einsum("nhwi,oi->nhwo", PICTURES.astype(np.float64), WEIGHT[:, 0, 0]) + BIAS
+
+
+def _observe(fused: int) -> dict[str, Activation]:
+    toy = Toy(4, 8)
+    convolved = toy.conv(toy.image, WEIGHT, BIAS, fused)
+    graph = toy.build(toy.mean(toy.max_pool(convolved, 2)))
+    done: list[int] = []
+    seen = observe(graph, PICTURES, 1, 0, done.append)
+    assert done == [1] * 5
+    return seen
+
+
+def test_each_channel_has_its_smallest_and_largest_value() -> None:
+    seen = _observe(NONE)["conv0"]
+    assert np.allclose(seen.lows, np.minimum(EXPECTED.min(axis=(0, 1, 2)), 0), rtol=1e-4)
+    assert np.allclose(seen.highs, np.maximum(EXPECTED.max(axis=(0, 1, 2)), 0), rtol=1e-4)
+    assert seen.low == seen.lows.min() < 0 < seen.high == seen.highs.max()
+    assert np.allclose(seen.peaks, np.abs(EXPECTED).max(axis=(0, 1, 2)), rtol=1e-4)
+
+
+def test_0_is_always_among_them() -> None:
+    seen = _observe(NONE)["image"]
+    assert seen.lows.tolist() == [0, 0, 0]
+    assert seen.highs.tolist() == PICTURES.max(axis=(0, 1, 2)).tolist()
+
+
+def test_behind_a_relu_nothing_is_below_0() -> None:
+    seen = _observe(RELU)["conv0"]
+    assert seen.lows.tolist() == [0, 0]
+    assert np.allclose(seen.highs, np.maximum(EXPECTED, 0).max(axis=(0, 1, 2)), rtol=1e-4)
+
+
+def test_few_values_are_all_kept() -> None:
+    seen = _observe(NONE)
+    found = seen["conv0"].sample
+    assert np.allclose(np.sort(found, axis=0), np.sort(EXPECTED.reshape(-1, 2), axis=0), atol=0.01)
+    assert seen["mean2"].sample.shape == (5, 2)
+
+
+def test_of_one_size_the_same_positions_are_kept() -> None:
+    seen = _observe(NONE)
+    pixels = seen["image"].sample
+    assert np.allclose(seen["conv0"].sample, pixels @ WEIGHT[:, 0, 0].T + BIAS, atol=0.01)
+
+
+def test_the_seed_decides_the_positions() -> None:
+    toy = Toy(4, 8)
+    graph = toy.build(toy.conv(toy.image, WEIGHT, BIAS))
+    one, same, other = (
+        observe(graph, PICTURES, 1, seed, lambda done: None)["conv0"].sample for seed in (1, 1, 2)
+    )
+    assert np.array_equal(one, same)
+    assert not np.array_equal(one, other)
+
+
+def test_a_scaled_activation_has_all_of_it_scaled() -> None:
+    seen = Activation(
+        np.array([-1, -2], np.float32), np.array([3, 4], np.float32), np.ones((3, 2), np.float32)
+    )
+    scaled = seen.scaled(np.array([2, 10], np.float32))
+    assert scaled.lows.tolist() == [-2, -20]
+    assert scaled.highs.tolist() == [6, 40]
+    assert scaled.sample.tolist() == [[2, 10]] * 3

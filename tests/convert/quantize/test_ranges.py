@@ -1,0 +1,174 @@
+"""Ranges, scales and zero points, on numbers worked by hand."""
+
+import numpy as np
+import pytest
+from edgekit_convert.quantize.activations import Activation
+from edgekit_convert.quantize.ranges import (
+    RULES,
+    choose_ranges,
+    error_of,
+    error_of_sum,
+    fake_quantize,
+    min_max,
+    minimum_error,
+    percentile,
+    scale_and_zero_point,
+)
+from numpy.typing import ArrayLike
+
+from tests.convert.toys import NONE, RELU, Toy
+
+
+def _activation(sample: ArrayLike) -> Activation:
+    rows = np.asarray(sample, np.float32)
+    return Activation(np.minimum(rows.min(axis=0), 0), np.maximum(rows.max(axis=0), 0), rows)
+
+
+def _nothing(low: float, high: float) -> float:
+    raise AssertionError("this rule looks at no error")
+
+
+class TestScaleAndZeroPoint:
+    @pytest.mark.parametrize(
+        ("low", "high", "scale", "zero_point"),
+        [
+            (0.0, 255.0, 1.0, -128),  # pixels as they are
+            (-1.0, 1.55, 0.01, -28),  # 100 steps below 0
+            (-128.0, 127.0, 1.0, 0),
+            (-2.55, 0.0, 0.01, 127),
+        ],
+    )
+    def test_256_integers_cover_the_range(
+        self, low: float, high: float, scale: float, zero_point: int
+    ) -> None:
+        found = scale_and_zero_point(low, high)
+        assert found == (pytest.approx(scale), zero_point)
+        # The smallest and the largest integer stand for the ends.
+        assert (-128 - found[1]) * found[0] == pytest.approx(low)
+        assert (127 - found[1]) * found[0] == pytest.approx(high)
+
+    def test_a_range_of_nothing_has_a_positive_scale(self) -> None:
+        scale, zero_point = scale_and_zero_point(0.0, 0.0)
+        assert scale == pytest.approx(1e-9 / 255)
+        assert zero_point == -128
+
+
+def test_values_are_rounded_to_the_nearest_and_cut_off_at_the_ends() -> None:
+    # Scale 0.5, 28 steps below 0.
+    values = np.array([-99, -14.0, -0.26, -0.24, 0, 0.3, 0.74, 0.76, 113.5, 999], np.float32)
+    expected = [-14, -14, -0.5, 0, 0, 0.5, 0.5, 1.0, 113.5, 113.5]
+    found = fake_quantize(values, -14.0, 113.5)
+    assert found.dtype == np.float32
+    assert found.tolist() == pytest.approx(expected)
+
+
+class TestRules:
+    def test_min_max_is_what_was_seen(self) -> None:
+        seen = _activation([[-3.0, 0.5], [1.0, 7.0]])
+        assert min_max(seen, _nothing) == (-3.0, 7.0)
+
+    def test_0_belongs_to_every_range(self) -> None:
+        assert min_max(_activation([[3.0], [5.0]]), _nothing) == (0.0, 5.0)
+        assert percentile(99)(_activation([[3.0], [5.0]]), _nothing) == (0.0, pytest.approx(4.98))
+        assert percentile(99)(_activation([[-5.0], [-3.0]]), _nothing)[1] == 0.0
+
+    def test_a_percentile_cuts_off_as_much_at_both_ends(self) -> None:
+        seen = _activation(np.arange(-100, 901).reshape(-1, 1))
+        assert percentile(99)(seen, _nothing) == (pytest.approx(-90), pytest.approx(890))
+        assert percentile(90)(seen, _nothing) == (pytest.approx(0), pytest.approx(800))
+
+    def test_the_rules_called_percentile_have_the_percentage_of_their_name(self) -> None:
+        seen = _activation(np.arange(0, 10_001).reshape(-1, 1))
+        assert RULES["percentile-99.99"](seen, _nothing) == (0, pytest.approx(9_999))
+        assert RULES["percentile-99.9"](seen, _nothing) == (0, pytest.approx(9_990))
+
+    def test_minimum_error_shrinks_each_end_to_where_the_error_is_smallest(self) -> None:
+        seen = _activation([[-10.0], [20.0]])
+
+        def error(low: float, high: float) -> float:
+            # Smallest at half of either end.
+            return (low + 5) ** 2 + (high - 10) ** 2
+
+        assert minimum_error(seen, error) == (pytest.approx(-5), pytest.approx(10))
+
+    def test_minimum_error_looks_again_at_the_high_end_once_the_low_one_has_moved(self) -> None:
+        seen = _activation([[-10.0], [20.0]])
+
+        def error(low: float, high: float) -> float:
+            # The best high end is as far from 0 as the low one.
+            return (low + 5) ** 2 + (high + low) ** 2 / 10
+
+        assert minimum_error(seen, error) == (pytest.approx(-5), pytest.approx(6))
+
+    def test_minimum_error_of_an_outlier_is_to_cut_it_off(self) -> None:
+        rows = np.tile(np.linspace(-1, 1, 1001, dtype=np.float32), 100).reshape(-1, 1)
+        rows[0] = 1.5
+        low, high = minimum_error(_activation(rows), error_of(rows))
+        # What is cut off costs (1.5 - high)² / 100,100, and each other value d² / 12.
+        costs = {
+            end: (1.5 - end) ** 2 / 100_100 + ((1 + end) / 255) ** 2 / 12
+            for end in (1.5, 1.425, 1.35, 1.275, 1.2, 1.125, 1.05)
+        }
+        assert min(costs, key=costs.__getitem__) == 1.2
+        assert (low, high) == (-1, pytest.approx(1.2))
+
+    def test_a_relu_keeps_its_low_end(self) -> None:
+        seen = _activation([[0.0], [20.0]])
+        assert minimum_error(seen, lambda low, high: abs(high - 13)) == (0, pytest.approx(13))
+
+
+class TestError:
+    def test_it_is_the_mean_square_of_the_change(self) -> None:
+        values = np.array([0.25, 1.0, 300.0], np.float32)
+        # At a scale of 1: 0.25, 0 and 45 are lost.
+        assert error_of(values)(0, 255) == pytest.approx((0.25**2 + 45**2) / 3)
+
+    def test_of_a_sum_only_one_summand_is_rounded(self) -> None:
+        values, other = np.array([0.25, 1.5], np.float32), np.array([0.3, -9.7], np.float32)
+        assert error_of_sum(values, other, relu=False)(0, 255) == pytest.approx(
+            (0.25**2 + 0.5**2) / 2
+        )
+
+    def test_what_a_relu_cuts_off_costs_nothing(self) -> None:
+        values, other = np.array([0.25, 1.5], np.float32), np.array([0.3, -9.7], np.float32)
+        assert error_of_sum(values, other, relu=True)(0, 255) == pytest.approx(0.25**2 / 2)
+        # 0 instead of 10.25 of which the ReLU lets 0.55 pass.
+        values, other = np.array([10.25], np.float32), np.array([-9.7], np.float32)
+        assert error_of_sum(values, other, relu=True)(0, 1e-3) == pytest.approx(0.55**2, rel=1e-3)
+
+
+class TestChooseRanges:
+    def test_input_pixels_have_a_scale_of_1_whatever_was_seen(self) -> None:
+        toy = Toy(2, 2)
+        graph = toy.build(toy.conv(toy.image, np.ones((1, 1, 1, 3)), [0]))
+        seen = {"image": _activation([[7, 9, 8]]), "conv0": _activation([[24]])}
+        assert choose_ranges(graph, seen, "min-max") == {"image": (0, 255), "conv0": (0, 24)}
+
+    def test_what_a_pool_moves_shares_a_range_and_the_pool_decides_it(self) -> None:
+        toy = Toy(4, 4)
+        convolved = toy.conv(toy.image, np.ones((1, 1, 1, 3)), [0], NONE)
+        graph = toy.build(toy.max_pool(convolved, 2))
+        seen = {"conv0": _activation([[-50.0], [24.0]]), "pool1": _activation([[-2.0], [24.0]])}
+        ranges = choose_ranges(graph, seen, "min-max")
+        assert ranges["conv0"] == ranges["pool1"] == (-2, 24)
+
+    @pytest.mark.parametrize(("fused", "cut"), [(RELU, True), (NONE, False)])
+    def test_a_summand_is_judged_behind_the_relu_of_the_sum(self, fused: int, cut: bool) -> None:
+        rng = np.random.default_rng(0)
+        toy = Toy(2, 2)
+        left = toy.conv(toy.image, np.ones((1, 1, 1, 3)), [0], NONE)
+        right = toy.conv(toy.image, np.ones((1, 1, 1, 3)), [0], NONE)
+        graph = toy.build(toy.add(left, right, fused))
+        # Of what is below 0 nothing is left: the other summand is never above 0.
+        rows = rng.normal(0, 1, (20_000, 1)).astype(np.float32)
+        seen = {
+            "conv0": _activation(rows),
+            "conv1": _activation(np.full_like(rows, -1.0)),
+            "add2": _activation(np.maximum(rows - 1, 0)),
+        }
+        low, high = choose_ranges(graph, seen, "mse")["conv0"]
+        alone = minimum_error(seen["conv0"], error_of(rows))
+        if cut:
+            assert low == pytest.approx(0.2 * rows.min())
+        else:
+            assert (low, high) == alone

@@ -1,0 +1,161 @@
+"""One table of recipes, which the search tries and all else follows."""
+
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+from edgekit_convert.quantize import search as search_module
+from edgekit_convert.quantize.activations import observe
+from edgekit_convert.quantize.quantizer import FloatModel, quantize
+from edgekit_convert.quantize.ranges import RULES
+from edgekit_convert.quantize.recipes import (
+    PLAIN,
+    RECIPES,
+    Candidate,
+    Score,
+    Scoring,
+    without_each_technique,
+)
+from edgekit_convert.quantize.search import CANDIDATES, Found, search
+
+from edgekit.model.manifest import Quantization, Recipe
+from tests.convert.toys import NONE, Toy, noise, normal
+
+ALL = Recipe(ranges="mse", equalized=True, rounding="error-feedback", bias_corrected=True)
+
+
+class TestRecipe:
+    def test_its_name_is_readable(self) -> None:
+        assert str(PLAIN) == "min-max ranges, nearest rounding"
+        assert str(ALL) == "mse ranges, equalized, error-feedback rounding, bias corrected"
+
+    def test_techniques_are_left_out_one_at_a_time(self) -> None:
+        assert [str(recipe) for recipe in without_each_technique(ALL)] == [
+            "mse ranges, error-feedback rounding, bias corrected",
+            "mse ranges, equalized, nearest rounding, bias corrected",
+            "mse ranges, equalized, error-feedback rounding",
+        ]
+
+    def test_of_techniques_that_it_lacks_nothing_is_left_out(self) -> None:
+        assert without_each_technique(PLAIN) == []
+        equalized = msgspec.structs.replace(PLAIN, ranges="mse", equalized=True)
+        found = without_each_technique(equalized)
+        assert found == [msgspec.structs.replace(PLAIN, ranges="mse")]
+
+
+@pytest.fixture(scope="module")
+def model() -> FloatModel:
+    toy = Toy(4, 4)
+    hidden = toy.conv(toy.image, normal(4, 1, 1, 3) / 255, normal(4, seed=1))
+    logits = toy.dense(toy.mean(hidden), normal(3, 4, seed=2), normal(3, seed=3), NONE)
+    graph = toy.build(toy.softmax(logits))
+    seen = observe(graph, noise(4, 4, 4, 3), 1, 0, lambda done: None)
+    return FloatModel.prepare(graph, seen)
+
+
+def _scores(ratios: Sequence[float]) -> Scoring:
+    """Scores with these signal-to-noise ratios, in the order asked."""
+    left = iter(ratios)
+    # The other figures would choose otherwise.
+    return lambda flatbuffer: Score(10, 1 - (ratio := next(left)) / 100, ratio, ratio)
+
+
+def _search(model: FloatModel, ratios: Sequence[float]) -> Found:
+    return search(model, _scores(ratios), lambda done: None)
+
+
+class TestSearch:
+    def test_every_rule_with_all_techniques_then_none_then_the_best_without_each(
+        self, model: FloatModel
+    ) -> None:
+        found = _search(model, [1, 4, 2, 3, 0, 0, 0, 0])
+        full = "equalized, error-feedback rounding, bias corrected"
+        assert [candidate.name for candidate in found.candidates] == [
+            f"min-max ranges, {full}",
+            f"percentile-99.99 ranges, {full}",
+            f"percentile-99.9 ranges, {full}",
+            f"mse ranges, {full}",
+            "min-max ranges, nearest rounding",
+            "percentile-99.99 ranges, error-feedback rounding, bias corrected",
+            "percentile-99.99 ranges, equalized, nearest rounding, bias corrected",
+            "percentile-99.99 ranges, equalized, error-feedback rounding",
+        ]
+
+    @pytest.mark.parametrize("winner", range(8))
+    def test_the_highest_signal_to_noise_ratio_wins(self, model: FloatModel, winner: int) -> None:
+        ratios = [30.0] * 8
+        ratios[winner] = 31.0
+        found = _search(model, ratios)
+        assert [candidate.chosen for candidate in found.candidates] == [
+            number == winner for number in range(8)
+        ]
+        assert str(found.recipe) == found.candidates[winner].name
+        assert (found.model is model) == (not found.recipe.equalized)
+        assert quantize(found.model, found.recipe) == found.flatbuffer
+
+    def test_without_techniques_the_best_may_be_better_and_the_others_still_lose_theirs(
+        self, model: FloatModel
+    ) -> None:
+        found = _search(model, [1, 2, 4, 3, 50, 0, 0, 0])
+        assert found.recipe == PLAIN
+        assert {candidate.ranges for candidate in found.candidates[5:]} == {"percentile-99.9"}
+
+    def test_of_equals_the_first_wins(self, model: FloatModel) -> None:
+        assert _search(model, [30] * 8).candidates[0].chosen
+
+    def test_candidates_have_their_scores(self, model: FloatModel) -> None:
+        candidate = _search(model, [10, 20, 30, 40, 50, 60, 70, 80]).candidates[1]
+        figures = (candidate.images, candidate.agreement, candidate.snr_db, candidate.kl)
+        assert figures == (10, 0.8, 20, 20)
+
+    def test_it_tells_how_far_it_is(self, model: FloatModel) -> None:
+        done: list[int] = []
+        search(model, _scores([0] * 8), done.append)
+        assert done == [1] * CANDIDATES
+
+
+def test_every_rule_for_ranges_is_tried() -> None:
+    assert {recipe.ranges for recipe in RECIPES} == set(RULES)
+
+
+def test_a_recipe_and_a_rule_added_in_one_place_are_searched_and_reported(
+    model: FloatModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(RULES, "doubled", lambda seen, error: (2 * seen.low, 2 * seen.high))
+    added = Recipe(ranges="doubled", equalized=False, rounding="nearest", bias_corrected=True)
+    monkeypatch.setattr(search_module, "RECIPES", (*RECIPES, added))
+    found = _search(model, [1, 1, 1, 1, 1, 9, 0])
+    assert found.recipe == added
+    # The best with techniques, and so the one that is tried without them.
+    assert [candidate.name for candidate in found.candidates[5:]] == [
+        "doubled ranges, nearest rounding, bias corrected",
+        "doubled ranges, nearest rounding",
+    ]
+    written = Quantization(
+        **msgspec.structs.asdict(found.recipe),
+        scheme="static_wi8_ai8",
+        calibration="pictures",
+        images=4,
+        calibration_sha256="00",
+        seed=0,
+    )
+    assert "doubled ranges from 4 pictures, nearest rounding, bias corrected" in str(written)
+    reported = msgspec.json.decode(msgspec.json.encode(found.candidates[5]))
+    assert reported["ranges"] == "doubled"
+    assert reported["chosen"] is True
+
+
+def test_the_report_keeps_its_keys() -> None:
+    candidate = Candidate.of(ALL, Score(10, 0.5, 20.0, 0.1), chosen=False)
+    assert msgspec.to_builtins(candidate) == {
+        "name": "mse ranges, equalized, error-feedback rounding, bias corrected",
+        "ranges": "mse",
+        "equalised": True,
+        "rounding": "error-feedback",
+        "bias_corrected": True,
+        "images": 10,
+        "agreement": 0.5,
+        "snr_db": 20.0,
+        "kl": 0.1,
+        "chosen": False,
+    }

@@ -1,0 +1,51 @@
+"""What model files say about their quantization, and what older ones said."""
+
+import msgspec
+
+from edgekit.model.manifest import Quantization, Recipe
+
+# As edgekit 0.1.0 writes it.
+WRITTEN = b"""{
+  "recipe": "static_wi8_ai8",
+  "ranges": "percentile-99.99",
+  "equalised": true,
+  "rounding": "error-feedback",
+  "bias_corrected": false,
+  "calibration": "data-free",
+  "images": 40,
+  "calibration_sha256": "ab12",
+  "seed": 7
+}"""
+
+
+def test_older_files_keep_their_quantization() -> None:
+    assert msgspec.json.decode(WRITTEN, type=Quantization) == Quantization(
+        ranges="percentile-99.99",
+        equalized=True,
+        rounding="error-feedback",
+        bias_corrected=False,
+        scheme="static_wi8_ai8",
+        calibration="data-free",
+        images=40,
+        calibration_sha256="ab12",
+        seed=7,
+    )
+
+
+def test_the_keys_stay() -> None:
+    found = msgspec.json.decode(WRITTEN, type=Quantization)
+    assert msgspec.to_builtins(found) == msgspec.json.decode(WRITTEN)
+
+
+def test_it_is_a_recipe_that_was_used() -> None:
+    found = msgspec.json.decode(WRITTEN, type=Quantization)
+    assert isinstance(found, Recipe)
+    assert str(found) == (
+        "static_wi8_ai8, percentile-99.99 ranges from 40 distilled pictures (data-free), "
+        "equalized, error-feedback rounding"
+    )
+    pictures = msgspec.structs.replace(found, calibration="pictures", bias_corrected=True)
+    assert str(pictures) == (
+        "static_wi8_ai8, percentile-99.99 ranges from 40 pictures, equalized, "
+        "error-feedback rounding, bias corrected"
+    )
