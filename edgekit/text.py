@@ -3,11 +3,20 @@
 from collections.abc import Iterator
 
 
-def percent(part: float) -> str:
-    """A share in [0, 1] as `99.2%`; what is not all, or not nothing, does not look like it."""
-    tenths = round(1000 * part)
-    tenths = 999 if tenths == 1000 and part < 1 else 1 if tenths == 0 and part > 0 else tenths
-    return f"{tenths / 10:.1f}%"
+def percent(fraction: float, digits: int = 1) -> str:
+    """A fraction in [0, 1] as `99.2%`; what is not all, or not nothing, does not look like it.
+
+    Args:
+        fraction: the number.
+        digits: behind the point.
+    """
+    everything = 100 * 10**digits
+    steps = round(everything * fraction)
+    if steps == everything and fraction < 1:
+        steps -= 1
+    elif steps == 0 and fraction > 0:
+        steps = 1
+    return f"{100 * steps / everything:.{digits}f}%"
 
 
 def clock(seconds: float, fine: bool = False) -> str:

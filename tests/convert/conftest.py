@@ -9,13 +9,14 @@ from edgekit_convert.graph.fold import fold
 from edgekit_convert.pictures import load_calibration
 from edgekit_convert.quantize.activations import observe
 from edgekit_convert.quantize.quantizer import FloatModel
-from edgekit_convert.weights.architectures import ARCHITECTURES, IMAGENET_MEAN, IMAGENET_STD
 from edgekit_convert.weights.checkpoint import load_file
+from edgekit_convert.weights.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from edgekit_convert.weights.resnet import load
 from numpy.typing import NDArray
 
 from demo.fixtures import Material
 from demo.train import GEOMETRY
+from edgekit.model.architectures import ARCHITECTURES
 from edgekit.model.manifest import Normalization
 
 NORMALIZATION = Normalization(mean=IMAGENET_MEAN, std=IMAGENET_STD)

@@ -7,11 +7,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit_convert.answers import Answers, tflite_answer
+from edgekit_convert.answers import Answers, agreement, logit_divergence, signal_to_noise
+from edgekit_convert.graph.execution import tflite_answer
 from edgekit_convert.quantize.quantizer import FloatModel, Recipe, quantize
 from edgekit_convert.quantize.ranges import RULES
 from edgekit_convert.report.findings import EXACT_DB, Candidate
-from edgekit_convert.verify.fidelity import agreement, divergence, signal_to_noise
 
 # Candidates of a search, for a progress bar: all techniques with every rule for ranges, none, and
 # the best of the first without each of the other three.
@@ -95,5 +95,5 @@ def _score(recipe: Recipe, answers: Answers, reference: Answers) -> Candidate:
         agreement=agreement(answers, reference),
         snr_db=round(float(snr), 2),
         # From the logits: 8-bit probabilities say 0 to whatever is below half a step.
-        kl=divergence(answers.logits, reference.logits),
+        kl=logit_divergence(answers.logits, reference.logits),
     )

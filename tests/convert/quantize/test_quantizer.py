@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from edgekit_convert.answers import tflite_answer
+from edgekit_convert.answers import signal_to_noise
+from edgekit_convert.graph.execution import tflite_answer
 from edgekit_convert.graph.flatbuffer import Model
 from edgekit_convert.quantize.quantizer import FloatModel, Recipe, quantize, with_io
 from edgekit_convert.quantize.ranges import RULES, choose_ranges, fake_quantize
 from edgekit_convert.quantize.search import CANDIDATES, search
-from edgekit_convert.verify.fidelity import signal_to_noise
 from numpy.typing import NDArray
 
 from edgekit.model import flatbuffer as tflite

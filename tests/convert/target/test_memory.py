@@ -9,15 +9,14 @@ from edgekit_convert.target.memory import (
     Target,
     budget,
     check_fits,
-    check_workstation,
     estimate,
     measure,
     parse_memory,
-    workstation_need,
 )
-from edgekit_convert.weights.architectures import ARCHITECTURES
+from edgekit_convert.target.workstation import check_workstation, workstation_need
 
 from edgekit.errors import ConversionError
+from edgekit.model.architectures import ARCHITECTURES
 from edgekit.model.container import read_model
 
 MIB = 1 << 20

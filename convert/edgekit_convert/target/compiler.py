@@ -1,13 +1,7 @@
-"""Coral's Edge TPU: foresee which operators its compiler accepts, and run that compiler.
+"""Run the compiler for Coral's Edge TPU, and read what it says.
 
-The compiler is closed, frozen at version 16.0.384591198 of July 2021, and runs on 64-bit x86 Linux
-alone. It replaces the operators that the chip can run by one custom operator and leaves the rest to
-the CPU. What it accepts is known from Coral's documentation and from what users were told by it:
-
-- "TensorFlow models on the Edge TPU", its lists of model requirements and supported operations;
-  Axis repeats the latter, in the edition for compiler 16, for its ARTPEC-7 cameras;
-- "Edge TPU Compiler", for its options and its memory;
-- the issues of google-coral/edgetpu, for its messages and the versions of operators.
+It runs on 64-bit x86 Linux alone. Its options are those of "Edge TPU Compiler" in Coral's
+documentation, its messages those that users report in the issues of google-coral/edgetpu.
 """
 
 import errno
@@ -18,83 +12,20 @@ import shutil
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.errors import ConversionError, ModelFileError
 from edgekit.model import flatbuffer as tflite
-from edgekit.model.schema import OPERATORS
-from edgekit_convert.graph.flatbuffer import WEIGHTED
-from edgekit_convert.report.findings import EdgeTpu, Refusal
+from edgekit.text import last_line
 from edgekit_convert.scratch import scratch_folder
+from edgekit_convert.target.preflight import EdgeTpu, Refusal, label, parameter_bytes
 
 WHERE_FROM = (
     "edgetpu_compiler was not found, so only the file for the CPU was written; the program is a "
     "Debian and Ubuntu package in Coral's apt repository and runs on 64-bit x86 Linux alone (see "
     '"Edge TPU Compiler" in Coral\'s documentation)'
 )
-
-# The operators of Coral's table, each with the highest version that the compiler reads. It was
-# built in July 2021, between TensorFlow 2.5 and 2.6. These are the versions in TFLite's register.cc
-# of the following winter, less those that users saw refused: CONV_2D 6, QUANTIZE 3 and
-# TRANSPOSE_CONV 4 (google-coral/edgetpu issues 631, 879 and 845). What else was new by then were
-# mostly 16-bit types, which are refused anyway.
-_VERSIONS = {
-    "ADD": 4,
-    "AVERAGE_POOL_2D": 3,
-    "CONCATENATION": 3,
-    "CONV_2D": 5,
-    "DEPTHWISE_CONV_2D": 6,
-    "EXPAND_DIMS": 1,
-    "FULLY_CONNECTED": 9,
-    "L2_NORMALIZATION": 2,
-    "LOGISTIC": 3,
-    "MAXIMUM": 4,
-    "MAX_POOL_2D": 3,
-    "MEAN": 3,
-    "MINIMUM": 4,
-    "MUL": 5,
-    "PACK": 3,
-    "PAD": 4,
-    "PRELU": 1,
-    "QUANTIZE": 2,
-    "REDUCE_MAX": 3,
-    "REDUCE_MIN": 3,
-    "RELU": 3,
-    "RELU6": 3,
-    "RELU_N1_TO_1": 1,
-    "RESHAPE": 1,
-    "RESIZE_BILINEAR": 4,
-    "RESIZE_NEAREST_NEIGHBOR": 4,
-    "RSQRT": 2,
-    "SLICE": 5,
-    "SOFTMAX": 3,
-    "SPACE_TO_DEPTH": 2,
-    "SPLIT": 4,
-    "SQUARED_DIFFERENCE": 2,
-    "SQUEEZE": 2,
-    "STRIDED_SLICE": 6,
-    "SUB": 5,
-    "SUM": 2,
-    "TANH": 3,
-    "TRANSPOSE": 5,
-    "TRANSPOSE_CONV": 3,
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": 3,
-}
-_ACTIVATION_TYPES = ("int8", "uint8")
-_CONSTANT_TYPES = (*_ACTIVATION_TYPES, "int32")  # biases, shapes, axes and paddings have 32 bits
-_MOST_SOFTMAX = 16_000
-
-# Operators too young for the compiler: users saw it find the number of GELU out of range. Whether
-# it knows the few before that is not told.
-_TOO_NEW = frozenset(OPERATORS[OPERATORS.index("GELU") :])
-
-# The chip has about 8 MB of SRAM, of which the program takes its part first ("Edge TPU Compiler").
-# What is "used for caching model parameters" depends on the size of the activations: in models too
-# large for the chip, compilers 2.1 to 16 told of 6.15 MiB at 192 x 640 pixels (a ResNet-18), 6.74
-# at 320 x 320, 7.04 at 160 x 160 and 7.14 at 224 x 224; the median of seven such logs is 6.89.
-_CACHE_BYTES = round(6.9 * (1 << 20))
 
 _CUSTOM = "edgetpu-custom-op"
 _MAPPED = "Mapped to Edge TPU"
@@ -141,144 +72,6 @@ class Compiled:
 
     flatbuffer: bytes
     finding: EdgeTpu
-
-
-def preflight(graph: tflite.Graph) -> EdgeTpu:
-    """What the compiler will make of a model, as far as operators, types and shapes tell.
-
-    The compiler maps one run of operators: all from the first that it refuses stay on the CPU. The
-    options of operators (fused activations, dilation, axes) and the values of constants are not in
-    the graph, so that it may still refuse more.
-    """
-    reasons = [_refusal(graph, operator) for operator in graph.operators]
-    refusals = [
-        Refusal(_label(graph.operators[i]), i, reason) for i, reason in enumerate(reasons) if reason
-    ]
-    unreadable = [i for i, op in enumerate(graph.operators) if _unreadable(graph, op)]
-    mapped = [] if unreadable else _first_run(graph.operators, reasons)
-    cause = next((r for r in refusals if not unreadable or r.position in unreadable), None)
-    return EdgeTpu(
-        operators=len(graph.operators),
-        mapped=len(mapped),
-        refusals=refusals,
-        parameter_bytes=_parameter_bytes(graph, graph.operators),
-        streamed_bytes=max(0, _parameter_bytes(graph, mapped) - _CACHE_BYTES),
-        compiler=None,
-        note=_foreseen(len(graph.operators), len(mapped), cause),
-    )
-
-
-def _first_run(
-    operators: tuple[tflite.Operator, ...], reasons: list[str | None]
-) -> list[tflite.Operator]:
-    """The operators that become the custom operator."""
-    start = 0
-    # A float input is quantized on the CPU, and the chip takes over from there.
-    while start < len(operators) and reasons[start] and operators[start].name == "QUANTIZE":
-        start += 1
-    end = next((i for i in range(start, len(operators)) if reasons[i]), len(operators))
-    return list(operators[start:end])
-
-
-def _foreseen(operators: int, mapped: int, cause: Refusal | None) -> str:
-    if cause is None:
-        return f"all {operators} operators should run on the Edge TPU"
-    return (
-        f"{mapped} of {operators} operators should run on the Edge TPU; {cause.operator} at "
-        f"position {cause.position} does not: {cause.reason}"
-    )
-
-
-def _label(operator: tflite.Operator) -> str:
-    return f"{operator.name} v{operator.version}"
-
-
-def _refusal(graph: tflite.Graph, operator: tflite.Operator) -> str | None:
-    """The first rule that an operator breaks."""
-    if reason := _unreadable(graph, operator):
-        return reason
-    if operator.name not in _VERSIONS:
-        return "the Edge TPU has no such operator"
-    inputs = [graph.tensors[i] for i in operator.inputs if i >= 0]
-    outputs = [graph.tensors[i] for i in operator.outputs if i >= 0]
-    return (
-        _refused_type(inputs + outputs)
-        or _refused_shape([t for t in inputs + outputs if not t.buffer])
-        or _refused_parameters(operator.name, inputs)
-        or _refused_use(operator.name, inputs, outputs)
-    )
-
-
-def _unreadable(graph: tflite.Graph, operator: tflite.Operator) -> str | None:
-    """Why the compiler refuses the whole file, not this operator alone."""
-    if operator.name in _TOO_NEW:
-        return "the compiler is older than this operator and refuses the whole file"
-    highest = _VERSIONS.get(operator.name)
-    if highest is not None and operator.version > highest:
-        return f"the compiler reads it up to version {highest} and refuses the whole file"
-    for index in (*operator.inputs, *operator.outputs):
-        if index >= 0 and min(graph.tensors[index].shape, default=0) < 0:
-            return (
-                f"the size of {graph.tensors[index].name!r} is unknown before run time, and the "
-                "compiler refuses the whole file"
-            )
-    return None
-
-
-def _refused_type(tensors: list[tflite.Tensor]) -> str | None:
-    for tensor in tensors:
-        if tensor.dtype not in (_CONSTANT_TYPES if tensor.buffer else _ACTIVATION_TYPES):
-            return f"{tensor.name!r} is {tensor.dtype}, and the Edge TPU computes in 8-bit integers"
-    return None
-
-
-def _refused_shape(activations: list[tflite.Tensor]) -> str | None:
-    for tensor in activations:
-        if len(tensor.shape) > 4:
-            return f"{tensor.name!r} has {len(tensor.shape)} dimensions, more than 4"
-        if math.prod(tensor.shape[:-3]) != 1:
-            return f"{tensor.name!r} is a batch of {tensor.shape[0]}, and only 1 is supported"
-        if len(tensor.scale) > 1:
-            return f"{tensor.name!r} has a scale for each channel, as only weights may have"
-    return None
-
-
-def _refused_parameters(name: str, inputs: list[tflite.Tensor]) -> str | None:
-    if name not in WEIGHTED:
-        return None
-    if not all(tensor.buffer for tensor in inputs[1:]):
-        return "its weights are not constant"
-    # By TFLite's specification dense layers had one scale until 2024, when version 12 brought one
-    # for each channel. What the compiler makes of them under an older version is not told.
-    if name == "FULLY_CONNECTED" and any(len(tensor.scale) > 1 for tensor in inputs[1:]):
-        return "its weights have a scale for each channel, as in 2021 only convolutions could"
-    return None
-
-
-def _refused_use(
-    name: str, inputs: list[tflite.Tensor], outputs: list[tflite.Tensor]
-) -> str | None:
-    """The rules of single operators."""
-    if name == "CONCATENATION" and any(tensor.buffer for tensor in inputs):
-        return (
-            "it may append nothing constant but zeros, and this border is not zero; convert with "
-            "--edgetpu, which normalizes by a 1x1 convolution instead"
-        )
-    if name in ("FULLY_CONNECTED", "SOFTMAX") and math.prod(outputs[0].shape[:-1]) != 1:
-        return "its output has more than one dimension"
-    if name == "SOFTMAX" and math.prod(inputs[0].shape) > _MOST_SOFTMAX:
-        return f"it has more than {_MOST_SOFTMAX:,} elements"
-    if name == "MEAN":
-        depth = inputs[0].shape[-1:]
-        if depth != outputs[0].shape[-1:] and math.prod(depth) % 4:
-            return "it averages over channels, and their number is no multiple of 4"
-    return None
-
-
-def _parameter_bytes(graph: tflite.Graph, operators: Iterable[tflite.Operator]) -> int:
-    """Size of the weights and biases that operators use."""
-    used = {i for op in operators if op.name in WEIGHTED for i in op.inputs[1:] if i >= 0}
-    return sum(graph.tensors[i].buffer for i in used)
 
 
 def find_compiler() -> Path | None:
@@ -383,21 +176,21 @@ def _failure(status: int, output: str, timeout: float) -> str:
         )
     if "Invalid model" in output:
         return (
-            f"the Edge TPU compiler does not accept the model ({_last_words(output)}); convert it "
+            f"the Edge TPU compiler does not accept the model ({_last_error(output)}); convert it "
             "again, and report this if it stays so"
         )
     ended = f"failed with status {status}" if status else "ended without an error or a model"
     return (
-        f"the Edge TPU compiler {ended} ({_last_words(output)}); use another --size or --arch, or "
+        f"the Edge TPU compiler {ended} ({_last_error(output)}); use another --size or --arch, or "
         "reinstall Coral's package edgetpu-compiler"
     )
 
 
-def _last_words(output: str) -> str:
+def _last_error(output: str) -> str:
     """The last error, or else the last line, that a program printed."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    lines = (line.strip() for line in output.splitlines())
     errors = [line for line in lines if line.startswith(("ERROR: ", "Compilation failed: "))]
-    return (errors or lines or ["it said nothing"])[-1]
+    return errors[-1] if errors else last_line(output)
 
 
 @dataclass(frozen=True)
@@ -427,7 +220,7 @@ def _finding(graph: tflite.Graph, output: str, report: str) -> EdgeTpu:
         operators=operators,
         mapped=mapped,
         refusals=_refusals(graph, rows),
-        parameter_bytes=_parameter_bytes(graph, graph.operators),
+        parameter_bytes=parameter_bytes(graph, graph.operators),
         streamed_bytes=streamed,
         compiler=version[1] if version else "unknown",
         note=f"{mapped} of {operators} operators run on the Edge TPU",
@@ -456,7 +249,7 @@ def _refusals(graph: tflite.Graph, rows: list[_Row]) -> list[Refusal]:
         if row.status == _MAPPED or not places:
             continue
         position = places[min(nth, len(places) - 1)]
-        refusals.append(Refusal(_label(graph.operators[position]), position, row.status))
+        refusals.append(Refusal(label(graph.operators[position]), position, row.status))
     return sorted(refusals, key=lambda refusal: refusal.position)
 
 
