@@ -99,7 +99,7 @@ def _print(report: "Report", edgetpu: bool) -> None:
 
     paths = Paths.beside(Path(report.output))
     manifest, gate = report.manifest, report.gate
-    original, int8 = report.stages[0].figures, decisive(report.stages).figures
+    reference, int8 = report.stages[0].figures, decisive(report.stages).figures
     click.echo(f"wrote {paths.model} ({paths.model.stat().st_size:,} bytes)")
     if report.edgetpu.compiler:
         click.echo(f"wrote {paths.edgetpu} (Edge TPU compiler {report.edgetpu.compiler})")
@@ -107,11 +107,11 @@ def _print(report: "Report", edgetpu: bool) -> None:
         click.echo(f"{paths.edgetpu} is from an earlier conversion", err=True)
     if manifest.head:
         click.echo(f"head: {manifest.head}")
-    if original.top1 is not None and int8.top1 is not None:
-        before, after = percent(original.top1, 2), percent(int8.top1, 2)
-        click.echo(f"top-1 {original.stage} {before}, int8 {after}")
+    if reference.top1 is not None and int8.top1 is not None:
+        before, after = percent(reference.top1, 2), percent(int8.top1, 2)
+        click.echo(f"top-1 {reference.stage} {before}, int8 {after}")
     same = percent(int8.agreement, 2)
-    click.echo(f"int8 agrees with {original.stage} on {same} of {int8.images} pictures")
+    click.echo(f"int8 agrees with {reference.stage} on {same} of {int8.images} pictures")
     if manifest.quantization.calibration == "data-free":
         click.echo(
             "data-free: calibrated and measured on pictures made from the network itself; give "
@@ -192,7 +192,7 @@ def _next(model: Path) -> str:
 @click.option(
     "--crop",
     type=click.FloatRange(0, 1, min_open=True),
-    help="Part of the picture's shorter side that is kept: 1 keeps the whole. Default: 1 for a "
+    help="Fraction of the picture's shorter side that is kept: 1 keeps the whole. Default: 1 for a "
     "checkpoint; for ImageNet weights 224/256 (v1) or 224/232 (v2), as torchvision evaluates them.",
 )
 @click.option(
@@ -239,14 +239,14 @@ def _next(model: Path) -> str:
     type=click.FloatRange(0, 1),
     default=0.99,
     show_default=True,
-    help="Least part of the float accuracy that int8 must keep, with labelled pictures.",
+    help="Minimum fraction of the float accuracy that int8 must keep, with labelled pictures.",
 )
 @click.option(
     "--min-agreement",
     type=click.FloatRange(0, 1),
     default=0.98,
     show_default=True,
-    help="Least part of the pictures that int8 must answer as float does, without labels.",
+    help="Minimum fraction of the pictures that int8 must answer as float does, without labels.",
 )
 @click.option(
     "--allow-loss",

@@ -129,7 +129,7 @@ def load_evaluation(
 
 
 def hold_out(pictures: Pictures, seed: int) -> tuple[Pictures, Pictures]:
-    """Split calibration pictures at random: most to set ranges, the others to choose among them.
+    """Split calibration pictures at random: some to set ranges, the others to choose among them.
 
     The others are a fifth; ten, where that is no more than a quarter; never more than a hundred.
 

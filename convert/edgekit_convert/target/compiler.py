@@ -210,9 +210,9 @@ def _rows(report: str) -> list[_Row]:
 def _finding(graph: tflite.Graph, output: str, report: str) -> EdgeTpu:
     """What the compiler said, on its output and in its table of operators."""
     rows = _rows(report)
-    # Told where it is not all of them.
-    told = re.search(r"Number of operations that will run on Edge TPU: (\d+)", output)
-    mapped = int(told[1]) if told else sum(row.count for row in rows if row.status == _MAPPED)
+    # Printed where it is not all of them.
+    printed = re.search(r"Number of operations that will run on Edge TPU: (\d+)", output)
+    mapped = int(printed[1]) if printed else sum(row.count for row in rows if row.status == _MAPPED)
     version = re.search(r"Edge TPU Compiler version (\S+)", output)
     operators = len(graph.operators)
     streamed = _memory(output, "Off-chip memory used for streaming uncached model parameters")

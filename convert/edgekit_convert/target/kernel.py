@@ -1,4 +1,4 @@
-"""Memory as the Linux kernel tells of it, and as people read it."""
+"""Figures about memory: the Linux kernel's tables, and amounts as people read them."""
 
 from pathlib import Path
 

@@ -257,11 +257,11 @@ def _measure_here(file: Path) -> Measurement:
 
 
 def _resident() -> tuple[int, int]:
-    """Resident bytes of this process, now and at most so far."""
+    """Resident bytes of this process, now and at their peak so far."""
     try:
         status = read_table(Path("/proc/self/status"))
     except FileNotFoundError:
-        # macOS tells a process only its peak, in bytes. As it loads more and more, that is also
+        # macOS gives a process only its peak, in bytes. As it loads more and more, that is also
         # about what it has now.
         import resource
 

@@ -2,7 +2,7 @@
 
 The compiler is closed, frozen at version 16.0.384591198 of July 2021. It replaces the operators
 that the chip can run by one custom operator and leaves the rest to the CPU. What it accepts is
-known from Coral's documentation and from what users were told by it:
+known from Coral's documentation and from its messages, as users report them:
 
 - "TensorFlow models on the Edge TPU", its lists of model requirements and supported operations;
   Axis repeats the latter, in the edition for compiler 16, for its ARTPEC-7 cameras;
@@ -71,12 +71,12 @@ _CONSTANT_TYPES = (*_ACTIVATION_TYPES, "int32")  # biases, shapes, axes and padd
 _MAXIMUM_SOFTMAX = 16_000
 
 # Operators too young for the compiler: users saw it find the number of GELU out of range. Whether
-# it knows the few before that is not told.
+# it knows the few before that is not known.
 _TOO_NEW = frozenset(OPERATORS[OPERATORS.index("GELU") :])
 
 # The chip has about 8 MB of SRAM, of which the program takes its part first ("Edge TPU Compiler").
 # What is "used for caching model parameters" depends on the size of the activations: in models too
-# large for the chip, compilers 2.1 to 16 told of 6.15 MiB at 192 x 640 pixels (a ResNet-18), 6.74
+# large for the chip, compilers 2.1 to 16 reported 6.15 MiB at 192 x 640 pixels (a ResNet-18), 6.74
 # at 320 x 320, 7.04 at 160 x 160 and 7.14 at 224 x 224; the median of seven such logs is 6.89.
 _CACHE_BYTES = round(6.9 * (1 << 20))
 
@@ -118,7 +118,7 @@ class EdgeTpu(msgspec.Struct, frozen=True):
 
 
 def preflight(graph: tflite.Graph) -> EdgeTpu:
-    """What the compiler will make of a model, as far as operators, types and shapes tell.
+    """What the compiler will make of a model, as far as operators, types and shapes show.
 
     The compiler maps one run of operators: all from the first that it refuses stay on the CPU. The
     options of operators (fused activations, dilation, axes) and the values of constants are not in
@@ -224,7 +224,7 @@ def _refused_parameters(name: str, inputs: list[tflite.Tensor]) -> str | None:
     if not all(tensor.buffer for tensor in inputs[1:]):
         return "its weights are not constant"
     # By TFLite's specification dense layers had one scale until 2024, when version 12 brought one
-    # for each channel. What the compiler makes of them under an older version is not told.
+    # for each channel. What the compiler makes of them under an older version is not known.
     if name == "FULLY_CONNECTED" and any(len(tensor.scale) > 1 for tensor in inputs[1:]):
         return "its weights have a scale for each channel, as in 2021 only convolutions could"
     return None

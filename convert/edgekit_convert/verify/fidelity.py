@@ -1,4 +1,4 @@
-"""The figures of a stage beside the untouched original, and the gate they have to pass."""
+"""The figures of a stage beside the reference, and the gate they have to pass."""
 
 import enum
 from collections.abc import Sequence
@@ -82,11 +82,11 @@ def compare(
 
     Args:
         stage: its name in the report.
-        answers, reference: of the stage and of the original, to the same pictures.
+        answers, reference: of the stage and of the untouched network, to the same pictures.
         truth: class indices (N,), where the pictures have labels.
     """
     best = np.argsort(-answers.probabilities, axis=1, kind="stable")[:, :5]
-    original = reference.probabilities.argmax(axis=1)
+    expected = reference.probabilities.argmax(axis=1)
     top1 = top5 = interval = None
     if truth is not None:
         top1 = round(float((best[:, 0] == truth).mean()), 6)
@@ -98,7 +98,7 @@ def compare(
         stage=stage,
         images=len(best),
         agreement=agreement(answers, reference),
-        top5_agreement=round(float((best == original[:, None]).any(axis=1).mean()), 6),
+        top5_agreement=round(float((best == expected[:, None]).any(axis=1).mean()), 6),
         kl=round(kl, 8),
         snr_db=signal_to_noise(reference.logits, answers.logits),
         top1=top1,
@@ -131,7 +131,7 @@ def judge(stages: Sequence[Stage], thresholds: Thresholds, *, held_out: bool) ->
 
 
 def decisive(stages: Sequence[Stage]) -> Stage:
-    """The stage that tells what the file does: int8 in the first runtime, on all pictures."""
+    """The stage that shows what the file does: int8 in the first runtime, on all pictures."""
     return next(stage for stage in stages if stage.kind is Kind.INT8)
 
 
