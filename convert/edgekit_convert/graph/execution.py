@@ -26,7 +26,7 @@ def exported_answer(model: onnx.ModelProto, normalization: Normalization) -> Ans
     Raises:
         ConversionError: onnxruntime refuses it; from the answer, too.
     """
-    raw = _onnx_answer(with_logits(model), picture_input(model).tensor)
+    raw = onnx_answer(with_logits(model), picture_input(model).tensor)
     return lambda pictures: raw(normalize(pictures, normalization))
 
 
@@ -36,7 +36,7 @@ def folded_answer(model: onnx.ModelProto) -> Answer:
     Raises:
         ConversionError: onnxruntime refuses it; from the answer, too.
     """
-    raw = _onnx_answer(with_logits(model), IMAGE)
+    raw = onnx_answer(with_logits(model), IMAGE)
     return lambda pictures: raw(
         np.ascontiguousarray(pictures.transpose(0, 3, 1, 2).astype(np.float32))
     )
@@ -82,8 +82,16 @@ def _one_by_one(interpreter: Interpreter, read: Callable[[], Answers]) -> Answer
     return answer
 
 
-def _onnx_answer(model: onnx.ModelProto, tensor: str) -> Callable[[NDArray[np.float32]], Answers]:
-    """A model with outputs `logits` and `probabilities`, and an input (N, 3, H, W) float32."""
+def onnx_answer(model: onnx.ModelProto, tensor: str) -> Callable[[NDArray[np.float32]], Answers]:
+    """A model with outputs `logits` and `probabilities`, and an input (N, 3, H, W) float32.
+
+    Args:
+        model: the ONNX model.
+        tensor: name of its input.
+
+    Raises:
+        ConversionError: onnxruntime refuses it; from the answer, too.
+    """
     session = _session(model)
 
     def answer(values: NDArray[np.float32]) -> Answers:
