@@ -20,7 +20,7 @@ import torch
 from edgekit_convert.graph.export import to_onnx
 from edgekit_convert.graph.fold import fold
 from edgekit_convert.scratch import scratch_folder
-from edgekit_convert.weights.architectures import IMAGENET_MEAN, IMAGENET_STD
+from edgekit_convert.weights.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from edgekit_convert.weights.torchvision_shim import import_torchvision
 from torch import nn
 

@@ -10,21 +10,23 @@ import statistics
 from pathlib import Path
 
 import numpy as np
-from edgekit_convert.answers import in_batches, tflite_answer
+from edgekit_convert.answers import agreement, in_batches, signal_to_noise
+from edgekit_convert.graph.execution import tflite_answer
 from edgekit_convert.graph.export import lowering
 from edgekit_convert.graph.flatbuffer import separate_constants
 from edgekit_convert.graph.fold import fold
+from edgekit_convert.graph.onnx_file import as_onnx
 from edgekit_convert.pictures import Pictures, hold_out, load_calibration, load_evaluation
 from edgekit_convert.quantize.activations import observe
 from edgekit_convert.quantize.quantizer import FloatModel, quantize
 from edgekit_convert.quantize.recipes import PLAIN
 from edgekit_convert.quantize.search import search
-from edgekit_convert.verify.fidelity import agreement, signal_to_noise
 from edgekit_convert.verify.scoring import scoring
-from edgekit_convert.weights.architectures import ARCHITECTURES, IMAGENET_MEAN, IMAGENET_STD
-from edgekit_convert.weights.original import open_resnet
+from edgekit_convert.weights.imagenet import IMAGENET_MEAN, IMAGENET_STD
+from edgekit_convert.weights.trained import open_resnet
 from msgspec.structs import replace
 
+from edgekit.model.architectures import ARCHITECTURES
 from edgekit.model.geometry import Geometry
 from edgekit.model.manifest import Normalization, Recipe
 
@@ -62,7 +64,7 @@ class _Bench:
         self.calibration = load_calibration(arguments.calibration, geometry, lambda done: None)
         self.evaluation = load_evaluation(arguments.evaluate, folders, geometry, lambda done: None)
         self.exact = in_batches(self.original.answer, self.evaluation.tensors)
-        exported = self.original.export(size, size)
+        exported = as_onnx(self.original, size, size)
         folded = fold(exported, normalization, size, size, centre=False)
         with lowering() as onnx2tf:
             onnx2tf.start(folded, self.calibration.tensors)

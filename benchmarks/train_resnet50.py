@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from edgekit_convert.weights.original import normalize
 from edgekit_convert.weights.torchvision_shim import import_torchvision
+from edgekit_convert.weights.trained import normalize
 from numpy.typing import NDArray
 from torch import Tensor, nn
 

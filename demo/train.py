@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from edgekit_convert.weights.architectures import IMAGENET_MEAN, IMAGENET_STD
-from edgekit_convert.weights.original import normalize
+from edgekit_convert.weights.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from edgekit_convert.weights.torchvision_shim import import_torchvision
+from edgekit_convert.weights.trained import normalize
 from numpy.typing import NDArray
 from torch import Tensor, nn
 

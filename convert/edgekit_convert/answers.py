@@ -1,22 +1,16 @@
-"""How each stage of a conversion answers pictures."""
+"""Answers to pictures, and how far those of two models are apart."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-import onnx
-import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
 
-from edgekit.errors import ConversionError, RuntimeUnavailableError
-from edgekit.inference.interpreter import Interpreter
-from edgekit_convert.graph.flatbuffer import expose_logits
-from edgekit_convert.graph.fold import IMAGE, LOGITS, PROBABILITIES, with_logits
-
-_EDGETPU = "libedgetpu.so.1"
 # Half a step of an 8-bit probability: what a client may have seen as 0.
-LEAST = 1 / 512
+MINIMUM_PROBABILITY = 1 / 512
+# Pixels of a batch. In larger ones PyTorch waits for the kernel to hand it fresh memory.
+_PIXELS = 4 * 224 * 224
 
 
 def softmax(logits: NDArray[Any]) -> NDArray[np.float32]:
@@ -46,10 +40,8 @@ class Answers(NamedTuple):
         return Answers(self.logits[chosen], self.probabilities[chosen])
 
 
-# A stage's answers to pictures (N, H, W, 3) uint8.
+# A model's answers to pictures (N, H, W, 3) uint8.
 Answer: TypeAlias = Callable[[NDArray[np.uint8]], Answers]
-# Pixels of a batch. In larger ones PyTorch waits for the kernel to hand it fresh memory.
-_PIXELS = 4 * 224 * 224
 
 
 def in_batches(
@@ -65,91 +57,33 @@ def in_batches(
     return Answers.join(parts)
 
 
-def _session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # fatal; failures raise, warnings are about unused constants
-    # onnx2tf wants the processor at the same time.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    errors = (
-        onnxruntime_errors.Fail,
-        onnxruntime_errors.InvalidGraph,
-        onnxruntime_errors.InvalidArgument,
-        onnxruntime_errors.NotImplemented,
-        onnxruntime_errors.RuntimeException,
-    )
-    try:
-        return onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-    except errors as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ConversionError(f"onnxruntime refuses the ONNX model: {reason}") from error
+def agreement(answers: Answers, reference: Answers) -> float:
+    """Fraction of the pictures with the same top-1, in [0, 1]."""
+    same = answers.probabilities.argmax(axis=1) == reference.probabilities.argmax(axis=1)
+    return round(float(same.mean()), 6)
 
 
-def onnx_answer(model: onnx.ModelProto, tensor: str) -> Callable[[NDArray[np.float32]], Answers]:
-    """An ONNX model with outputs `logits` and `probabilities`, in onnxruntime.
+def signal_to_noise(reference: NDArray[Any], values: NDArray[Any]) -> float | None:
+    """10 log10 of the reference's energy over the difference's, in dB; None without difference."""
+    exact = reference.astype(np.float64)
+    return decibels(float((exact**2).sum()), float(((exact - values) ** 2).sum()))
 
-    The function returned takes the model's input (N, 3, H, W) float32.
+
+def decibels(signal: float, noise: float) -> float | None:
+    """10 log10 of two energies' ratio, in dB; None without noise."""
+    return round(10 * math.log10(max(signal, 1e-30) / noise), 2) if noise else None
+
+
+def divergence(probabilities: NDArray[Any], reference: NDArray[Any], minimum: float) -> float:
+    """Mean Kullback-Leibler divergence of probabilities (N, classes) from a reference, in nats.
+
+    A probability below `minimum` counts as that much.
     """
-    session = _session(model)
-
-    def answer(values: NDArray[np.float32]) -> Answers:
-        rows = []
-        for index in range(len(values)):
-            try:
-                found = session.run([LOGITS, PROBABILITIES], {tensor: values[index : index + 1]})
-            except (onnxruntime_errors.InvalidArgument, onnxruntime_errors.Fail) as error:
-                reason = str(error).strip().splitlines()[0]
-                raise ConversionError(f"onnxruntime cannot run the model: {reason}") from error
-            rows.append(Answers(*(np.asarray(v, dtype=np.float32) for v in found)))
-        return Answers.join(rows)
-
-    return answer
+    ratio = np.log(np.maximum(reference, 1e-12)) - np.log(np.maximum(probabilities, minimum))
+    return max(0.0, float((reference * ratio).sum(axis=1).mean()))
 
 
-def folded_answer(model: onnx.ModelProto) -> Answer:
-    """The folded ONNX model, which takes raw pixels."""
-    raw = onnx_answer(with_logits(model), IMAGE)
-    return lambda pictures: raw(
-        np.ascontiguousarray(pictures.transpose(0, 3, 1, 2).astype(np.float32))
-    )
-
-
-def tflite_answer(flatbuffer: bytes, threads: int, runtime: str = "auto") -> Answer:
-    """A TFLite classifier in an interpreter."""
-    interpreter = Interpreter(expose_logits(flatbuffer), threads=threads, runtime=runtime)
-
-    def read() -> Answers:
-        probabilities, logits = (values for _, values in interpreter.outputs())
-        return Answers(logits.reshape(1, -1), probabilities.reshape(1, -1))
-
-    return _one_by_one(interpreter, read)
-
-
-def edgetpu_answer(flatbuffer: bytes) -> Answer | None:
-    """A compiled classifier on the Edge TPU attached to this machine; None where there is none.
-
-    The compiler swallows the logits: in their place are the logarithms of the probabilities.
-    """
-    try:
-        interpreter = Interpreter(flatbuffer, delegate=_EDGETPU)
-    except RuntimeUnavailableError:
-        return None
-
-    def read() -> Answers:
-        probabilities = interpreter.output().reshape(1, -1)
-        return Answers(np.log(np.maximum(probabilities, LEAST)), probabilities)
-
-    return _one_by_one(interpreter, read)
-
-
-def _one_by_one(interpreter: Interpreter, read: Callable[[], Answers]) -> Answer:
-    def answer(pictures: NDArray[np.uint8]) -> Answers:
-        rows = []
-        for index in range(len(pictures)):
-            interpreter.set_input(pictures[index : index + 1])
-            interpreter.invoke()
-            rows.append(read())
-        return Answers.join(rows)
-
-    return answer
+def logit_divergence(logits: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
+    """Mean Kullback-Leibler divergence of softmax(logits) from softmax(reference), in nats."""
+    exact, other = (softmax(values.astype(np.float64)) for values in (reference, logits))
+    return divergence(other, exact, 1e-12)

@@ -2,23 +2,22 @@
 
 import dataclasses
 import os
+import shlex
 import signal
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgekit.cli import GROUP
 from edgekit.commands.options import json_option
+from edgekit.model.architectures import ARCHITECTURES, Architecture
 from edgekit.model.geometry import Geometry
 from edgekit.model.manifest import Normalization
+from edgekit.text import percent
 from edgekit_convert.target.memory import TARGETS, Target, parse_memory
-from edgekit_convert.weights.architectures import (
-    ARCHITECTURES,
-    IMAGENET_CROPS,
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    Architecture,
-)
+from edgekit_convert.weights.imagenet import IMAGENET_CROPS, IMAGENET_MEAN, IMAGENET_STD
 
 if TYPE_CHECKING:
     from edgekit_convert.report.findings import Report
@@ -68,15 +67,16 @@ class _Memory(click.ParamType[int]):
 
 
 def _weights(architecture: Architecture | None, weights: str) -> tuple[str, float]:
-    """`imagenet-v1`, `imagenet-v2` or a path, and the part of a picture seen by default."""
+    """`imagenet-v1`, `imagenet-v2` or a path, and the fraction of a picture seen by default."""
     if architecture is None or not (weights == _IMAGENET or weights.startswith(f"{_IMAGENET}-")):
         return weights, 1.0
     names = {f"{_IMAGENET}-v{version}": version for version in architecture.versions}
-    if weights == _IMAGENET:
+    if weights == _IMAGENET and names:
         weights = list(names)[-1]
     if weights not in names:
+        published = " and ".join(names) or "no weights"
         raise click.BadParameter(
-            f"torchvision has published {' and '.join(names)} for --arch {architecture.option}",
+            f"torchvision has published {published} for --arch {architecture.option}",
             param_hint="--weights",
         )
     return weights, IMAGENET_CROPS[names[weights]]
@@ -94,12 +94,12 @@ def _terminate(*_: Any) -> None:
 
 
 def _print(report: "Report", edgetpu: bool) -> None:
-    from edgekit_convert.pipeline import Paths
+    from edgekit_convert.outputs import Paths
+    from edgekit_convert.verify.fidelity import decisive
 
     paths = Paths.beside(Path(report.output))
-    stages, manifest = report.fidelity.stages, report.manifest
-    original = stages[0]
-    int8 = next(stage for stage in stages if stage.stage.startswith("tflite-int8"))
+    manifest, gate = report.manifest, report.gate
+    reference, int8 = report.stages[0].figures, decisive(report.stages).figures
     click.echo(f"wrote {paths.model} ({paths.model.stat().st_size:,} bytes)")
     if report.edgetpu.compiler:
         click.echo(f"wrote {paths.edgetpu} (Edge TPU compiler {report.edgetpu.compiler})")
@@ -107,22 +107,30 @@ def _print(report: "Report", edgetpu: bool) -> None:
         click.echo(f"{paths.edgetpu} is from an earlier conversion", err=True)
     if manifest.head:
         click.echo(f"head: {manifest.head}")
-    if original.top1 is not None and int8.top1 is not None:
-        click.echo(f"top-1 {original.stage} {original.top1:.2%}, int8 {int8.top1:.2%}")
-    click.echo(
-        f"int8 agrees with {original.stage} on {int8.agreement:.2%} of {int8.images} pictures"
-    )
+    if reference.top1 is not None and int8.top1 is not None:
+        before, after = percent(reference.top1, 2), percent(int8.top1, 2)
+        click.echo(f"top-1 {reference.stage} {before}, int8 {after}")
+    same = percent(int8.agreement, 2)
+    click.echo(f"int8 agrees with {reference.stage} on {same} of {int8.images} pictures")
     if manifest.quantization.calibration == "data-free":
         click.echo(
             "data-free: calibrated and measured on pictures made from the network itself; give "
             "--calibration to do better, and --evaluate to know"
         )
-    if report.gate.overridden:
-        click.echo(f"the gate did not pass: {report.gate.reason}; written as --allow-loss asks")
+    if gate.overridden:
+        click.echo(f"the gate did not pass: {gate.reason}; written as --allow-loss asks")
     if edgetpu:
         click.echo(f"Edge TPU: {report.edgetpu.note}")
     click.echo(f"report: {paths.html}")
-    click.echo(f"next: edgekit run --model {paths.model} --source VIDEO")
+    click.echo(f"next: {_next(paths.model)}")
+
+
+def _next(model: Path) -> str:
+    """The command that shows what the file does: the daemon's where it is installed."""
+    file = shlex.quote(str(model))
+    if entry_points(group=GROUP, name="run"):
+        return f"edgekit run --model {file} --source VIDEO"
+    return f"edgekit replay VIDEO --model {file}"
 
 
 @click.command()
@@ -184,7 +192,7 @@ def _print(report: "Report", edgetpu: bool) -> None:
 @click.option(
     "--crop",
     type=click.FloatRange(0, 1, min_open=True),
-    help="Part of the picture's shorter side that is kept: 1 keeps the whole. Default: 1 for a "
+    help="Fraction of the picture's shorter side that is kept: 1 keeps the whole. Default: 1 for a "
     "checkpoint; for ImageNet weights 224/256 (v1) or 224/232 (v2), as torchvision evaluates them.",
 )
 @click.option(
@@ -231,14 +239,14 @@ def _print(report: "Report", edgetpu: bool) -> None:
     type=click.FloatRange(0, 1),
     default=0.99,
     show_default=True,
-    help="Least part of the float accuracy that int8 must keep, with labelled pictures.",
+    help="Minimum fraction of the float accuracy that int8 must keep, with labelled pictures.",
 )
 @click.option(
     "--min-agreement",
     type=click.FloatRange(0, 1),
     default=0.98,
     show_default=True,
-    help="Least part of the pictures that int8 must answer as float does, without labels.",
+    help="Minimum fraction of the pictures that int8 must answer as float does, without labels.",
 )
 @click.option(
     "--allow-loss",
@@ -305,10 +313,10 @@ def convert(
     source, seen = _weights(architecture, weights or _IMAGENET)
     name = f"resnet{arch}" if onnx is None else onnx.stem
     # TensorFlow and the rest take seconds to import, which --help should not.
-    from edgekit_convert.pipeline import Request
-    from edgekit_convert.pipeline import convert as run
+    from edgekit_convert.conversion import convert as run
     from edgekit_convert.progress import Reporter
     from edgekit_convert.report.render import render_json
+    from edgekit_convert.request import Request
     from edgekit_convert.verify.fidelity import Thresholds
 
     signal.signal(signal.SIGTERM, _terminate)

@@ -15,10 +15,10 @@ from edgekit.vision.dataset import TABLE, labelled_images
 from edgekit.vision.pictures import IMAGE_SUFFIXES, image_files, read_image
 from edgekit.vision.preprocess import prepare
 
-MAX_CALIBRATION = 500
+MAXIMUM_CALIBRATION = 500
 _HELD_OUT = 0.2
 # Of ten pictures one may differ by chance (`verify.fidelity.judge`); of fewer none may.
-_LEAST_HELD_OUT, _MOST_HELD_OUT = 10, 100
+_MINIMUM_HELD_OUT, _MAXIMUM_HELD_OUT = 10, 100
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def evenly_spread(count: int, limit: int) -> NDArray[np.intp]:
 def load_calibration(source: Path, geometry: Geometry, advance: Callable[[int], None]) -> Pictures:
     """Prepare the pictures of a folder, or the frames of a video.
 
-    Of more than `MAX_CALIBRATION`, that many are taken, evenly spread.
+    Of more than `MAXIMUM_CALIBRATION`, that many are taken, evenly spread.
 
     Args:
         source: image folder (searched in depth) or video file.
@@ -81,7 +81,7 @@ def load_calibration(source: Path, geometry: Geometry, advance: Callable[[int], 
         raise ImageError(f"no calibration pictures at {source}; name an image folder or a video")
     if source.is_dir():
         found = image_files(source)
-        files = [found[i] for i in evenly_spread(len(found), MAX_CALIBRATION)]
+        files = [found[i] for i in evenly_spread(len(found), MAXIMUM_CALIBRATION)]
         return _read(files, source, geometry, advance)
     if source.suffix.lower() in IMAGE_SUFFIXES:
         raise ImageError(f"{source} is one picture; calibration needs a folder or a video of many")
@@ -94,10 +94,10 @@ def load_calibration(source: Path, geometry: Geometry, advance: Callable[[int], 
             continue
         kept.append((frame.position, prepare(frame.pixels, geometry)))
         advance(1)
-        if len(kept) == 2 * MAX_CALIBRATION:
+        if len(kept) == 2 * MAXIMUM_CALIBRATION:
             kept = kept[::2]
             distance *= 2
-    chosen = [kept[i] for i in evenly_spread(len(kept), MAX_CALIBRATION)]
+    chosen = [kept[i] for i in evenly_spread(len(kept), MAXIMUM_CALIBRATION)]
     tensors = np.concatenate([tensor for _, tensor in chosen])
     names = [f"{source.name}, frame {number}" for number, _ in chosen]
     return Pictures(tensors, names, _digest([source]))
@@ -129,7 +129,7 @@ def load_evaluation(
 
 
 def hold_out(pictures: Pictures, seed: int) -> tuple[Pictures, Pictures]:
-    """Split calibration pictures at random: most to set ranges, the others to choose among them.
+    """Split calibration pictures at random: some to set ranges, the others to choose among them.
 
     The others are a fifth; ten, where that is no more than a quarter; never more than a hundred.
 
@@ -142,7 +142,8 @@ def hold_out(pictures: Pictures, seed: int) -> tuple[Pictures, Pictures]:
             "one calibration picture is too few; give 100 to 500 varied ones like those the "
             "camera will see"
         )
-    held = min(_MOST_HELD_OUT, max(round(_HELD_OUT * count), min(_LEAST_HELD_OUT, count // 4), 1))
+    enough = max(round(_HELD_OUT * count), min(_MINIMUM_HELD_OUT, count // 4), 1)
+    held = min(_MAXIMUM_HELD_OUT, enough)
     order = np.random.default_rng(seed).permutation(count)
     return pictures.of(np.sort(order[held:])), pictures.of(np.sort(order[:held]))
 

@@ -7,18 +7,12 @@ The reference is He et al. 2015, arXiv:1512.03385, table 1, with the stride of a
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from edgekit.model.architectures import find_architecture
 from edgekit.model.flatbuffer import Graph, Operator
 
 # These pass their input on: they change its type, its border or its shape, not what it means.
 _PASSING = ("QUANTIZE", "DEQUANTIZE", "PAD", "PADV2", "CONCATENATION", "RESHAPE", "TRANSPOSE")
 _KINDS: dict[tuple[int, ...], str] = {(3, 3): "basic", (1, 3, 1): "bottleneck"}
-_BLOCKS: dict[tuple[str, tuple[int, ...]], str] = {
-    ("basic", (2, 2, 2, 2)): "resnet18",
-    ("basic", (3, 4, 6, 3)): "resnet34",
-    ("bottleneck", (3, 4, 6, 3)): "resnet50",
-    ("bottleneck", (3, 4, 23, 3)): "resnet101",
-    ("bottleneck", (3, 8, 36, 3)): "resnet152",
-}
 _STEM = 64
 
 
@@ -58,7 +52,7 @@ class ResNet:
         mean: operator index of the global average pooling.
         head: operator indices of the dense layers.
         softmax: operator index of the softmax; None where the network ends in logits.
-        name: `resnet18`, …, `resnet152`, or None for blocks in other numbers or widths.
+        name: of the architecture, for example `resnet18`; None for one that is not in the table.
     """
 
     centre: int | None
@@ -227,8 +221,11 @@ def _name(walk: _Walk, network: ResNet) -> str | None:
             ):  # fmt: skip
                 return None
             inputs = outputs
-    counts = tuple(len(stage) for stage in network.stages)
-    return _BLOCKS.get((kinds.pop(), counts)) if len(kinds) == 1 else None
+    if len(kinds) != 1:
+        return None
+    counts = [len(stage) for stage in network.stages]
+    known = find_architecture(counts, bottleneck=kinds == {"bottleneck"})
+    return known.name if known else None
 
 
 def describe(network: ResNet, graph: Graph) -> list[str]:

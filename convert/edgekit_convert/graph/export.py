@@ -128,4 +128,5 @@ def lowering() -> Iterator[Lowering]:
             yield Lowering(process, scratch)
         finally:
             process.kill()
-            process.wait()
+            with contextlib.suppress(BrokenPipeError):
+                process.communicate()  # waits, and closes its input

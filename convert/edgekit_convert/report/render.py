@@ -7,12 +7,16 @@ from typing import Any
 
 import msgspec
 
-from edgekit.model.manifest import Fidelity, StageFidelity
+from edgekit.model.manifest import StageFidelity
 from edgekit.report.page import TINY, Figure, render
 from edgekit.text import percent
 from edgekit_convert.report.figures import FILTERS, decibels, size
-from edgekit_convert.report.findings import Disagreement, Layer, Memory, Refusal, Report
-from edgekit_convert.verify.fidelity import FLOAT_AGREEMENT, Thresholds, judge
+from edgekit_convert.report.findings import Report
+from edgekit_convert.target.memory import Memory
+from edgekit_convert.target.preflight import Refusal
+from edgekit_convert.verify.disagreements import Disagreement
+from edgekit_convert.verify.fidelity import FLOAT_AGREEMENT, Kind, Thresholds, find_loss
+from edgekit_convert.verify.layers import Layer
 
 _WORST = 5
 _LONGEST_NAME = 24  # characters beside the plot, which a phone still shows
@@ -150,8 +154,7 @@ def _verdict(report: Report) -> _Verdict:
 
 def _int8_stage(report: Report) -> StageFidelity | None:
     """The stage that tells what the file does; other runtimes, behind it, answer fewer pictures."""
-    stages = report.fidelity.stages[1:]
-    return next((s for s in stages if s.stage.startswith("tflite-int8")), None)
+    return next((one.figures for one in report.stages if one.kind is Kind.INT8), None)
 
 
 def _figures(report: Report) -> list[Figure]:
@@ -174,16 +177,17 @@ def _figures(report: Report) -> list[Figure]:
 
 
 def _stages(report: Report) -> list[_Stage]:
-    stages = report.fidelity.stages
-    most = max((stage.images for stage in stages), default=0)
+    stages = report.stages
+    all_pictures = max((stage.figures.images for stage in stages), default=0)
     thresholds = Thresholds(kept=report.gate.min_kept, agreement=report.gate.min_agreement)
+    held_out = report.fidelity.pictures == "calibration"
     found = []
     for stage in stages:
-        reference = stage is stages[0]
+        figures, first = stage.figures, stages[0].figures
+        reference = figures is first
         # The gate names only the first stage that breaks.
-        alone = Fidelity(report.fidelity.pictures, [stages[0], stage])
-        broken = not reference and not judge(alone, thresholds).passed
-        found.append(_Stage(stage, reference, stage.images < most, broken))
+        broken = not reference and bool(find_loss(stage, first, thresholds, held_out=held_out))
+        found.append(_Stage(figures, reference, figures.images < all_pictures, broken))
     return found
 
 

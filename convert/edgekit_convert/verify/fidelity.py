@@ -1,18 +1,46 @@
-"""The figures of a stage beside the untouched original, and the gate they have to pass."""
+"""The figures of a stage beside the reference, and the gate they have to pass."""
 
-import math
+import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.model.manifest import Fidelity, StageFidelity
-from edgekit_convert.answers import LEAST, Answers, softmax
-from edgekit_convert.report.findings import Gate
+from edgekit.model.manifest import StageFidelity
+from edgekit.offline.statistics import wilson
+from edgekit.text import percent
+from edgekit_convert.answers import (
+    MINIMUM_PROBABILITY,
+    Answers,
+    agreement,
+    divergence,
+    signal_to_noise,
+)
 
 # Float stages compute the same function; what they may differ in is the order of additions.
 FLOAT_AGREEMENT = 0.99
+
+
+class Kind(enum.StrEnum):
+    """What a stage may differ in from the one that all are compared with."""
+
+    REFERENCE = "reference"  # that one
+    FLOAT = "float"  # the same function in another form: nothing
+    INT8 = "int8"  # the rounding
+
+
+class Stage(msgspec.Struct, frozen=True):
+    """A stage of a conversion.
+
+    Attributes:
+        kind: what it may differ in.
+        figures: beside the reference.
+    """
+
+    kind: Kind
+    figures: StageFidelity
 
 
 @dataclass(frozen=True)
@@ -20,46 +48,31 @@ class Thresholds:
     """What int8 must keep.
 
     Attributes:
-        kept: least part of the original's accuracy, for labelled pictures (0.99 is MLPerf's rule).
-        agreement: least part of the pictures with the original's answer, without labels.
+        kept: minimum fraction of the reference's accuracy, for labelled pictures (0.99 is
+            MLPerf's rule).
+        agreement: minimum fraction of the pictures with the reference's answer, without labels.
     """
 
     kept: float = 0.99
     agreement: float = 0.98
 
 
-def signal_to_noise(reference: NDArray[Any], values: NDArray[Any]) -> float | None:
-    """10 log10 of the reference's energy over the difference's, in dB; None without difference."""
-    exact = reference.astype(np.float64)
-    noise = float(((exact - values) ** 2).sum())
-    signal = float((exact**2).sum())
-    return round(10 * math.log10(max(signal, 1e-30) / noise), 2) if noise else None
+class Gate(msgspec.Struct, frozen=True):
+    """The decision whether the file may be written.
 
+    Attributes:
+        passed: whether int8 is faithful enough.
+        reason: one sentence with the figures that decided.
+        min_kept: minimum fraction of the float accuracy that int8 must keep (labelled pictures).
+        min_agreement: minimum agreement (pictures without labels).
+        overridden: whether it did not pass and `--allow-loss` wrote the file all the same.
+    """
 
-def divergence(logits: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
-    """Mean Kullback-Leibler divergence of softmax(logits) from softmax(reference), in nats."""
-    exact = softmax(reference.astype(np.float64))
-    other = softmax(logits.astype(np.float64))
-    return _kl(exact, np.maximum(other, 1e-12))
-
-
-def _kl(exact: NDArray[Any], other: NDArray[Any]) -> float:
-    ratio = np.log(np.maximum(exact, 1e-12)) - np.log(other)
-    return max(0.0, float((exact * ratio).sum(axis=1).mean()))
-
-
-def agreement(answers: Answers, reference: Answers) -> float:
-    """Part of the pictures with the same top-1, in [0, 1]."""
-    same = answers.probabilities.argmax(axis=1) == reference.probabilities.argmax(axis=1)
-    return round(float(same.mean()), 6)
-
-
-def wilson_interval(part: float, count: int) -> tuple[float, float]:
-    """95 % confidence interval of a proportion (Wilson 1927, J. Am. Stat. Assoc. 22)."""
-    z = 1.959964
-    centre = (part + z * z / (2 * count)) / (1 + z * z / count)
-    reach = z / (1 + z * z / count) * math.sqrt(part * (1 - part) / count + (z / 2 / count) ** 2)
-    return round(max(0.0, centre - reach), 6), round(min(1.0, centre + reach), 6)
+    passed: bool
+    reason: str
+    min_kept: float
+    min_agreement: float
+    overridden: bool = False
 
 
 def compare(
@@ -69,22 +82,23 @@ def compare(
 
     Args:
         stage: its name in the report.
-        answers, reference: of the stage and of the original, to the same pictures.
+        answers, reference: of the stage and of the untouched network, to the same pictures.
         truth: class indices (N,), where the pictures have labels.
     """
     best = np.argsort(-answers.probabilities, axis=1, kind="stable")[:, :5]
-    original = reference.probabilities.argmax(axis=1)
+    expected = reference.probabilities.argmax(axis=1)
     top1 = top5 = interval = None
     if truth is not None:
         top1 = round(float((best[:, 0] == truth).mean()), 6)
         top5 = round(float((best == truth[:, None]).any(axis=1).mean()), 6)
-        interval = wilson_interval(top1, len(truth))
-    kl = _kl(reference.probabilities, np.maximum(answers.probabilities, LEAST))
+        low, high = wilson(top1, len(truth))
+        interval = round(low, 6), round(high, 6)
+    kl = divergence(answers.probabilities, reference.probabilities, MINIMUM_PROBABILITY)
     return StageFidelity(
         stage=stage,
         images=len(best),
         agreement=agreement(answers, reference),
-        top5_agreement=round(float((best == original[:, None]).any(axis=1).mean()), 6),
+        top5_agreement=round(float((best == expected[:, None]).any(axis=1).mean()), 6),
         kl=round(kl, 8),
         snr_db=signal_to_noise(reference.logits, answers.logits),
         top1=top1,
@@ -93,48 +107,68 @@ def compare(
     )
 
 
-def judge(fidelity: Fidelity, thresholds: Thresholds) -> Gate:
-    """Whether a conversion may be written; the reason names the stage and the figures."""
-    original = fidelity.stages[0]
-    for stage in fidelity.stages[1:]:
-        if not _is_int8(stage) and stage.agreement < FLOAT_AGREEMENT:
-            reason = (
-                f"stage {stage.stage} agrees with {original.stage} on {stage.agreement:.1%} of "
-                f"{stage.images} pictures, less than {FLOAT_AGREEMENT:.0%}"
-            )
-            return Gate(False, reason, thresholds.kept, thresholds.agreement)
-        # Of the few pictures that were held out of the calibration, or that further runtimes
-        # answer, one may differ by chance.
-        few = fidelity.pictures == "calibration" or stage.images < original.images
-        if _is_int8(stage) and (loss := _loss(stage, original, thresholds, few)):
+def judge(stages: Sequence[Stage], thresholds: Thresholds, *, held_out: bool) -> Gate:
+    """Whether a conversion may be written; the reason names the stage and the figures.
+
+    Args:
+        stages: the reference first, and one of int8 at least.
+        thresholds: what int8 must keep.
+        held_out: whether the pictures are the few held out of the calibration.
+    """
+    reference = stages[0].figures
+    for stage in stages[1:]:
+        if loss := find_loss(stage, reference, thresholds, held_out=held_out):
             return Gate(False, loss, thresholds.kept, thresholds.agreement)
-    # The first int8 stage answers all pictures, further runtimes a sample.
-    int8 = max(fidelity.stages[1:], key=lambda stage: (stage.images, _is_int8(stage)))
-    reason = f"int8 agrees with {original.stage} on {int8.agreement:.2%} of {int8.images} pictures"
-    if original.top1 and int8.top1 is not None:
-        reason += f" and keeps {int8.top1 / original.top1:.2%} of its top-1 accuracy"
+    int8 = decisive(stages).figures
+    reason = (
+        f"int8 agrees with {reference.stage} on {percent(int8.agreement, 2)} of {int8.images} "
+        "pictures"
+    )
+    if reference.top1 and int8.top1 is not None:
+        kept = percent(int8.top1 / reference.top1, 2)
+        reason += f" and keeps {kept} of its top-1 accuracy"
     return Gate(True, reason, thresholds.kept, thresholds.agreement)
 
 
-def _is_int8(stage: StageFidelity) -> bool:
-    return stage.stage.startswith(("tflite-int8", "edgetpu"))
+def decisive(stages: Sequence[Stage]) -> Stage:
+    """The stage that shows what the file does: int8 in the first runtime, on all pictures."""
+    return next(stage for stage in stages if stage.kind is Kind.INT8)
 
 
-def _loss(
-    stage: StageFidelity, original: StageFidelity, thresholds: Thresholds, few: bool
+def find_loss(
+    stage: Stage, reference: StageFidelity, thresholds: Thresholds, *, held_out: bool
 ) -> str | None:
-    if not few and original.top1 and stage.top1 is not None:
-        if stage.top1 >= thresholds.kept * original.top1:
+    """What a stage lost that it may not lose, in words; None where it passes.
+
+    Args:
+        stage: float or int8.
+        reference: figures of the stage that all are compared with.
+        thresholds: what int8 must keep.
+        held_out: whether the pictures are the few held out of the calibration.
+    """
+    figures = stage.figures
+    agrees = f"stage {figures.stage} agrees with {reference.stage} on"
+    if stage.kind is Kind.FLOAT:
+        if figures.agreement >= FLOAT_AGREEMENT:
             return None
         return (
-            f"stage {stage.stage} has {stage.top1:.2%} top-1 where {original.stage} has "
-            f"{original.top1:.2%}, less than {thresholds.kept:.2%} of it"
+            f"{agrees} {percent(figures.agreement)} of {figures.images} pictures, less than "
+            f"{FLOAT_AGREEMENT:.0%}"
         )
-    agreement = wilson_interval(stage.agreement, stage.images)[1] if few else stage.agreement
-    if agreement >= thresholds.agreement:
+    # Of the few pictures that were held out of the calibration, or that further runtimes answer,
+    # one may differ by chance.
+    few = held_out or figures.images < reference.images
+    if not few and reference.top1 and figures.top1 is not None:
+        if figures.top1 >= thresholds.kept * reference.top1:
+            return None
+        return (
+            f"stage {figures.stage} has {percent(figures.top1, 2)} top-1 where {reference.stage} "
+            f"has {percent(reference.top1, 2)}, less than {percent(thresholds.kept, 2)} of it"
+        )
+    upper = wilson(figures.agreement, figures.images)[1] if few else figures.agreement
+    if upper >= thresholds.agreement:
         return None
     return (
-        f"stage {stage.stage} agrees with {original.stage} on {stage.agreement:.2%} of "
-        f"{stage.images} pictures, less than {thresholds.agreement:.2%}"
-        + (" beyond chance" if few else "")
+        f"{agrees} {percent(figures.agreement, 2)} of {figures.images} pictures, less than "
+        f"{percent(thresholds.agreement, 2)}{' beyond chance' if few else ''}"
     )

@@ -1,15 +1,31 @@
 """Each layer's output, float against int8."""
 
-import math
-
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.inference.interpreter import Interpreter
 from edgekit.model.flatbuffer import parse
 from edgekit.model.structure import layer_names
+from edgekit_convert.answers import decibels
 from edgekit_convert.graph.flatbuffer import expose_activations
-from edgekit_convert.report.findings import Layer
+
+
+class Layer(msgspec.Struct, frozen=True):
+    """One layer's output, float against int8.
+
+    Attributes:
+        name: torchvision's, for example `layer1.0.conv1`, or the operator and its position.
+        operator: for example `CONV_2D`.
+        low, high: the activation range that 8 bits cover.
+        snr_db: signal-to-noise ratio of the layer's output, errors of earlier layers included.
+    """
+
+    name: str
+    operator: str
+    low: float
+    high: float
+    snr_db: float
 
 
 def compare_layers(
@@ -43,17 +59,10 @@ def compare_layers(
     for position, layer in layer_names(graph).items():
         operator = graph.operators[position]
         tensor = graph.tensors[operator.outputs[0]]
-        if not tensor.scale or not noise.get(tensor.name):
+        ratio = decibels(signal.get(tensor.name, 0.0), noise.get(tensor.name, 0.0))
+        if not tensor.scale or ratio is None:
             continue
-        ratio = max(signal[tensor.name], 1e-30) / noise[tensor.name]
         scale, zero = tensor.scale[0], tensor.zero_point[0]
-        layers.append(
-            Layer(
-                name=layer,
-                operator=operator.name,
-                low=(-128 - zero) * scale,
-                high=(127 - zero) * scale,
-                snr_db=round(10 * math.log10(ratio), 2),
-            )
-        )
+        low, high = (-128 - zero) * scale, (127 - zero) * scale
+        layers.append(Layer(layer, operator.name, low, high, ratio))
     return layers

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit_convert.answers import Answers, tflite_answer
+from edgekit_convert.answers import Answers, agreement, logit_divergence, signal_to_noise
+from edgekit_convert.graph.execution import tflite_answer
 from edgekit_convert.quantize.recipes import EXACT_DB, Score, Scoring
-from edgekit_convert.verify.fidelity import agreement, divergence, signal_to_noise
 
 
 def scoring(pictures: NDArray[np.uint8], reference: Answers, threads: int) -> Scoring:
@@ -29,7 +29,7 @@ def scoring(pictures: NDArray[np.uint8], reference: Answers, threads: int) -> Sc
             agreement=agreement(answers, reference),
             snr_db=round(float(snr), 2),
             # From the logits: 8-bit probabilities say 0 to whatever is below half a step.
-            kl=divergence(answers.logits, reference.logits),
+            kl=logit_divergence(answers.logits, reference.logits),
         )
 
     return score

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from edgekit.errors import CheckpointError
-from edgekit_convert.weights.architectures import Architecture
+from edgekit.model.architectures import Architecture
 from edgekit_convert.weights.torchvision_shim import import_torchvision
 
 # Keys under which training scripts keep the state dict, beside epochs and optimisers.

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from edgekit.errors import CheckpointError
-from edgekit_convert.weights.architectures import ARCHITECTURES, Architecture
+from edgekit.model.architectures import Architecture, find_architecture
 from edgekit_convert.weights.torchvision_shim import import_torchvision
 
 _HEAD = "fc."
@@ -18,11 +18,7 @@ def recognise(state: dict[str, Tensor]) -> Architecture | None:
         len({key.split(".")[1] for key in state if key.startswith(f"layer{stage}.")})
         for stage in (1, 2, 3, 4)
     )
-    bottleneck = any(".conv3." in key for key in state)
-    for architecture in ARCHITECTURES.values():
-        if architecture.blocks == blocks and architecture.bottleneck == bottleneck:
-            return architecture
-    return None
+    return find_architecture(blocks, bottleneck=any(".conv3." in key for key in state))
 
 
 def build_head(state: dict[str, Tensor]) -> nn.Module:
@@ -135,8 +131,9 @@ def load(architecture: Architecture, state: dict[str, Tensor]) -> nn.Module:
         CheckpointError: names the keys that do not fit, and the `--arch` that would; or the
             first tensor with values that are not finite.
     """
-    models = import_torchvision().models
-    network: Any = getattr(models, architecture.name)(weights=None)
+    resnet = import_torchvision().models.resnet
+    block = resnet.Bottleneck if architecture.bottleneck else resnet.BasicBlock
+    network: Any = resnet.ResNet(block, architecture.blocks)
     network.fc = build_head(state)
     expected = network.state_dict()
     # Counters of training steps, which older checkpoints lack and inference does not use.

@@ -3,9 +3,9 @@
 import numpy as np
 import onnx
 import pytest
-from edgekit_convert.answers import folded_answer, onnx_answer
+from edgekit_convert.graph.execution import folded_answer, onnx_answer
 from edgekit_convert.graph.fold import fold, picture_input, with_logits
-from edgekit_convert.weights.original import normalize
+from edgekit_convert.weights.trained import normalize
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.errors import ConversionError

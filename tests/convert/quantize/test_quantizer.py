@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from edgekit_convert.answers import tflite_answer
+from edgekit_convert.graph.execution import tflite_answer
 from edgekit_convert.graph.flatbuffer import FlatbufferEditor
 from edgekit_convert.quantize.activations import observe
 from edgekit_convert.quantize.quantizer import FloatModel, quantize, with_io

@@ -9,17 +9,13 @@ from html.parser import HTMLParser
 import msgspec
 import numpy as np
 import pytest
-from edgekit_convert.report.findings import (
-    Candidate,
-    Disagreement,
-    EdgeTpu,
-    Gate,
-    Layer,
-    Memory,
-    Refusal,
-    Report,
-)
+from edgekit_convert.report.findings import Candidate, Report
 from edgekit_convert.report.render import render_html, render_json
+from edgekit_convert.target.memory import Memory
+from edgekit_convert.target.preflight import EdgeTpu, Refusal
+from edgekit_convert.verify.disagreements import Disagreement
+from edgekit_convert.verify.fidelity import Gate, Kind
+from edgekit_convert.verify.layers import Layer
 
 from edgekit.model.geometry import Geometry
 from edgekit.model.manifest import Fidelity, Manifest, Normalization, Quantization, StageFidelity
@@ -126,6 +122,9 @@ def _stages() -> list[StageFidelity]:
     ]
 
 
+KINDS = [Kind.REFERENCE, Kind.FLOAT, Kind.FLOAT, Kind.INT8, Kind.INT8]
+
+
 def _with_stages(report: Report, fidelity: Fidelity) -> Report:
     manifest = msgspec.structs.replace(report.manifest, fidelity=fidelity)
     return msgspec.structs.replace(report, fidelity=fidelity, manifest=manifest)
@@ -177,6 +176,7 @@ def passing() -> Report:
         labels=["cat", "dog", "ship"],
         manifest=manifest,
         fidelity=fidelity,
+        kinds=KINDS,
         gate=Gate(True, "every stage keeps at least 99.34% of the original accuracy", 0.99, 0.98),
         candidates=candidates,
         layers=layers,

@@ -1,3 +1,5 @@
+"""What a model needs on its device."""
+
 import subprocess
 import sys
 from pathlib import Path
@@ -9,15 +11,13 @@ from edgekit_convert.target.memory import (
     Target,
     budget,
     check_fits,
-    check_workstation,
     estimate,
     measure,
     parse_memory,
-    workstation_need,
 )
-from edgekit_convert.weights.architectures import ARCHITECTURES
 
 from edgekit.errors import ConversionError
+from edgekit.model.architectures import ARCHITECTURES
 from edgekit.model.container import read_model
 
 MIB = 1 << 20
@@ -86,23 +86,6 @@ def test_the_estimate_is_what_was_measured(option: str, size: int, peak: float) 
     assert estimate(_resnet(option), size, size) == pytest.approx(peak * MIB, rel=0.03)
 
 
-# Peaks of a conversion's processes together, in MiB.
-@pytest.mark.parametrize(
-    ("option", "size", "pictures", "peak"),
-    [
-        ("18", 64, 200, 2156), ("18", 224, 200, 2248), ("18", 448, 200, 2591),
-        ("34", 64, 200, 3087), ("34", 224, 200, 3119),
-        ("50", 64, 200, 3244), ("50", 224, 200, 3509), ("50", 448, 20, 3999),
-        ("101", 224, 20, 4944), ("152", 64, 200, 6245), ("152", 224, 200, 6513),
-    ],
-)  # fmt: skip
-def test_the_workstations_need_is_what_was_measured(
-    option: str, size: int, pictures: int, peak: int
-) -> None:
-    need = workstation_need(_resnet(option).parameters, size, size, pictures)
-    assert 0.97 * peak * MIB < need < 1.11 * peak * MIB
-
-
 def test_a_smaller_size_or_architecture_is_named() -> None:
     network = _resnet("152")
     with pytest.raises(ConversionError) as caught:
@@ -164,64 +147,3 @@ def test_the_measuring_process_loads_what_the_daemon_loads() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert not {"torch", "tensorflow", "onnx", "rich"} & set(done.stdout.split())
-
-
-def _write(root: Path, file: str, text: str) -> None:
-    path = root / file
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Path:
-    """Root of a system with 3 GiB available and 1 GiB of swap."""
-    _write(
-        tmp_path,
-        "proc/meminfo",
-        "MemTotal: 8388608 kB\nMemAvailable: 3145728 kB\nSwapFree: 1048576 kB\n",
-    )
-    return tmp_path
-
-
-def test_available_memory_and_swap_bound_a_conversion(machine: Path) -> None:
-    check_workstation(4096 * MIB, machine)
-    with pytest.raises(ConversionError) as caught:
-        check_workstation(4097 * MIB, machine)
-    message = str(caught.value)
-    assert "needs about 4,097 MiB of memory; 4,096 MiB are available: close" in message
-
-
-@pytest.mark.parametrize(
-    "limited", ["sys/fs/cgroup/user/app", "sys/fs/cgroup/user", "sys/fs/cgroup"]
-)
-def test_a_limit_of_cgroup_v2_at_any_level(machine: Path, limited: str) -> None:
-    _write(machine, "proc/self/cgroup", "0::/user/app\n")
-    for level in ("sys/fs/cgroup", "sys/fs/cgroup/user", "sys/fs/cgroup/user/app"):
-        _write(machine, f"{level}/memory.max", "max\n")
-        _write(machine, f"{level}/memory.current", f"{300 * MIB}\n")
-        _write(machine, f"{level}/memory.stat", f"anon 5\ninactive_file {100 * MIB}\n")
-    check_workstation(4096 * MIB, machine)
-    _write(machine, f"{limited}/memory.max", f"{1000 * MIB}\n")
-    # Cached files give way.
-    check_workstation(800 * MIB, machine)
-    with pytest.raises(ConversionError, match="container or session leaves 800 MiB: raise the"):
-        check_workstation(801 * MIB, machine)
-
-
-def test_a_limit_of_cgroup_v1_that_a_container_sees_as_the_topmost(machine: Path) -> None:
-    _write(machine, "proc/self/cgroup", "4:cpu,memory:/docker/abc\n0::/\n")
-    folder = "sys/fs/cgroup/memory"
-    _write(machine, f"{folder}/memory.limit_in_bytes", f"{1000 * MIB}\n")
-    _write(machine, f"{folder}/memory.usage_in_bytes", f"{300 * MIB}\n")
-    _write(machine, f"{folder}/memory.stat", f"inactive_file 7\ntotal_inactive_file {50 * MIB}\n")
-    check_workstation(750 * MIB, machine)
-    with pytest.raises(ConversionError, match="leaves 750 MiB"):
-        check_workstation(751 * MIB, machine)
-
-
-def test_systems_without_proc_are_not_checked(tmp_path: Path) -> None:
-    check_workstation(1 << 60, tmp_path)
-
-
-def test_this_machine_is_read() -> None:
-    check_workstation(1)

@@ -1,11 +1,14 @@
-"""The ResNets that can be converted, by torchvision's names; knows them without loading torch."""
+"""The ResNets that can be converted: the one table of them, by torchvision's names.
 
+The converter builds from it, `--arch` offers it, structures are recognised by it and memory is
+foreseen by it. A ResNet made of torchvision's own blocks needs no more than an entry here.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-# torchvision evaluates the V1 weights on the central 224 of 256 pixels, V2 on 224 of 232.
-IMAGENET_CROPS = {1: 224 / 256, 2: 224 / 232}
+# On the safe side for MobileNet V2, which takes 50 to 100.
+UNMEASURED_BYTES_PER_PIXEL = 400
 
 
 @dataclass(frozen=True)
@@ -17,16 +20,19 @@ class Architecture:
         blocks: residual blocks in each of the four stages.
         bottleneck: whether a block is 1x1, 3x3, 1x1 rather than two 3x3 convolutions.
         versions: of torchvision's published ImageNet weights; the last is the best.
+        bytes_per_pixel: the runtime's buffers on the device for each pixel of the input, measured
+            (see `edgekit_convert.target.memory`).
     """
 
     option: str
     blocks: tuple[int, int, int, int]
     bottleneck: bool
-    versions: tuple[int, ...]
+    versions: tuple[int, ...] = ()
+    bytes_per_pixel: int = UNMEASURED_BYTES_PER_PIXEL
 
     @property
     def name(self) -> str:
-        """torchvision's builder, for example `resnet18`."""
+        """torchvision's name, for example `resnet18`."""
         return f"resnet{self.option}"
 
     @property
@@ -54,10 +60,17 @@ class Architecture:
 ARCHITECTURES = {
     architecture.option: architecture
     for architecture in (
-        Architecture("18", (2, 2, 2, 2), False, (1,)),
-        Architecture("34", (3, 4, 6, 3), False, (1,)),
-        Architecture("50", (3, 4, 6, 3), True, (1, 2)),
-        Architecture("101", (3, 4, 23, 3), True, (1, 2)),
-        Architecture("152", (3, 8, 36, 3), True, (1, 2)),
+        Architecture("18", (2, 2, 2, 2), False, versions=(1,), bytes_per_pixel=197),
+        Architecture("34", (3, 4, 6, 3), False, versions=(1,), bytes_per_pixel=253),
+        Architecture("50", (3, 4, 6, 3), True, versions=(1, 2), bytes_per_pixel=347),
+        Architecture("101", (3, 4, 23, 3), True, versions=(1, 2), bytes_per_pixel=484),
+        Architecture("152", (3, 8, 36, 3), True, versions=(1, 2), bytes_per_pixel=667),
     )
 }
+
+
+def find_architecture(blocks: Sequence[int], bottleneck: bool) -> Architecture | None:
+    """The one with so many blocks of a kind in each stage; None where there is none."""
+    wanted = tuple(blocks), bottleneck
+    found = (one for one in ARCHITECTURES.values() if (one.blocks, one.bottleneck) == wanted)
+    return next(found, None)

@@ -1,0 +1,190 @@
+"""A conversion from a trained classifier to a model file, step by step."""
+
+import os
+
+import msgspec
+
+from edgekit.files import check_writable
+from edgekit.model import flatbuffer as tflite
+from edgekit.model.manifest import Fidelity
+from edgekit.model.structure import describe, read_structure
+from edgekit_convert.answers import in_batches
+from edgekit_convert.graph.execution import (
+    edgetpu_answer,
+    exported_answer,
+    folded_answer,
+    tflite_answer,
+)
+from edgekit_convert.graph.export import Lowering, lowering
+from edgekit_convert.graph.flatbuffer import separate_constants
+from edgekit_convert.graph.fold import fold
+from edgekit_convert.graph.onnx_file import as_onnx
+from edgekit_convert.material import Material, gather
+from edgekit_convert.outputs import write_outputs
+from edgekit_convert.pictures import evenly_spread
+from edgekit_convert.progress import Reporter
+from edgekit_convert.provenance import make_manifest
+from edgekit_convert.quantize.activations import observe
+from edgekit_convert.quantize.quantizer import FloatModel, with_io
+from edgekit_convert.quantize.search import CANDIDATES, Found, search
+from edgekit_convert.report.findings import Report
+from edgekit_convert.request import Request
+from edgekit_convert.target.compiler import WHERE_FROM, compile_for_edgetpu, find_compiler
+from edgekit_convert.target.memory import Memory, measure_fit
+from edgekit_convert.target.metadata import with_metadata
+from edgekit_convert.target.preflight import EdgeTpu, preflight
+from edgekit_convert.verify.disagreements import find_disagreements
+from edgekit_convert.verify.fidelity import Gate, Kind, Stage, judge
+from edgekit_convert.verify.ladder import SAMPLE, Ladder
+from edgekit_convert.verify.layers import Layer, compare_layers
+from edgekit_convert.verify.scoring import scoring
+from edgekit_convert.verify.structure import check_structure
+
+_SAMPLED_LAYERS = 8
+_THREADS = os.cpu_count() or 1
+
+
+def convert(request: Request, reporter: Reporter) -> Report:
+    """Convert, and write a model file with its report.
+
+    Raises:
+        FidelityError: the gate refused; the report is written, the model file is not.
+        EdgekitError: anything else, see `edgekit.errors`; nothing is written.
+    """
+    check_writable(request.output)
+    # onnx2tf loads TensorFlow while PyTorch is loaded here.
+    with lowering() as onnx2tf:
+        material = gather(request, reporter)
+        ladder = Ladder(material.measured, reporter)
+        float_model = _lower(request, material, ladder, onnx2tf, reporter)
+    found = _quantize(request, material, float_model, ladder, reporter)
+    model = _finish(request, material, found)
+    answers = ladder.measure_int8(model)
+    edgetpu, compiled = _compile(request, model, ladder, reporter)
+    memory = _measure_memory(request, material, found, reporter)
+    layers = _compare_layers(material, found, reporter)
+    gate = _judge(request, material, ladder.stages)
+    fidelity = Fidelity(
+        pictures="evaluation" if material.evaluation else "calibration",
+        stages=[stage.figures for stage in ladder.stages],
+        loss_allowed=request.allow_loss,
+    )
+    disagreements, count = find_disagreements(
+        material.measured, material.labels, ladder.reference, answers
+    )
+    report = Report(
+        output=str(request.output),
+        written=gate.passed or gate.overridden,
+        architecture=_architecture(model),
+        labels=material.labels,
+        manifest=make_manifest(request, material, found, fidelity, model),
+        fidelity=fidelity,
+        kinds=[stage.kind for stage in ladder.stages],
+        gate=gate,
+        candidates=found.candidates,
+        layers=layers,
+        disagreements=disagreements,
+        disagreement_count=count,
+        memory=memory,
+        edgetpu=edgetpu,
+        seconds=reporter.seconds,
+    )
+    write_outputs(request.output, report, model, compiled)
+    return report
+
+
+def _lower(
+    request: Request, material: Material, ladder: Ladder, onnx2tf: Lowering, reporter: Reporter
+) -> bytes:
+    """The float32 flatbuffer; measures the stages up to it."""
+    trained = material.trained
+    height, width = request.geometry.height, request.geometry.width
+    with reporter.step("exporting to ONNX"):
+        exported = as_onnx(trained, height, width)
+        folded = fold(exported, request.normalization, height, width, centre=request.on_edgetpu)
+    onnx2tf.start(folded, material.calibration.tensors)
+    # Measured while onnx2tf is at work.
+    ladder.measure(Kind.REFERENCE, trained.stage, trained.answer)
+    if trained.architecture is not None:
+        answer = exported_answer(exported, request.normalization)
+        ladder.measure(Kind.FLOAT, "onnx", answer, SAMPLE)
+    del exported  # TensorFlow needs the memory
+    ladder.measure(Kind.FLOAT, "folded", folded_answer(folded), SAMPLE)
+    with reporter.step("lowering to TFLite with onnx2tf"):
+        float_model = separate_constants(onnx2tf.result())
+    ladder.measure(Kind.FLOAT, "tflite-float", tflite_answer(float_model, _THREADS), SAMPLE)
+    return float_model
+
+
+def _quantize(
+    request: Request, material: Material, float_model: bytes, ladder: Ladder, reporter: Reporter
+) -> Found:
+    fitted, held_out = material.fitted.tensors, material.held_out.tensors
+    with reporter.step("calibrating", len(fitted)) as advance:
+        activations = observe(float_model, fitted, _THREADS, request.seed, advance)
+    with reporter.step("searching for the best quantization", CANDIDATES) as advance:
+        reference = (
+            ladder.reference
+            if material.evaluation is None
+            else in_batches(material.trained.answer, held_out)
+        )
+        prepared = FloatModel.prepare(float_model, activations)
+        return search(prepared, scoring(held_out, reference, _THREADS), advance)
+
+
+def _finish(request: Request, material: Material, found: Found) -> bytes:
+    """The flatbuffer that is written: with the types asked for and its description."""
+    trained = material.trained
+    model = with_metadata(
+        with_io(found.flatbuffer, request.io),
+        name=trained.architecture.name if trained.architecture else trained.name,
+        description=f"Image classifier converted by edgekit from {trained.name}",
+    )
+    if trained.architecture is not None:
+        check_structure(trained.architecture, model)
+    return model
+
+
+def _compile(
+    request: Request, model: bytes, ladder: Ladder, reporter: Reporter
+) -> tuple[EdgeTpu, bytes | None]:
+    """How the model fits the Edge TPU, and the compiled model where one was asked for."""
+    foreseen = preflight(tflite.parse(model))
+    if not request.edgetpu:
+        return foreseen, None
+    with reporter.step("compiling for the Edge TPU"):
+        program = find_compiler()
+        if program is None:
+            return msgspec.structs.replace(foreseen, note=WHERE_FROM), None
+        compiled = compile_for_edgetpu(model, program=program)
+    if (answer := edgetpu_answer(compiled.flatbuffer)) is not None:
+        ladder.measure(Kind.INT8, "edgetpu", answer, SAMPLE)
+    return compiled.finding, compiled.flatbuffer
+
+
+def _measure_memory(
+    request: Request, material: Material, found: Found, reporter: Reporter
+) -> Memory:
+    height, width = request.geometry.height, request.geometry.width
+    with reporter.step("measuring memory"):
+        return measure_fit(found.flatbuffer, request.target, material.network, height, width)
+
+
+def _compare_layers(material: Material, found: Found, reporter: Reporter) -> list[Layer]:
+    fitted = material.fitted.tensors
+    sample = fitted[evenly_spread(len(fitted), _SAMPLED_LAYERS)]
+    with reporter.step("comparing layers"):
+        return compare_layers(found.model.flatbuffer, found.flatbuffer, sample, _THREADS)
+
+
+def _judge(request: Request, material: Material, stages: list[Stage]) -> Gate:
+    gate = judge(stages, request.thresholds, held_out=material.evaluation is None)
+    overridden = not gate.passed and request.allow_loss
+    return msgspec.structs.replace(gate, overridden=overridden)
+
+
+def _architecture(model: bytes) -> list[str]:
+    """What the flatbuffer is, in words; nothing where it is no ResNet."""
+    graph = tflite.parse(model)
+    network = read_structure(graph)
+    return describe(network, graph) if network else []

@@ -1,0 +1,62 @@
+"""The files that a conversion writes."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from edgekit.errors import FidelityError
+from edgekit.files import write_atomically
+from edgekit.model.container import pack
+from edgekit_convert.report.findings import Report
+from edgekit_convert.report.render import render_html, render_json
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Files that a conversion writes beside each other."""
+
+    model: Path
+    html: Path
+    json: Path
+    edgetpu: Path
+
+    @classmethod
+    def beside(cls, output: Path) -> "Paths":
+        """Their names: `x.tflite` gets `x.report.html`, `x.report.json`, `x_edgetpu.tflite`."""
+        return cls(
+            output,
+            output.with_suffix(".report.html"),
+            output.with_suffix(".report.json"),
+            output.with_name(f"{output.stem}_edgetpu{output.suffix}"),
+        )
+
+
+def write_outputs(output: Path, report: Report, model: bytes, compiled: bytes | None) -> None:
+    """Write the report and, if the gate lets them pass, the model files.
+
+    Args:
+        output: path of the model file.
+        report: of the conversion.
+        model: the int8 flatbuffer.
+        compiled: the same for the Edge TPU, where it was compiled.
+
+    Raises:
+        FidelityError: the gate refused; the report is written, no model file is.
+        OSError: a file cannot be written.
+    """
+    paths = Paths.beside(output)
+    write_atomically(paths.html, render_html(report).encode())
+    write_atomically(paths.json, render_json(report))
+    if not report.written:
+        older = f" ({paths.model} is from an earlier run)" if paths.model.exists() else ""
+        raise FidelityError(
+            f"{report.gate.reason}; no model was written{older}, {paths.html} shows why; give "
+            "more varied calibration pictures, or accept the loss with --allow-loss"
+        )
+    if compiled is not None:
+        digest = hashlib.sha256(compiled).hexdigest()
+        manifest = msgspec.structs.replace(report.manifest, flatbuffer_sha256=digest)
+        write_atomically(paths.edgetpu, pack(compiled, manifest, report.labels))
+    write_atomically(paths.model, pack(model, report.manifest, report.labels))

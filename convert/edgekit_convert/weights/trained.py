@@ -1,0 +1,118 @@
+"""The trained classifier that a user brings, as the measure of all that is made of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.errors import ConversionError
+from edgekit.model.architectures import Architecture
+from edgekit.model.manifest import Normalization
+from edgekit_convert.answers import Answer, Answers
+
+if TYPE_CHECKING:
+    import onnx
+    from torch import nn
+
+# A ResNet, or an ONNX model.
+Network: TypeAlias = "nn.Module | onnx.ModelProto"
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A trained classifier, opened by `open_resnet` or `edgekit_convert.graph.onnx_file`.
+
+    Attributes:
+        stage: its name in the fidelity ladder: `pytorch` or `onnx`.
+        name: what the user gave: `imagenet-v1` or a file's name.
+        sha256: of the file, in hexadecimal.
+        architecture: none for an ONNX model, whose architecture may be any.
+        head: layers of the head in words; empty for an ONNX model.
+        classes: number of classes.
+        parameters: number of weights and biases, BatchNorm folded.
+        labels: class names, where the source knows them.
+        network: takes normalized pictures (N, 3, H, W) float32 and gives logits, or softmax.
+        answer: logits and probabilities of the network, for raw pictures.
+    """
+
+    stage: str
+    name: str
+    sha256: str
+    architecture: Architecture | None
+    head: str
+    classes: int
+    parameters: int
+    labels: list[str] | None
+    network: Network
+    answer: Answer
+
+
+def normalize(pictures: NDArray[np.uint8], normalization: Normalization) -> NDArray[np.float32]:
+    """Raw pictures (N, H, W, 3) to what the untouched network takes, (N, 3, H, W) float32.
+
+    (p / 255 - mean) / std for each channel.
+    """
+    mean = np.array(normalization.mean, np.float32)
+    std = np.array(normalization.std, np.float32)
+    scaled = (pictures.astype(np.float32) / 255 - mean) / std
+    return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
+
+
+def open_resnet(
+    architecture: Architecture, weights: str, normalization: Normalization
+) -> TrainedModel:
+    """A ResNet made of torchvision's blocks.
+
+    Args:
+        architecture: which.
+        weights: `imagenet-v1`, `imagenet-v2`, or the path of a checkpoint.
+        normalization: what it was trained with.
+
+    Raises:
+        CheckpointError: the weights cannot be had, read, or do not fit the architecture.
+        ConversionError: PyTorch is not installed.
+    """
+    # torch takes seconds to import and gigabytes to install; an ONNX model needs none of it.
+    try:
+        import torch
+    except ImportError as error:
+        raise ConversionError(
+            f"a checkpoint needs PyTorch, which cannot be loaded ({error}); install it with: pip "
+            'install "edgekit-convert[torch]", or pass an ONNX model with --onnx'
+        ) from error
+
+    from edgekit_convert.weights.checkpoint import load_file, load_imagenet
+    from edgekit_convert.weights.resnet import describe_head, load
+
+    if weights.startswith("imagenet-v"):
+        checkpoint = load_imagenet(architecture, int(weights[-1]))
+    else:
+        checkpoint = load_file(Path(weights))
+    network = load(architecture, checkpoint.state)
+    head = network.get_submodule("fc")
+    of_head = sum(values.numel() for values in head.parameters())
+    last = [layer for layer in head.modules() if isinstance(layer, torch.nn.Linear)][-1]
+
+    def answer(pictures: NDArray[np.uint8]) -> Answers:
+        # Channels last in memory, which is the faster order here.
+        pixels = torch.from_numpy(normalize(pictures, normalization)).contiguous(
+            memory_format=torch.channels_last
+        )
+        with torch.inference_mode():
+            logits = np.asarray(network(pixels).numpy(), dtype=np.float32)
+        return Answers.of_logits(logits)
+
+    return TrainedModel(
+        stage="pytorch",
+        name=checkpoint.name,
+        sha256=checkpoint.sha256,
+        architecture=architecture,
+        head=describe_head(head),
+        classes=last.out_features,
+        parameters=architecture.parameters() + of_head,
+        labels=checkpoint.labels,
+        network=network,
+        answer=answer,
+    )
