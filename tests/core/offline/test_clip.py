@@ -40,7 +40,8 @@ def picture(number: int) -> NDArray[np.uint8]:
 def record(number: int) -> FrameRecord:
     return FrameRecord(
         number=2 * number, time=number / 3, stretch=number // 2,
-        input_sha256=hash_input(picture(number)), label="cat", score=0.75, scores=[("cat", 0.5), ("dog", 0.25)],
+        input_sha256=hash_input(picture(number)), label="cat", score=0.75,
+        scores=[("cat", 0.5), ("dog", 0.25)],
         event=None if number else "change",
     )  # fmt: skip
 
