@@ -18,6 +18,7 @@ from edgekit.inference.external_delegate import ExternalDelegate, name_of
 from edgekit.inference.interpreter import Interpreter
 from edgekit.inference.runtimes import Runtime, installed_runtimes
 from edgekit.model.container import read_model
+from edgekit.model.geometry import Geometry
 from tests.tiny import COLOURS, SIZE, tiny_model
 
 each_runtime = pytest.mark.parametrize("runtime", installed_runtimes())
@@ -40,6 +41,10 @@ def test_it_answers_on_the_cpu(model: Path, runtime: str) -> None:
         scores = classifier.classify(frame)
         assert scores.argmax() == index
         assert scores[index] > 0.9
+
+
+def test_a_model_without_a_manifest_sees_what_torchvisions_evaluation_keeps(model: Path) -> None:
+    assert Classifier.open(model).geometry == Geometry(SIZE, SIZE, crop=224 / 256)
 
 
 @each_runtime
