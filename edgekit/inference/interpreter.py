@@ -156,12 +156,12 @@ class Interpreter:
             self._interpreter.invoke()
 
     def outputs(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
-        """Name and dequantized value of every output of the graph."""
+        """Name and dequantized value, float32 of the tensor's own shape, of every output."""
         for details in self._output_details:
             yield details["name"], self._dequantized(details)
 
     def output(self) -> NDArray[np.float32]:
-        """The first output, flattened and dequantized."""
+        """The first output, (values,) float32, dequantized: scale * (value - zero point)."""
         return self._dequantized(self._output_details[0]).reshape(-1)
 
     def _dequantized(self, details: dict[str, Any]) -> NDArray[np.float32]:

@@ -55,6 +55,18 @@ def test_smoothing_outlives_a_single_odd_frame() -> None:
     assert [verdict.event for verdict in verdicts] == ["change"] + [None] * 16
 
 
+def test_smoothing_is_an_exponential_moving_average() -> None:
+    # Over three frames each new one weighs 2 / (3 + 1).
+    settings = DecisionSettings(smoothing=3, enter=0, leave=0, hold=0, heartbeat=0)
+    seen = [np.float32([score, 0]) for score in (0.875, 0.125, 0.75, 0.125)]
+    assert [v.score for v in decide(settings, seen)] == [0.875, 0.5, 0.625, 0.375]
+
+
+def test_an_equal_score_is_no_reason_to_change() -> None:
+    seen = [np.float32([0.1, 0.7]), np.float32([0.7, 0.7]), np.float32([0.8, 0.7])]
+    assert [verdict.index for verdict in decide(PLAIN, seen)] == [1, 1, 0]
+
+
 def test_a_label_is_held_and_unknown_is_not() -> None:
     settings = DecisionSettings(smoothing=1, enter=0.6, leave=0.4, hold=3, heartbeat=0)
     seen = [scores(0, 0.9), scores(1, 0.9), scores(1, 0.9), scores(1, 0.9), scores(1, 0.9)]
@@ -173,7 +185,7 @@ def test_silence_is_never_longer_than_a_heartbeat_and_a_frame(
 
 
 @given(histories)
-@example([(np.float32([1, 0]), 0.0), (np.float32([0, 1e-15]), 0.0)])
+@example([(np.float32([1, 1]), 0.0), (np.float32([0, 1e-15]), 0.0)])
 def test_without_thresholds_and_smoothing_it_is_the_best_class(
     history: list[tuple[NDArray[np.float32], float]],
 ) -> None:

@@ -2,10 +2,12 @@ import sys
 import threading
 import types
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from edgekit.commands.options import runtime_options
 from edgekit.errors import InferenceError, RuntimeUnavailableError
@@ -16,6 +18,7 @@ from edgekit.inference.external_delegate import ExternalDelegate, name_of
 from edgekit.inference.interpreter import Interpreter
 from edgekit.inference.runtimes import Runtime, installed_runtimes
 from edgekit.model.container import read_model
+from edgekit.model.geometry import Geometry
 from tests.tiny import COLOURS, SIZE, tiny_model
 
 each_runtime = pytest.mark.parametrize("runtime", installed_runtimes())
@@ -38,6 +41,10 @@ def test_it_answers_on_the_cpu(model: Path, runtime: str) -> None:
         scores = classifier.classify(frame)
         assert scores.argmax() == index
         assert scores[index] > 0.9
+
+
+def test_a_model_without_a_manifest_sees_what_torchvisions_evaluation_keeps(model: Path) -> None:
+    assert Classifier.open(model).geometry == Geometry(SIZE, SIZE, crop=224 / 256)
 
 
 @each_runtime
@@ -82,12 +89,61 @@ def test_a_runtime_that_is_missing_is_named(model: Path, monkeypatch: pytest.Mon
         Classifier.open(model)
 
 
-def test_a_runtime_is_added_in_one_place(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+class FakeInterpreter:
+    """A runtime's interpreter that gives what the test says, whatever it is asked.
+
+    Attributes:
+        dtype: of the input.
+        given: the tensor that was set last.
+        answer: (1, classes), the raw output.
+        quantization: its scale and zero point; a scale of 0 for none.
+    """
+
+    dtype: type = np.uint8
+    given: NDArray[Any]
+    answer: NDArray[Any] = np.float32([[0, 0, 1]])
+    quantization: tuple[float, int] = (0.0, 0)
+
+    def __init__(self, **_: object) -> None:
+        pass
+
+    def allocate_tensors(self) -> None:
+        pass
+
+    def get_input_details(self) -> list[dict[str, object]]:
+        return [{"index": 0, "dtype": self.dtype}]
+
+    def get_output_details(self) -> list[dict[str, object]]:
+        return [{"index": 1, "name": "scores", "quantization": self.quantization}]
+
+    def set_tensor(self, index: int, values: NDArray[Any]) -> None:
+        assert index == 0
+        type(self).given = values
+
+    def invoke(self) -> None:
+        pass
+
+    def get_tensor(self, index: int) -> NDArray[Any]:
+        assert index == 1
+        return self.answer
+
+
+@pytest.fixture
+def another(monkeypatch: pytest.MonkeyPatch) -> type[FakeInterpreter]:
+    """The interpreter of one more runtime, called `another`."""
+
+    class Fresh(FakeInterpreter):
+        pass
+
     module = types.ModuleType("another_runtime")
-    module.Interpreter = FakeInterpreter
-    module.OpResolverType = types.SimpleNamespace(AUTO=0, BUILTIN_REF=1)
+    module.Interpreter = Fresh  # type: ignore[attr-defined]
+    module.OpResolverType = types.SimpleNamespace(AUTO=0, BUILTIN_REF=1)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setitem(runtimes.RUNTIMES, "another", Runtime(module.__name__, "another-runtime"))
+    return Fresh
+
+
+def test_a_runtime_is_added_in_one_place(model: Path, another: type[FakeInterpreter]) -> None:
     assert installed_runtimes()[-1] == "another"
     classifier = Classifier.open(model, runtime="another")
     assert classifier.runtime_name == "another"
@@ -97,29 +153,29 @@ def test_a_runtime_is_added_in_one_place(model: Path, monkeypatch: pytest.Monkey
     assert "another" in option.type.choices
 
 
-class FakeInterpreter:
-    """Says the last of three classes, whatever it is given."""
+@pytest.mark.parametrize(
+    ("dtype", "wanted"),
+    [
+        (np.uint8, [0, 127, 128, 255]),
+        (np.int8, [-128, -1, 0, 127]),
+        (np.float32, [0, 127, 128, 255]),
+    ],
+)
+def test_pixels_are_given_in_the_models_own_type(
+    another: type[FakeInterpreter], dtype: type, wanted: list[int]
+) -> None:
+    another.dtype = dtype
+    pixels = np.uint8([0, 127, 128, 255])
+    Interpreter(b"", runtime="another").set_input(pixels)
+    assert another.given.dtype == dtype
+    assert another.given.tolist() == wanted
+    assert pixels.tolist() == [0, 127, 128, 255]
 
-    def __init__(self, **_: object) -> None:
-        pass
 
-    def allocate_tensors(self) -> None:
-        pass
-
-    def get_input_details(self) -> list[dict[str, object]]:
-        return [{"index": 0, "dtype": np.uint8}]
-
-    def get_output_details(self) -> list[dict[str, object]]:
-        return [{"index": 1, "name": "scores", "quantization": (0.0, 0)}]
-
-    def set_tensor(self, index: int, values: object) -> None:
-        pass
-
-    def invoke(self) -> None:
-        pass
-
-    def get_tensor(self, index: int) -> object:
-        return np.float32([[0, 0, 1]])
+def test_scores_are_dequantized(another: type[FakeInterpreter]) -> None:
+    another.quantization = (0.25, -3)
+    another.answer = np.int8([[-3, 1, -128]])
+    assert Interpreter(b"", runtime="another").output().tolist() == [0, 1, -31.25]
 
 
 def test_what_a_runtime_says_is_told_on_one_line_and_once() -> None:

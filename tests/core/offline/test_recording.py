@@ -1,7 +1,5 @@
 """Recordings of every kind, read frame by frame."""
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import cv2
@@ -13,6 +11,7 @@ from edgekit.offline.clip import ClipWriter
 from edgekit.offline.recording import Recording, progress
 from edgekit.vision.encode import encode_png
 from tests.core.offline.test_clip import HEADER, picture, record, write
+from tests.device.sources.clips import write_uneven_clip
 from tests.recordings import write_pictures, write_video
 
 
@@ -69,22 +68,19 @@ def test_several_sizes_are_used_and_named(tmp_path: Path) -> None:
 
 
 def test_a_variable_frame_rate_is_named_and_its_times_are_kept(tmp_path: Path) -> None:
-    if shutil.which("ffmpeg") is None:
-        pytest.skip("needs ffmpeg, to write a video of variable frame rate")
-    video = tmp_path / "v.mkv"
-    # 10 frames a second, of which the second second has every fifth alone.
-    subprocess.run(
-        ["ffmpeg", "-loglevel", "error", "-f", "lavfi", "-i", "testsrc=s=64x48:r=10:d=3", "-vf",
-         r"select='lt(t,1)+gte(t,2)+not(mod(n,5))'", "-fps_mode", "vfr", "-c:v", "mjpeg",
-         str(video)],
-        check=True, timeout=60,
-    )  # fmt: skip
-    recording = Recording(video)
-    times = [frame.time for frame in recording]
-    expected = [n / 10 for n in range(30) if n < 10 or n >= 20 or n % 5 == 0]
-    assert times == pytest.approx(expected, abs=0.002)
+    # 10 frames a second; in the second second there are two.
+    times = [n / 10 for n in range(30) if not 10 <= n < 20 or n % 5 == 0]
+    recording = Recording(write_uneven_clip(tmp_path / "v.mkv", times))
+    assert [frame.time for frame in recording] == pytest.approx(times, abs=0.002)
     (note,) = recording.notes
     assert "the frame rate varies: 100 to 500 ms" in note
+
+
+def test_a_frame_rate_that_jitters_is_constant(tmp_path: Path) -> None:
+    times = [n / 10 + 0.01 * (n % 2) for n in range(30)]
+    recording = Recording(write_uneven_clip(tmp_path / "v.mkv", times))
+    assert len(list(recording)) == 30
+    assert not recording.notes
 
 
 def test_notes_are_printed_once_at_the_end(

@@ -56,3 +56,13 @@ def test_enlarging_is_bilinear() -> None:
     frame = np.random.default_rng(1).integers(0, 256, (32, 32, 3), np.uint8)
     expected = cv2.resize(frame, (64, 64), interpolation=cv2.INTER_LINEAR)
     assert np.array_equal(prepare(frame, Geometry(64, 64))[0], expected)
+
+
+def test_every_pixel_counts_when_a_frame_is_shrunk() -> None:
+    # A quarter of the width: bilinear interpolation alone reads pixels 1 and 2 of each four, and
+    # would not see pixel 0. Of the averages over five, the one around pixel 1 holds one bright
+    # pixel and that around pixel 2 holds two: (51 + 102) / 2.
+    frame = np.zeros((64, 64, 3), np.uint8)
+    frame[:, ::4] = 255
+    shrunk = prepare(frame, Geometry(16, 16)).astype(float)
+    assert np.abs(shrunk[0, :, 1:-1] - 76.5).max() <= 1
