@@ -10,6 +10,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
 from edgekit import __version__
 from edgekit.errors import AcceleratorLostError, EdgekitError
@@ -114,8 +115,10 @@ class Daemon:
 
     def health(self) -> Health:
         """How the daemon is now; may be called from any thread."""
+        return self._health_of(self._indicators())
+
+    def _health_of(self, indicators: Indicators) -> Health:
         worker, statistics, settings = self._worker, self.statistics, self._settings
-        indicators = self._indicators()
         source = worker.source
         classifier = worker.loaded.classifier if worker.loaded else None
         sinks = self._sinks
@@ -299,7 +302,7 @@ class Daemon:
         changed, self._sent = now != self._sent, now
         well = state in ("running", "degraded")
         if changed or self._is_due("health", self._settings.health.interval):
-            health = self._publish_health()
+            health = self._publish_health(indicators)
             self._manager.send(STATUS=headline(health))
             if well and not self._ready:
                 self._ready = True
@@ -309,23 +312,27 @@ class Daemon:
         if well and watchdog and self._is_due("watchdog", watchdog / 4):
             self._manager.send(WATCHDOG=1)
 
-    def _publish_health(self) -> Health:
+    def _publish_health(self, indicators: Indicators) -> Health:
         """To the sinks, and to the commands beside us where there is a place for it."""
-        health = self.health()
+        health = self._health_of(indicators)
         for sink in self._sinks.values():
             sink.health(health)
         folder = runtime_folder()
         if folder is not None:
-            problems = self._indicators().problems
-            status = Status(os.getpid(), health, problems, self._models.problem)
-            try:
-                write_status(folder, status)
-                self._problems.pop("status", None)
-            except OSError as error:
-                text = f"cannot write it to {folder}: {error.strerror or error}"
-                if self._problems.get("status") != text:
-                    self._note_problem("status", text)
+            self._leave_status(
+                folder, Status(os.getpid(), health, indicators.problems, self._models.problem)
+            )
         return health
+
+    def _leave_status(self, folder: Path, status: Status) -> None:
+        try:
+            write_status(folder, status)
+        except OSError as error:
+            text = f"cannot write it to {folder}: {error.strerror or error}"
+            if self._problems.get("status") != text:
+                self._note_problem("status", text)
+        else:
+            self._problems.pop("status", None)
 
     # The end.
 
@@ -343,7 +350,7 @@ class Daemon:
         self._worker.stop()
         if self._worker.started:
             self._worker.join(GRACE)
-        self._publish_health()
+        self._publish_health(self._indicators())
         _close(self._sinks.values())
 
 

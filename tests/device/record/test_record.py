@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from edgekit_device.config.settings import Settings
@@ -18,7 +19,8 @@ from edgekit.errors import SourceError, SourceLostError
 from edgekit.inference.classifier import Classifier
 from edgekit.inference.decision import Decision
 from edgekit.inference.pipeline import Pipeline
-from edgekit.offline.clip import Clip, hash_input
+from edgekit.offline.clip import Clip, ClipWriter, hash_input
+from edgekit.vision.encode import encode_png
 from tests.device.fakes import FakeSource, Sources
 from tests.recordings import Edgekit, failure, write_video
 
@@ -73,6 +75,13 @@ def test_only_what_matters_is_kept_with_what_was_before_and_after(
     records = [frame.record for frame in Clip(target)]
     assert [one.number for one in records] == list(range(50, 70))
     assert [one.label for one in records if one.label == "unknown"] == ["unknown"] * 5
+
+    # Times of a recording stay those that it has.
+    again = tmp_path / "again.clip"
+    edgekit("record", "--model", model, "--source", target, "--output", again)
+    times = [frame.record.time for frame in Clip(target)]
+    assert times[0] > 0
+    assert [frame.record.time for frame in Clip(again)] == times
 
 
 def test_stretches_are_counted_and_the_first_answer_is_no_change(
@@ -237,6 +246,23 @@ class TestRecovery:
         events = [frame.record.event for frame in Clip(target)]
         assert len(events) == 40
         assert set(events) == {None, "change"}
+
+
+def test_a_heartbeat_in_the_first_frame_is_no_change_in_a_replay(
+    edgekit: Edgekit, model: Path, video: Path, tmp_path: Path
+) -> None:
+    whole, later = tmp_path / "whole.clip", tmp_path / "later.clip"
+    edgekit("record", "--model", model, "--source", video, "--output", whole)
+    # As a running service gives it that has seen the same for a while.
+    writer = ClipWriter(later, Clip(whole).header)
+    for frame in Clip(whole):
+        if frame.record.event == "change" and frame.record.number == 0:
+            heartbeat = msgspec.structs.replace(frame.record, event="heartbeat")
+            writer.write(heartbeat, encode_png(frame.pixels))
+        else:
+            writer.write(frame.record, encode_png(frame.pixels))
+    writer.finish()
+    assert edgekit("replay", later, "--model", model).exit_code == 0
 
 
 def test_a_stretch_that_begins_with_a_change_replays_as_it_was(

@@ -228,6 +228,7 @@ def test_a_disk_that_fails_ends_it_and_frees_who_waits(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot write the clip"):
         clip.finish()
     assert isinstance(clip.failure, OutputError)
+    assert clip.report().queued == 0
     kept = numbers(tmp_path / "a.clip.part")
     assert kept == list(range(len(kept)))
 

@@ -604,6 +604,15 @@ class TestBadClients:
                     client.sendall(start)
                     assert is_cut_off(client)
 
+    def test_one_that_asked_may_watch_for_as_long_as_it_likes(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(connection, "_REQUEST_TIMEOUT", 0.2)
+        monkeypatch.setattr(feed, "_TICK_SECONDS", 0.25)
+        with served(make()) as sink, Viewer(sink, "/events") as viewer:
+            frames = viewer.messages("frame")
+            assert [next(frames)["now"] for _ in range(4)]
+
     def test_one_that_never_finishes_its_form(
         self, token_file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:

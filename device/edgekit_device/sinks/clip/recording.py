@@ -265,6 +265,8 @@ class Recording(Sink):
             self._write()
         except Exception as error:
             self.failure = error
+            with self._changed:
+                self._let_go()
             self._end(discard=True)
         finally:
             self._output.close()
@@ -293,8 +295,7 @@ class Recording(Sink):
     def _next(self) -> _Waiting | None:
         """The next frame to write; None at the end. The one before is done with."""
         with self._changed:
-            self._bytes -= self._in_hand
-            self._in_hand = 0
+            self._let_go()
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._queue or self._over)
             if not self._queue:
@@ -302,6 +303,10 @@ class Recording(Sink):
             waiting = self._queue.popleft()
             self._in_hand = waiting.pixels.nbytes
             return waiting
+
+    def _let_go(self) -> None:
+        self._bytes -= self._in_hand
+        self._in_hand = 0
 
 
 def _record(result: Result, at: float) -> FrameRecord:
