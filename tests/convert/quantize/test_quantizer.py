@@ -60,7 +60,9 @@ class TestQuantize:
     def test_every_activation_is_within_a_few_steps(
         self, model: FloatModel, equalized: bool, rounding: str, bias_corrected: bool
     ) -> None:
-        recipe = Recipe("min-max", equalized, rounding, bias_corrected)
+        recipe = Recipe(
+            ranges="min-max", equalized=equalized, rounding=rounding, bias_corrected=bias_corrected
+        )
         float_model = model.equalized() if equalized else model
         away = _steps_away(float_model, quantize(float_model, recipe))
         # Half a step of its own, and what comes through of its input's and weights'.
