@@ -19,13 +19,13 @@ from tests.convert.toys import NONE, RELU, RELU6, Toy, noise, normal, run
 
 class TestReader:
     def test_by_hand(self) -> None:
-        # Two outputs, two taps, two inputs.
+        # Two outputs, two positions, two inputs.
         weights = np.array([[[[1.0, -2.0], [3.0, 0.0]]], [[[0.0, 5.0], [-4.0, 1.0]]]], np.float32)
         sample = np.array([[1.0, 2.0], [3.0, -4.0]], np.float32)
         reader = Reader.of(weights, sample, dense=False)
         assert reader.energy.tolist() == [1 + 9 + 16, 4 + 25 + 1]
         assert reader.largest.tolist() == [[3, 2], [4, 5]]
-        assert reader.taps == 2
+        assert reader.positions == 2
         assert reader.second_moment.tolist() == [5, 10]
 
 
@@ -34,7 +34,7 @@ class TestPredictedNoise:
         return Reader(
             energy=np.array([3.0, 5.0]),
             largest=np.array([[127.0, 0.0], [0.0, 254.0]]),
-            taps=9,
+            positions=9,
             second_moment=np.array([7.0, 11.0]),
             dense=False,
         )
@@ -71,7 +71,7 @@ def _quiet(channels: int) -> Reader:
     return Reader(
         energy=np.ones(channels),
         largest=np.full((1, channels), 1e-12),
-        taps=1,
+        positions=1,
         second_moment=np.ones(channels),
         dense=False,
     )
@@ -95,7 +95,7 @@ class TestFactors:
         reader = Reader(
             energy=np.full(2, 1e-12),
             largest=np.array([[1.0, 1.0]]),
-            taps=1,
+            positions=1,
             second_moment=np.ones(2),
             dense=False,
         )
@@ -107,7 +107,7 @@ class TestFactors:
         reader = Reader(
             energy=np.array([256.0, 1.0]),
             largest=np.array([[16.0, 1.0], [32.0, 2.0]]),
-            taps=1,
+            positions=1,
             second_moment=np.ones(2),
             dense=False,
         )
@@ -126,7 +126,7 @@ class TestFactors:
         reader = Reader(
             energy=np.array([256.01, 1.04]),
             largest=np.array([[16.0, 1.0], [0.1, 0.2]]),
-            taps=1,
+            positions=1,
             second_moment=np.ones(2),
             dense=False,
         )
