@@ -39,13 +39,13 @@ _TECHNIQUES = {
     "percentile-99.9 ranges alone": replace(PLAIN, ranges="percentile-99.9"),
     "mse ranges alone": replace(PLAIN, ranges="mse"),
     "equalization alone": replace(PLAIN, equalized=True),
-    "error feedback alone": replace(PLAIN, rounding="error-feedback"),
+    "GPTQ alone": replace(PLAIN, rounding="error-feedback"),
     "bias correction alone": replace(PLAIN, bias_corrected=True),
     "all, min-max ranges": replace(_ALL, ranges="min-max"),
     "all, percentile-99.99 ranges": replace(_ALL, ranges="percentile-99.99"),
     "all, mse ranges": _ALL,
     "all, mse, without equalization": replace(_ALL, equalized=False),
-    "all, mse, without error feedback": replace(_ALL, rounding="nearest"),
+    "all, mse, without GPTQ": replace(_ALL, rounding="nearest"),
     "all, mse, without bias correction": replace(_ALL, bias_corrected=False),
 }
 
@@ -98,7 +98,7 @@ def _row(name: str, *cells: str) -> None:
 
 def _techniques(bench: _Bench, seeds: int) -> None:
     print(f"\nEach technique, mean of {seeds} calibration subsets (four fifths of the pictures)\n")
-    _row("technique", "agreement %", "least", "top-1 %", "SNR dB")
+    _row("technique", "agreement %", "minimum", "top-1 %", "SNR dB")
     _row("---", "---", "---", "---", "---")
     figures: dict[str, list[tuple[float, float, float]]] = {name: [] for name in _TECHNIQUES}
     for seed in range(seeds):
@@ -109,8 +109,8 @@ def _techniques(bench: _Bench, seeds: int) -> None:
             figures[name].append(bench.measure(int8))
     for name, measured in figures.items():
         means = [statistics.mean(values) for values in zip(*measured, strict=True)]
-        least = min(agrees for agrees, _, _ in measured)
-        _row(name, f"{means[0]:.2f}", f"{least:.2f}", f"{means[1]:.2f}", f"{means[2]:.1f}")
+        minimum = min(agrees for agrees, _, _ in measured)
+        _row(name, f"{means[0]:.2f}", f"{minimum:.2f}", f"{means[1]:.2f}", f"{means[2]:.1f}")
 
 
 def _conversions(bench: _Bench, seeds: int) -> None:

@@ -18,7 +18,7 @@ class Normalization(_Part, frozen=True):
     std: tuple[float, float, float]
 
 
-class Recipe(_Part, frozen=True, rename={"equalized": "equalised"}):
+class Recipe(_Part, frozen=True, kw_only=True, rename={"equalized": "equalised"}):
     """A way to quantize: which techniques. As text, its readable name.
 
     Attributes:
@@ -45,7 +45,9 @@ class Recipe(_Part, frozen=True, rename={"equalized": "equalised"}):
         return [word for word in words if word]
 
 
-class Quantization(Recipe, frozen=True, rename={"equalized": "equalised", "scheme": "recipe"}):
+class Quantization(
+    Recipe, frozen=True, kw_only=True, rename={"equalized": "equalised", "scheme": "recipe"}
+):
     """How the model was quantized, and the pictures whose activations set the ranges.
 
     Attributes:

@@ -18,7 +18,7 @@ SIZE = 32
 
 @pytest.fixture(scope="session")
 def pictures() -> NDArray[np.uint8]:
-    """Random pictures (60, 32, 32, 3) uint8: 8 x 8 squares, which convolutions do not level."""
+    """Random squares of 8 x 8 pixels (60, 32, 32, 3) uint8: noise would be averaged away."""
     return noise(60, 4, 4, 3).repeat(8, axis=1).repeat(8, axis=2)
 
 

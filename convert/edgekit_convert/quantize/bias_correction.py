@@ -19,8 +19,8 @@ def bias_correction(
     """What rounding took from the layer's mean output, (W - W') E[x]: to be added to its bias.
 
     Args:
-        weights, rounded: W and W' (outputs, taps, inputs).
-        mean: E[x] of each input channel (C,); the same at every tap.
+        weights, rounded: W and W' (outputs, positions in the kernel, inputs).
+        mean: E[x] of each input channel (C,); the same at every position.
         depthwise: each output reads one input channel alone, and the weights have one input; of n
             times as many outputs as channels, each n in a row read the same.
 

@@ -43,7 +43,7 @@ def weight_scales(
     that of the input, stays below 2^30.
 
     Args:
-        weights: (outputs, taps, inputs).
+        weights: (outputs, positions in the kernel, inputs).
         biases: (outputs,).
         input_scale: of the layer's input.
         one_for_all: give all channels the largest of their scales.
@@ -89,7 +89,7 @@ def _write_layer(
     kind = exact.kind(source)
     depthwise, dense = kind == "DEPTHWISE_CONV_2D", kind == "FULLY_CONNECTED"
     stored = exact.constant(source.inputs[1]).astype(np.float64)
-    # (outputs, taps, inputs) of a convolution; a depthwise one has (1, height, width, outputs).
+    # (outputs, positions in the kernel, inputs); a depthwise layer has (1, height, width, outputs).
     weights = np.moveaxis(stored, -1, 0) if depthwise else stored
     weights = weights.reshape(len(weights), -1, 1 if depthwise else stored.shape[-1])
     bias_index = exact.bias(source)
@@ -127,11 +127,11 @@ def _round(
     sample: NDArray[np.float32] | None,
     rounding: str,
 ) -> NDArray[np.int8]:
-    """Weights (outputs, taps, inputs) in units of their scales; the nearest without a sample."""
-    outputs, taps, inputs = weights.shape
-    rows, units = weights.reshape(-1, inputs), np.repeat(scales, taps).reshape(-1, 1)
+    """Weights (outputs, positions, inputs) in units of their scales; nearest without a sample."""
+    outputs, positions, inputs = weights.shape
+    rows, units = weights.reshape(-1, inputs), np.repeat(scales, positions).reshape(-1, 1)
     rounded = nearest(rows, units) if sample is None else ROUNDINGS[rounding](rows, units, sample)
-    return rounded.astype(np.int8).reshape(outputs, taps, inputs)
+    return rounded.astype(np.int8).reshape(outputs, positions, inputs)
 
 
 def _set_scales(tensor: Any, scales: NDArray[np.float64]) -> None:

@@ -93,16 +93,15 @@ class Reader:
 
     Attributes:
         energy: sum of the squared weights of each input channel (C,).
-        largest: largest magnitude of the weights between output and input channel, over the taps
-            (outputs, C).
-        taps: height times width of its kernel.
+        largest: largest magnitude of the weights between output and input channel (outputs, C).
+        positions: height times width of its kernel.
         second_moment: E[x²] of each input channel (C,).
         dense: whether its weights have one scale in all, not one for each output channel.
     """
 
     energy: NDArray[np.float64]
     largest: NDArray[np.float64]
-    taps: int
+    positions: int
     second_moment: NDArray[np.float64]
     dense: bool
 
@@ -116,7 +115,7 @@ class Reader:
         return cls(
             energy=(magnitudes**2).sum(axis=(0, 1)),
             largest=magnitudes.max(axis=1),
-            taps=magnitudes.shape[1],
+            positions=magnitudes.shape[1],
             second_moment=np.square(sample, dtype=np.float64).mean(axis=0),
             dense=dense,
         )
@@ -142,7 +141,7 @@ def predicted_noise(
         scale = (reader.largest / factors).max(axis=1) / 127
         if reader.dense:
             scale = np.full_like(scale, scale.max())
-        noise += (scale**2).sum() * reader.taps * (reader.second_moment * factors**2).sum()
+        noise += (scale**2).sum() * reader.positions * (reader.second_moment * factors**2).sum()
     return float(noise)
 
 

@@ -1,8 +1,8 @@
 """GPTQ: round weights so that the errors of a layer's input channels make up for each other.
 
-Frantar et al. 2022, arXiv:2210.17323, with the covariance of the channels at one position instead
-of that of whole patches: the same for all taps, and small. The covariance, and not the second
-moment: what rounding does to the mean of the output is left to bias correction.
+Frantar et al. 2022, arXiv:2210.17323, with the covariance of the channels at one position of the
+kernel instead of that of whole patches: the same for all positions, and small. The covariance, and
+not the second moment: what rounding does to the mean of the output is left to bias correction.
 """
 
 from typing import Any

@@ -79,13 +79,13 @@ def quantize(model: FloatModel, recipe: Recipe) -> bytes:
         found = choose_ranges(model.flatbuffer, model.activations, recipe.ranges)
         model.ranges[recipe.ranges] = found
     quantized = FlatbufferEditor(model.structure)
-    set_activation_scales(quantized, model.ranges[recipe.ranges])
+    _set_activation_scales(quantized, model.ranges[recipe.ranges])
     exact = FlatbufferEditor(model.flatbuffer)
     write_constants(exact, quantized, model.activations, model.rounded, recipe)
     return quantized.pack()
 
 
-def set_activation_scales(model: FlatbufferEditor, ranges: Ranges) -> None:
+def _set_activation_scales(model: FlatbufferEditor, ranges: Ranges) -> None:
     """Give every activation the scale and zero point of its range, unless TFLite fixes them."""
     fixed = {
         int(index)

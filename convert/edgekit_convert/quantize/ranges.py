@@ -1,8 +1,8 @@
 """Rules that choose the range of each activation, the part of the real line that 8 bits cover.
 
-Smallest to largest; percentiles; and the range of minimum mean square error (the "SQNR" and "MSE"
-ranges of Krishnamoorthi 2018, arXiv:1806.08342, and Nagel et al. 2021, arXiv:2106.08295, section
-3.1). Scale and zero point follow Jacob et al. 2018, arXiv:1712.05877, section 2.1.
+Smallest to largest value; percentiles (Wu et al. 2020, arXiv:2004.09602); and the range of minimum
+mean square error (Nagel et al. 2021, arXiv:2106.08295, section 3.1). Scale and zero point are those
+of Jacob et al. 2018, arXiv:1712.05877, section 2.1.
 """
 
 from collections.abc import Callable

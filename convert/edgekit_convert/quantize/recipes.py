@@ -54,7 +54,7 @@ class Score(msgspec.Struct, frozen=True):
 Scoring: TypeAlias = Callable[[bytes], Score]
 
 
-class Candidate(Recipe, frozen=True, omit_defaults=False):
+class Candidate(Recipe, frozen=True, kw_only=True, omit_defaults=False):
     """A recipe that was tried, and its score on the held-out calibration pictures.
 
     Attributes:

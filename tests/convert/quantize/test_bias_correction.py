@@ -8,14 +8,14 @@ from tests.convert.toys import normal
 
 
 def test_by_hand() -> None:
-    # One tap: the first output loses (0.5, -0.25), the second (0, 1).
+    # A kernel of 1x1: the first output loses (0.5, -0.25), the second (0, 1).
     weights = np.array([[[1.5, 0.75]], [[2.0, 3.0]]])
     rounded = np.array([[[1.0, 1.0]], [[2.0, 2.0]]])
     # 0.5 x 4 - 0.25 x 10, and 10.
     assert bias_correction(weights, rounded, np.array([4.0, 10.0])).tolist() == [-0.5, 10.0]
 
 
-def test_taps_see_the_same_mean() -> None:
+def test_all_positions_of_the_kernel_see_the_same_mean() -> None:
     weights = np.array([[[1.5], [1.0], [0.25]]])
     rounded = np.array([[[1.0], [1.25], [0.0]]])
     assert bias_correction(weights, rounded, np.array([2.0])).tolist() == [1.0]
@@ -38,7 +38,7 @@ def test_the_mean_output_is_as_before() -> None:
     rounded = np.rint(weights * 4) / 4
     before = np.einsum("ntc,otc->o", inputs, weights) / len(inputs)
     after = np.einsum("ntc,otc->o", inputs, rounded) / len(inputs)
-    # Over many pictures the mean of a channel is the same at every tap.
+    # Over many pictures the mean of a channel is the same at every position of the kernel.
     inputs_mean = inputs.mean(axis=(0, 1))
     assert np.abs(after - before).max() > 0.3
     correction = bias_correction(weights, rounded, inputs_mean)

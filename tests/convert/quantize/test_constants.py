@@ -68,7 +68,7 @@ CORRECTED = replace(PLAIN, bias_corrected=True)
 
 def _convolution(recipe: Recipe) -> _Layer:
     toy = Toy(1, 2, channels=2)
-    # Two taps; scales 0.1 and 1.
+    # Two positions; scales 0.1 and 1.
     weight = [[[[12.7, 0.34], [-0.16, 0.0]]], [[[127.0, 1.4], [-2.6, 0.0]]]]
     graph = toy.build(toy.conv(toy.image, weight, [3.0, -7.6], NONE))
     return _Layer(graph, recipe, [[10, 100], [30, 200]])

@@ -19,13 +19,13 @@ from tests.convert.toys import NONE, RELU, RELU6, Toy, noise, normal, run
 
 class TestReader:
     def test_by_hand(self) -> None:
-        # Two outputs, two taps, two inputs.
+        # Two outputs, two positions, two inputs.
         weights = np.array([[[[1.0, -2.0], [3.0, 0.0]]], [[[0.0, 5.0], [-4.0, 1.0]]]], np.float32)
         sample = np.array([[1.0, 2.0], [3.0, -4.0]], np.float32)
         reader = Reader.of(weights, sample, dense=False)
         assert reader.energy.tolist() == [1 + 9 + 16, 4 + 25 + 1]
         assert reader.largest.tolist() == [[3, 2], [4, 5]]
-        assert reader.taps == 2
+        assert reader.positions == 2
         assert reader.second_moment.tolist() == [5, 10]
 
 
@@ -34,7 +34,7 @@ class TestPredictedNoise:
         return Reader(
             energy=np.array([3.0, 5.0]),
             largest=np.array([[127.0, 0.0], [0.0, 254.0]]),
-            taps=9,
+            positions=9,
             second_moment=np.array([7.0, 11.0]),
             dense=False,
         )
@@ -71,7 +71,7 @@ def _quiet(channels: int) -> Reader:
     return Reader(
         energy=np.ones(channels),
         largest=np.full((1, channels), 1e-12),
-        taps=1,
+        positions=1,
         second_moment=np.ones(channels),
         dense=False,
     )
@@ -95,7 +95,7 @@ class TestFactors:
         reader = Reader(
             energy=np.full(2, 1e-12),
             largest=np.array([[1.0, 1.0]]),
-            taps=1,
+            positions=1,
             second_moment=np.ones(2),
             dense=False,
         )
@@ -107,7 +107,7 @@ class TestFactors:
         reader = Reader(
             energy=np.array([256.0, 1.0]),
             largest=np.array([[16.0, 1.0], [32.0, 2.0]]),
-            taps=1,
+            positions=1,
             second_moment=np.ones(2),
             dense=False,
         )
@@ -120,6 +120,17 @@ class TestFactors:
         best = min(noises, key=noises.__getitem__)
         assert best > 0
         assert found.tolist() == pytest.approx([16 ** (best / 2), 16 ** (-best / 2)])
+
+    def test_weights_are_compared_within_an_output_which_has_a_scale_of_its_own(self) -> None:
+        # Each channel has the largest weights of one output: neither is larger than the other.
+        reader = Reader(
+            energy=np.array([256.01, 1.04]),
+            largest=np.array([[16.0, 1.0], [0.1, 0.2]]),
+            positions=1,
+            second_moment=np.ones(2),
+            dense=False,
+        )
+        assert equalization_factors(np.array([[1.0, 1.0]]), [reader]).tolist() == [1, 1]
 
     def test_they_stay_between_a_64th_and_64(self) -> None:
         # The second channel's weights are next to nothing: all would go to the first.
@@ -170,6 +181,11 @@ def network() -> _Network:
     return _Network()
 
 
+def _unchanged(graph: bytes) -> bool:
+    seen = observe(graph, noise(4, 2, 2, 3), 1, 0, lambda done: None)
+    return equalize(graph, seen)[0] == FlatbufferEditor(graph).pack()
+
+
 class TestEqualize:
     def test_the_function_stays(self, network: _Network) -> None:
         assert network.equalized != network.flatbuffer
@@ -211,20 +227,29 @@ class TestEqualize:
         toy = Toy(2, 2)
         first = toy.conv(toy.image, _uneven(4, 1, 1, 3, seed=1), normal(4), fused)
         graph = toy.build(toy.conv(first, normal(2, 1, 1, 4), normal(2), NONE))
-        seen = observe(graph, noise(4, 2, 2, 3), 1, 0, lambda done: None)
-        changed = equalize(graph, seen)[0] != FlatbufferEditor(graph).pack()
-        assert changed == (fused == NONE)
+        assert _unchanged(graph) == (fused == RELU6)
 
-    def test_input_and_output_keep_their_channels(self) -> None:
+    def test_the_input_keeps_its_channels_and_what_is_added_to_it(self) -> None:
         toy = Toy(2, 2)
-        graph = toy.build(toy.conv(toy.image, _uneven(4, 1, 1, 3, seed=1), normal(4)))
-        seen = observe(graph, noise(4, 2, 2, 3), 1, 0, lambda done: None)
-        assert equalize(graph, seen)[0] == FlatbufferEditor(graph).pack()
+        first = toy.conv(toy.image, _uneven(3, 1, 1, 3, seed=1), [0.1] * 3)
+        added = toy.add(first, toy.image)
+        graph = toy.build(toy.softmax(toy.dense(toy.mean(added), _uneven(3, 3, seed=2), None)))
+        assert _unchanged(graph)
+
+    def test_the_output_keeps_its_channels_and_what_is_added_to_it(self) -> None:
+        toy = Toy(2, 2)
+        first = toy.conv(toy.image, _uneven(4, 1, 1, 3, seed=1), [0.1] * 4)
+        second = toy.conv(first, _uneven(4, 1, 1, 4, seed=2), [0.1] * 4)
+        assert _unchanged(toy.build(toy.add(first, second)))
+
+    def test_what_is_added_to_a_dense_output_keeps_its_channels(self) -> None:
+        toy = Toy(2, 2)
+        first = toy.mean(toy.conv(toy.image, _uneven(4, 1, 1, 3, seed=1), [0.1] * 4))
+        added = toy.add(first, toy.dense(first, _uneven(4, 4, seed=2), None))
+        assert _unchanged(toy.build(toy.softmax(toy.dense(added, _uneven(3, 4, seed=3), None))))
 
     def test_a_depthwise_layer_stays_as_it_is(self) -> None:
         toy = Toy(2, 2)
-        first = toy.conv(toy.image, _uneven(4, 1, 1, 3, seed=1), normal(4))
+        first = toy.conv(toy.image, _uneven(4, 1, 1, 3, seed=1), [0.1] * 4)
         second = toy.depthwise(first, normal(1, 1, 1, 4), normal(4))
-        graph = toy.build(toy.conv(second, normal(2, 1, 1, 4), normal(2), NONE))
-        seen = observe(graph, noise(4, 2, 2, 3), 1, 0, lambda done: None)
-        assert equalize(graph, seen)[0] == FlatbufferEditor(graph).pack()
+        assert _unchanged(toy.build(toy.conv(second, normal(2, 1, 1, 4), normal(2), NONE)))

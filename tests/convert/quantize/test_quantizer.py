@@ -60,7 +60,9 @@ class TestQuantize:
     def test_every_activation_is_within_a_few_steps(
         self, model: FloatModel, equalized: bool, rounding: str, bias_corrected: bool
     ) -> None:
-        recipe = Recipe("min-max", equalized, rounding, bias_corrected)
+        recipe = Recipe(
+            ranges="min-max", equalized=equalized, rounding=rounding, bias_corrected=bias_corrected
+        )
         float_model = model.equalized() if equalized else model
         away = _steps_away(float_model, quantize(float_model, recipe))
         # Half a step of its own, and what comes through of its input's and weights'.
@@ -125,6 +127,11 @@ class TestQuantize:
 
 
 class TestIo:
+    def test_uint8_has_the_zero_point_of_int8_plus_128(self, model: FloatModel) -> None:
+        graph = tflite.parse(with_io(quantize(model, PLAIN), "uint8"))
+        ends = (graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]])
+        assert [(end.scale, end.zero_point) for end in ends] == [((1,), (0,)), ((1 / 256,), (0,))]
+
     @pytest.mark.parametrize("dtype", ["uint8", "int8", "float32"])
     def test_every_type_of_input_gives_the_same_answers(
         self, model: FloatModel, dtype: str
@@ -143,11 +150,6 @@ class TestIo:
                 interpreter.invoke()
                 found.append(interpreter.output())
             assert np.array_equal(*found)
-
-    def test_uint8_has_the_zero_point_of_int8_plus_128(self, model: FloatModel) -> None:
-        graph = tflite.parse(with_io(quantize(model, PLAIN), "uint8"))
-        ends = (graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]])
-        assert [(end.scale, end.zero_point) for end in ends] == [((1,), (0,)), ((1 / 256,), (0,))]
 
 
 class TestWholeNetwork:

@@ -77,6 +77,10 @@ class TestRules:
         assert percentile(99)(seen, _nothing) == (pytest.approx(-90), pytest.approx(890))
         assert percentile(90)(seen, _nothing) == (pytest.approx(0), pytest.approx(800))
 
+    def test_of_a_large_sample_a_percentile_takes_rows_from_all_of_it(self) -> None:
+        seen = _activation(np.arange(1_000_001).reshape(-1, 1))
+        assert percentile(99)(seen, _nothing) == (0, pytest.approx(990_000, abs=10))
+
     def test_the_rules_called_percentile_have_the_percentage_of_their_name(self) -> None:
         seen = _activation(np.arange(0, 10_001).reshape(-1, 1))
         assert RULES["percentile-99.99"](seen, _nothing) == (0, pytest.approx(9_999))
@@ -172,3 +176,19 @@ class TestChooseRanges:
             assert low == pytest.approx(0.2 * rows.min())
         else:
             assert (low, high) == alone
+
+    def test_of_large_samples_summands_are_thinned_out_alike(self) -> None:
+        toy = Toy(2, 2)
+        left = toy.conv(toy.image, np.ones((1, 1, 1, 3)), [0], NONE)
+        right = toy.conv(toy.image, np.ones((1, 1, 1, 3)), [0], NONE)
+        graph = toy.build(toy.add(left, right))
+        rows = np.random.default_rng(0).normal(0, 1, (300_000, 1)).astype(np.float32)
+        # Only where a value is above 1 is anything left of the sum.
+        other = np.where(rows > 1, 0, -9).astype(np.float32)
+        seen = {
+            "conv0": _activation(rows),
+            "conv1": _activation(other),
+            "add2": _activation(np.maximum(rows + other, 0)),
+        }
+        expected = minimum_error(seen["conv0"], error_of_sum(rows[::3], other[::3], relu=True))
+        assert choose_ranges(graph, seen, "mse")["conv0"] == expected

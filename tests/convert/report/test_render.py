@@ -146,7 +146,15 @@ def passing() -> Report:
         geometry=Geometry(64, 96, 0.875),
         normalization=Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
         quantization=Quantization(
-            "mse", True, "nearest", False, "static_wi8_ai8", "pictures", 500, "ca" * 32, 7
+            ranges="mse",
+            equalized=True,
+            rounding="nearest",
+            bias_corrected=False,
+            scheme="static_wi8_ai8",
+            calibration="pictures",
+            images=500,
+            calibration_sha256="ca" * 32,
+            seed=7,
         ),
         fidelity=fidelity,
         flatbuffer_sha256="fb" * 32,
@@ -155,9 +163,28 @@ def passing() -> Report:
         tools={"edgekit": "0.1.0", "onnx2tf": "1.29.24"},
     )
     candidates = [
-        Candidate("min-max", False, "nearest", False, "min-max ranges", 120, 0.972, 19.1, 0.0187),
         Candidate(
-            "mse", True, "nearest", False, "mse ranges, equalized", 120, 0.9917, 26.9, 0.00391, True
+            name="min-max ranges",
+            ranges="min-max",
+            equalized=False,
+            rounding="nearest",
+            bias_corrected=False,
+            images=120,
+            agreement=0.972,
+            snr_db=19.1,
+            kl=0.0187,
+        ),
+        Candidate(
+            name="mse ranges, equalized",
+            ranges="mse",
+            equalized=True,
+            rounding="nearest",
+            bias_corrected=False,
+            images=120,
+            agreement=0.9917,
+            snr_db=26.9,
+            kl=0.00391,
+            chosen=True,
         ),
     ]
     layers = [
