@@ -7,12 +7,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.offline.comparison import PICTURE_HEIGHT as _HEIGHT
-from edgekit.offline.comparison import PICTURE_WIDTH as _WIDTH
-from edgekit.offline.comparison import Disagreement
+from edgekit.offline.comparison import PICTURE_HEIGHT, PICTURE_WIDTH, Disagreement
 from edgekit.text import clock, percent
 from edgekit.vision.encode import encode_png
 
+_WIDTH, _HEIGHT = PICTURE_WIDTH, PICTURE_HEIGHT
 _GAP, _CAPTION, _TITLE = 14, 70, 76
 _COLUMNS = 4
 _FAINT, _PAPER, _CARD = (108, 112, 120), (238, 240, 243), (255, 255, 255)

@@ -102,7 +102,6 @@ def render_html(report: Report) -> str:
             "report": report,
             "manifest": report.manifest,
             "quantization": report.manifest.quantization,
-            "memory": report.memory,
             "file_name": PurePath(report.output).name,
             "verdict": _verdict(report),
             "figures": _figures(report),
