@@ -20,7 +20,7 @@ from edgekit_convert.target.memory import TARGETS, Target, parse_memory
 from edgekit_convert.weights.imagenet import IMAGENET_CROPS, IMAGENET_MEAN, IMAGENET_STD
 
 if TYPE_CHECKING:
-    from edgekit_convert.report.findings import Report
+    from edgekit_convert.report.results import Report
 
 _IMAGENET = "imagenet"
 _IO_TYPES = ("uint8", "int8", "float32")

@@ -27,7 +27,7 @@ from edgekit_convert.provenance import make_manifest
 from edgekit_convert.quantize.activations import observe
 from edgekit_convert.quantize.quantizer import FloatModel, with_io
 from edgekit_convert.quantize.search import CANDIDATES, Found, search
-from edgekit_convert.report.findings import Report
+from edgekit_convert.report.results import Report
 from edgekit_convert.request import Request
 from edgekit_convert.target.compiler import WHERE_FROM, compile_for_edgetpu, find_compiler
 from edgekit_convert.target.memory import Memory, measure_fit

@@ -9,8 +9,8 @@ import msgspec
 from edgekit.errors import FidelityError
 from edgekit.files import write_atomically
 from edgekit.model.container import pack
-from edgekit_convert.report.findings import Report
 from edgekit_convert.report.render import render_html, render_json
+from edgekit_convert.report.results import Report
 
 
 @dataclass(frozen=True)

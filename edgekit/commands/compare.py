@@ -9,12 +9,12 @@ import click
 import msgspec
 
 from edgekit.commands.options import config_option, given, json_option, runtime_options, settings_of
-from edgekit.commands.recordings import Recorded, decision_settings
 from edgekit.errors import LabelsError, ModelsDifferError
 from edgekit.files import check_writable, write_atomically
 from edgekit.inference.classifier import Classifier
 from edgekit.inference.frame import Frame
 from edgekit.offline.comparison import Comparer, Comparison, recordings_in
+from edgekit.offline.decision_settings import Recorded, decision_settings
 from edgekit.offline.pages import provenance, render_comparison
 from edgekit.offline.player import Played, Player
 from edgekit.offline.recording import Recording, progress

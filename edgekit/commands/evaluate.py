@@ -16,10 +16,10 @@ from edgekit.commands.options import (
     runtime_options,
     settings_of,
 )
-from edgekit.commands.recordings import Recorded, decision_settings
 from edgekit.errors import DatasetError
 from edgekit.files import check_writable, write_atomically
 from edgekit.inference.classifier import Classifier
+from edgekit.offline.decision_settings import Recorded, decision_settings
 from edgekit.offline.evaluation import (
     ImageEvaluation,
     RecordingEvaluation,

@@ -7,9 +7,9 @@ import click
 import msgspec
 
 from edgekit.commands.options import config_option, given, json_option, runtime_options, settings_of
-from edgekit.commands.recordings import Recorded, decision_settings
 from edgekit.errors import ReplayDiffersError
 from edgekit.inference.classifier import Classifier
+from edgekit.offline.decision_settings import Recorded, decision_settings
 from edgekit.offline.golden import shown
 from edgekit.offline.recording import Recording
 from edgekit.offline.replay import FRAMES, TOLERANCE, Expectation, Replay, verify

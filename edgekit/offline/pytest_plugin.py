@@ -88,8 +88,8 @@ def replay_and_compare(
     Raises:
         EdgekitError: something cannot be read, or does not belong together.
     """
-    from edgekit.commands.recordings import decision_settings
     from edgekit.inference.classifier import Classifier
+    from edgekit.offline.decision_settings import decision_settings
     from edgekit.offline.recording import Recording
     from edgekit.offline.replay import Expectation, verify
 

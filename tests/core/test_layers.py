@@ -15,8 +15,8 @@ ROOMS = {
         "offline", "commands", "cli",
     ),
     "convert/edgekit_convert": (
-        "progress", "scratch", "pictures", "weights", "graph", "quantize", "verify", "target",
-        "report", "conversion", "cli",
+        "progress", "scratch", "answers", "pictures", "weights", "graph", "quantize", "verify",
+        "target", "report", "request", "material", "provenance", "outputs", "conversion", "cli",
     ),
     "device/edgekit_device": (
         "health", "board", "retry", "signals", "config", "sources", "sinks", "daemon", "collect",

@@ -11,7 +11,7 @@ from edgekit.model.manifest import StageFidelity
 from edgekit.report.page import TINY, Figure, render
 from edgekit.text import percent
 from edgekit_convert.report.figures import FILTERS, decibels, size
-from edgekit_convert.report.findings import Report
+from edgekit_convert.report.results import Report
 from edgekit_convert.target.memory import Memory
 from edgekit_convert.target.preflight import Refusal
 from edgekit_convert.verify.disagreements import Disagreement

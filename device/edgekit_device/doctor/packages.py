@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from edgekit.child import signal_name
+from edgekit.inference.runtimes import RUNTIMES
 from edgekit.text import last_line
 from edgekit_device.doctor.device import Answer, Device
 from edgekit_device.doctor.diagnosis import Diagnosis
 from edgekit_device.doctor.probe import STRANGER
 
-# Distribution and module of each runtime.
-RUNTIMES = {"ai-edge-litert": "ai_edge_litert", "tflite-runtime": "tflite_runtime"}
 # What a device needs before Python 3.12 (tflite-runtime was built with NumPy 1, and OpenCV 4.11 is
 # the last that goes with it), and since.
 _NUMPY_1 = '"numpy<2" "opencv-python<4.12"'
@@ -95,13 +94,14 @@ def _numpy(device: Device, packages: dict[str, str], install: str) -> Diagnosis:
 
 
 def _runtimes(device: Device, packages: dict[str, str], install: str) -> Iterator[Diagnosis]:
-    installed = [name for name in RUNTIMES if name in packages]
+    installed = [runtime for runtime in RUNTIMES.values() if runtime.distribution in packages]
     if not installed:
         yield Diagnosis("runtime", "problem", "no TFLite runtime is installed", install)
     works = False
-    for name in installed:
+    for runtime in installed:
+        name = runtime.distribution
         title = f"{name} {packages[name]}"
-        answer = device.probe("runtime", f"{RUNTIMES[name]}.interpreter")
+        answer = device.probe("runtime", runtime.module)
         wrong = complaint(answer)
         if wrong is None and not probed(answer)["right"]:
             wrong = "gives a wrong answer"

@@ -9,8 +9,8 @@ from html.parser import HTMLParser
 import msgspec
 import numpy as np
 import pytest
-from edgekit_convert.report.findings import Candidate, Report
 from edgekit_convert.report.render import render_html, render_json
+from edgekit_convert.report.results import Candidate, Report
 from edgekit_convert.target.memory import Memory
 from edgekit_convert.target.preflight import EdgeTpu, Refusal
 from edgekit_convert.verify.disagreements import Disagreement

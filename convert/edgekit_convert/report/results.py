@@ -11,11 +11,7 @@ from edgekit_convert.verify.fidelity import Gate, Kind, Stage
 from edgekit_convert.verify.layers import Layer
 
 
-class _Finding(msgspec.Struct, frozen=True, omit_defaults=False):
-    pass
-
-
-class Report(_Finding, frozen=True):
+class Report(msgspec.Struct, frozen=True):
     """Everything a conversion found out.
 
     Attributes:
