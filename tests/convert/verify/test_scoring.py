@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from edgekit_convert.answers import Answers, tflite_answer
+from edgekit_convert.answers import Answers
+from edgekit_convert.graph.execution import tflite_answer
 from edgekit_convert.verify.scoring import scoring
 
 from tests.convert.toys import Toy, noise, normal
