@@ -57,3 +57,14 @@ def test_links_between_pages_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_module_that_a_page_names_exists() -> None:
+    files = [
+        file for folder in ("edgekit", "convert", "device") for file in (ROOT / folder).rglob("*")
+    ]
+    paths = [file.relative_to(ROOT).as_posix() for file in files]
+    for page in (ROOT / "docs").glob("*.md"):
+        for name in re.findall(r"`([\w/]+[.]py)`", page.read_text(encoding="utf-8")):
+            known = any(path == name or path.endswith(f"/{name}") for path in paths)
+            assert known or (ROOT / name).exists(), f"{page.name}: {name}"
