@@ -1,4 +1,9 @@
+"""The flatbuffer reader: what it finds, and that damage never reaches an interpreter."""
+
+import functools
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -9,34 +14,37 @@ from edgekit.model.container import read_model
 from edgekit.model.flatbuffer import parse
 from edgekit.model.schema import OPERATORS, TENSOR_TYPES
 
-# One FULLY_CONNECTED with a 2x3 weight, built once for all examples.
-_SMALL: list[bytes] = []
+
+def _model(change: Callable[[Any], None] = lambda model: None) -> bytes:
+    """One FULLY_CONNECTED with a 2x3 weight, after a change to its parts."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    def tensor(name: str, shape: list[int], buffer: int) -> object:
+        made = schema.TensorT()
+        made.name, made.shape, made.buffer = name.encode(), shape, buffer
+        made.type = schema.TensorType.FLOAT32
+        return made
+
+    model, graph, code = schema.ModelT(), schema.SubGraphT(), schema.OperatorCodeT()
+    empty, weights, operator = schema.BufferT(), schema.BufferT(), schema.OperatorT()
+    weights.data = list(bytes(24))
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.FULLY_CONNECTED
+    operator.opcodeIndex, operator.inputs, operator.outputs = 0, [0, 1, -1], [2]
+    graph.tensors = [tensor("x", [1, 3], 0), tensor("w", [2, 3], 1), tensor("y", [1, 2], 0)]
+    graph.inputs, graph.outputs, graph.operators = [0], [2], [operator]
+    model.version, model.subgraphs = 3, [graph]
+    model.buffers, model.operatorCodes = [empty, weights], [code]
+    change(model)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
 
 
+@functools.cache
 def _small_model() -> bytes:
-    if not _SMALL:
-        import flatbuffers
-        from ai_edge_litert import schema_py_generated as schema
-
-        def tensor(name: str, shape: list[int], buffer: int) -> object:
-            made = schema.TensorT()
-            made.name, made.shape, made.buffer = name.encode(), shape, buffer
-            made.type = schema.TensorType.FLOAT32
-            return made
-
-        model, graph, code = schema.ModelT(), schema.SubGraphT(), schema.OperatorCodeT()
-        empty, weights, operator = schema.BufferT(), schema.BufferT(), schema.OperatorT()
-        weights.data = list(bytes(24))
-        code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.FULLY_CONNECTED
-        operator.opcodeIndex, operator.inputs, operator.outputs = 0, [0, 1, -1], [2]
-        graph.tensors = [tensor("x", [1, 3], 0), tensor("w", [2, 3], 1), tensor("y", [1, 2], 0)]
-        graph.inputs, graph.outputs, graph.operators = [0], [2], [operator]
-        model.version, model.subgraphs = 3, [graph]
-        model.buffers, model.operatorCodes = [empty, weights], [code]
-        builder = flatbuffers.Builder(1024)
-        builder.Finish(model.Pack(builder), b"TFL3")
-        _SMALL.append(bytes(builder.Output()))
-    return _SMALL[0]
+    """The same, built once for all examples."""
+    return _model()
 
 
 def test_names_are_those_of_the_schema() -> None:
@@ -54,6 +62,61 @@ def test_a_small_model_is_read() -> None:
     assert graph.operator_counts() == {"FULLY_CONNECTED": 1}
     assert graph.tensors[1].shape == (2, 3)
     assert graph.parameters() == 6
+
+
+def _operator_reads(model: Any, tensor: int) -> None:
+    model.subgraphs[0].operators[0].inputs = [0, tensor, -1]
+
+
+def _graph_gives(model: Any, tensor: int) -> None:
+    model.subgraphs[0].outputs = [tensor]
+
+
+def _buffer_lies_at(model: Any, offset: int) -> None:
+    model.buffers[1].data = None
+    model.buffers[1].offset, model.buffers[1].size = offset, 24
+
+
+@pytest.mark.parametrize(
+    ("change", "value", "message"),
+    [
+        (_operator_reads, 3, "an operator names a tensor that does not exist"),
+        (_operator_reads, -2, "an operator names a tensor that does not exist"),
+        (_graph_gives, 3, "an input or output names a tensor that does not exist"),
+        (_graph_gives, -1, "an input or output names a tensor that does not exist"),
+        (_buffer_lies_at, 1 << 20, "a buffer reaches beyond the end of the file"),
+    ],
+)
+def test_what_does_not_exist_is_refused(
+    change: Callable[[Any, int], None], value: int, message: str
+) -> None:
+    with pytest.raises(ModelFileError, match=message):
+        parse(_model(lambda model: change(model, value)))
+
+
+def test_what_exists_is_not_refused() -> None:
+    assert parse(_model(lambda model: _graph_gives(model, 0))).outputs == (0,)
+    assert parse(_model(lambda model: _buffer_lies_at(model, 100))).tensors[1].buffer == 24
+
+
+def test_a_vector_that_reaches_beyond_the_file_is_refused() -> None:
+    raw = _small_model()
+    weights = (24).to_bytes(4, "little") + bytes(24)
+    assert raw.count(weights) == 1
+    at = raw.index(weights)
+    for length in (len(raw) - at - 3, 1 << 31):
+        damaged = raw[:at] + length.to_bytes(4, "little") + raw[at + 4 :]
+        with pytest.raises(ModelFileError, match="a vector reaches beyond the end of the file"):
+            parse(damaged)
+
+
+def test_an_offset_to_before_the_file_is_refused() -> None:
+    raw = bytearray(_small_model())
+    root = int.from_bytes(raw[:4], "little")
+    # To its description, backwards; Python itself would count from the end of the file.
+    raw[root : root + 4] = (root + 8).to_bytes(4, "little")
+    with pytest.raises(ModelFileError, match="an offset points outside the file"):
+        parse(bytes(raw))
 
 
 @settings(max_examples=300)

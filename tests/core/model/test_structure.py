@@ -89,6 +89,14 @@ def test_every_resnet_is_recognised_by_its_shapes(name: str) -> None:
     assert tuple(map(len, network.stages)) == BLOCKS[name][1]
 
 
+def test_strides_are_read_from_odd_sizes_too() -> None:
+    # 14, 7, 4 and 2 pixels wide.
+    network = read_structure(resnet(*BLOCKS["resnet18"], size=56))
+    assert network is not None
+    assert [stage[0].stride for stage in network.stages] == [1, 2, 2, 2]
+    assert all(block.stride == 1 for stage in network.stages for block in stage[1:])
+
+
 def test_identity_and_projection_shortcuts_are_told_apart() -> None:
     for name, first in (("resnet18", False), ("resnet50", True)):
         network = read_structure(resnet(*BLOCKS[name]))

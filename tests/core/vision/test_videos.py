@@ -51,6 +51,11 @@ def _box(kind: bytes, content: bytes = b"", size: int | None = None) -> bytes:
     return (8 + len(content) if size is None else size).to_bytes(4, "big") + kind + content
 
 
+def _riff(size: int, content: bytes) -> bytes:
+    """A part of an AVI file; one of odd size has a byte behind it that does not count."""
+    return b"RIFF" + size.to_bytes(4, "little") + content
+
+
 @pytest.mark.parametrize(
     ("content", "cut"),
     [
@@ -60,6 +65,8 @@ def _box(kind: bytes, content: bytes = b"", size: int | None = None) -> bytes:
         (_box(b"ftyp") + _box(b"mdat", bytes(50), size=0), False),
         (_box(b"ftyp", b"isom") + _box(b"mdat", bytes(50)) + b"what a camera added", False),
         (b"RIFF" + bytes(40), False),
+        (_riff(5, bytes(6)) + _riff(40, bytes(40)), False),
+        (_riff(5, bytes(6)) + _riff(99, bytes(40)), True),
         (b"\x1a\x45\xdf\xa3\x81\0" + b"\x18\x53\x80\x67\x01" + b"\xff" * 7 + bytes(9), False),
         (b"", False),
         (bytes(100), False),
