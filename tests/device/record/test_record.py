@@ -43,8 +43,8 @@ def test_a_clip_holds_every_frame_and_what_a_live_run_made_of_it(
     source = open_source(settings)
     pipeline = Pipeline(classifier, "m", Decision(settings.decision), source.name, live=source.live)
     seen = 0
-    for record, pixels in frames:
-        frame = source.read(30)
+    for kept in frames:
+        record, pixels, frame = kept.record, kept.pixels, source.read(30)
         assert frame is not None
         result = pipeline.process(frame)
         event = pipeline.event(result)
