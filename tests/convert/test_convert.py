@@ -451,7 +451,8 @@ def in_process() -> Iterator[None]:
 
 def _invoke(*arguments: str | Path) -> BaseException | None:
     """What a command ends with, in this process, which has PyTorch loaded."""
-    return CliRunner().invoke(command, [*map(str, arguments)], standalone_mode=False).exception
+    line = ["--debug", *map(str, arguments)]
+    return CliRunner().invoke(command, line, standalone_mode=False).exception
 
 
 @pytest.mark.usefixtures("in_process")

@@ -6,7 +6,7 @@ import pytest
 
 from edgekit.inference.classifier import Classifier
 from edgekit.inference.decision import DecisionSettings
-from edgekit.inference.frame import Frame
+from edgekit.inference.frame import Frame, FrameRecord
 from edgekit.offline.player import Player
 from tests.recordings import picture
 
@@ -19,9 +19,11 @@ def player(model: Path) -> Player:
     return Player("a.clip", None, Classifier.open(model), SETTINGS)
 
 
-def _frame(position: int, colour: str, stretch: int = 0) -> Frame:
+def _frame(position: int, colour: str, stretch: int = 0, event: str | None = None) -> Frame:
+    number, time = 10 + position, position / 10
+    record = FrameRecord(number, time, stretch, "", colour, 1.0, [], event) if stretch else None
     return Frame(
-        10 + position, picture(colour), position / 10, 0.0, position=position, stretch=stretch
+        number, picture(colour), time, 0.0, position=position, stretch=stretch, record=record
     )
 
 
@@ -38,6 +40,11 @@ def test_within_a_stretch_the_decision_goes_on(player: Player) -> None:
 def test_where_frames_were_left_out_it_begins_afresh_and_gives_no_event(player: Player) -> None:
     frames = (_frame(0, "red"), _frame(1, "green", stretch=1), _frame(2, "blue", stretch=1))
     assert _played(player, *frames) == [("red", True), ("green", False), ("green", False)]
+
+
+def test_a_stretch_that_began_with_a_change_begins_with_one(player: Player) -> None:
+    frames = (_frame(0, "red"), _frame(1, "green", stretch=1, event="change"))
+    assert _played(player, *frames) == [("red", True), ("green", True)]
 
 
 def test_events_have_the_number_in_the_camera_and_the_time_in_the_recording(

@@ -44,9 +44,7 @@ def test_a_clip_holds_every_frame_and_what_a_live_run_made_of_it(
     pipeline = Pipeline(classifier, "m", Decision(settings.decision), source.name, live=source.live)
     seen = 0
     for kept in frames:
-        record, pixels = kept.record, kept.pixels
-        frame = source.read(30)
-        assert record is not None
+        record, pixels, frame = kept.record, kept.pixels, source.read(30)
         assert frame is not None
         result = pipeline.process(frame)
         event = pipeline.event(result)

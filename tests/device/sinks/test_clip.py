@@ -164,7 +164,7 @@ def test_what_is_answered_is_kept_however_slow_the_disk(tmp_path: Path) -> None:
     clip.finish()
     frames = list(Clip(tmp_path / "a.clip"))
     assert [frame.record.number for frame in frames] == list(range(30))
-    assert all(np.array_equal(pixels, noise(one.number)) for one, pixels in frames)
+    assert all(np.array_equal(one.pixels, noise(one.record.number)) for one in frames)
 
 
 def test_without_that_promise_frames_are_dropped_and_counted_and_nobody_waits(
