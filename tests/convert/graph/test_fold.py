@@ -36,7 +36,7 @@ def _network(*, keepdims: int = 1, relu: bool = True) -> onnx.ModelProto:
             ["cut" if relu else "convolved"],
             ["pool"],
             kernel_shape=[3, 3],
-            pads=[1, 0, 1, 1],
+            pads=[2, 0, 1, 1],
         ),
         helper.make_node("ReduceMean", ["pool", "axes"], ["mean"], keepdims=keepdims),
         *([helper.make_node("Reshape", ["mean", "shape"], ["flat"])] if keepdims else []),

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
+from edgekit_convert.quantize import distillation
 from edgekit_convert.quantize.distillation import distil, statistics_distance
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -95,6 +96,15 @@ class TestDistil:
         for seen in network.seen[1:133] + network.seen[134:]:
             assert (seen.amin(dim=(0, 2, 3)).numpy() >= lowest - 1e-5).all()
             assert (seen.amax(dim=(0, 2, 3)).numpy() <= highest + 1e-5).all()
+
+    def test_pixels_are_what_the_network_saw(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        # Without steps of any size, what was seen last is what comes out.
+        monkeypatch.setattr(distillation, "_RATE", 0.0)
+        network = _Network([0.0, 0.0, 0.0], [1.0, 1.0, 1.0])
+        pictures = _distil(network, steps=3)
+        seen = network.seen[-1].permute(0, 2, 3, 1).double().numpy()
+        expected = 255 * (seen * np.array(NORMALIZATION.std) + np.array(NORMALIZATION.mean))
+        assert np.abs(pictures - expected.clip(0, 255)).max() < 0.51
 
     def test_answers_become_confident(self, monkeypatch: pytest.MonkeyPatch) -> None:
         wanted = torch.tensor([0, 1, 2, 0, 1, 2])
