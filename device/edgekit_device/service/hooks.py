@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from edgekit_device.config.file import load
+from edgekit_device.retry import SERVICE_RESTART
 from edgekit_device.service import systemctl
 from edgekit_device.service.durable import locked
 from edgekit_device.service.layout import Layout
@@ -15,19 +16,8 @@ from edgekit_device.service.probation import Probation, watch
 from edgekit_device.service.state import observe
 from edgekit_device.service.store import Store
 
-# systemd itself waits for RestartSec=, so the first restart needs no pause of ours.
-FIRST_PAUSE = 4.0
-# Below TimeoutStartSec=.
-LONGEST_PAUSE = 120.0
 # Restarts are forgotten after so many seconds.
 MEMORY = 3600.0
-
-
-def pause(earlier: int) -> float:
-    """Seconds to wait before a restart that follows so many others within the hour."""
-    if earlier < 1:
-        return 0.0
-    return min(FIRST_PAUSE * 2.0 ** min(earlier - 1, 30), LONGEST_PAUSE)
 
 
 def before_start(layout: Layout, notify: Callable[[str], None]) -> None:
@@ -40,7 +30,8 @@ def before_start(layout: Layout, notify: Callable[[str], None]) -> None:
     if changed:
         notify(changed)
     earlier = _note_restart(layout)
-    seconds = pause(earlier)
+    # systemd itself waits for RestartSec=, so the first restart needs no pause of ours.
+    seconds = SERVICE_RESTART.delay(earlier)
     if seconds:
         notify(f"{earlier} other restarts within the hour: waiting for {seconds:g} s")
         time.sleep(seconds)

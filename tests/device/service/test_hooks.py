@@ -4,6 +4,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from edgekit_device.retry import SERVICE_RESTART
 from edgekit_device.service import hooks
 from edgekit_device.service.durable import locked
 from edgekit_device.service.store import TRIES
@@ -68,7 +69,8 @@ def test_a_note_that_makes_no_sense_is_forgotten(running: Device, slept: list[fl
 
 @given(st.integers(0, 10**6))
 def test_a_pause_fits_into_the_time_that_a_start_has(earlier: int) -> None:
-    assert 0.0 <= hooks.pause(earlier) <= hooks.pause(earlier + 1) <= hooks.LONGEST_PAUSE < 180
+    delay = SERVICE_RESTART.delay
+    assert 0.0 <= delay(earlier) <= delay(earlier + 1) <= SERVICE_RESTART.maximum < 180
 
 
 def test_a_model_that_crashes_after_a_power_cut_is_given_up(running: Device, model: Model) -> None:
