@@ -231,6 +231,20 @@ def _labels() -> str:
     return ", ".join(dict.fromkeys(labels()))
 
 
+@step("what the running service sees is recorded, and it goes on")
+def _record() -> str:
+    clip, before = Path("/root/seen.clip"), shown()["MainPID"]
+    run(EDGEKIT, "record", "--service", "--output", str(clip), "--max-seconds", "2")
+    replayed = json.loads(
+        run(EDGEKIT, "replay", str(clip), "--model", str(PAYLOAD / "model.tflite"), "--json")
+    )
+    assert replayed["frames"] > 0, replayed
+    assert replayed["inputs_differ"] == 0, replayed
+    assert shown()["MainPID"] == before
+    assert answers_frames(), shown()
+    return f"{replayed['frames']} frames, {clip.stat().st_size:,} bytes"
+
+
 @step("the live page can be switched on while it runs", kind="container")
 def _live_page() -> str:
     # As docs/raspberry-pi.md says it.
