@@ -44,7 +44,7 @@ def write_outputs(output: Path, report: Report, model: bytes, compiled: bytes | 
 
     Raises:
         FidelityError: the gate refused; the report is written, no model file is.
-        OSError: a file cannot be written.
+        OutputError: a file cannot be written.
     """
     paths = Paths.beside(output)
     write_atomically(paths.html, render_html(report).encode())
