@@ -1,0 +1,1 @@
+"""Pixels: pictures and videos read upright as RGB, and the one preprocessing."""

@@ -1,0 +1,1 @@
+"""The network as a graph: exported, folded to take raw pixels, lowered to float TFLite, run."""

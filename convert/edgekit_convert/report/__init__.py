@@ -1,0 +1,1 @@
+"""What a conversion found out, as a page and as JSON."""

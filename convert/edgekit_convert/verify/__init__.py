@@ -1,0 +1,1 @@
+"""Every stage beside the trained network: figures, the gate, what differs."""

@@ -1,0 +1,1 @@
+"""What the user brings: a checkpoint, and the network that it belongs to."""

@@ -1,0 +1,1 @@
+"""Everything that can be set: one schema for the file, the options and the documentation."""
