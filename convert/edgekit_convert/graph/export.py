@@ -14,7 +14,9 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from edgekit.child import python_command, signal_name
 from edgekit.errors import ConversionError
+from edgekit.text import last_line
 from edgekit_convert.scratch import scratch_folder
 
 if TYPE_CHECKING:
@@ -88,13 +90,10 @@ class Lowering:
         output = self._scratch / _TFLITE_FILE
         if code == 0 and output.is_file():
             return output.read_bytes()
-        log = (self._scratch / _LOG_FILE).read_text(errors="replace")
-        lines = [line for line in log.splitlines() if line.strip()]
-        if code < 0:
-            lines.append(f"killed by signal {-code}; out of memory?")
-        raise ConversionError(
-            f"onnx2tf could not lower the ONNX graph to TFLite: {(lines or ['no message'])[-1]}"
-        )
+        reason = last_line((self._scratch / _LOG_FILE).read_bytes())
+        if name := signal_name(code):
+            reason = f"killed by {name}; out of memory?"
+        raise ConversionError(f"onnx2tf could not lower the ONNX graph to TFLite: {reason}")
 
 
 @contextmanager
@@ -117,7 +116,7 @@ def lowering() -> Iterator[Lowering]:
     with scratch_folder() as scratch:
         with (scratch / _LOG_FILE).open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "edgekit_convert.graph.lower", _ONNX_FILE, _TFLITE_FILE],
+                python_command("edgekit_convert.graph.lower", _ONNX_FILE, _TFLITE_FILE),
                 cwd=scratch,
                 env=environment,
                 stdin=subprocess.PIPE,
