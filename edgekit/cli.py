@@ -43,6 +43,9 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
+        except BrokenPipeError:
+            # The reader (`| head`) has what it wanted; click ends without a word.
+            raise
         except Exception as error:
             if ctx.params["debug"]:
                 raise

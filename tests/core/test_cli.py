@@ -1,5 +1,6 @@
 import json
 import os
+import subprocess
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -11,6 +12,7 @@ from demo.fixtures import Material
 from docs import generate_cli
 from edgekit import cli
 from tests.conftest import Edgekit, failure
+from tests.tiny import tiny_model
 
 
 def test_the_reference_is_what_the_commands_say() -> None:
@@ -49,6 +51,17 @@ def test_a_command_of_an_absent_distribution_says_what_to_install(
     assert "pip install edgekit-device" in shown
     result = runner.invoke(cli.edgekit, ["run", "--model", "x"])
     assert "pip install edgekit-device" in result.output
+
+
+def test_a_reader_that_has_gone_is_no_failure_to_tell_of(tmp_path: Path) -> None:
+    model = tiny_model(tmp_path / "tiny.tflite")
+    # A pipe whose reading end is closed already.
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "edgekit", "inspect", str(model)]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, timeout=60, check=False)
+    os.close(writing)
+    assert done.stderr == b""
 
 
 def test_inspect_has_the_promised_keys(converted: Path, edgekit: Edgekit) -> None:
