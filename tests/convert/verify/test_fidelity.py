@@ -69,6 +69,8 @@ class TestGate:
         [
             ([("pytorch", 1, 0.8), (LITERT, 0.97, 0.795)], True, "keeps 99.38%"),
             ([("pytorch", 1, 0.8), (LITERT, 0.99, 0.79)], False, "79.00% top-1"),
+            # What is just enough passes: 0.99 of the accuracy, and 0.99 agreement of a float stage.
+            ([("pytorch", 1, 1.0), ("onnx", 0.99, 1.0), (LITERT, 1, 0.99)], True, "keeps 99.00%"),
             ([("pytorch", 1, None), (LITERT, 0.97, None)], False, "97.00%"),
             ([("pytorch", 1, None), (LITERT, 0.98, None)], True, "98.00%"),
             (
