@@ -17,8 +17,8 @@ $(READY): pyproject.toml convert/pyproject.toml device/pyproject.toml constraint
 demo: $(READY)  ## clip, training, conversion, labels, contact sheet: everything in build/demo
 	$(BIN)/python -m demo --output build/demo
 
-test: $(READY)  ## the test suite; the first run trains the demo's network
-	$(BIN)/python -m pytest
+test: $(READY)  ## the test suite, on two cores; the first run trains the demo's network
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: $(READY)  ## lint, format, types, and the generated documentation
 	$(BIN)/ruff check .

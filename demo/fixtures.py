@@ -1,5 +1,6 @@
 """The demo's material: made once in a folder, and found there the next time."""
 
+import fcntl
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,9 +41,18 @@ def _recipe() -> str:
 
 
 def make_material(folder: Path) -> Material:
-    """Render the clip and the pictures and train the network, unless they are there already."""
-    material = material_in(folder)
+    """Render the clip and the pictures and train the network, unless they are there already.
+
+    Of several processes that ask for it at once, one makes it, and the others wait.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _make_material(folder)
+
+
+def _make_material(folder: Path) -> Material:
+    material = material_in(folder)
     # Written last, so that it stands for everything before it; another recipe starts afresh.
     stamp, recipe = folder / "recipe.sha256", _recipe()
     whole = all(path.exists() for path in vars(material).values())
