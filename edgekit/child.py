@@ -25,7 +25,6 @@ def run_python(
     module: str,
     *arguments: str | Path,
     timeout: float | None = None,
-    environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a module of ours, and wait for its end; its output comes back as bytes.
 
@@ -33,16 +32,11 @@ def run_python(
         module: as for `python -m`.
         arguments: its arguments; paths have to be absolute.
         timeout: seconds after which it is killed.
-        environment: variables beside those of this process.
 
     Raises:
         subprocess.TimeoutExpired: it did not end in time.
     """
-    return run(
-        python_command(module, *arguments),
-        timeout=timeout,
-        environment=environment,
-    )
+    return run(python_command(module, *arguments), timeout=timeout)
 
 
 def run(
@@ -50,9 +44,13 @@ def run(
     *,
     timeout: float | None = None,
     environment: Mapping[str, str] | None = None,
-    folder: Path = WORKING_FOLDER,
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a program without a terminal, and wait for its end; its output comes back as bytes.
+
+    Args:
+        command: the program and its arguments; paths have to be absolute.
+        timeout: seconds after which it is killed.
+        environment: variables beside those of this process.
 
     Raises:
         FileNotFoundError: there is no such program.
@@ -60,7 +58,7 @@ def run(
     """
     return subprocess.run(
         list(command),
-        cwd=folder,
+        cwd=WORKING_FOLDER,
         env={**os.environ, **environment} if environment else None,
         stdin=subprocess.DEVNULL,
         capture_output=True,

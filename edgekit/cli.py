@@ -41,10 +41,9 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.Abort, click.exceptions.Exit):
-            raise
-        except BrokenPipeError:
-            # The reader (`| head`) has what it wanted; click ends without a word.
+        except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
+            # click's own, which it ends as it should: without a word where the reader (`| head`)
+            # has what it wanted.
             raise
         except Exception as error:
             if ctx.params["debug"]:

@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 
 from edgekit import settings
+from edgekit.errors import SourceError
 from edgekit.inference.decision import DecisionSettings
 from edgekit.offline.clip import ClipHeader
-from edgekit.offline.player import recorded_decision
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +32,21 @@ def decision_settings(
         SourceError: the clip's own settings do not fit this edgekit.
     """
     if config is None and header is not None:
-        recorded = msgspec.to_builtins(recorded_decision(header))
+        recorded = msgspec.to_builtins(_recorded_decision(header))
         options = {**{f"decision.{key}": value for key, value in recorded.items()}, **options}
     return settings.load(Recorded, config, options).decision
+
+
+def _recorded_decision(header: ClipHeader) -> DecisionSettings:
+    """The decision settings that a clip was recorded with.
+
+    Raises:
+        SourceError: this edgekit does not know them.
+    """
+    try:
+        return msgspec.convert(header.decision, DecisionSettings)
+    except msgspec.ValidationError as error:
+        raise SourceError(
+            f"the clip's decision settings do not fit this edgekit: {error}; set your own with "
+            "--config"
+        ) from error

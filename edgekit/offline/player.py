@@ -2,9 +2,6 @@
 
 from typing import NamedTuple
 
-import msgspec
-
-from edgekit.errors import SourceError
 from edgekit.inference.classifier import Classifier, top_k
 from edgekit.inference.decision import Decision, DecisionSettings
 from edgekit.inference.events import Event
@@ -91,18 +88,3 @@ class Player:
 def _begins(frame: Frame) -> bool:
     """Whether a frame is the first that there was, or was a change at the time."""
     return frame.record is None or frame.record.event == "change"
-
-
-def recorded_decision(header: ClipHeader) -> DecisionSettings:
-    """The decision settings that a clip was recorded with.
-
-    Raises:
-        SourceError: this edgekit does not know them.
-    """
-    try:
-        return msgspec.convert(header.decision, DecisionSettings)
-    except msgspec.ValidationError as error:
-        raise SourceError(
-            f"the clip's decision settings do not fit this edgekit: {error}; set your own with "
-            "--config"
-        ) from error

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from edgekit.child import signal_name
+from edgekit.cli import STRANGER
 from edgekit.inference.runtimes import RUNTIMES
 from edgekit.text import last_line
 from edgekit_device.doctor.device import Answer, Device
 from edgekit_device.doctor.diagnosis import Diagnosis
-from edgekit_device.doctor.probe import STRANGER
 
 # What a device needs before Python 3.12 (tflite-runtime was built with NumPy 1, and OpenCV 4.11 is
 # the last that goes with it), and since.

@@ -14,14 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from edgekit.cli import STRANGER
 from edgekit.inference.runtimes import RUNTIMES
 
 MODEL = Path(__file__).with_name("probe.tflite")
 # A blue picture, and the answer to it: the brightest channel.
 _PICTURE = (20, 20, 200)
 _ANSWER = 2
-# A distribution that is not ours, and installs a package and a command named as ours.
-STRANGER = "edgekit"
 _PACKAGES = (
     STRANGER, "numpy", "opencv-python", "opencv-python-headless",
     *(runtime.distribution for runtime in RUNTIMES.values()),

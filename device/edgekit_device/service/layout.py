@@ -3,6 +3,8 @@
 from importlib.resources import files
 from pathlib import Path
 
+from edgekit_device.health import SERVICE_FOLDER
+
 UNIT = "edgekit.service"
 # As the unit names them.
 COMMAND = Path("/opt/edgekit/bin/edgekit")
@@ -40,7 +42,7 @@ class Layout:
         self.config = root / "etc/edgekit/edgekit.toml"
         self.state = root / "var/lib/edgekit"
         self.written_config = self.state / "edgekit.toml"
-        self.runtime = root / "run/edgekit"
+        self.runtime = root / SERVICE_FOLDER.relative_to("/")
         # Not in `runtime`, which systemd removes whenever the daemon ends.
         self.lock = root / "run/edgekit.lock"
         self.starts = root / "run/edgekit.starts"
