@@ -1,6 +1,7 @@
 """Programs in processes of their own: a module of ours that may crash, hang or fill the memory."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,13 +13,30 @@ from pathlib import Path
 WORKING_FOLDER = Path("/")
 
 
-def python_command(module: str, *arguments: str | Path) -> list[str]:
+def python_command(module: str, *arguments: str | Path, python: Path | None = None) -> list[str]:
     """The command that runs `python -m module` with nothing but what is installed.
 
-    Give it a working folder of its own, too: `WORKING_FOLDER` or a fresh one. Paths among the
-    arguments have to be absolute.
+    Neither the current folder nor a variable such as PYTHONPATH adds modules, nor, for root, a
+    folder in a home. Give it a working folder of its own, too: `WORKING_FOLDER` or a fresh one.
+
+    Args:
+        module: as for `python -m`.
+        arguments: its arguments; paths have to be absolute.
+        python: this one by default.
     """
-    return [sys.executable, "-P", "-m", module, *map(str, arguments)]
+    # -I would hide ~/.local, where a user's edgekit may be (`pip install --user`).
+    isolation = ["-I"] if os.geteuid() == 0 else ["-E", "-P"]
+    return [str(python or sys.executable), *isolation, "-m", module, *map(str, arguments)]
+
+
+def find(program: str) -> Path | None:
+    """A program on PATH, as an absolute path; None where there is none.
+
+    What PATH names from the current folder (`.`, or nothing between two colons) does not count.
+    """
+    folders = [folder for folder in os.get_exec_path() if os.path.isabs(folder)]
+    found = shutil.which(program, path=os.pathsep.join(folders))
+    return Path(found) if found else None
 
 
 def run_python(
@@ -48,7 +66,7 @@ def run(
     """Run a program without a terminal, and wait for its end; its output comes back as bytes.
 
     Args:
-        command: the program and its arguments; paths have to be absolute.
+        command: the program, on PATH or absolute, and its arguments; paths have to be absolute.
         timeout: seconds after which it is killed.
         environment: variables beside those of this process.
 
@@ -56,8 +74,12 @@ def run(
         FileNotFoundError: there is no such program.
         subprocess.TimeoutExpired: it did not end in time.
     """
+    name, *arguments = command
+    program = name if os.path.isabs(name) else find(name)
+    if program is None:
+        raise FileNotFoundError(name)
     return subprocess.run(
-        list(command),
+        [str(program), *arguments],
         cwd=WORKING_FOLDER,
         env={**os.environ, **environment} if environment else None,
         stdin=subprocess.DEVNULL,

@@ -8,13 +8,13 @@ import errno
 import math
 import os
 import re
-import shutil
 import signal
 import subprocess
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgekit import child
 from edgekit.errors import ConversionError, ModelFileError
 from edgekit.model import flatbuffer as tflite
 from edgekit.text import last_line
@@ -76,8 +76,7 @@ class Compiled:
 
 def find_compiler() -> Path | None:
     """`edgetpu_compiler`, where it is installed."""
-    found = shutil.which("edgetpu_compiler")
-    return Path(found) if found else None
+    return child.find("edgetpu_compiler")
 
 
 def compile_for_edgetpu(model: bytes, *, program: Path, timeout: float = 600.0) -> Compiled:
@@ -116,6 +115,7 @@ def _run(command: list[str], timeout: float) -> tuple[int, str]:
     try:
         process = subprocess.Popen(
             command,
+            cwd=child.WORKING_FOLDER,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

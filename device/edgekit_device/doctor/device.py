@@ -124,9 +124,8 @@ class Device:
 
     def probe(self, *arguments: str) -> Answer:
         """What a process of the device's Python finds out; see `edgekit_device.doctor.probe`."""
-        # -P: a file in the current folder must not pass for a package.
-        command = [str(self.python), "-P", "-m", "edgekit_device.doctor.probe", *arguments]
-        return _run(command)
+        probe = "edgekit_device.doctor.probe"
+        return _run(child.python_command(probe, *arguments, python=self.python))
 
     def fields(self, path: str, separator: str) -> Iterator[tuple[str, str]]:
         """The pairs of a file with a pair on each line."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from edgekit import child
 from edgekit.errors import ServiceError
 from edgekit_device.service.layout import UNIT, Layout
 
@@ -162,12 +163,12 @@ def status(layout: Layout, as_json: bool) -> None:
 @click.option("-n", "--lines", type=click.IntRange(0), default=100, show_default=True)
 def logs(follow: bool, lines: int) -> None:
     """Print what the service wrote to the journal."""
-    command = ["journalctl", "--unit", UNIT, "--lines", str(lines), "--no-hostname"]
+    journalctl = child.find("journalctl")
+    if journalctl is None:
+        raise ServiceError("there is no journalctl here; the service needs systemd")
+    command = [str(journalctl), "--unit", UNIT, "--lines", str(lines), "--no-hostname"]
     command += ["--follow"] if follow else ["--no-pager"]
-    try:
-        os.execvp(command[0], command)
-    except OSError as error:
-        raise ServiceError("there is no journalctl here; the service needs systemd") from error
+    os.execv(journalctl, command)
 
 
 @service.command()

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from edgekit import child
 from edgekit.errors import PushError
 from edgekit.model.container import ModelFile, read_model
 from edgekit.text import last_line
@@ -18,7 +19,7 @@ _AT_ONCE = 16
 # What a device needs for a model over a slow network, and for an upgrade that is rolled back.
 _TIMEOUT = 600.0
 _SSH = (
-    "ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=5",
+    "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=5",
     "-o", "ServerAliveCountMax=6",
 )  # fmt: skip
 # ssh itself failed, rather than what it ran.
@@ -107,14 +108,15 @@ class Connection:
         script = _SCRIPT.replace("SHA256", sha256)
         script = script.replace("EDGEKIT", shlex.quote(self.edgekit or ""))
         # The user's shell there may be any; the script is for sh.
-        command = [*_SSH, *self.options, "--", host, f"exec sh -c {shlex.quote(script)}"]
+        ssh = child.find("ssh")
+        if ssh is None:
+            return Outcome(host, False, "there is no ssh here; install an OpenSSH client")
+        command = [str(ssh), *_SSH, *self.options, "--", host, f"exec sh -c {shlex.quote(script)}"]
         try:
-            # Not from `edgekit.child`: paths among the options count from the user's folder.
+            # Not `child.run`: paths among the options count from the user's folder.
             done = subprocess.run(
                 command, input=content, capture_output=True, timeout=self.timeout, check=False
             )
-        except FileNotFoundError:
-            return Outcome(host, False, "there is no ssh here; install an OpenSSH client")
         except subprocess.TimeoutExpired:
             return Outcome(host, False, f"no end within {self.timeout:g} s")
         said = last_line(done.stderr or done.stdout).removeprefix("edgekit: ")
