@@ -34,7 +34,7 @@ def find(program: str) -> Path | None:
 
     What PATH names from the current folder (`.`, or nothing between two colons) does not count.
     """
-    folders = [folder for folder in os.get_exec_path() if os.path.isabs(folder)]
+    folders = [folder for folder in os.get_exec_path() if Path(folder).is_absolute()]
     found = shutil.which(program, path=os.pathsep.join(folders))
     return Path(found) if found else None
 
@@ -75,7 +75,7 @@ def run(
         subprocess.TimeoutExpired: it did not end in time.
     """
     name, *arguments = command
-    program = name if os.path.isabs(name) else find(name)
+    program = name if Path(name).is_absolute() else find(name)
     if program is None:
         raise FileNotFoundError(name)
     return subprocess.run(

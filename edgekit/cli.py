@@ -1,7 +1,9 @@
 """The `edgekit` command: finds its subcommands, turns failures into one line and an exit code."""
 
+import io
 import os
 import sys
+import traceback
 from importlib.metadata import PackageNotFoundError, distribution, entry_points
 from typing import Any
 
@@ -9,6 +11,7 @@ import click
 
 from edgekit import __version__
 from edgekit.errors import EXIT_CODES, INTERRUPTED, EdgekitError
+from edgekit.redaction import redact
 
 GROUP = "edgekit.commands"
 # Commands of the other two distributions, with the one that brings each and what it does.
@@ -47,14 +50,15 @@ class _Commands(click.Group):
             raise
         except Exception as error:
             if ctx.params["debug"]:
-                raise
+                click.echo(redact(traceback.format_exc()), err=True, nl=False)
+                ctx.exit(getattr(error, "exit_code", EdgekitError.exit_code))
             code, message = EdgekitError.exit_code, str(error)
             if isinstance(error, EdgekitError):
                 code = error.exit_code
             else:
                 reason = " ".join(message.split()) or type(error).__name__
                 message = f"unexpected failure: {reason} (run edgekit --debug …)"
-            click.echo(f"edgekit: {message}", err=True)
+            click.echo(f"edgekit: {redact(message)}", err=True)
             ctx.exit(code)
 
 
@@ -128,7 +132,9 @@ def main() -> None:
         # The exit code of `ctx.exit(…)`, or what the command returns: nothing.
         code = edgekit.main(standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        said = io.StringIO()
+        error.show(said)
+        click.echo(redact(said.getvalue()), err=True, nl=False)
         code = error.exit_code
     except click.Abort:
         click.echo("edgekit: interrupted", err=True)

@@ -8,7 +8,7 @@ import json
 import re
 import textwrap
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin
@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from edgekit.errors import ConfigurationError
+from edgekit.text import one_line
 
 _S = TypeVar("_S", bound=msgspec.Struct)
 
@@ -84,21 +85,54 @@ def load(schema: type[_S], path: Path | None, options: Mapping[str, Any]) -> _S:
     try:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{path} is not valid TOML: {error}") from error
+        raise ConfigurationError(f"{path} is not valid TOML: {one_line(error)}") from error
+    except RecursionError as error:
+        raise ConfigurationError(f"{path} nests values too deeply; no key takes that") from error
+    except ValueError as error:  # Python's own limit to the digits of a number
+        raise ConfigurationError(f"{path} holds a number with too many digits") from error
     for key, value in options.items():
         section, _, name = key.rpartition(".")
         target = tree.setdefault(section, {}) if section else tree
         if isinstance(target, dict):
             target[name] = value
     try:
-        return msgspec.convert(tree, schema, dec_hook=_decode)
-    except msgspec.ValidationError as error:
+        settings = msgspec.convert(tree, schema, dec_hook=_decode)
+    except (msgspec.ValidationError, RecursionError) as error:
         raise ConfigurationError(_explained(schema, path, text, str(error))) from error
+    _check_values(schema, path, text, settings)
+    return settings
+
+
+# Nothing that is counted or waited for is more, and more would not fit where it is used.
+_LARGEST = 2**31 - 1
+# They steer a terminal, end a line of a protocol or a path, or cannot be encoded.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def _check_values(
+    schema: type[msgspec.Struct], path: Path | None, text: str, settings: msgspec.Struct
+) -> None:
+    """Refuse values that no key can mean, though they are of its type."""
+    values = msgspec.to_builtins(settings, enc_hook=str)
+    for key in keys(schema):
+        value = (values[key.section] if key.section else values)[key.name]
+        if isinstance(value, str) and _CONTROL.search(value):
+            reason = "has a control character, or one that is no text"
+        elif isinstance(value, (int, float)) and not abs(value) <= _LARGEST:
+            reason = f"expected a number of at most {_LARGEST}"
+        else:
+            continue
+        raise ConfigurationError(_explained(schema, path, text, f"{reason} - at `$.{key.path}`"))
 
 
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
+    except PermissionError as error:
+        raise ConfigurationError(
+            f"cannot read the configuration {path}: {error.strerror}; it may hold secrets, so use "
+            "sudo, or join its group"
+        ) from error
     except OSError as error:
         raise ConfigurationError(
             f"cannot read the configuration {path}: {error.strerror}"
@@ -137,7 +171,7 @@ def _explained(schema: type[msgspec.Struct], path: Path | None, text: str, messa
         reason = reason.replace(theirs, ours)
     line = _line(text, name)
     place = f"{path}, line {line}: " if line else f"{path}: " if path else ""
-    return f"{place}{name + ': ' if name else ''}{reason[0].lower()}{reason[1:]}"
+    return one_line(f"{place}{name + ': ' if name else ''}{reason[0].lower()}{reason[1:]}")
 
 
 def _line(text: str, name: str) -> int | None:
@@ -156,8 +190,16 @@ def _line(text: str, name: str) -> int | None:
     return found
 
 
-def render(settings: msgspec.Struct, header: str) -> str:
-    """A commented configuration file; what is at its default is commented out."""
+def render(
+    settings: msgspec.Struct, header: str, hide: Mapping[str, Callable[[str], str]] | None = None
+) -> str:
+    """A commented configuration file; what is at its default is commented out.
+
+    Args:
+        settings: the values.
+        header: comments that it begins with.
+        hide: by key path, what makes a value fit to be shown.
+    """
     values = msgspec.to_builtins(settings, enc_hook=str)
     lines, section = [header], ""
     for key in keys(type(settings)):
@@ -165,6 +207,8 @@ def render(settings: msgspec.Struct, header: str) -> str:
             section = key.section
             lines += [f"\n[{section}]"]
         value = (values[section] if section else values)[key.name]
+        if hide and key.path in hide and value is not None:
+            value = hide[key.path](value)
         lines += textwrap.wrap(_note(key), 96, initial_indent="# ", subsequent_indent="# ")
         shown = f"{key.name} = {_toml(value)}" if value is not None else f"{key.name} ="
         default = key.default if not isinstance(key.default, Path) else str(key.default)

@@ -28,6 +28,16 @@ def clock(seconds: float, fine: bool = False) -> str:
     return f"{text}.{tenth}" if fine else text
 
 
+def one_line(text: object, maximum: int = 1000) -> str:
+    """Words that came from a file or the network, as what may stand in a line of ours.
+
+    Line breaks, and whatever else steers a terminal or cannot be encoded, become blanks; blanks
+    are one each, and what is longer than `maximum` characters ends with `…`.
+    """
+    line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+    return line if len(line) <= maximum else f"{line[: maximum - 1]}…"
+
+
 def first_line(text: object) -> str:
     """The first line that says something, of an exception's text say."""
     return next(_lines(str(text)), "no reason given")

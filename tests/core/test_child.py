@@ -1,4 +1,4 @@
-"""Children run what is installed, whatever lies where a command was typed or stands in variables."""
+"""Children run what is installed, whatever lies in the current folder or stands in variables."""
 
 import ast
 import os

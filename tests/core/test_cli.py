@@ -148,3 +148,17 @@ def test_bad_datasets_are_named(converted: Path, edgekit: Edgekit, tmp_path: Pat
     (tmp_path / "ball" / "x.jpg").write_text("not a picture")
     assert "not an image" in failure(edgekit("evaluate", converted, tmp_path))
     assert "not a folder" in failure(edgekit("evaluate", converted, tmp_path / "nowhere"))
+
+
+def test_no_error_shows_a_password(edgekit: Edgekit) -> None:
+    secret = "rtsp://admin:hunter2@camera/live"
+    for arguments in (
+        ("replay", secret, "--model", "m.tflite"),
+        (secret,),
+        ("run", "--source", f"v4l2:{secret}", "--threads", secret),
+        ("--debug", "replay", secret, "--model", "m.tflite"),
+    ):
+        done = edgekit(*arguments)
+        assert done.returncode != 0
+        assert "***@camera" in done.stderr
+        assert "hunter2" not in done.stdout + done.stderr, arguments

@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[2]
 # Each room imports from those before it, and from itself. A name without a folder is a module.
 ROOMS = {
     "edgekit": (
-        "errors", "text", "files", "child", "settings", "model", "vision", "inference", "report",
-        "offline", "commands", "cli",
+        "errors", "text", "redaction", "files", "child", "settings", "model", "vision",
+        "inference", "report", "offline", "commands", "cli",
     ),
     "convert/edgekit_convert": (
         "progress", "scratch", "answers", "pictures", "weights", "graph", "quantize", "verify",

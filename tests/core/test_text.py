@@ -2,7 +2,7 @@
 
 import pytest
 
-from edgekit.text import clock, percent
+from edgekit.text import clock, one_line, percent
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,22 @@ def test_a_percentage_has_as_many_digits_as_are_asked_for() -> None:
     assert percent(0.99214, digits=2) == "99.21%"
     assert percent(0.99999, digits=2) == "99.99%"
     assert percent(0.000001, digits=2) == "0.01%"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("down\nWATCHDOG=1", "down WATCHDOG=1"),
+        ("a\r\n\t b\x85c\u2028d", "a b c d"),
+        ("\x1b[31mred\x1b[0m\x07", "[31mred [0m"),
+        ("nul\0byte \udcff", "nul byte"),
+        ("größer · 5 °C", "größer · 5 °C"),
+    ],
+)
+def test_words_of_others_are_one_line_that_steers_nothing(text: str, line: str) -> None:
+    assert one_line(text) == line
+
+
+def test_a_line_has_an_end() -> None:
+    assert one_line("a" * 1000) == "a" * 1000
+    assert one_line("a" * 1001) == "a" * 999 + "…"

@@ -108,7 +108,7 @@ def _recorded(settings: Settings, stopping: threading.Event) -> Iterator[Frame]:
     help="Time to look, in the source's time; a camera is watched until Ctrl-C if unset.",
 )
 @config_option
-@settings_of("source", "realtime", "camera")
+@settings_of("source", "source-password-file", "realtime", "camera")
 def command(
     output: Path, count: int, max_seconds: float | None, config: Path | None, **values: Any
 ) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit import settings as schema
+from edgekit_device.config.secrets import SECRET
 from edgekit_device.config.settings import Settings
 
 _HEADER = """\
@@ -28,3 +29,8 @@ def load(path: Path | None, options: Mapping[str, Any]) -> Settings:
 def render(settings: Settings) -> str:
     """A commented configuration file; what is at its default is commented out."""
     return schema.render(settings, _HEADER)
+
+
+def shown(settings: Settings) -> str:
+    """The same for people to read, with `***` for secrets; such a file is refused when loaded."""
+    return schema.render(settings, _HEADER, SECRET)

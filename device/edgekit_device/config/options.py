@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import click
 
 from edgekit.commands import options
+from edgekit.redaction import has_password
 from edgekit.settings import keys
 from edgekit_device.config.settings import Settings
 
@@ -29,7 +30,19 @@ def settings_of(*wanted: str) -> Callable[[_F], _F]:
 
 def given(values: dict[str, Any]) -> dict[str, Any]:
     """Those of a command's values that were given, by key path."""
-    return options.given(Settings, values)
+    found = options.given(Settings, values)
+    warn_of_password(found.get("source"))
+    return found
+
+
+def warn_of_password(source: str | None) -> None:
+    """Say on stderr that a password on a command line is seen by everybody on the machine."""
+    if source is not None and has_password(source):
+        click.echo(
+            "edgekit: everybody on this machine can see the password in --source; put the address "
+            "into --config FILE, or the password into --source-password-file FILE",
+            err=True,
+        )
 
 
 class SectionedCommand(click.Command):

@@ -1,9 +1,16 @@
 """Passwords and tokens: read from files, never from the command line or the environment."""
 
 import os
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from urllib.parse import quote
 
 from edgekit.errors import SettingsError
+from edgekit.redaction import redact_address, redact_path
+
+# Settings whose value may itself hold a secret, and what of it may be shown.
+SECRET: Mapping[str, Callable[[str], str]] = {"source": redact_address, "webhook.url": redact_path}
 
 
 def secret_file(named: Path | None, credential: str) -> Path | None:
@@ -51,3 +58,30 @@ def read_secret(named: Path | None, credential: str) -> str | None:
     if "\n" in secret or "\r" in secret:
         raise SettingsError(f"{path} has several lines; it should hold the {credential} alone")
     return secret
+
+
+def login(address: str) -> tuple[str, str]:
+    """User and password that an address names, %-escaped as they stand there; empty without."""
+    authority = re.split(r"[/?#]", address.partition("://")[2], maxsplit=1)[0]
+    user, _, password = authority.rpartition("@")[0].partition(":")
+    return user, password
+
+
+def with_password(address: str, named: Path | None) -> str:
+    """The address of a network camera, with the password for the user that it names.
+
+    Args:
+        address: one with a password, or without a user, stays as it is.
+        named: the file from the configuration; the systemd credential source-password if None.
+
+    Raises:
+        SettingsError: see `read_secret`.
+    """
+    user, password = login(address)
+    if not user or password:
+        return address
+    secret = read_secret(named, "source-password")
+    if secret is None:
+        return address
+    scheme, _, rest = address.partition("://")
+    return f"{scheme}://{user}:{quote(secret, safe='')}@{rest.partition('@')[2]}"

@@ -11,7 +11,9 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from edgekit.inference.decision import DecisionSettings
+from edgekit.redaction import MARK
 from edgekit.settings import Section
+from edgekit_device.config.secrets import login
 
 
 class CameraSettings(Section, frozen=True):
@@ -149,6 +151,10 @@ class WebhookSettings(Section, frozen=True):
     timeout: Annotated[float, Meta(gt=0, description="Seconds for each try.")] = 5.0
     tries: Annotated[int, Meta(ge=1, le=20, description="Tries before an event is given up.")] = 5
 
+    def __post_init__(self) -> None:
+        if MARK in (self.url or ""):
+            raise ValueError(f"url has {MARK} where a secret was hidden; write the secret there")
+
 
 class HealthSettings(Section, frozen=True):
     """When it is well, and how often it says so."""
@@ -187,6 +193,11 @@ class Settings(Section, frozen=True):
         str,
         Meta(description="Where frames come from: picamera2:, v4l2:/dev/video0, rtsp://…, "
              "http://…, a video file, an image folder, or test: for a generated moving picture."),
+    ] | None = None  # fmt: skip
+    source_password_file: Annotated[
+        Path,
+        Meta(description="File with the password for the user that an address names "
+             "(rtsp://user@host/…); the systemd credential source-password if unset."),
     ] | None = None  # fmt: skip
     name: Annotated[
         str,
@@ -239,6 +250,16 @@ class Settings(Section, frozen=True):
     webhook: WebhookSettings = WebhookSettings()
     health: HealthSettings = HealthSettings()
     recovery: RecoverySettings = RecoverySettings()
+
+    def __post_init__(self) -> None:
+        if MARK in (self.source or ""):
+            raise ValueError(f"source has {MARK} where a secret was hidden; write the secret there")
+        if self.source_password_file is not None:
+            user, password = login(self.source or "")
+            if not user:
+                raise ValueError("source-password-file is set, but source is no rtsp://user@host/…")
+            if password:
+                raise ValueError("source-password-file is set, and a password in source as well")
 
     @property
     def device_name(self) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from edgekit.errors import ConfigurationError, EdgekitError
-from edgekit_device.config.file import load, render
+from edgekit_device.config.file import load, shown
 from edgekit_device.config.options import SectionedCommand, given, settings_of
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon.ending import end, say
@@ -45,7 +45,7 @@ def run(config: Path | None, check: bool, print_config: bool, **values: Any) -> 
     options = given(values)
     settings = load(config, options)
     if print_config:
-        click.echo(render(settings), nl=False)
+        click.echo(shown(settings), nl=False)
         return
     _require(settings)
     # Imported when it is clear that they are needed: they load OpenCV and the rest.

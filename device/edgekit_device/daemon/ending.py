@@ -5,11 +5,12 @@ import os
 import click
 
 from edgekit.errors import EdgekitError
+from edgekit.redaction import redact
 
 
 def say(text: str) -> None:
     """Print a line for people."""
-    click.echo(f"edgekit: {text}", err=True)
+    click.echo(f"edgekit: {redact(text)}", err=True)
 
 
 def end(failure: EdgekitError | None, *, stuck: bool) -> None:

@@ -7,6 +7,7 @@ from functools import partial
 import click
 
 from edgekit.errors import EdgekitError, SettingsError
+from edgekit.redaction import redact
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon.models import open_model
 from edgekit_device.health import Health
@@ -62,9 +63,9 @@ def check_settings(settings: Settings) -> None:
     wrong = []
     for name, check in checks.items():
         try:
-            click.echo(f"{name:<8} {check(settings)}")
+            click.echo(redact(f"{name:<8} {check(settings)}"))
         except EdgekitError as error:
-            click.echo(f"{name:<8} wrong: {error}")
+            click.echo(redact(f"{name:<8} wrong: {error}"))
             wrong.append(name)
     if wrong:
         raise SettingsError(f"the check found something wrong with: {', '.join(wrong)}")

@@ -80,8 +80,8 @@ def _size(_ctx: click.Context, _option: click.Parameter, value: str) -> int:
 @click.option("--max-seconds", type=click.FloatRange(0, min_open=True), help="Time to record.")
 @config_option
 @settings_of(
-    "model", "source", "name", "labels", "runtime", "threads", "delegate", "realtime", "camera",
-    "decision",
+    "model", "source", "source-password-file", "name", "labels", "runtime", "threads", "delegate",
+    "realtime", "camera", "decision",
 )  # fmt: skip
 def command(
     output: Path,

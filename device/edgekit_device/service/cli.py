@@ -9,6 +9,7 @@ import msgspec
 
 from edgekit import child
 from edgekit.errors import ServiceError
+from edgekit.redaction import redact
 from edgekit_device.service.layout import UNIT, Layout
 
 # What does the work is imported where it is clear that it is needed: what the unit calls must
@@ -18,7 +19,7 @@ from edgekit_device.service.layout import UNIT, Layout
 def _notify(text: str) -> None:
     """Print a line; the reader may have gone (a lost ssh connection), the work goes on."""
     try:
-        click.echo(text)
+        click.echo(redact(text))
         sys.stdout.flush()
     except OSError:
         # Or else the interpreter tries to write the rest once more at its end.

@@ -64,7 +64,8 @@ def check_visible(settings: Settings) -> None:
         ServiceError: its sandbox hides one.
     """
     named = (
-        settings.source, settings.labels, settings.cpu_model, settings.delegate,
+        settings.source, settings.source_password_file, settings.labels, settings.cpu_model,
+        settings.delegate,
         settings.mqtt.ca_file, settings.mqtt.cert_file, settings.mqtt.key_file,
         settings.mqtt.password_file, settings.http.token_file, settings.webhook.token_file,
     )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 
 from edgekit.errors import SourceError
+from edgekit.redaction import address_name
 from edgekit_device.config.settings import CameraSettings
 from edgekit_device.sources.live import LiveSource, differences
 
@@ -133,19 +134,9 @@ def is_stream(spec: str) -> bool:
     return re.match("(rtsps?|https?)://", spec, re.IGNORECASE) is not None
 
 
-def redacted(url: str) -> str:
-    """An address without what may be secret: user, password, and anything of the kind name=value.
-
-    A password with an unescaped @, / or ? goes, too.
-    """
-    scheme, _, rest = url.partition("://")
-    visible = re.split(r"[?#]|[^/?#]*=", rest.rpartition("@")[2], maxsplit=1)[0]
-    return f"{scheme.lower()}://{visible}"
-
-
 def open_stream(url: str, camera: CameraSettings) -> LiveSource:
     """A network camera: RTSP, or a video stream over HTTP."""
-    name = redacted(url)
+    name = address_name(url)
     advice = "check its address, user and password, and the network"
     # UDP is FFmpeg's own choice: it loses packets, and with them parts of pictures. This is the one
     # way to ask for TCP, and what a user has set there stands.

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgekit.errors import ConfigurationError, SourceError
+from edgekit.redaction import redact_address
+from edgekit_device.config.secrets import with_password
 from edgekit_device.config.settings import Settings
 from edgekit_device.sources.base import Source
 from edgekit_device.sources.live import LiveSource
-from edgekit_device.sources.opencv import is_stream, open_stream, open_v4l2, redacted, video_device
+from edgekit_device.sources.opencv import is_stream, open_stream, open_v4l2, video_device
 from edgekit_device.sources.pattern import PATTERN, open_pattern
 from edgekit_device.sources.picamera import PICAMERA_PREFIX, open_picamera
 from edgekit_device.sources.recorded import RecordedSource
@@ -46,7 +48,9 @@ SOURCES: tuple[SourceKind, ...] = (
         "an rtsp:// or http:// address",
         is_stream,
         True,
-        lambda name, settings: open_stream(name, settings.camera),
+        lambda name, settings: open_stream(
+            with_password(name, settings.source_password_file), settings.camera
+        ),
     ),
     SourceKind(
         "picamera2:",
@@ -94,12 +98,13 @@ def open_source(settings: Settings) -> Source:
 
     Raises:
         ConfigurationError: no source is set.
+        SettingsError: its password cannot be read.
         SourceError: nothing is there, or the camera does not open.
     """
     name, kind = _named(settings)
     if kind is None:
         # An address with a misspelt scheme may hold a password, too.
-        shown = redacted(name) if "://" in name else name
+        shown = redact_address(name)
         *others, last = (kind.help for kind in reversed(SOURCES))
         raise SourceError(f"no source at {shown}; name {', '.join(others)}, or {last}")
     source = kind.open(name, settings)

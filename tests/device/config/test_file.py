@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 import pytest
-from edgekit_device.config.file import load, render
-from edgekit_device.config.secrets import secret_file
-from edgekit_device.config.settings import MqttSettings, Settings
+from click.testing import CliRunner
+from edgekit_device.config.file import load, render, shown
+from edgekit_device.config.secrets import secret_file, with_password
+from edgekit_device.config.settings import MqttSettings, Settings, WebhookSettings
 from edgekit_device.daemon.cli import run
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,6 +55,26 @@ def test_options_win_over_the_file(tmp_path: Path) -> None:
         ('[mqtt]\nca-file = "c"', "mqtt: certificates are set without tls = true"),
         ('[mqtt]\npassword-file = "p"', "mqtt: password-file is set without user"),
         ("[mqtt", "is not valid TOML"),
+        ("a = " + "[" * 3000 + "]" * 3000, "nests values too deeply"),
+        ("threads = " + "1" * 10_000, "holds a number with too many digits"),
+        ("threads = " + "1" * 400, "line 1: threads: expected a number of at most 2147483647"),
+        ("top-k = 2147483648", "line 1: top-k: expected a number of at most 2147483647"),
+        ("[camera]\ntimeout = inf", "line 2: camera.timeout: expected a number of at most"),
+        ('model = "a\\u0000b"', "line 1: model: has a control character"),
+        ('source = "a\\nWATCHDOG=1"', "line 1: source: has a control character"),
+        ('name = "pi\\n"', "line 1: name: has a control character"),
+        ('"a\\nb" = 1', "unknown field a b"),
+        ('source = "rtsp://***@camera/live"', "source has *** where a secret was hidden"),
+        ('[webhook]\nurl = "https://camera/***"', "url has *** where a secret was hidden"),
+        ('source-password-file = "p"', "but source is no rtsp://user@host"),
+        (
+            'source = "rtsp://camera/a@b"\nsource-password-file = "p"',
+            "but source is no rtsp://user",
+        ),
+        (
+            'source = "rtsp://u:p@camera/"\nsource-password-file = "p"',
+            "a password in source as well",
+        ),
         ("[mqtt]\nqos = 1\n[mqtt]\nqos = 2", "is not valid TOML"),
     ],
 )
@@ -96,9 +117,63 @@ def test_the_example_shows_every_key_and_changes_nothing() -> None:
 
 def test_what_is_printed_can_be_read_again(tmp_path: Path) -> None:
     settings = Settings(
-        model=Path("/a b/c.tflite"), threads=2, mqtt=MqttSettings(host="h", user='a"\\\nß\x7f')
+        model=Path("/a b/c.tflite"), threads=2, mqtt=MqttSettings(host="h", user='a"\\ß')
     )
     assert load(written(tmp_path, render(settings)), {}) == settings
+
+
+def test_what_is_shown_holds_no_secret_and_is_refused_when_it_is_read_again(
+    tmp_path: Path,
+) -> None:
+    settings = Settings(
+        source="rtsp://admin:se cret@camera/live?token=secret",
+        webhook=WebhookSettings(url="https://hooks.example/services/secret"),
+    )
+    text = shown(settings)
+    assert 'source = "rtsp://***@camera/live?***"' in text
+    assert 'url = "https://hooks.example/***"' in text
+    assert "secret" not in "".join(line for line in text.splitlines() if line[0:1] not in ("", "#"))
+    with pytest.raises(ConfigurationError, match="where a secret was hidden; write the secret"):
+        load(written(tmp_path, text), {})
+    # What has no secret is shown as it is.
+    plain = Settings(source="rtsp://camera/live", threads=2)
+    assert shown(plain) == render(plain)
+
+
+def test_the_command_shows_no_secret_either(tmp_path: Path) -> None:
+    path = written(tmp_path, 'source = "rtsp://admin:hunter2@camera/live"\n')
+    done = CliRunner().invoke(run, ["--config", str(path), "--print-config"])
+    assert done.exit_code == 0
+    assert "hunter2" not in done.output
+
+
+def test_a_password_on_the_command_line_is_warned_of() -> None:
+    done = CliRunner().invoke(run, ["--source", "rtsp://admin:hunter2@camera/", "--print-config"])
+    assert "everybody on this machine can see the password in --source" in done.stderr
+    assert "hunter2" not in done.output
+    for harmless in ("rtsp://admin@camera/live", "rtsp://camera/live", "clip@1.mp4", "test:"):
+        assert CliRunner().invoke(run, ["--source", harmless, "--print-config"]).stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("address", "full"),
+    [
+        ("rtsp://admin@camera/live", "rtsp://admin:p%40s%3As%2F%20%C3%9F@camera/live"),
+        ("rtsp://admin@[fe80::1]:554/", "rtsp://admin:p%40s%3As%2F%20%C3%9F@[fe80::1]:554/"),
+        ("rtsp://admin@camera/a@b", "rtsp://admin:p%40s%3As%2F%20%C3%9F@camera/a@b"),
+        ("rtsp://admin:own@camera/live", "rtsp://admin:own@camera/live"),
+        ("rtsp://camera/a@b", "rtsp://camera/a@b"),
+        ("http://camera/?mail=a@b", "http://camera/?mail=a@b"),
+    ],
+)
+def test_the_password_of_a_camera_comes_from_a_file_or_a_credential(
+    address: str, full: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert with_password(address, None) == address
+    (tmp_path / "source-password").write_text("p@s:s/ ß\n")
+    assert with_password(address, tmp_path / "source-password") == full
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert with_password(address, None) == full
 
 
 @given(st.text())

@@ -72,7 +72,9 @@ def test_the_times_fit_together() -> None:
     assert float(start) > SERVICE_RESTART.maximum
 
 
-@pytest.mark.parametrize("name", ["mqtt-password", "http-token", "webhook-token"])
+@pytest.mark.parametrize(
+    "name", ["source-password", "mqtt-password", "http-token", "webhook-token"]
+)
 def test_the_credentials_are_those_the_daemon_asks_for(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
