@@ -1,8 +1,10 @@
 """Files that are either whole or not there, whatever happens to the power."""
 
 import contextlib
+import errno
 import os
 import secrets
+import stat
 from pathlib import Path
 
 from edgekit.errors import OutputError
@@ -32,25 +34,55 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def replace_file(path: Path, content: bytes, temporary: Path, mode: int | None = None) -> None:
+def read_bounded(path: Path, maximum: int) -> bytes:
+    """The bytes of a regular file that somebody else may have put there; never waits.
+
+    Raises:
+        OSError: there is none, it is a link, a pipe or a device, or it is longer than `maximum`.
+    """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path, flags)
+    with open(descriptor, "rb") as stream:  # noqa: PTH123 - it is open already
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "is not a regular file", str(path))
+        content = stream.read(maximum + 1)
+    if len(content) > maximum:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+    return content
+
+
+def replace_file(
+    path: Path,
+    content: bytes,
+    temporary: Path,
+    mode: int | None = None,
+    group: int | None = None,
+) -> None:
     """Write `content` to `temporary` beside `path`, then rename it; whole, or not at all.
 
     Args:
         path: the file to write or replace.
         content: its bytes.
-        temporary: in the same folder; overwritten if it exists, gone afterwards.
+        temporary: in the same folder; replaced if it exists, gone afterwards.
         mode: permissions; those that the umask leaves of 0666 by default.
+        group: number of the group that it belongs to; the process's own by default.
 
     Raises:
         OSError: it cannot be written; `path` is as it was.
     """
     try:
-        with temporary.open("wb") as stream:
-            stream.write(content)
+        temporary.unlink(missing_ok=True)
+        # A file of our own, and nobody reads it before it has its permissions.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        descriptor = os.open(temporary, flags, 0o666 if mode is None else 0o600)
+        with open(descriptor, "wb") as stream:  # noqa: PTH123 - it is open already
+            if group is not None:
+                os.fchown(descriptor, -1, group)
             if mode is not None:
-                os.fchmod(stream.fileno(), mode)
+                os.fchmod(descriptor, mode)
+            stream.write(content)
             stream.flush()
-            os.fsync(stream.fileno())
+            os.fsync(descriptor)
         temporary.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -5,7 +5,15 @@ from pathlib import Path
 
 import msgspec
 
+from edgekit.files import read_bounded
 from edgekit.inference.events import State
+from edgekit.redaction import redact
+from edgekit.text import one_line
+
+
+def shown(text: str) -> str:
+    """Words that came from a file or the network, as health may hold them: a line, no secrets."""
+    return one_line(redact(text))
 
 
 class Latency(msgspec.Struct, frozen=True):
@@ -30,6 +38,10 @@ class SinkHealth(msgspec.Struct, frozen=True, omit_defaults=True):
     dropped: int
     queued: int
     problem: str | None = None
+
+    def shown(self) -> "SinkHealth":
+        """The same, with a problem that is `shown`."""
+        return msgspec.structs.replace(self, problem=self.problem and shown(self.problem))
 
 
 class Health(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -104,6 +116,8 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 STATUS_FILE = "status.json"
+# Bytes; a status has a few thousand.
+_STATUS_LIMIT = 1 << 20
 # What RuntimeDirectory= in systemd/edgekit.service makes.
 SERVICE_FOLDER = Path("/run/edgekit")
 
@@ -129,8 +143,12 @@ def write_status(folder: Path, status: Status) -> None:
 
 
 def read_status(folder: Path) -> Status | None:
-    """The status in a runtime directory; None where there is none, or it cannot be read."""
+    """The status in a runtime directory; None where there is none, or it cannot be read.
+
+    The folder belongs to the service's account: root must not be led elsewhere, nor be kept.
+    """
     try:
-        return msgspec.json.decode((folder / STATUS_FILE).read_bytes(), type=Status)
-    except (OSError, msgspec.MsgspecError):
+        return msgspec.json.decode(read_bounded(folder / STATUS_FILE, _STATUS_LIMIT), type=Status)
+    # Bytes that are no UTF-8 are a ValueError; msgspec's own errors are not.
+    except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
         return None

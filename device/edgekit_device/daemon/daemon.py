@@ -23,7 +23,7 @@ from edgekit_device.daemon.models import Loaded
 from edgekit_device.daemon.statistics import Indicators, Statistics, state_of
 from edgekit_device.daemon.systemd import ServiceManager
 from edgekit_device.daemon.worker import OpenSource, Worker
-from edgekit_device.health import Health, Status, headline, runtime_folder, write_status
+from edgekit_device.health import Health, Status, headline, runtime_folder, shown, write_status
 from edgekit_device.sinks import SINKS, SinkEntry
 from edgekit_device.sinks.base import Sink
 from edgekit_device.sources import Source
@@ -66,6 +66,8 @@ class Daemon:
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._models = ModelWatch(settings, self._inbox.put, self._use_model, notify)
         self._worker = self._new_worker()
+        # Each hangs in an inference, and may for ever.
+        self._abandoned: list[Worker] = []
         self._sinks: Mapping[str, Sink] = {}
         self._problems: dict[str, str] = {}
         self._sent: tuple[State, dict[str, str], str] | None = None
@@ -111,7 +113,8 @@ class Daemon:
     @property
     def stuck(self) -> bool:
         """Whether a thread is left in a driver, so that no clean exit is possible."""
-        return is_any_left() or (self._worker.started and not self._worker.join(0))
+        workers = (self._worker, *self._abandoned)
+        return is_any_left() or any(w.started and not w.join(0) for w in workers)
 
     def health(self) -> Health:
         """How the daemon is now; may be called from any thread."""
@@ -129,8 +132,8 @@ class Daemon:
             problems=[f"{part}: {text}" for part, text in indicators.problems.items()],
             version=__version__,
             uptime_s=round(time.monotonic() - statistics.started, 1),
-            source=worker.source_name,
-            model=classifier.path.name if classifier else "",
+            source=shown(worker.source_name),
+            model=shown(classifier.path.name) if classifier else "",
             model_sha256=classifier.sha256 if classifier else "",
             runtime=classifier.runtime_name if classifier else "",
             accelerator=classifier.accelerator if classifier else "",
@@ -141,7 +144,7 @@ class Daemon:
             memory_bytes=board.memory_bytes(),
             restarts=statistics.restarts
             | {name: sink.restarts for name, sink in sinks.items() if sink.restarts},
-            sinks={name: sink.report() for name, sink in sinks.items()},
+            sinks={name: sink.report().shown() for name, sink in sinks.items()},
             latency_ms=statistics.latency(),
             frame_age_s=round(indicators.frame_age, 2) if indicators.ready else None,
             inference_age_s=round(indicators.inference_age, 2) if indicators.ready else None,
@@ -178,7 +181,7 @@ class Daemon:
             ready=statistics.frames > 0,
             frame_age=now - statistics.last_frame,
             inference_age=now - statistics.last_inference,
-            problems=problems,
+            problems={part: shown(text) for part, text in problems.items()},
         )
 
     def _new_worker(self, source: Source | None = None, cpu_because: str | None = None) -> Worker:
@@ -211,8 +214,10 @@ class Daemon:
                 for entry in self._entries
                 if entry.made_from(before) != entry.made_from(settings)
             }
-        except EdgekitError as error:
-            self._note_problem("configuration", f"{error}; going on with the one before")
+        # Any: whatever a file makes go wrong, the daemon goes on as it is.
+        except Exception as error:
+            text = str(error) if isinstance(error, EdgekitError) else f"unexpected: {error!r}"
+            self._note_problem("configuration", f"{text}; going on with the one before")
             return
         self._problems.pop("configuration", None)
         self._settings = settings
@@ -281,6 +286,7 @@ class Daemon:
         # the device need not be tried again.
         self._hung = True
         source = self._worker.abandon()
+        self._abandoned.append(self._worker)
         self.statistics.restarted("accelerator")
         self._worker = self._new_worker(source, cpu_because=reason)
         self._worker.start()
@@ -319,8 +325,10 @@ class Daemon:
             sink.health(health)
         folder = runtime_folder()
         if folder is not None:
+            refused = self._models.problem
             self._leave_status(
-                folder, Status(os.getpid(), health, indicators.problems, self._models.problem)
+                folder,
+                Status(os.getpid(), health, indicators.problems, refused and shown(refused)),
             )
         return health
 

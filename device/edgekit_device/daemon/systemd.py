@@ -3,6 +3,8 @@
 import os
 import socket
 
+from edgekit.text import one_line
+
 
 class ServiceManager:
     """The service manager that started this process, if one did.
@@ -27,8 +29,9 @@ class ServiceManager:
         """
         if not self._address:
             return
-        # A line break inside a value would begin another field.
-        lines = (f"{name}={' '.join(str(value).split())}" for name, value in fields.items())
+        # A line break inside a value would begin another field; systemd ignores a datagram of more
+        # than 4096 bytes.
+        lines = (f"{name}={one_line(value)}" for name, value in fields.items())
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
                 channel.settimeout(0.5)

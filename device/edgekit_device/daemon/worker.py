@@ -5,7 +5,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from edgekit.errors import EdgekitError, InferenceError, SourceError, SourceLostError
+import msgspec
+
+from edgekit.errors import (
+    EdgekitError,
+    ImageError,
+    InferenceError,
+    SettingsError,
+    SourceError,
+    SourceLostError,
+)
 from edgekit.inference.decision import Decision
 from edgekit.inference.frame import Frame
 from edgekit.inference.pipeline import Pipeline, Result
@@ -19,6 +28,9 @@ from edgekit_device.sources import EndOfSource, Source
 
 # How long a wait for a frame may last before it looks whether it is to stop.
 _POLL = 0.25
+
+# Of the settings, what decides which frames come.
+_SOURCE_SETTINGS = ("source", "source_password_file", "camera", "realtime")
 
 OpenSource = Callable[[Settings], Source]
 
@@ -70,6 +82,10 @@ class Worker:
         self._decision = Decision(settings.decision, settings.every_frame)
         self._pipeline: Pipeline | None = None
         self._set_retries(settings)
+        # The settings before, while the source that they were exchanged for has given no frame.
+        self._before: Settings | None = None
+        # When a source that was closed is opened again, on the monotonic clock.
+        self._open_at = 0.0
         self._changes: list[Settings | Loaded] = []
         self._stopping = threading.Event()
         self._abandoned = False
@@ -152,9 +168,6 @@ class Worker:
         )
 
     def _use(self, loaded: Loaded) -> None:
-        assert self.source is not None
-        self.source_name = self.source.name
-        self.source.expect(loaded.classifier.geometry)
         if self.loaded and self.loaded.classifier.labels != loaded.classifier.labels:
             self._decision = self._new_decision()
         self.loaded = loaded
@@ -162,14 +175,18 @@ class Worker:
             self.problems.pop("accelerator", None)
         else:
             self._report("accelerator", f"{loaded.degraded}; the CPU goes on")
-        self._pipeline = Pipeline(
-            loaded.classifier,
-            loaded.classifier.path.name,
-            self._decision,
-            self.source.name,
-            live=self.source.live,
-            top_k=self._settings.top_k,
-        )
+        # While a camera is lost there is no source: this is called again when it is back.
+        if self.source is not None:
+            self.source_name = self.source.name
+            self.source.expect(loaded.classifier.geometry)
+            self._pipeline = Pipeline(
+                loaded.classifier,
+                loaded.classifier.path.name,
+                self._decision,
+                self.source.name,
+                live=self.source.live,
+                top_k=self._settings.top_k,
+            )
         # What the model before has held goes back to the system, where memory is short.
         board.release_memory()
 
@@ -183,8 +200,10 @@ class Worker:
     def _apply(self, change: Settings | Loaded) -> None:
         if isinstance(change, Settings):
             before, self._settings = self._settings, change
-            if _source_settings(before) != _source_settings(change):
+            if any(getattr(before, name) != getattr(change, name) for name in _SOURCE_SETTINGS):
                 self._replace_source(before)
+            else:
+                self.problems.pop("source", None)
             if before.recovery != change.recovery:
                 self._set_retries(change)
             if (before.decision, before.every_frame) != (change.decision, change.every_frame):
@@ -199,50 +218,73 @@ class Worker:
         """Open what the settings name now; where that fails, what they named before."""
         # The old one first: it may be the same camera.
         self._close_source()
+        self._decision = self._new_decision()
         try:
             self.source = self._open_source(self._settings)
+        except (SourceError, SettingsError) as error:
+            self._go_back(before, str(error))
+        else:
             self.problems.pop("camera", None)
-        except SourceError as error:
-            self._report("camera", f"{error}; going on with the source before")
-            self.source = self._open_source(before)
-        self._decision = self._new_decision()
+            self.problems.pop("source", None)
+            self._before = before
+
+    def _go_back(self, before: Settings, reason: str) -> None:
+        """Follow the settings but for the source, which gives nothing: the one before goes on."""
+        kept = {name: getattr(before, name) for name in _SOURCE_SETTINGS}
+        self._settings = msgspec.structs.replace(self._settings, **kept)
+        self._before = None
+        self._close_source()
+        self._report("source", f"{reason}; going on with the source before")
 
     def _next_frame(self) -> Frame | None:
+        if self.source is None and not self._reopen():
+            return None
         assert self.source is not None
         try:
             frame = self.source.read(_POLL)
-        except SourceError as error:
+        except (SourceError, ImageError, EndOfSource) as error:
+            if self._before is not None:
+                self._go_back(self._before, str(error) or f"{self.source.name} has no frames")
+                return None
             # A recording will not get better, nor a camera that never gave a frame.
-            if not self.source.live or not self._statistics.frames:
+            lost = isinstance(error, SourceError) and self.source.live and self._statistics.frames
+            if not lost:
                 raise
-            self._reopen_camera(error)
+            self._lose_camera(error)
             return None
         if frame is not None:
+            self._before = None
             self._statistics.last_frame = frame.captured
             if self.source.message != self._message:
                 self._message = self.source.message
                 self._notify(f"camera: {self.source.name} {self._message}")
         return frame
 
-    def _reopen_camera(self, error: SourceError) -> None:
-        """Open the camera again until it opens; a fresh failure of it comes back here."""
+    def _lose_camera(self, error: Exception) -> None:
+        """Close the camera, and set the time of the next try; in between other settings hold."""
         self._close_source()
-        while True:
-            delay = self._camera.failed()
-            if delay is None:
-                raise SourceLostError(f"{error}; gave up") from error
-            self._report("camera", f"{error}; opening it again in {delay:.1f} s")
-            if self._stopping.wait(delay):
-                return
-            try:
-                self.source = self._open_source(self._settings)
-            except SourceError as again:
-                error = again
-                continue
+        delay = self._camera.failed()
+        if delay is None:
+            raise SourceLostError(f"{error}; gave up") from error
+        self._report("camera", f"{error}; opening it again in {delay:.1f} s")
+        self._open_at = time.monotonic() + delay
+
+    def _reopen(self) -> bool:
+        """Open the source again when it is time for that; whether it is open."""
+        wait = self._open_at - time.monotonic()
+        if wait > 0:
+            self._stopping.wait(min(wait, _POLL))
+            return False
+        try:
+            self.source = self._open_source(self._settings)
+        except (SourceError, SettingsError) as error:
+            self._lose_camera(error)
+            return False
+        if "camera" in self.problems:
             self._statistics.restarted("camera")
-            if self.loaded is not None:
-                self._use(self.loaded)
-            return
+        if self.loaded is not None:
+            self._use(self.loaded)
+        return True
 
     def _close_source(self) -> None:
         source, self.source = self.source, None
@@ -299,7 +341,3 @@ class Worker:
     def _report(self, part: str, text: str) -> None:
         self.problems[part] = text
         self._notify(f"{part}: {text}")
-
-
-def _source_settings(settings: Settings) -> tuple[object, ...]:
-    return settings.source, settings.camera, settings.realtime

@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import Callable
 
+from edgekit.files import read_bounded
 from edgekit_device.config.file import load
 from edgekit_device.retry import SERVICE_RESTART
 from edgekit_device.service import systemctl
@@ -18,6 +19,7 @@ from edgekit_device.service.store import Store
 
 # Restarts are forgotten after so many seconds.
 MEMORY = 3600.0
+_LIMIT = 1 << 20
 
 
 def before_start(layout: Layout, notify: Callable[[str], None]) -> None:
@@ -47,7 +49,7 @@ def _note_restart(layout: Layout) -> int:
     times: list[float] = []
     # What is not there or cannot be understood is forgotten.
     with contextlib.suppress(OSError, ValueError):
-        times = [float(line) for line in layout.starts.read_text().splitlines()]
+        times = [float(line) for line in read_bounded(layout.starts, _LIMIT).splitlines()]
     recent = [at for at in times if 0 <= now - at < MEMORY]
     layout.starts.write_text("".join(f"{at}\n" for at in (*recent, now)))
     return len(recent)

@@ -12,13 +12,17 @@ leaves a state that `settle` understands.
 
 import hashlib
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
+from edgekit.files import read_bounded
 from edgekit_device.service import durable
 
 # Starts after which a model that never passed its probation is given up.
 TRIES = 2
+_PENDING_LIMIT = 4096
+_Hash = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 
 
 class Pending(msgspec.Struct, frozen=True):
@@ -29,8 +33,8 @@ class Pending(msgspec.Struct, frozen=True):
         starts: how often the service started since the upgrade itself ended early.
     """
 
-    new: str
-    old: str
+    new: _Hash
+    old: _Hash
     starts: int = 0
 
 
@@ -65,8 +69,9 @@ class Store:
     def pending(self) -> Pending | None:
         """The upgrade that is not confirmed, if there is one."""
         try:
-            return msgspec.json.decode(self._pending.read_bytes(), type=Pending)
-        except (OSError, msgspec.DecodeError):
+            return msgspec.json.decode(read_bounded(self._pending, _PENDING_LIMIT), type=Pending)
+        # A worn SD card gives any bytes: those that are no UTF-8 are a ValueError.
+        except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
             return None
 
     def is_whole(self, sha256: str | None) -> bool:

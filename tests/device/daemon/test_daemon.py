@@ -394,6 +394,23 @@ class TestReload:
         running.manager.wait_for("STATUS=running")
         assert running.stop() is None
 
+    @pytest.mark.parametrize("error", [RecursionError("deep"), ValueError("digits"), MemoryError()])
+    def test_a_file_that_trips_the_program_itself_changes_nothing(
+        self, bench: Callable[..., Bench], error: Exception
+    ) -> None:
+        running = bench(SETTINGS, endless(0)).start()
+        running.manager.wait_for("READY")
+
+        def wrong() -> Settings:
+            raise error
+
+        running.reload = wrong
+        running.daemon.request_reload()
+        assert f"configuration: unexpected: {error!r}" in running.manager.wait_for(
+            "STATUS=degraded"
+        )
+        assert running.stop() is None
+
     def test_a_model_that_does_not_open_leaves_the_one_before(
         self, bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -15,9 +15,11 @@ from edgekit_device.daemon.worker import Worker
 from edgekit.errors import (
     AcceleratorLostError,
     EdgekitError,
+    ImageError,
     InferenceError,
     ModelFileError,
     RuntimeUnavailableError,
+    SettingsError,
     SourceError,
     SourceLostError,
 )
@@ -298,6 +300,92 @@ def test_a_source_that_does_not_open_leaves_the_one_before() -> None:
     assert bench.labels() == ["cat", "dog"]
     assert [settings.source for settings in bench.sources.settings] == ["fake", "second", "fake"]
     assert any("no source at second" in text for text in bench.messages)
+    # Frames of the one before do not make the refusal undone.
+    assert bench.worker.problems == {
+        "source": "no source at second; going on with the source before"
+    }
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        (FakeSource(SourceError("truncated"), name="second"), "truncated"),
+        (FakeSource(ImageError("no picture"), name="second"), "no picture"),
+        (FakeSource(None, name="second"), "second has no frames"),
+        (FakeSource(SourceError("stalled"), name="second", live=True), "stalled"),
+        (SettingsError("cannot read the source-password"), "cannot read the source-password"),
+    ],
+)
+def test_a_source_that_gives_no_frame_leaves_the_one_before(
+    broken: FakeSource | Exception, reason: str
+) -> None:
+    elsewhere = msgspec.structs.replace(PLAIN, source="second", top_k=1)
+    bench = Bench(
+        PLAIN,
+        FakeSource(0, lambda: bench.worker.change_to(elsewhere), 0, name="first", live=True),
+        broken,
+        FakeSource(1, SourceError("unplugged"), name="first", live=True),
+        FakeSource(2, name="first", live=True),
+    )
+    assert bench.run() is None
+    assert [(e.label, len(e.labels)) for e in bench.sink.events] == [
+        ("cat", 3), ("dog", 1), ("eel", 1),
+    ]  # fmt: skip
+    # Opened again later, it is still the one that works.
+    opened = [settings.source for settings in bench.sources.settings]
+    assert opened == ["fake", "second", "fake", "fake"]
+    assert bench.worker.problems == {"source": f"{reason}; going on with the source before"}
+
+
+def test_settings_that_are_put_right_end_the_complaint() -> None:
+    elsewhere = msgspec.structs.replace(PLAIN, source="second")
+    bench = Bench(
+        PLAIN,
+        FakeSource(0, lambda: bench.worker.change_to(elsewhere), 0),
+        SourceError("no source at second"),
+        FakeSource(1, lambda: bench.worker.change_to(PLAIN), None, 1),
+    )
+    assert bench.run() is None
+    assert bench.worker.problems == {}
+
+
+def test_a_recording_that_breaks_after_its_first_frame_is_an_end() -> None:
+    elsewhere = msgspec.structs.replace(PLAIN, source="second")
+    bench = Bench(
+        PLAIN,
+        FakeSource(0, lambda: bench.worker.change_to(elsewhere), 0),
+        FakeSource(1, SourceError("truncated"), name="second"),
+    )
+    assert str(bench.run()) == "truncated"
+
+
+def test_other_settings_are_heard_while_a_camera_is_lost() -> None:
+    settings = msgspec.structs.replace(PLAIN, recovery=RecoverySettings(camera=10_000))
+    elsewhere = msgspec.structs.replace(settings, source="second")
+    first = FakeSource(0, SourceError("gone"), live=True)
+    bench = Bench(settings, first, FakeSource(1, name="second"))
+    bench.worker._camera.failed = lambda: 9_000.0  # type: ignore[method-assign]
+    bench.worker.start()
+    until(lambda: bench.messages)
+    bench.worker.change_to(elsewhere)
+    assert bench.ending.wait() is None
+    assert bench.labels() == ["cat", "dog"]
+    assert bench.worker.problems == {}
+
+
+def test_another_model_is_taken_while_a_camera_is_lost() -> None:
+    other = loaded(FakeClassifier(("ant", "bee", "cow"), name="other.tflite"))
+    first = FakeSource(0, SourceError("gone"), live=True)
+    bench = Bench(PLAIN, first, FakeSource(1, live=True))
+    delays = iter([0.5])
+
+    def failed() -> float:
+        bench.worker.change_to(other)
+        return next(delays)
+
+    bench.worker._camera.failed = failed  # type: ignore[method-assign]
+    assert bench.run() is None
+    assert bench.labels() == ["cat", "bee"]
 
 
 def test_an_abandoned_worker_says_nothing_more(opens: Callable[..., None]) -> None:

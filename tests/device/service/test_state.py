@@ -104,3 +104,28 @@ def test_systemd_that_does_not_answer(running: Device, tmp_path: Path) -> None:
     fake_command(tmp_path / "bin", "systemctl", script)
     with pytest.raises(ServiceError, match="systemd does not answer: Failed to connect to bus"):
         observe(running.layout)
+
+
+def test_root_is_not_kept_or_led_elsewhere_by_what_the_service_may_place(tmp_path: Path) -> None:
+    """The runtime directory belongs to the service's account."""
+    status, elsewhere = tmp_path / "status.json", tmp_path / "elsewhere"
+    write_status(tmp_path, Status(100, make_health(), {}))
+    assert read_status(tmp_path) is not None
+    status.rename(elsewhere)
+    os.mkfifo(status)
+    assert read_status(tmp_path) is None
+    status.unlink()
+    status.symlink_to(elsewhere)
+    assert read_status(tmp_path) is None
+    status.unlink()
+    status.symlink_to("/dev/zero")
+    assert read_status(tmp_path) is None
+    status.unlink()
+    status.mkdir()
+    assert read_status(tmp_path) is None
+    status.rmdir()
+    status.write_bytes(elsewhere.read_bytes() + b" " * (1 << 20))
+    assert read_status(tmp_path) is None
+    for deep in (b"[" * 100_000, b'{"pid": "\xff"}'):
+        status.write_bytes(deep)
+        assert read_status(tmp_path) is None

@@ -1,5 +1,6 @@
 """The models of a device survive a power cut at any moment."""
 
+import os
 import shutil
 from collections.abc import Callable
 from hashlib import sha256
@@ -198,5 +199,32 @@ def test_a_note_that_cannot_be_read_is_none(tmp_path: Path) -> None:
     store = _fresh(tmp_path / "state")
     (store.folder / "pending").write_text("{")
     assert store.pending is None
+    assert store.settle() is None
+    assert not (store.folder / "pending").exists()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"\xff\xfe", b'{"new": "\xff", "old": ""}', b"[" * 4000, b"{}", b"",
+        b'{"new": "../../etc/passwd", "old": "../x"}',
+        b'{"new": "%s\\n", "old": "%s"}' % (HASH[NEW].encode(), HASH[OLD].encode()),
+        b" " * 10_000,
+    ],
+)  # fmt: skip
+def test_a_damaged_note_of_an_upgrade_is_settled(tmp_path: Path, damage: bytes) -> None:
+    store = _fresh(tmp_path / "state")
+    _upgrade(store)
+    note = store.folder / "pending"
+    note.write_bytes(damage)
+    assert store.pending is None
+    assert store.settle() is None
+    assert not note.exists()
+    assert store.current == HASH[NEW]
+
+
+def test_a_note_that_is_no_file_does_not_keep_the_start(tmp_path: Path) -> None:
+    store = _fresh(tmp_path / "state")
+    os.mkfifo(store.folder / "pending")
     assert store.settle() is None
     assert not (store.folder / "pending").exists()
