@@ -173,19 +173,22 @@ def logs(follow: bool, lines: int) -> None:
 
 
 @service.command()
-@click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument(
+    "model", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
+)
 @click.pass_obj
 def upgrade(layout: Layout, model: Path) -> None:
-    """Let the running service change to MODEL, without a pause.
+    """Let the running service change to MODEL, without a pause; `-` reads it from standard input.
 
     The model is checked, put beside the one in use and switched to. When frames are not answered
     with it for a while without a break, the one before comes back by itself, and the exit code
     is 1. A power cut at any moment leaves one of the two, whole.
     """
     from edgekit_device.service.upgrade import upgrade as work
+    from edgekit_device.service.verify import Model
 
     _need_root(layout, "an upgrade")
-    work(layout, model, _notify)
+    work(layout, Model.read(model), _notify)
 
 
 @service.command(hidden=True)

@@ -1,5 +1,7 @@
 """Which command the unit starts, and what its sandbox must let through for that."""
 
+import os
+import stat
 import sys
 from pathlib import Path
 
@@ -10,15 +12,15 @@ from edgekit_device.config.settings import Settings
 from edgekit_device.service.layout import COMMAND, MODEL, Layout, packaged
 
 # ProtectHome= and PrivateTmp= hide these.
-_HOMES = tuple(map(Path, ("/home", "/root", "/run/user")))
-_HIDDEN = (*_HOMES, Path("/tmp"), Path("/var/tmp"))
+_HIDDEN = tuple(map(Path, ("/home", "/root", "/run/user", "/tmp", "/var/tmp")))
 
 
 def command(layout: Layout) -> Path:
     """The `edgekit` that the service runs: that of this environment.
 
     Raises:
-        ServiceError: it is where a service cannot see it.
+        ServiceError: it is where a service cannot see it, or others than root can change it: the
+            unit runs it as root before each start.
     """
     if layout.offline:
         return COMMAND
@@ -26,11 +28,16 @@ def command(layout: Layout) -> Path:
     if not here.is_file():
         raise ServiceError(f"there is no {here}; install edgekit in a virtual environment")
     for folder in _needed():
-        if _is_below(folder, _HIDDEN) and not _is_below(folder, _HOMES):
+        if _is_below(folder, _HIDDEN):
             raise ServiceError(
                 f"edgekit is installed in {folder}, which no service should run from; install it "
                 "in /opt/edgekit"
             )
+    if strange := _not_of_root(_needed()):
+        raise ServiceError(
+            f"{strange} can be changed by others than root, and the service would run it as root; "
+            "install edgekit in /opt/edgekit with sudo"
+        )
     return here
 
 
@@ -49,11 +56,6 @@ def drop_in(layout: Layout) -> bytes | None:
         if str(COMMAND) in line:
             # An empty assignment takes back what the unit has.
             lines += [f"{line.partition('=')[0]}=", line.replace(str(COMMAND), _quoted(executable))]
-    homes = sorted({folder for folder in _needed() if _is_below(folder, _HOMES)})
-    if homes:
-        lines += ["# Homes are hidden but for edgekit's own folders, which are read-only."]
-        lines += ["ProtectHome=tmpfs"]
-        lines += [f"BindReadOnlyPaths={_quoted(folder)}" for folder in homes]
     return "".join(f"{line}\n" for line in lines).encode()
 
 
@@ -84,6 +86,34 @@ def _needed() -> list[Path]:
         Path(sys.base_prefix),
         *(Path(package.__file__ or "").parent.parent for package in (edgekit, edgekit_device)),
     ]
+
+
+def _not_of_root(folders: list[Path]) -> Path | None:
+    """What somebody else than root could change of these folders, or above them; None for nothing.
+
+    Python's own folder is looked at as far as its program and standard library.
+    """
+    base = Path(sys.base_prefix)
+    paths = {Path(sys.executable).resolve(), Path(os.__file__).parent}
+    for folder in folders:
+        paths.add(folder)
+        if folder != base:
+            paths.update(folder.rglob("*"))
+    paths.update(parent for path in set(paths) for parent in path.parents)
+    return next(filter(_is_open, sorted(paths)), None)
+
+
+def _is_open(path: Path) -> bool:
+    """Whether somebody else than root may write to a file or folder."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return False
+    if stat.S_ISLNK(status.st_mode):
+        # Its own permissions mean nothing; where it leads, its owner says.
+        return status.st_uid != 0
+    by_group = status.st_mode & stat.S_IWGRP and status.st_gid != 0
+    return status.st_uid != 0 or bool(by_group or status.st_mode & stat.S_IWOTH)
 
 
 def _is_below(path: Path, folders: tuple[Path, ...]) -> bool:

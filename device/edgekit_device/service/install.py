@@ -14,7 +14,7 @@ from edgekit_device.service.layout import MODEL, UNIT, Layout, packaged
 from edgekit_device.service.state import observe
 from edgekit_device.service.store import Store
 from edgekit_device.service.upgrade import upgrade
-from edgekit_device.service.verify import verify
+from edgekit_device.service.verify import Model, verify
 
 _GROUPS = ("video", "plugdev")
 # The Coral USB Accelerator, before and after its firmware was sent.
@@ -49,7 +49,9 @@ def install(
     settings = chosen.settings
     environment.check_visible(settings)
     drop_in = environment.drop_in(layout)
-    sha256 = verify(model, settings).sha256
+    checked = Model.read(model)
+    verify(checked, settings)
+    sha256 = checked.sha256
     changes.notify(f"model {sha256[:12]} is sound: {model}")
 
     units = _install_files(layout, changes, drop_in)
@@ -61,14 +63,14 @@ def install(
     if not exchange and current != sha256:
         changes.do(
             f"write {store.path(sha256)}, and let model.tflite point to it",
-            lambda: store.use(store.add(model.read_bytes())),
+            lambda: store.use(store.add(checked.content)),
         )
     _enable(layout, changes, units)
     if not start or layout.offline:
         return
     if exchange:
         changes.do(
-            "upgrade the model", lambda: upgrade(layout, model, changes.notify, afresh=units)
+            "upgrade the model", lambda: upgrade(layout, checked, changes.notify, afresh=units)
         )
     else:
         _start(layout, changes, restart=units, reload=configured)

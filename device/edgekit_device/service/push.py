@@ -24,7 +24,8 @@ _SSH = (
 )  # fmt: skip
 # ssh itself failed, rather than what it ran.
 _SSH_FAILED = 255
-# Read from stdin into a private temporary file, which goes whatever happens. The upgrade does not
+# Read from stdin into a private temporary file, which goes whatever happens; root gets its content
+# and opens no file that a user names: that is all that sudo has to allow. The upgrade does not
 # depend on the connection: it goes on, and rolls back, without it. What it says goes to stderr, so
 # that stdout is JSON alone: the state of the service afterwards.
 _SCRIPT = """\
@@ -44,9 +45,9 @@ if [ -z "$edgekit" ]; then
     edgekit=$(command -v edgekit || echo /opt/edgekit/bin/edgekit)
 fi
 if command -v sudo > /dev/null; then
-    sudo -n "$edgekit" service upgrade "$file" >&2
+    sudo -n "$edgekit" service upgrade - < "$file" >&2
 else
-    "$edgekit" service upgrade "$file" >&2
+    "$edgekit" service upgrade - < "$file" >&2
 fi
 "$edgekit" service status --json 2> /dev/null || :
 """

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from edgekit.errors import ServiceError, UpgradeError
 from edgekit_device.config.file import load
@@ -16,17 +15,17 @@ from edgekit_device.service.probation import Probation, watch
 from edgekit_device.service.state import ServiceState, observe
 from edgekit_device.service.status import SILENT
 from edgekit_device.service.store import Store
-from edgekit_device.service.verify import verify
+from edgekit_device.service.verify import Model, verify
 
 
 def upgrade(
-    layout: Layout, path: Path, notify: Callable[[str], None], *, afresh: bool = False
+    layout: Layout, model: Model, notify: Callable[[str], None], *, afresh: bool = False
 ) -> None:
     """Let the service run another model.
 
     Args:
         layout: where things lie.
-        path: the model.
+        model: the model, whose very bytes are checked and stored.
         notify: is told in a line what happens.
         afresh: start the service afresh in any case, because its unit has changed.
 
@@ -41,35 +40,27 @@ def upgrade(
     with locked(layout.lock) as ours, _undisturbed():
         if not ours:
             raise ServiceError("another upgrade is at work; wait for its end")
-        model = verify(path, settings)
+        verify(model, settings)
+        sha256 = model.sha256
         store = Store(layout.state)
         state = observe(layout)
         if state.is_silent and not afresh:
             raise ServiceError(SILENT)
-        if store.current == model.sha256 and store.pending is None and not afresh:
+        if store.current == sha256 and store.pending is None and not afresh:
             if not state.answers:
                 raise ServiceError(
-                    f"model {model.sha256[:12]} is in place already, but the service does not run; "
+                    f"model {sha256[:12]} is in place already, but the service does not run; "
                     "see why with `edgekit service logs`"
                 )
-            notify(f"model {model.sha256[:12]} is in use already; nothing was changed")
+            notify(f"model {sha256[:12]} is in use already; nothing was changed")
             return
         if store.current is None:
             raise ServiceError("there is no model to go back to; edgekit service install")
-        _place(store, path, model.sha256)
+        store.add(model.content)
         # Before the switch: what the service says of the new model must show as news.
         before = observe(layout)
-        store.begin(model.sha256)
-        _Trial(layout, store, Probation.of(settings), notify).run(model.sha256, before, afresh)
-
-
-def _place(store: Store, path: Path, sha256: str) -> None:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ServiceError(f"cannot read the model {path}: {error.strerror}") from error
-    if store.add(content) != sha256:
-        raise ServiceError(f"{path} changed while it was read; try again")
+        store.begin(sha256)
+        _Trial(layout, store, Probation.of(settings), notify).run(sha256, before, afresh)
 
 
 @dataclass(frozen=True)

@@ -289,23 +289,61 @@ def test_it_needs_root(
 def test_an_environment_elsewhere_is_named_in_a_drop_in(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    home = Path("/home/pi/my venv")
-    monkeypatch.setattr(environment, "command", lambda _layout: home / "bin/edgekit")
-    monkeypatch.setattr(environment, "_needed", lambda: [home, Path("/usr"), home])
+    elsewhere = Path("/srv/my venv/bin/edgekit")
+    monkeypatch.setattr(environment, "command", lambda _layout: elsewhere)
     text = (environment.drop_in(Layout(tmp_path)) or b"").decode()
     assert text.count("ExecStart=\n") == 1
-    assert 'ExecStart="/home/pi/my venv/bin/edgekit" run --config' in text
-    assert 'ExecStartPre=-+"/home/pi/my venv/bin/edgekit" service before-start' in text
+    assert 'ExecStart="/srv/my venv/bin/edgekit" run --config' in text
+    assert 'ExecStartPre=-+"/srv/my venv/bin/edgekit" service before-start' in text
     assert "/opt/edgekit" not in text
-    # Its home is hidden but for the environment itself.
-    assert text.endswith('ProtectHome=tmpfs\nBindReadOnlyPaths="/home/pi/my venv"\n')
 
 
-def test_an_environment_in_tmp_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["/tmp/venv", "/home/pi/venv", "/root/venv", "/var/tmp/x"])
+def test_an_environment_that_a_service_should_not_run_from_is_refused(
+    folder: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What lies in a home is its owner's to change, and the unit runs it as root."""
     fake_command(tmp_path / "bin", "edgekit", "")
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
-    monkeypatch.setattr(environment, "_needed", lambda: [Path("/tmp/venv")])
-    with pytest.raises(ServiceError, match="install it in /opt/edgekit"):
+    monkeypatch.setattr(environment, "_needed", lambda: [Path("/usr"), Path(folder)])
+    with pytest.raises(ServiceError, match=f"{folder}, which no service .* in /opt/edgekit"):
+        environment.command(Layout())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_an_environment_that_others_can_change_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Such as an /opt/edgekit that was given to a user, whole or in part."""
+    fake_command(tmp_path / "bin", "edgekit", "")
+    module = tmp_path / "lib" / "module.py"
+    module.parent.mkdir()
+    module.touch()
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setattr(environment, "_HIDDEN", ())
+    monkeypatch.setattr(environment, "_needed", lambda: [tmp_path])
+    real = environment._is_open
+    # /tmp itself is everybody's.
+    monkeypatch.setattr(
+        environment, "_is_open", lambda path: path.is_relative_to(tmp_path) and real(path)
+    )
+    assert environment.command(Layout()) == tmp_path / "bin/edgekit"
+    changes: tuple[Callable[[Path], None], ...] = (
+        lambda path: os.chown(path, 1000, 0),
+        lambda path: path.chmod(path.stat().st_mode | 0o002),
+        lambda path: (os.chown(path, 0, 1000), path.chmod(0o775))[0],
+    )
+    for change in changes:
+        for path in (module, module.parent, tmp_path / "bin/edgekit", tmp_path):
+            mode = path.stat().st_mode
+            change(path)
+            with pytest.raises(ServiceError, match=f"^{path} can be changed by others than root"):
+                environment.command(Layout())
+            os.chown(path, 0, 0)
+            path.chmod(mode)
+    (tmp_path / "lib" / "link").symlink_to("module.py")
+    os.chown(tmp_path / "lib" / "link", 1000, 1000, follow_symlinks=False)
+    with pytest.raises(ServiceError, match="link can be changed"):
         environment.command(Layout())
 
 

@@ -12,16 +12,18 @@ from edgekit_device.service.state import observe
 from edgekit_device.service.status import describe
 from edgekit_device.service.systemctl import Unit
 from edgekit_device.service.upgrade import upgrade
+from edgekit_device.service.verify import Model
 
 from edgekit.errors import ModelFileError, ServiceError, UpgradeError
-from tests.device.service.conftest import Device, Model, sha
+from tests.device.service.conftest import Device, sha
+from tests.device.service.conftest import Model as MakeModel
 
 
 def _upgrade(device: Device, path: Path) -> None:
-    upgrade(device.layout, path, device.said.append)
+    upgrade(device.layout, Model.read(path), device.said.append)
 
 
-def test_a_good_model_is_changed_to_without_a_restart(running: Device, model: Model) -> None:
+def test_a_good_model_is_changed_to_without_a_restart(running: Device, model: MakeModel) -> None:
     _upgrade(running, model("new"))
     assert running.store.current == sha(model("new"))
     assert running.store.previous == sha(model("old"))
@@ -42,7 +44,9 @@ def test_a_good_model_is_changed_to_without_a_restart(running: Device, model: Mo
         ("ignored", "no answers from it within 6.5 s; the service says: running"),
     ],
 )
-def test_a_bad_model_is_taken_back(running: Device, model: Model, how: str, reason: str) -> None:
+def test_a_bad_model_is_taken_back(
+    running: Device, model: MakeModel, how: str, reason: str
+) -> None:
     old, new = sha(model("old")), model("new")
     running.behaves(new, how)
     with pytest.raises(UpgradeError) as raised:
@@ -58,7 +62,7 @@ def test_a_bad_model_is_taken_back(running: Device, model: Model, how: str, reas
 
 
 def test_a_service_that_does_not_run_is_started_with_the_model(
-    running: Device, model: Model
+    running: Device, model: MakeModel
 ) -> None:
     # As after a crash loop: what is there may be what is wrong.
     running.set(active="failed", sub="failed", pid=0, restarts=7)
@@ -68,7 +72,7 @@ def test_a_service_that_does_not_run_is_started_with_the_model(
 
 
 def test_a_service_that_says_nothing_of_itself_has_an_old_unit(
-    running: Device, model: Model
+    running: Device, model: MakeModel
 ) -> None:
     running.set(silent=True)
     with pytest.raises(ServiceError, match="its unit is of an earlier edgekit; write it anew"):
@@ -80,7 +84,7 @@ def test_a_service_that_says_nothing_of_itself_has_an_old_unit(
     )
 
 
-def test_neither_model_runs(running: Device, model: Model) -> None:
+def test_neither_model_runs(running: Device, model: MakeModel) -> None:
     running.set(active="failed", sub="failed", pid=0)
     for name in ("old", "new"):
         running.behaves(model(name), "crashes")
@@ -90,7 +94,7 @@ def test_neither_model_runs(running: Device, model: Model) -> None:
     assert running.store.current == sha(model("old"))
 
 
-def test_a_damaged_model_changes_nothing(running: Device, model: Model, tmp_path: Path) -> None:
+def test_a_damaged_model_changes_nothing(running: Device, model: MakeModel, tmp_path: Path) -> None:
     damaged = tmp_path / "damaged.tflite"
     damaged.write_bytes(model("new").read_bytes()[:300])
     with pytest.raises(ModelFileError):
@@ -99,7 +103,7 @@ def test_a_damaged_model_changes_nothing(running: Device, model: Model, tmp_path
     assert running.calls == []
 
 
-def test_the_model_in_use_is_no_upgrade(running: Device, model: Model) -> None:
+def test_the_model_in_use_is_no_upgrade(running: Device, model: MakeModel) -> None:
     _upgrade(running, model("old"))
     assert "in use already" in running.said[-1]
     assert running.store.previous is None
@@ -108,19 +112,19 @@ def test_the_model_in_use_is_no_upgrade(running: Device, model: Model) -> None:
         _upgrade(running, model("old"))
 
 
-def test_one_upgrade_at_a_time(running: Device, model: Model) -> None:
+def test_one_upgrade_at_a_time(running: Device, model: MakeModel) -> None:
     with locked(running.layout.lock) as ours, pytest.raises(ServiceError, match="another upgrade"):
         assert ours
         _upgrade(running, model("new"))
 
 
-def test_there_must_be_a_service(device: Device, model: Model) -> None:
+def test_there_must_be_a_service(device: Device, model: MakeModel) -> None:
     with pytest.raises(ServiceError, match="no service is installed here; edgekit service install"):
         _upgrade(device, model("new"))
 
 
 def test_ctrl_c_takes_the_model_back(
-    running: Device, model: Model, monkeypatch: pytest.MonkeyPatch
+    running: Device, model: MakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(*_: object) -> None:
         assert running.store.current == sha(model("new"))
@@ -133,7 +137,7 @@ def test_ctrl_c_takes_the_model_back(
 
 
 def test_an_upgrade_after_one_that_was_cut_short_goes_back_to_what_was_proved(
-    running: Device, model: Model
+    running: Device, model: MakeModel
 ) -> None:
     running.store.begin(running.store.add(model("unproved").read_bytes()))
     running.behaves(model("new"), "refused")
@@ -162,7 +166,7 @@ def test_a_daemon_that_was_started_again_between_two_looks_has_ended(running: De
 
 
 def test_answers_must_come_without_a_break(
-    running: Device, model: Model, monkeypatch: pytest.MonkeyPatch
+    running: Device, model: MakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The state changes from look to look, and half a second passes between two."""
     layout, old = running.layout, sha(model("old"))
