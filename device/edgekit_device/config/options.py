@@ -35,14 +35,15 @@ def given(values: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def warn_of_password(source: str | None) -> None:
-    """Say on stderr that a password on a command line is seen by everybody on the machine."""
+def warn_of_password(source: str | None) -> str | None:
+    """The same source; its password, if it has one, is said to be seen by everybody."""
     if source is not None and has_password(source):
         click.echo(
             "edgekit: everybody on this machine can see the password in --source; put the address "
             "into --config FILE, or the password into --source-password-file FILE",
             err=True,
         )
+    return source
 
 
 class SectionedCommand(click.Command):

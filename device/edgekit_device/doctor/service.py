@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from edgekit_device.doctor.device import Device
 from edgekit_device.doctor.diagnosis import Diagnosis
-from edgekit_device.health import headline
+from edgekit_device.health import headline, shown
 from edgekit_device.service.layout import UNIT, Layout
 from edgekit_device.service.state import ServiceState
 from edgekit_device.service.systemctl import SHOW, Unit
@@ -21,7 +21,7 @@ def check_service(device: Device) -> Iterator[Diagnosis]:
         return
     unit = Unit.parse(answer.output)
     health = ServiceState.join(unit, Layout(device.root).runtime).health
-    text = f"{unit.active} ({unit.sub}): {headline(health) if health else 'no status yet'}"
+    text = f"{unit.active} ({unit.sub}): {shown(headline(health)) if health else 'no status yet'}"
     if unit.load == "not-found":
         yield Diagnosis("service", "note", "not installed", _INSTALL)
     elif not unit.installed:

@@ -1,8 +1,10 @@
 """Changes to a machine, which a dry run only tells of."""
 
 import shlex
+import stat
 import subprocess
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit import child
@@ -11,6 +13,21 @@ from edgekit.text import last_line
 from edgekit_device.service import durable
 
 _TIMEOUT = 60.0
+
+
+@dataclass(frozen=True)
+class Private:
+    """A file that not all may read.
+
+    Attributes:
+        shown: what a dry run prints of it.
+        mode: its permissions.
+        group: number of its group; None to leave that as it is.
+    """
+
+    shown: str
+    mode: int = 0o640
+    group: int | None = None
 
 
 class Changes:
@@ -29,21 +46,49 @@ class Changes:
         self.dry = dry
         self.changed = False
 
-    def write(self, path: Path, content: bytes) -> bool:
-        """Write a file unless it is so already; whether it was not.
+    def write(self, path: Path, content: bytes, private: "Private | None" = None) -> bool:
+        """Write a file unless it is so already; whether its content was not.
+
+        Args:
+            path: the file.
+            content: its bytes.
+            private: who may read it, and what a dry run prints; all may by default, and all of it.
 
         Raises:
             ServiceError: it cannot be written.
         """
         if _content(path) == content:
+            if private:
+                self.restrict(path, private)
             return False
         self._say(f"write {path}")
         if self.dry:
-            for line in content.decode().splitlines():
+            for line in (private.shown if private else content.decode()).splitlines():
                 self.notify(f"    {line}".rstrip())
+        elif private:
+            durable.write(path, content, private.mode, private.group)
         else:
             durable.write(path, content)
         return True
+
+    def restrict(self, path: Path, private: "Private") -> None:
+        """Let nobody else read a file that is there already; a link is left alone.
+
+        Raises:
+            ServiceError: its permissions cannot be changed.
+        """
+        if path.is_symlink():
+            self.notify(f"{path} is a link: see to it that not all may read what it leads to")
+            return
+        if not path.is_file():
+            return
+        status = path.stat()
+        group = status.st_gid if private.group is None else private.group
+        if (stat.S_IMODE(status.st_mode), status.st_gid) == (private.mode, group):
+            return
+        self._say(f"change the permissions of {path} to {private.mode:04o}")
+        if not self.dry:
+            durable.restrict(path, private.mode, private.group)
 
     def remove(self, path: Path) -> bool:
         """Remove a file if it is there; whether it was.

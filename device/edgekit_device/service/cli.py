@@ -10,6 +10,7 @@ import msgspec
 from edgekit import child
 from edgekit.errors import ServiceError
 from edgekit.redaction import redact
+from edgekit_device.config.options import warn_of_password
 from edgekit_device.service.layout import UNIT, Layout
 
 # What does the work is imported where it is clear that it is needed: what the unit calls must
@@ -33,7 +34,16 @@ def _need_root(layout: Layout, what: str) -> None:
 
 
 def _layout(layout: Layout, root: Path | None) -> Layout:
-    return Layout(root.resolve(), offline=True) if root else layout
+    if root is None:
+        return layout
+    image = Layout(root.resolve(), offline=True)
+    for path in image.files:
+        if not path.parent.resolve().is_relative_to(image.root):
+            raise ServiceError(
+                f"{path.parent} is a link that leads out of the image {root}; files would be "
+                "written there"
+            )
+    return image
 
 
 _root = click.option(
@@ -76,6 +86,7 @@ def service(context: click.Context) -> None:
 @click.option(
     "--source",
     metavar="SOURCE",
+    callback=lambda _context, _option, source: warn_of_password(source),
     help="Where frames come from, for a configuration that is made: picamera2: where that is "
     "installed, else v4l2:/dev/video0, if left out.",
 )

@@ -38,15 +38,38 @@ def make_folder(folder: Path) -> None:
         sync_folder(folder.parent)
 
 
-def write(path: Path, content: bytes) -> None:
-    """Write a file that all may read, in a folder that is created where it is missing.
+def write(path: Path, content: bytes, mode: int = 0o644, group: int | None = None) -> None:
+    """Write a file, in a folder that is created where it is missing.
+
+    Args:
+        path: the file.
+        content: its bytes.
+        mode: permissions; all may read it by default.
+        group: number of the group that it belongs to; root's by default.
 
     Raises:
         ServiceError: it cannot be written; the file before is still there.
     """
     make_folder(path.parent)
     with _explained("write", path):
-        replace_file(path, content, _temporary(path), mode=0o644)
+        replace_file(path, content, _temporary(path), mode, group)
+
+
+def restrict(path: Path, mode: int, group: int | None) -> None:
+    """Give a file that is there other permissions, and another group.
+
+    Raises:
+        ServiceError: that is not possible, or it is a link.
+    """
+    with _explained("change the permissions of", path):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if group is not None:
+                os.fchown(descriptor, -1, group)
+            os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def link(path: Path, target: str) -> None:

@@ -1,22 +1,23 @@
 """Put the service on a machine or into an image, and take it away again."""
 
+import os
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from edgekit.errors import ServiceError
 from edgekit.model.container import read_model
-from edgekit_device.config.file import load, render
+from edgekit_device.config.file import load, render, shown
 from edgekit_device.config.settings import Settings
 from edgekit_device.service import durable, environment, systemctl
-from edgekit_device.service.changes import Changes
-from edgekit_device.service.layout import MODEL, UNIT, Layout, packaged
+from edgekit_device.service.changes import Changes, Private
+from edgekit_device.service.layout import GROUP, MODEL, UNIT, Layout, packaged
 from edgekit_device.service.state import observe
 from edgekit_device.service.store import Store
 from edgekit_device.service.upgrade import upgrade
 from edgekit_device.service.verify import Model, verify
 
-_GROUPS = ("video", "plugdev")
+_GROUPS = ("video", "plugdev", GROUP)
 # The Coral USB Accelerator, before and after its firmware was sent.
 _CORAL_VENDORS = ("1a6e", "18d1")
 
@@ -84,17 +85,19 @@ class _Choice:
         settings: what it says.
         content: what to write; None to keep the file that is there.
         beside: what to put beside that file, because the user edited it.
+        shown: what a dry run prints of either.
     """
 
     settings: Settings
     content: bytes | None = None
     beside: bytes | None = None
+    shown: str = ""
 
 
 def _choose(layout: Layout, model: Path, config: Path | None, source: str | None) -> _Choice:
     if config is not None and source is not None:
         raise ServiceError("--source is for a configuration made from scratch; set it in FILE")
-    present = layout.config.read_bytes() if layout.config.is_file() else None
+    present = _present(layout)
     if config is None and source is None and present is not None:
         return _Choice(load(layout.config, {}))
     if config is not None:
@@ -108,8 +111,16 @@ def _choose(layout: Layout, model: Path, config: Path | None, source: str | None
         )
         content = render(settings).encode()
     if present in (None, content) or _is_as_written(layout):
-        return _Choice(settings, content=content)
-    return _Choice(load(layout.config, {}), beside=content)
+        return _Choice(settings, content=content, shown=shown(settings))
+    return _Choice(load(layout.config, {}), beside=content, shown=shown(settings))
+
+
+def _present(layout: Layout) -> bytes | None:
+    """The configuration that is there."""
+    try:
+        return layout.config.read_bytes() if layout.config.is_file() else None
+    except OSError as error:
+        raise ServiceError(f"cannot read {layout.config}: {error.strerror}; use sudo") from error
 
 
 def _is_compiled(model: Path) -> bool:
@@ -118,7 +129,13 @@ def _is_compiled(model: Path) -> bool:
 
 
 def _install_files(layout: Layout, changes: Changes, drop_in: bytes | None) -> bool:
-    """Unit, rule and groups; whether the unit changed."""
+    """Groups, unit and rule; whether the unit changed."""
+    # Groups first: the unit does not start without them.
+    changes.write(layout.sysusers, packaged("edgekit.sysusers"))
+    if missing := _missing_groups(layout):
+        changes.notify(f"missing groups: {', '.join(missing)}")
+        root = [f"--root={layout.root}"] if layout.offline else []
+        changes.run("systemd-sysusers", *root, layout.sysusers.name)
     changed = changes.write(layout.unit, packaged("edgekit.service"))
     if drop_in is None:
         changed |= changes.remove(layout.drop_in)
@@ -126,21 +143,31 @@ def _install_files(layout: Layout, changes: Changes, drop_in: bytes | None) -> b
         changed |= changes.write(layout.drop_in, drop_in)
     if changes.write(layout.rules, packaged("edgekit.rules")):
         _notify_udev(layout, changes)
-    changes.write(layout.sysusers, packaged("edgekit.sysusers"))
-    if missing := _missing_groups(layout):
-        changes.notify(f"missing groups: {', '.join(missing)}")
-        root = [f"--root={layout.root}"] if layout.offline else []
-        changes.run("systemd-sysusers", *root, layout.sysusers.name)
     return changed
 
 
-def _missing_groups(layout: Layout) -> list[str]:
+def _groups(layout: Layout) -> dict[str, int]:
+    """Numbers of the groups that there are, by name."""
     try:
         lines = (layout.root / "etc/group").read_text().splitlines()
     except OSError:
-        lines = []
-    known = {line.split(":")[0] for line in lines}
+        return {}
+    fields = [line.split(":") for line in lines]
+    return {group[0]: int(group[2]) for group in fields if len(group) > 2 and group[2].isdecimal()}
+
+
+def _missing_groups(layout: Layout) -> list[str]:
+    known = _groups(layout)
     return [name for name in _GROUPS if name not in known]
+
+
+def _config_group(layout: Layout, changes: Changes) -> int | None:
+    """Number of the group that reads the configuration; None where files cannot be given to it."""
+    # An image that is not made by root has its files given away when it is packed.
+    number = _groups(layout).get(GROUP) if os.geteuid() == 0 else None
+    if number is None and os.geteuid() == 0 and not changes.dry:
+        raise ServiceError(f"there is no group {GROUP}; make it with: systemd-sysusers")
+    return number
 
 
 def _notify_udev(layout: Layout, changes: Changes) -> None:
@@ -157,16 +184,23 @@ def _notify_udev(layout: Layout, changes: Changes) -> None:
 def _install_config(layout: Layout, changes: Changes, chosen: _Choice) -> bool:
     """The configuration, unless the user has edited the one that is there; whether it changed."""
     path, beside = layout.config, layout.config.with_name("edgekit.toml.new")
+    copy = layout.written_config
+    # It may hold passwords. The service reads it, and reads it again; root alone reads the copy.
+    private = Private(chosen.shown, group=_config_group(layout, changes))
+    alone = Private("", mode=0o600)
     if chosen.beside is not None:
-        changes.write(beside, chosen.beside)
+        changes.write(beside, chosen.beside, private)
         changes.notify(f"keep {path}, which was edited; compare it with {beside}")
     if chosen.content is None:
+        for file in (path, beside):
+            changes.restrict(file, private)
+        changes.restrict(copy, alone)
         return False
     content = chosen.content
-    changed = changes.write(path, content)
+    changed = changes.write(path, content, private)
     if changed:
-        copy = layout.written_config
-        changes.do(f"keep a copy as {copy}", lambda: durable.write(copy, content))
+        changes.do(f"keep a copy as {copy}", lambda: durable.write(copy, content, alone.mode))
+    changes.restrict(copy, alone)
     changes.remove(beside)
     return changed
 
@@ -246,3 +280,6 @@ def uninstall(layout: Layout, changes: Changes, *, purge: bool = False) -> None:
     for path in (layout.written_config, layout.lock, layout.starts):
         changes.remove(path)
     changes.remove_folder(layout.state)
+    if GROUP in _groups(layout) and not layout.config.exists():
+        root = [f"--prefix={layout.root}"] if layout.offline else []
+        changes.run("groupdel", *root, GROUP)

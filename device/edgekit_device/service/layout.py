@@ -9,6 +9,8 @@ UNIT = "edgekit.service"
 # As the unit names them.
 COMMAND = Path("/opt/edgekit/bin/edgekit")
 MODEL = Path("/var/lib/edgekit/model.tflite")
+# May read the configuration; the service's own account exists only while it runs, and is in it.
+GROUP = "edgekit-config"
 
 
 class Layout:
@@ -46,6 +48,14 @@ class Layout:
         # Not in `runtime`, which systemd removes whenever the daemon ends.
         self.lock = root / "run/edgekit.lock"
         self.starts = root / "run/edgekit.starts"
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What may be written beside the models, one or more in every folder of ours."""
+        return (
+            self.unit, self.drop_in, self.rules, self.sysusers, self.config, self.written_config,
+            self.lock,
+        )  # fmt: skip
 
 
 def packaged(name: str) -> bytes:

@@ -13,7 +13,8 @@ import msgspec
 from edgekit import child
 from edgekit.errors import PushError
 from edgekit.model.container import ModelFile, read_model
-from edgekit.text import last_line
+from edgekit.redaction import redact
+from edgekit.text import last_line, one_line
 
 _AT_ONCE = 16
 # What a device needs for a model over a slow network, and for an upgrade that is rolled back.
@@ -223,7 +224,9 @@ def push(
             outcome = future.result()
             outcomes.append(outcome)
             word = "done" if outcome.done else "failed"
-            click.echo(f"{outcome.host:<{width}}  {word:<6}  {outcome.text}")
+            # A device's words must not steer this terminal.
+            text = one_line(redact(outcome.text))
+            click.echo(f"{redact(outcome.host):<{width}}  {word:<6}  {text}")
     failed = [outcome.host for outcome in outcomes if not outcome.done]
     if len(hosts) > 1:
         click.echo(f"{len(hosts) - len(failed)} of {len(hosts)} run model {file.sha256[:12]}")

@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterator
 
 from edgekit.errors import EdgekitError
+from edgekit.text import one_line
 from edgekit_device.config.file import load
 from edgekit_device.service.layout import Layout
 from edgekit_device.service.state import ServiceState
@@ -28,13 +29,14 @@ def describe(layout: Layout, state: ServiceState) -> Iterator[str]:
         return
     yield f"service  {_state(state)}{'' if unit.enabled else ', does not start with the machine'}"
     store = Store(layout.state)
-    model = (health.model_sha256 if health else "") or store.current or "none"
+    # The daemon's account could write anything: nothing of it steers a terminal.
+    model = one_line(health.model_sha256 if health else "") or store.current or "none"
     unconfirmed = store.pending is not None
     yield f"model    {model[:12]}{', not yet confirmed after an upgrade' if unconfirmed else ''}"
     if health:
         yield f"rate     {health.fps:g} fps"
         for problem in health.problems:
-            yield f"problem  {problem}"
+            yield f"problem  {one_line(problem)}"
     if state.is_silent:
         yield f"problem  {SILENT}"
     if unit.restarts:

@@ -103,9 +103,11 @@ def make_device(folder: Path) -> Device:
     """A device below a folder, whose systemctl lies in `bin` there."""
     layout = Layout(folder / "root")
     (layout.root / "etc").mkdir(parents=True)
-    (layout.root / "etc/group").write_text("root:x:0:\nvideo:x:44:\nplugdev:x:46:\n")
+    groups = layout.root / "etc/group"
+    groups.write_text("root:x:0:\nvideo:x:44:\nplugdev:x:46:\nedgekit-config:x:990:\n")
     program = Path(__file__).with_name("fake_systemctl.py").read_text()
     fake_command(folder / "bin", "systemctl", f"#!{sys.executable} -SE\n{program}")
+    fake_command(folder / "bin", "groupdel", f'#!/bin/sh\nsed -i "/^$1:/d" {groups}\n')
     file = folder / "systemd.json"
     file.write_text(json.dumps({
         "link": str(layout.state / "model.tflite"), "unit": str(layout.unit),

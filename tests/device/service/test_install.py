@@ -36,6 +36,16 @@ def run(device: Device, monkeypatch: pytest.MonkeyPatch) -> Run:
     return run
 
 
+# As `etc/group` has it; files can be given to it by root alone.
+CONFIG_GROUP = 990 if os.geteuid() == 0 else os.getegid()
+
+
+def _access(path: Path) -> tuple[int, int]:
+    """Permissions and group of a file."""
+    status = path.stat()
+    return status.st_mode & 0o777, status.st_gid
+
+
 def _tree(root: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(root)): path.read_bytes()
@@ -59,8 +69,10 @@ def test_it_installs_starts_and_says_what_it_sees(run: Run, device: Device, mode
         "daemon-reload", "enable edgekit.service",
         "reset-failed edgekit.service", "restart edgekit.service",
     ]  # fmt: skip
-    for path in (layout.unit, layout.config, layout.state / "model.tflite"):
+    for path in (layout.unit, layout.state / "model.tflite"):
         assert path.stat().st_mode & 0o777 == 0o644
+    assert _access(layout.config) == (0o640, CONFIG_GROUP)
+    assert layout.written_config.stat().st_mode & 0o777 == 0o600
     for folder in (layout.state, layout.config.parent, layout.state / "models"):
         assert folder.stat().st_mode & 0o777 == 0o755
     assert "service  running" in done.output
@@ -214,12 +226,69 @@ def test_a_model_for_an_edge_tpu_gets_one(run: Run, device: Device, tmp_path: Pa
     assert load(device.layout.config, {}).delegate == "edgetpu"
 
 
+def test_a_configuration_that_all_could_read_is_made_private(
+    run: Run, device: Device, model: Model
+) -> None:
+    """What an earlier edgekit installed, and what the user has edited since."""
+    run("install", "--model", model("a"), "--source", "test:")
+    config, copy = device.layout.config, device.layout.written_config
+    for text in (config.read_text(), "source = 'rtsp://admin:hunter2@camera/live'\n"):
+        config.write_text(text)
+        for path in (config, copy):
+            path.chmod(0o644)
+            os.chown(path, -1, os.getegid())
+        pid = device.state["pid"]
+        dry = run("install", "--model", model("a"), "--dry-run").output
+        assert f"change the permissions of {config} to 0640" in dry
+        assert config.stat().st_mode & 0o777 == 0o644
+        assert run("install", "--model", model("a")).exit_code == 0
+        assert _access(config) == (0o640, CONFIG_GROUP)
+        assert copy.stat().st_mode & 0o777 == 0o600
+        assert config.read_text() == text
+        assert device.state["pid"] == pid
+        assert "nothing was changed" in run("install", "--model", model("a")).output
+
+
+def test_a_configuration_that_is_a_link_is_left_alone(
+    run: Run, device: Device, model: Model, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere.toml"
+    elsewhere.write_text("source = 'test:'\n")
+    elsewhere.chmod(0o644)
+    device.layout.config.parent.mkdir(parents=True)
+    device.layout.config.symlink_to(elsewhere)
+    done = run("install", "--model", model("a"))
+    assert done.exit_code == 0
+    assert f"{device.layout.config} is a link" in done.output
+    assert elsewhere.stat().st_mode & 0o777 == 0o644
+
+
+def test_nothing_that_is_printed_holds_a_secret(
+    run: Run, device: Device, model: Model, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(
+        "# password: hunter2\nsource = 'rtsp://admin:hunter2@camera/live'\n"
+        "[webhook]\nurl = 'https://hooks.example/hunter2'\n"
+    )
+    done = run("install", "--model", model("a"), "--config", config, "--dry-run")
+    assert done.exit_code == 0, done.output
+    assert 'source = "rtsp://***@camera/live"' in done.output
+    assert "hunter2" not in done.output
+    done = run("install", "--model", model("a"), "--source", "rtsp://a:hunter2@camera/")
+    assert done.exit_code == 0
+    assert "everybody on this machine can see the password" in done.stderr
+    assert "hunter2" not in done.output
+    assert "hunter2" in device.layout.config.read_text()
+
+
 def test_uninstall_leaves_nothing(run: Run, device: Device, model: Model, quick: Path) -> None:
     before = _tree(device.layout.root)
     run("install", "--model", model("a"), "--config", quick)
     run("upgrade", model("b"))
     done = run("uninstall")
     assert done.exit_code == 0, done.output
+    before["etc/group"] = before["etc/group"].replace(b"edgekit-config:x:990:\n", b"")
     assert _tree(device.layout.root) == before
     assert not device.layout.state.exists()
     assert not device.layout.config.parent.exists()
@@ -241,9 +310,11 @@ def test_uninstall_keeps_what_is_not_ours(run: Run, device: Device, model: Model
 
 
 def test_missing_groups_are_made(run: Run, device: Device, model: Model, tmp_path: Path) -> None:
-    (device.layout.root / "etc/group").write_text("video:x:44:\n")
+    groups = device.layout.root / "etc/group"
+    groups.write_text("video:x:44:\n")
     said = tmp_path / "said"
-    fake_command(tmp_path / "bin", "systemd-sysusers", f'#!/bin/sh\necho "$@" > {said}\n')
+    program = f'#!/bin/sh\necho "$@" > {said}\necho edgekit-config:x:990: >> {groups}\n'
+    fake_command(tmp_path / "bin", "systemd-sysusers", program)
     run("install", "--model", model("a"), "--no-start")
     assert said.read_text() == "edgekit.conf\n"
 
@@ -271,6 +342,17 @@ def test_an_image_is_prepared_offline(
     assert done.exit_code == 0, (done.output, done.exception)
     left = {path.name for path in image.rglob("*") if not path.is_dir()}
     assert left <= {"group", "gshadow", "passwd", "shadow", "group-", "gshadow-", ".pwd.lock"}
+
+
+def test_an_image_whose_links_lead_out_of_it_is_refused(model: Model, tmp_path: Path) -> None:
+    image, elsewhere = tmp_path / "image", tmp_path / "elsewhere"
+    for folder in (image / "var", elsewhere):
+        folder.mkdir(parents=True)
+    (image / "var/lib").symlink_to(elsewhere)
+    arguments = ["install", "--model", str(model("a")), "--root", str(image)]
+    done = CliRunner().invoke(service, arguments)
+    assert "is a link that leads out of the image" in str(done.exception)
+    assert list(elsewhere.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from edgekit_device.config.secrets import secret_file
 from edgekit_device.config.settings import Settings
 from edgekit_device.retry import SERVICE_RESTART
-from edgekit_device.service.layout import Layout
+from edgekit_device.service.layout import GROUP, Layout
 
 ROOT = Path(__file__).parents[3]
 UNITS = ROOT / "systemd"
@@ -83,6 +83,12 @@ def test_the_credentials_are_those_the_daemon_asks_for(
     (tmp_path / name).write_text("secret")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     assert secret_file(None, name) == tmp_path / name
+
+
+def test_the_service_is_in_the_group_that_reads_the_configuration() -> None:
+    (groups,) = _values("SupplementaryGroups")
+    assert GROUP in groups.split()
+    assert f"g {GROUP} -\n" in (UNITS / "edgekit.sysusers").read_text(encoding="utf-8")
 
 
 def test_the_package_sees_the_files_themselves() -> None:
