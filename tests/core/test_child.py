@@ -2,6 +2,7 @@
 
 import ast
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from edgekit import child
 from tests.core.test_layers import FORBIDDEN, ROOT
+from tests.tiny import tiny_model
 
 PLANTED = "from pathlib import Path\nPath(__file__).with_name('ran').touch()\n"
 # Modules that a child of ours imports, and one that Python itself does.
@@ -37,6 +39,64 @@ def test_a_module_runs_from_what_is_installed_alone(
     assert done.returncode == 0, done.stderr
     assert b"edgekit" in done.stdout
     assert not (planted / "ran").exists()
+
+
+# What each command that starts a Python does to start it; all of them go through these.
+STARTS = {
+    "service install and upgrade": (
+        "from pathlib import Path; from edgekit_device.config.settings import Settings\n"
+        "from edgekit_device.service.verify import Model, verify\n"
+        "verify(Model.read(Path(sys.argv[1])), Settings())"
+    ),
+    "doctor": (
+        "from edgekit_device.doctor.device import Device\n"
+        "answer = Device().probe('packages'); assert answer.code == 0, answer"
+    ),
+    "convert, memory": (
+        "from edgekit_convert.target.memory import measure\nmeasure(open(sys.argv[1], 'rb').read())"
+    ),
+}
+
+
+@pytest.mark.parametrize("command", STARTS)
+def test_no_command_runs_what_lies_where_it_was_typed(command: str, planted: Path) -> None:
+    model = tiny_model(planted / "model.tflite")
+    # The command itself is the installed one, as its script is: it does not look into the folder.
+    program = f"import sys\n{STARTS[command]}"
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", program, str(model)], cwd=planted, timeout=120,
+        env=environment | {"PYTHONPATH": str(planted)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert not (planted / "ran").exists()
+
+
+def test_the_converter_is_started_as_every_child(
+    planted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a folder of its own; it loads TensorFlow, so that its command is all that is looked at."""
+    started: list[tuple[list[str], Path]] = []
+
+    class NoProcess:
+        def __init__(self, command: list[str], *, cwd: Path, **_: object) -> None:
+            assert [path.suffix for path in cwd.iterdir()] == [".log"]
+            started.append((command, cwd))
+
+        def kill(self) -> None:
+            pass
+
+        def communicate(self) -> None:
+            pass
+
+    from edgekit_convert.graph import export
+
+    monkeypatch.setattr(export.subprocess, "Popen", NoProcess)
+    with export.lowering():
+        pass
+    ((command, folder),) = started
+    assert command == child.python_command("edgekit_convert.graph.lower", *command[-2:])
+    assert folder != planted
 
 
 def test_root_takes_no_modules_from_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,6 +150,8 @@ EXCEPTIONS = {
     "device/edgekit_device/service/cli.py": {"os.execv"},
     # Asks that of another device's folder, or this one's.
     "device/edgekit_device/doctor/device.py": {"sys.executable"},
+    # Looks at who may change it.
+    "device/edgekit_device/service/environment.py": {"sys.executable"},
 }
 STARTERS = (
     "subprocess.run", "subprocess.Popen", "subprocess.call", "subprocess.check", "os.exec",

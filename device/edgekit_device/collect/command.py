@@ -120,7 +120,7 @@ def command(
 
     \b
     Examples:
-      edgekit collect --config /etc/edgekit/edgekit.toml --output pictures/ --max-seconds 3600
+      sudo edgekit collect --config /etc/edgekit/edgekit.toml --output pictures/ --max-seconds 3600
       edgekit collect --source door.clip --output pictures/ --count 200
     """
     settings = load(config, given(values))

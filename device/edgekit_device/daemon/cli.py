@@ -40,7 +40,7 @@ def run(config: Path | None, check: bool, print_config: bool, **values: Any) -> 
     Examples:
       edgekit run --model resnet18-int8.tflite --source clip.mp4 --every-frame
       edgekit run --model resnet18-int8.tflite --source picamera2: --http-listen 127.0.0.1:8080
-      edgekit run --config /etc/edgekit/edgekit.toml --check
+      sudo edgekit run --config /etc/edgekit/edgekit.toml --check
     """
     options = given(values)
     settings = load(config, options)

@@ -107,8 +107,8 @@ def command(
 
     \b
     Examples:
-      edgekit record --config /etc/edgekit/edgekit.toml --output door.clip --max-seconds 60
-      edgekit record --config /etc/edgekit/edgekit.toml --output clips/ --on unknown --ring 10
+      sudo edgekit record --config /etc/edgekit/edgekit.toml --output door.clip --max-seconds 60
+      sudo edgekit record --config /etc/edgekit/edgekit.toml --output clips/ --on unknown --ring 10
       sudo edgekit record --service --output door.clip --max-seconds 60
     """
     options = given(values)

@@ -106,6 +106,23 @@ def test_a_password_opens_a_camera_and_is_shown_nowhere(
     assert "secret" not in str(raised.value) + printed.out + printed.err
 
 
+def test_a_password_from_a_file_opens_a_camera(tmp_path: Path) -> None:
+    """Whatever characters it has: FFmpeg undoes the escaping."""
+    secret = "p@s:s/w?r#d%41 ß"
+    file = tmp_path / "password"
+    file.write_text(f"{secret}\n")
+    with serving(RtspCamera(tmp_path, password=secret)) as camera:
+        settings = Settings(
+            source=_address(camera, "admin@"),
+            source_password_file=file,
+            camera=CameraSettings(timeout=30),
+        )
+        source = open_source(settings)
+        _read(source)
+        assert source.name == _address(camera)
+        source.close()
+
+
 def test_a_camera_that_accepts_and_says_nothing_does_not_open() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         name = f"rtsp://127.0.0.1:{silent.getsockname()[1]}/live"
