@@ -271,7 +271,10 @@ def test_a_hung_inference_is_left_behind_when_the_cpu_may_go_on(
     assert "did not return" in health.problems[0]
     assert running.sink.events[0].state == "degraded"
     assert running.stop() is None
+    # The process must not wait for it at its end.
+    assert running.daemon.stuck
     hung.open()
+    until(lambda: not running.daemon.stuck)
 
 
 def test_a_hung_inference_is_the_end_otherwise(
@@ -496,6 +499,21 @@ class TestStatus:
         )
         running.start().manager.wait_for("STATUS=degraded")
         assert self.status(folder).problems == {"stdout": "away: gone · STATUS=running"}
+        assert running.stop() is None
+
+    def test_words_of_others_are_one_line_without_secrets(
+        self, bench: Callable[..., Bench], folder: Path
+    ) -> None:
+        running = bench(SETTINGS, endless(0))
+        running.sink.report = lambda: SinkHealth(  # type: ignore[method-assign]
+            0, 0, 0, problem="500 no\nWATCHDOG=1\x1b[31m rtsp://u:secret@h \udcff"
+        )
+        told = running.start().manager.wait_for("STATUS=degraded")
+        line = "500 no WATCHDOG=1 [31m rtsp://***@h"
+        assert told.endswith(f"stdout: {line}")
+        health = self.status(folder).health
+        assert health.problems == [f"stdout: {line}"]
+        assert health.sinks["stdout"].problem == line
         assert running.stop() is None
 
     def test_why_a_model_file_is_not_in_use_is_a_field_of_its_own(
