@@ -42,10 +42,13 @@ def read_bounded(path: Path, maximum: int) -> bytes:
     """
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     descriptor = os.open(path, flags)
-    with open(descriptor, "rb") as stream:  # noqa: PTH123 - it is open already
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "is not a regular file", str(path))
-        content = stream.read(maximum + 1)
+        with open(descriptor, "rb", closefd=False) as stream:
+            content = stream.read(maximum + 1)
+    finally:
+        os.close(descriptor)
     if len(content) > maximum:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
     return content

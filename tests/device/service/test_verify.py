@@ -76,6 +76,19 @@ def test_a_model_is_tried_without_the_rights_of_root(tmp_path: Path) -> None:
     assert done.stdout.decode() == f"{nobody} {nobody} []\nrefused\nrefused\n", done.stderr
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to give up")
+def test_no_reader_sees_a_model_before_they_are_given_up() -> None:
+    program = (
+        "import os\nfrom pathlib import Path\n"
+        "from edgekit.inference import classifier\nfrom edgekit.model import container\n"
+        "from edgekit_device.service.verify import _try\n"
+        "container.read_model = lambda path: print(path, os.getuid())\n"
+        "_try(Path('model.tflite'), '', None)\n"
+    )
+    done = child.run([sys.executable, "-c", program])
+    assert done.stdout == b"model.tflite 65534\n", done.stderr
+
+
 def test_a_model_that_takes_more_memory_than_the_service_has_does_no_harm() -> None:
     program = (
         "from edgekit_device.service import verify\nverify._confine()\n"
