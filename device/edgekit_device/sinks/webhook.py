@@ -19,7 +19,7 @@ from edgekit_device.config.settings import WebhookSettings
 from edgekit_device.health import SinkHealth
 from edgekit_device.retry import WEBHOOK, RetryPolicy
 from edgekit_device.sinks.base import Outbox, Sink
-from edgekit_device.sinks.reasons import reason
+from edgekit_device.sinks.reasons import printable, reason
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -127,7 +127,7 @@ class Webhook(Sink):
                 return
             except urllib.error.HTTPError as error:
                 error.close()
-                self._problem = f"{self._host} answers {error.code} {_printable(error.reason)}"
+                self._problem = f"{self._host} answers {error.code} {printable(error.reason)}"
                 if last or self._closed or not (error.code == 429 or error.code >= 500):
                     break
                 header = error.headers.get("Retry-After")
@@ -184,8 +184,3 @@ def _retry_after(value: str | None, maximum: float) -> float:
     except Exception:
         delay = float(value) if value.strip().isdecimal() else 0.0
     return min(max(delay, 0.0), maximum)
-
-
-def _printable(text: str) -> str:
-    """A server's own words, without what would be more than that on a terminal."""
-    return "".join(letter for letter in text if letter.isprintable())
