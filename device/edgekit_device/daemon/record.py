@@ -148,8 +148,14 @@ def _record(target: Path, request: ClipRequest, settings: Settings) -> None:
                 recording.finish()
         except EdgekitError as error:
             failure = error
-    if failure is None:
-        _report(recording.outcome, target)
+    outcome = recording.outcome
+    if failure is not None and failure is recording.failure:
+        failure = type(failure)(
+            f"{failure}; {outcome.kept} of {outcome.answered} frames are in it, "
+            f"{outcome.dropped} were lost"
+        )
+    elif failure is None or outcome.answered:
+        _report(outcome, target)
     end(failure, stuck=daemon.stuck)
 
 
