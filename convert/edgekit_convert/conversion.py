@@ -4,7 +4,6 @@ import os
 
 import msgspec
 
-from edgekit.files import check_writable
 from edgekit.model import flatbuffer as tflite
 from edgekit.model.manifest import Fidelity
 from edgekit.model.structure import describe, read_structure
@@ -20,7 +19,7 @@ from edgekit_convert.graph.flatbuffer import separate_constants
 from edgekit_convert.graph.fold import fold
 from edgekit_convert.graph.onnx_file import as_onnx
 from edgekit_convert.material import Material, gather
-from edgekit_convert.outputs import write_outputs
+from edgekit_convert.outputs import check_paths, write_outputs
 from edgekit_convert.pictures import evenly_spread
 from edgekit_convert.progress import Reporter
 from edgekit_convert.provenance import make_manifest
@@ -51,7 +50,7 @@ def convert(request: Request, reporter: Reporter) -> Report:
         FidelityError: the gate refused; the report is written, the model file is not.
         EdgekitError: anything else, see `edgekit.errors`; nothing is written.
     """
-    check_writable(request.output)
+    check_paths(request.output, request.files, edgetpu=request.edgetpu)
     # onnx2tf loads TensorFlow while PyTorch is loaded here.
     with lowering() as onnx2tf:
         material = gather(request, reporter)

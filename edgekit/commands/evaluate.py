@@ -17,7 +17,7 @@ from edgekit.commands.options import (
     settings_of,
 )
 from edgekit.errors import DatasetError
-from edgekit.files import check_writable, write_atomically
+from edgekit.files import check_outputs, write_atomically
 from edgekit.inference.classifier import Classifier
 from edgekit.offline.decision_settings import Recorded, decision_settings
 from edgekit.offline.evaluation import (
@@ -105,9 +105,8 @@ def command(
         with click.progressbar(images, label="evaluating", file=sys.stderr, hidden=as_json) as bar:
             _print_images(evaluate_images(classifier, bar), as_json)
         return
-    if report is not None:
-        check_writable(report)
     recording = Recording(path)
+    check_outputs([report], [model, truth, labels, config, *recording.files])
     decision = decision_settings(config, options, recording.header)
     intervals = read_truth(truth, classifier.labels)
     player = Player(recording.name, recording.header, classifier, decision)

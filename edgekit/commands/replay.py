@@ -8,6 +8,7 @@ import msgspec
 
 from edgekit.commands.options import config_option, given, json_option, runtime_options, settings_of
 from edgekit.errors import ReplayDiffersError
+from edgekit.files import check_outputs
 from edgekit.inference.classifier import Classifier
 from edgekit.offline.decision_settings import Recorded, decision_settings
 from edgekit.offline.golden import shown
@@ -78,6 +79,8 @@ def command(
     if update and golden is None:
         raise click.UsageError("--update needs --golden")
     recording = Recording(path)
+    if update:
+        check_outputs([golden], [model, labels, config, *recording.files])
     classifier = Classifier.open(model, labels=labels, runtime=runtime, threads=threads)
     decision = decision_settings(config, given(Recorded, values), recording.header)
     found, lines = verify(

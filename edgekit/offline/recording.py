@@ -59,6 +59,11 @@ class Recording:
         elif self._clip is None and path.suffix.lower() in IMAGE_SUFFIXES:
             self._pictures = [path]
 
+    @property
+    def files(self) -> list[Path]:
+        """What it is read from: its pictures, or the clip or video itself."""
+        return self._pictures or [self.path]
+
     @functools.cached_property
     def length(self) -> int:
         """In the unit of `Frame.progress`; 0 where it is not known."""

@@ -558,6 +558,20 @@ class TestBadInput:
         done = _invoke(*BASE, "--weights", "x", "--output", tmp_path / "no" / "x.tflite")
         assert "does not exist" in failure(done)
 
+    @pytest.mark.parametrize("option", ["--weights", "--classes", "--calibration"])
+    def test_an_output_in_the_place_of_what_is_read(self, tmp_path: Path, option: str) -> None:
+        mine = tmp_path / "mine"
+        mine.write_bytes(b"weeks of training")
+        done = _invoke(*BASE, "--weights", "x", option, mine, "--output", mine)
+        assert f"{mine} is read here, and would be lost" in failure(done)
+        assert mine.read_bytes() == b"weeks of training"
+
+    def test_an_output_in_the_place_of_an_onnx_model_or_its_data(self, tmp_path: Path) -> None:
+        for name in ("m.onnx", "m.onnx.data"):
+            (tmp_path / name).write_bytes(b"weeks of training")
+            options = ("--onnx", tmp_path / "m.onnx", *SMALL, "--output", tmp_path / name)
+            assert f"{name} is read here" in failure(_invoke("convert", *options))
+
     @pytest.mark.parametrize(
         ("options", "named"),
         [

@@ -118,6 +118,11 @@ def test_failures_are_one_line(
     assert "does not exist" in failure(
         edgekit("evaluate", model, video, "--truth", truth, *nowhere)
     )
+    for path in (model, video, truth):
+        before = path.read_bytes()
+        done = edgekit("evaluate", model, video, "--truth", truth, "--report", path)
+        assert f"{path} is read here, and would be lost" in failure(done)
+        assert path.read_bytes() == before
     assert edgekit("evaluate", model, video).exit_code == 2
     assert edgekit("evaluate", model, tmp_path, "--report", late).exit_code == 2
 
