@@ -8,7 +8,14 @@ from typing import Any
 import click
 import msgspec
 
-from edgekit.commands.options import config_option, given, json_option, runtime_options, settings_of
+from edgekit.commands.options import (
+    Opening,
+    config_option,
+    given,
+    json_option,
+    runtime_options,
+    settings_of,
+)
 from edgekit.errors import LabelsError, ModelsDifferError
 from edgekit.files import check_writable, write_atomically
 from edgekit.inference.classifier import Classifier
@@ -63,9 +70,7 @@ def command(
     sheet: Path | None,
     report: Path | None,
     min_agreement: float | None,
-    labels: Path | None,
-    runtime: str,
-    threads: int,
+    opening: Opening,
     config: Path | None,
     as_json: bool,
     **values: Any,
@@ -88,9 +93,7 @@ def command(
         if output is not None:
             check_writable(output)
     recordings = recordings_in(path)
-    a, b = (
-        Classifier.open(model, labels=labels, runtime=runtime, threads=threads) for model in models
-    )
+    a, b = (opening.open(model, config) for model in models)
     if not set(a.labels) & set(b.labels):
         raise LabelsError(f"{models[0]} and {models[1]} have no class in common")
     comparer = Comparer(_MAX_PICTURES if sheet or report else 0)

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from edgekit.commands.options import (
+    Opening,
     class_offset_option,
     config_option,
     given,
@@ -18,7 +19,6 @@ from edgekit.commands.options import (
 )
 from edgekit.errors import DatasetError
 from edgekit.files import check_writable, write_atomically
-from edgekit.inference.classifier import Classifier
 from edgekit.offline.decision_settings import Recorded, decision_settings
 from edgekit.offline.evaluation import (
     ImageEvaluation,
@@ -68,9 +68,7 @@ def command(
     truth: Path | None,
     report: Path | None,
     pictures: int,
-    labels: Path | None,
-    runtime: str,
-    threads: int,
+    opening: Opening,
     class_offset: int,
     config: Path | None,
     as_json: bool,
@@ -99,9 +97,9 @@ def command(
         raise click.UsageError(f"{path} is no folder of pictures; --truth says what it shows")
     if truth is None and (report or config or options):
         raise click.UsageError("--report, --config and --decision-* need a recording and --truth")
-    classifier = Classifier.open(model, labels=labels, runtime=runtime, threads=threads)
+    classifier = opening.open(model, config)
     if truth is None:
-        images = labelled_images(path, classifier.labels, class_offset)
+        images = labelled_images(path, classifier.labels, class_offset, _notify)
         with click.progressbar(images, label="evaluating", file=sys.stderr, hidden=as_json) as bar:
             _print_images(evaluate_images(classifier, bar), as_json)
         return
@@ -116,6 +114,7 @@ def command(
     result = evaluate_recording(map(player.play, prepared), intervals, pictures if report else 0)
     seconds = time.monotonic() - begun
     _check_judged(result, intervals, truth)
+    _notify_of_other_length(result, truth)
     if report is not None:
         facts = {
             "Model": f"{model.name}, SHA-256 {classifier.sha256}",
@@ -134,12 +133,26 @@ def command(
         click.echo(f"report      {report}")
 
 
+def _notify(text: str) -> None:
+    click.echo(f"edgekit: {text}", err=True)
+
+
 def _check_judged(result: RecordingEvaluation, truth: Truth, path: Path) -> None:
     if not result.decided.count:
         raise DatasetError(
             f"no frame lies in an interval of {path}: they begin at "
             f"{truth.intervals[0].start:g}, and the recording ends before; are the times seconds?"
         )
+
+
+def _notify_of_other_length(result: RecordingEvaluation, truth: Path) -> None:
+    if result.unseen:
+        _notify(f"{result.unseen} intervals lie behind the recording's end")
+    if result.beyond < 0:
+        _notify(f"{truth} has no label for {-result.beyond:.0f} of {result.frames} frames")
+    elif result.beyond >= 1:
+        unit = "frames" if result.in_frames else "s"
+        _notify(f"{truth} goes on for {result.beyond:g} {unit} behind the recording's end")
 
 
 def _print_images(result: ImageEvaluation, as_json: bool) -> None:
@@ -166,5 +179,3 @@ def _print_recording(result: RecordingEvaluation) -> None:
     )
     click.echo(f"delay       {median}, median{slowest}")
     click.echo(f"mistakes    {result.mistake_count}")
-    if result.unseen:
-        click.echo(f"edgekit: {result.unseen} intervals lie behind the recording's end", err=True)

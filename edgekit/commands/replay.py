@@ -6,7 +6,14 @@ from typing import Any
 import click
 import msgspec
 
-from edgekit.commands.options import config_option, given, json_option, runtime_options, settings_of
+from edgekit.commands.options import (
+    Opening,
+    config_option,
+    given,
+    json_option,
+    runtime_options,
+    settings_of,
+)
 from edgekit.errors import ReplayDiffersError
 from edgekit.inference.classifier import Classifier
 from edgekit.offline.decision_settings import Recorded, decision_settings
@@ -52,9 +59,7 @@ def command(
     any_model: bool,
     tolerance: float,
     frames: int,
-    labels: Path | None,
-    runtime: str,
-    threads: int,
+    opening: Opening,
     config: Path | None,
     as_json: bool,
     **values: Any,
@@ -78,7 +83,7 @@ def command(
     if update and golden is None:
         raise click.UsageError("--update needs --golden")
     recording = Recording(path)
-    classifier = Classifier.open(model, labels=labels, runtime=runtime, threads=threads)
+    classifier = opening.open(model, config)
     decision = decision_settings(config, given(Recorded, values), recording.header)
     found, lines = verify(
         recording,
