@@ -3,6 +3,7 @@
 import io
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import flatbuffers
 import numpy as np
@@ -37,25 +38,21 @@ def _code(kind: int, version: int = 1, custom: bytes | None = None) -> object:
     return made
 
 
-def tiny_model(
-    path: Path,
+def tiny_flatbuffer(
     *,
     compiled: bool = False,
     logits: bool = False,
     scale: float = 1 / 255,
     zero_point: int = 0,
     dtype: str = "UINT8",
-    labels: bytes | None = LABELS,
-) -> Path:
-    """Write it: uint8 (1, 8, 8, 3) pixels to uint8 (1, 3) probabilities, with labels.
+) -> bytes:
+    """Make it: uint8 (1, 8, 8, 3) pixels to uint8 (1, 3) probabilities.
 
     Args:
-        path: the file to write.
         compiled: let the only operator be the one that the Edge TPU's compiler leaves.
         logits: leave the softmax out.
         scale, zero_point: of the input, and of the logits.
-        dtype: of input and output.
-        labels: the label file in it; None for none.
+        dtype: of input and output, in TFLite's letters.
     """
     kinds = schema.BuiltinOperator
     graph, model, axes = schema.SubGraphT(), schema.ModelT(), schema.BufferT()
@@ -85,7 +82,12 @@ def tiny_model(
     model.version, model.subgraphs, model.buffers = 3, [graph], [schema.BufferT(), axes]
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), b"TFL3")
-    file = io.BytesIO(bytes(builder.Output()))
+    return bytes(builder.Output())
+
+
+def tiny_model(path: Path, *, labels: bytes | None = LABELS, **options: Any) -> Path:
+    """Write it with a label file, or without one; options are those of `tiny_flatbuffer`."""
+    file = io.BytesIO(tiny_flatbuffer(**options))
     if labels is not None:
         with zipfile.ZipFile(file, "a") as texts:
             texts.writestr("labels.txt", labels)
