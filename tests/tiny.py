@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ def tiny_flatbuffer(
     scale: float = 1 / 255,
     zero_point: int = 0,
     dtype: str = "UINT8",
+    shape: Sequence[int] = (1, 3),
 ) -> bytes:
     """Make it: uint8 (1, 8, 8, 3) pixels to uint8 (1, 3) probabilities.
 
@@ -53,6 +55,7 @@ def tiny_flatbuffer(
         logits: leave the softmax out.
         scale, zero_point: of the input, and of the logits.
         dtype: of input and output, in TFLite's letters.
+        shape: that it claims to have for its output.
     """
     kinds = schema.BuiltinOperator
     graph, model, axes = schema.SubGraphT(), schema.ModelT(), schema.BufferT()
@@ -64,7 +67,7 @@ def tiny_flatbuffer(
         _tensor("pixels", [1, SIZE, SIZE, 3], kind, scales[0], zero=zero_point),
         _tensor("axes", [2], schema.TensorType.INT32, 0, buffer=1),
         _tensor("means", [1, 3], kind, scales[0], zero=zero_point),
-        _tensor("probabilities", [1, 3], kind, scales[1], zero=lowest),
+        _tensor("probabilities", [*shape], kind, scales[1], zero=lowest),
     ]
     graph.inputs, graph.outputs = [0], [2 if logits else 3]
     if compiled:

@@ -24,7 +24,7 @@ _FRONT = re.compile(r"(?P<index>\d+)(?:\s*[:;,=\t]\s*|\s*[.)-]\s+|\s+)(?P<name>\
 _SURELY_FRONT = re.compile(r"\d+(?:\s*[:;,=\t]|[.)]\s)")
 _BEHIND = re.compile(r"(?P<name>.*?\S)(?:\s*[:;,=\t]\s*|\s+)(?P<index>\d+)")
 _SURELY_BEHIND = re.compile(r".*(?:[:;=\t]\s*|,)\d+")
-_MARKUP = re.compile(r"""[\[\](){}<>#"'`]|---|.*[,{[(]$|.*["']\s*:|[\w ]+:$""")
+_MARKUP = re.compile(r"""[\[\](){}#"'`]|---|.*[,{[(]$|.*["']\s*:|[\w ]+:$""")
 _AS_JSON = 'write a JSON list, ["first", "second"], which leaves no doubt'
 
 

@@ -13,9 +13,8 @@ from edgekit.model.labels import Notify, class_called, ignore
 from edgekit.vision.pictures import IMAGE_SUFFIXES, image_files
 
 TABLE = "labels.tsv"
-# What file managers, archives and network drives leave beside a user's folders; so is all that
-# begins with a point.
-SYSTEM_FOLDERS = frozenset(
+# What file managers, archives and network drives leave beside a user's folders.
+_SYSTEM = frozenset(
     {"__MACOSX", "__pycache__", "@eaDir", "#recycle", "$RECYCLE.BIN", "lost+found",
      "System Volume Information"}
 )  # fmt: skip
@@ -78,18 +77,19 @@ def class_folders(folder: Path) -> list[str]:
 
     The order is that in which torchvision's `ImageFolder` numbers classes.
     """
-    return sorted(child.name for child in folder.iterdir() if child.is_dir() and _is_users(child))
+    children = (child for child in folder.iterdir() if child.is_dir())
+    return sorted(child.name for child in children if not _is_hidden(child))
 
 
-def _is_users(path: Path) -> bool:
-    return not path.name.startswith(".") and path.name not in SYSTEM_FOLDERS
+def _is_hidden(path: Path) -> bool:
+    return path.name.startswith(".") or path.name in _SYSTEM
 
 
 def _pictures(paths: Iterator[Path]) -> list[Path]:
     return [
         path
         for path in paths
-        if path.suffix.lower() in IMAGE_SUFFIXES and _is_users(path) and path.is_file()
+        if path.suffix.lower() in IMAGE_SUFFIXES and not _is_hidden(path) and path.is_file()
     ]
 
 
@@ -141,7 +141,7 @@ def _from_folders(
     return [
         LabelledImage(path, index)
         for name, index in indices.items()
-        if any(map(_is_users, (folder / name).iterdir()))
+        if not all(map(_is_hidden, (folder / name).iterdir()))
         for path in image_files(folder / name)
     ]
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from edgekit.errors import LabelsError
 from edgekit.model.labels import read_labels
-from edgekit.vision.dataset import class_folders
 from edgekit_convert.weights.trained import TrainedModel
 
 
@@ -24,7 +23,7 @@ def class_names(model: TrainedModel, file: Path | None, evaluation: Path | None)
     if model.labels is not None:
         return model.labels
     if evaluation is not None and evaluation.is_dir():
-        names = class_folders(evaluation)
+        names = sorted(child.name for child in evaluation.iterdir() if child.is_dir())
         if len(names) == model.classes:
             return names
     raise LabelsError(

@@ -37,7 +37,7 @@ def _given(monkeypatch: pytest.MonkeyPatch, model: Path, **hints: object) -> np.
         ({"scale": 2 / 255, "zero_point": 128}, [40, 120, 200]),
         ({"scale": 0.5 / 255}, [80, 240, 255]),
         ({"dtype": "INT8", "zero_point": -128}, [-88, -8, 72]),
-        ({"dtype": "INT8", "scale": 2 / 255}, [-88, -8, 72]),
+        ({"dtype": "INT8", "scale": 1 / 128}, [-88, -8, 73]),
         ({"dtype": "INT8", "scale": 0.5 / 255, "zero_point": -128}, [-48, 112, 127]),
     ],
 )

@@ -99,7 +99,6 @@ def test_it_is_told_how_they_were_understood(text: str, note: str) -> None:
         ("'mug'\n'cube'", "is no list of names in line 1"),
         ("# names\nmug", "is no list of names in line 1"),
         ("item {\n  id: 1\n  name: 'mug'\n}", "is no list of names in line 1"),
-        ("<html>", "is no list of names in line 1"),
         ("classes:\n  mug", "is no list of names in line 1"),
         ("(0) mug\n(1) cube", "is no list of names in line 1"),
         ("index,wnid,label\n0,n01,mug", "has 3 columns"),
