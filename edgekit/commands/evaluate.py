@@ -77,14 +77,14 @@ def command(
     """Measure how right MODEL is on labelled pictures, or on a labelled recording.
 
     Without --truth, DIR holds a folder per class, named as the classes are, or a table labels.tsv
-    with a line "file<TAB>class_index" for each picture. Pictures are prepared and classified
-    exactly as on the device, one at a time.
+    with a line "file<TAB>class_index" (or a class's name) for each picture. Pictures are prepared
+    and classified exactly as on the device, one at a time.
 
     With --truth, RECORDING is a clip, a video or an image folder, and goes through the daemon's
     own pipeline, decision included. The truth is CSV with the columns start,end,label, where
     times are seconds or minutes:seconds, or start_frame,end_frame,label; or a JSON list of
-    objects with those keys. A label is a class of the model, or `unknown`; what lies in no
-    interval is not judged.
+    objects with those keys, or of one label for each frame. A label is a class of the model, or
+    `unknown`; what lies in no interval is not judged.
 
     \b
     Examples:
