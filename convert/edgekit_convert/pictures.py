@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from edgekit.errors import DatasetError, ImageError
 from edgekit.model.geometry import Geometry
+from edgekit.model.labels import Notify, ignore
 from edgekit.offline.recording import Recording
-from edgekit.vision.dataset import TABLE, labelled_images
+from edgekit.vision.dataset import TABLE, class_folders, labelled_images
 from edgekit.vision.pictures import IMAGE_SUFFIXES, image_files, read_image
 from edgekit.vision.preprocess import prepare
 
@@ -104,7 +105,11 @@ def load_calibration(source: Path, geometry: Geometry, advance: Callable[[int], 
 
 
 def load_evaluation(
-    folder: Path, labels: list[str], geometry: Geometry, advance: Callable[[int], None]
+    folder: Path,
+    labels: list[str],
+    geometry: Geometry,
+    advance: Callable[[int], None],
+    notify: Notify = ignore,
 ) -> Pictures:
     """Prepare held-out pictures, with their labels where the folder has them.
 
@@ -113,16 +118,16 @@ def load_evaluation(
         labels: the model's class names.
         geometry: the model's input geometry.
         advance: called with the number of pictures read since.
+        notify: called with a line about what was guessed, is missing or is left out.
 
     Raises:
         DatasetError, ImageError: nothing there, or a picture cannot be read.
     """
     if not folder.is_dir():
         raise DatasetError(f"{folder} is not a folder of evaluation pictures")
-    flat = not any(child.is_dir() for child in folder.iterdir())
-    if flat and not (folder / TABLE).is_file():
+    if not class_folders(folder) and not (folder / TABLE).is_file():
         return _read(image_files(folder), folder, geometry, advance)
-    images = labelled_images(folder, labels)
+    images = labelled_images(folder, labels, notify=notify)
     pictures = _read([image.path for image in images], folder, geometry, advance)
     truth = np.array([image.index for image in images])
     return Pictures(pictures.tensors, pictures.names, pictures.sha256, truth)

@@ -8,7 +8,14 @@ from typing import Any
 import click
 import msgspec
 
-from edgekit.commands.options import config_option, given, json_option, runtime_options, settings_of
+from edgekit.commands.options import (
+    Opening,
+    config_option,
+    given,
+    json_option,
+    runtime_options,
+    settings_of,
+)
 from edgekit.errors import LabelsError, ModelsDifferError, OutputError
 from edgekit.files import check_outputs, write_atomically
 from edgekit.inference.classifier import Classifier
@@ -63,9 +70,7 @@ def command(
     sheet: Path | None,
     report: Path | None,
     min_agreement: float | None,
-    labels: Path | None,
-    runtime: str,
-    threads: int,
+    opening: Opening,
     config: Path | None,
     as_json: bool,
     **values: Any,
@@ -86,15 +91,13 @@ def command(
         raise click.UsageError("give --model twice: the one in use, then the new one")
     recordings = recordings_in(path)
     frames = [file for recording in recordings for file in recording.files]
-    check_outputs([sheet, report], [*models, labels, config, *frames])
+    check_outputs([sheet, report], [*models, opening.labels, config, *frames])
     for one in recordings:
         if sheet and one.path.is_dir() and sheet.resolve().is_relative_to(one.path.resolve()):
             raise OutputError(
                 f"{sheet} would be one of the pictures in {one.path}; choose another folder"
             )
-    a, b = (
-        Classifier.open(model, labels=labels, runtime=runtime, threads=threads) for model in models
-    )
+    a, b = (opening.open(model, config) for model in models)
     if not set(a.labels) & set(b.labels):
         raise LabelsError(f"{models[0]} and {models[1]} have no class in common")
     comparer = Comparer(_MAX_PICTURES if sheet or report else 0)

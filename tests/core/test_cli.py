@@ -141,6 +141,21 @@ def test_inspect_has_the_promised_keys(converted: Path, edgekit: Edgekit) -> Non
     assert facts["structure"]["parts"][1].startswith("stage 1: 2 basic blocks, 64 channels")
 
 
+def test_inspect_says_how_a_foreign_model_is_understood(tmp_path: Path, edgekit: Edgekit) -> None:
+    model = tiny_model(tmp_path / "m.tflite", labels=b"cat\ncat\nunknown\n")
+    facts = json.loads(edgekit("inspect", model, "--json").stdout)
+    assert facts["labels"] == ["cat (0)", "cat (1)", "unknown (class)"]
+    assert facts["understood"] == {
+        "input": "pixels normalized to 0..1 (rgb), as its values from 0 to 1 say",
+        "scores": "probabilities (softmax)",
+    }
+    logits = tiny_model(tmp_path / "l.tflite", logits=True, scale=1 / 32, labels=b"a\n\x1b[2J\nc\n")
+    shown = edgekit("inspect", logits).stdout
+    assert "\x1b" not in shown
+    for text in ("has control characters", "pass --normalization", "(it ends in MEAN)"):
+        assert text in shown
+
+
 def test_the_graph_is_as_small_as_the_architecture_allows(
     converted: Path, edgekit: Edgekit
 ) -> None:

@@ -40,6 +40,7 @@ class FakeClassifier:
         self.accelerator = accelerator
         self.path = Path(name)
         self.sha256 = "0" * 64
+        self.notes: list[str] = []
         self.failures = list(failures)
         self.closed = False
 

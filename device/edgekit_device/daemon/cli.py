@@ -69,8 +69,10 @@ def _require(settings: Settings) -> Settings:
 
 def _run(settings: Settings, reload: Callable[[], Settings]) -> None:
     from edgekit_device.daemon.daemon import Daemon
+    from edgekit_device.daemon.models import check_file
     from edgekit_device.sources import is_live, open_source
 
+    check_file(settings)
     daemon = Daemon(settings, open_source, reload, say)
     failure: EdgekitError | None = None
     try:

@@ -390,6 +390,7 @@ def _model_settings(settings: Settings) -> tuple[object, ...]:
     return (
         settings.model,
         settings.labels,
+        settings.hints(),
         settings.runtime,
         settings.threads,
         settings.delegate,

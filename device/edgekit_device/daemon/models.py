@@ -12,6 +12,7 @@ from edgekit.errors import (
     RuntimeUnavailableError,
 )
 from edgekit.inference.classifier import Classifier
+from edgekit.model.container import read_model
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon import delegate
 from edgekit_device.retry import Retry
@@ -64,6 +65,16 @@ def model_path(settings: Settings) -> Path:
     return settings.model
 
 
+def check_file(settings: Settings) -> None:
+    """Refuse a file that is no classifier, without a runtime: before a camera is opened.
+
+    Raises:
+        SettingsError: no model is set.
+        ModelFileError: the file is missing, damaged, or no image classifier.
+    """
+    read_model(model_path(settings))
+
+
 def open_on_cpu(settings: Settings, because: str | None = None) -> Loaded:
     """Open the model, or with a reason the one for the CPU, and let it answer once.
 
@@ -104,6 +115,7 @@ def _open(
     classifier = Classifier.open(
         path,
         labels=settings.labels,
+        hints=settings.hints(),
         runtime=settings.runtime,
         threads=settings.threads,
         delegate=accelerator.library if accelerator else None,

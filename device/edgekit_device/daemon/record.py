@@ -16,6 +16,7 @@ from edgekit_device.config.file import load
 from edgekit_device.config.options import given, settings_of
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon.daemon import Daemon
+from edgekit_device.daemon.models import check_file
 from edgekit_device.daemon.ending import end, say
 from edgekit_device.daemon.record_service import record_from_service
 from edgekit_device.signals import handled
@@ -80,8 +81,8 @@ def _size(_ctx: click.Context, _option: click.Parameter, value: str) -> int:
 @click.option("--max-seconds", type=click.FloatRange(0, min_open=True), help="Time to record.")
 @config_option
 @settings_of(
-    "model", "source", "name", "labels", "runtime", "threads", "delegate", "realtime", "camera",
-    "decision",
+    "model", "source", "name", "labels", "channels", "normalization", "softmax", "runtime",
+    "threads", "delegate", "realtime", "camera", "decision",
 )  # fmt: skip
 def command(
     output: Path,
@@ -126,6 +127,7 @@ def command(
 
 def _record(target: Path, request: ClipRequest, settings: Settings) -> None:
     """Run the daemon with nothing but a clip to send to."""
+    check_file(settings)
     # Every frame is kept as it is; that each is an event, too, is for other sinks.
     settings = msgspec.structs.replace(settings, every_frame=False, max_frames=None)
     recording = Recording(

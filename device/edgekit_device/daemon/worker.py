@@ -158,6 +158,8 @@ class Worker:
         if self.loaded and self.loaded.classifier.labels != loaded.classifier.labels:
             self._decision = self._new_decision()
         self.loaded = loaded
+        for note in loaded.classifier.notes:
+            self._notify(f"model: {note}")
         if loaded.degraded is None:
             self.problems.pop("accelerator", None)
         else:

@@ -4,9 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
+
 from edgekit import child
 from edgekit.errors import EdgekitError, ModelFileError
 from edgekit.model.container import ModelFile, read_model
+from edgekit.model.foreign import Hints
 from edgekit.text import last_line
 from edgekit_device.config.settings import Settings
 
@@ -23,7 +26,7 @@ def verify(path: Path, settings: Settings) -> ModelFile:
 
     Args:
         path: the model.
-        settings: say which runtime and which labels are used.
+        settings: say which runtime and which labels are used, and what the model does not say.
 
     Raises:
         ModelFileError: the model is no good.
@@ -32,9 +35,10 @@ def verify(path: Path, settings: Settings) -> ModelFile:
     if settings.delegate != "none":
         return model
     labels = [settings.labels.absolute()] if settings.labels else []
+    hints = msgspec.json.encode(settings.hints()).decode()
     try:
         done = child.run_python(
-            _MODULE, path.absolute(), settings.runtime, *labels, timeout=_TIMEOUT
+            _MODULE, path.absolute(), settings.runtime, hints, *labels, timeout=_TIMEOUT
         )
     except subprocess.TimeoutExpired as error:
         raise ModelFileError(f"{path} gave no answer within {_TIMEOUT:g} s") from error
@@ -45,12 +49,13 @@ def verify(path: Path, settings: Settings) -> ModelFile:
     return model
 
 
-def _try(path: str, runtime: str, labels: str | None = None) -> None:
+def _try(path: str, runtime: str, hints: str, labels: str | None = None) -> None:
     # Loaded in the child alone: OpenCV and the runtime take memory.
     from edgekit.inference.classifier import Classifier
 
     names = Path(labels) if labels else None
-    Classifier.open(Path(path), labels=names, runtime=runtime).warm_up()
+    known = msgspec.json.decode(hints, type=Hints)
+    Classifier.open(Path(path), labels=names, hints=known, runtime=runtime).warm_up()
 
 
 if __name__ == "__main__":

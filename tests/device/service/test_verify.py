@@ -9,6 +9,7 @@ from edgekit_device.service.verify import verify
 
 from edgekit.errors import ModelFileError
 from tests.device.service.conftest import Model, fake_command, sha
+from tests.tiny import tiny_model
 
 
 def test_a_model_that_answers(model: Model) -> None:
@@ -29,6 +30,13 @@ def test_labels_that_do_not_fit(model: Model, tmp_path: Path) -> None:
     labels.write_text("one\n")
     with pytest.raises(ModelFileError, match=r"gives no answer: .*labels.txt"):
         verify(model("a"), Settings(labels=labels))
+
+
+def test_a_model_is_tried_with_what_the_settings_say_of_it(tmp_path: Path) -> None:
+    logits = tiny_model(tmp_path / "l.tflite", logits=True)
+    with pytest.raises(ModelFileError, match=r"gives no answer: .*answers no probabilities"):
+        verify(logits, Settings())
+    verify(logits, Settings(softmax=True))
 
 
 def test_nothing_is_imported_from_the_current_folder(
