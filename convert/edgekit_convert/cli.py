@@ -141,8 +141,9 @@ def _next(model: Path) -> str:
     "--onnx",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Convert this ONNX classifier in place of a ResNet: input (N, 3, H, W) float32, "
-    "normalized as --mean and --std say; output logits or softmax.",
+    help="Convert this ONNX classifier in place of a ResNet, with what lies beside it as "
+    "FILE.data: one RGB picture in, normalized as --mean and --std say; logits, softmax or one "
+    "sigmoid out.",
 )
 @click.option(
     "--int8",
