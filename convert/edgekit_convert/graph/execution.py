@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from edgekit.errors import RuntimeUnavailableError
 from edgekit.inference.interpreter import Interpreter
 from edgekit.model.manifest import Normalization
-from edgekit_convert.answers import MINIMUM_PROBABILITY, Answer, Answers
+from edgekit_convert.answers import Answer, Answers
 from edgekit_convert.graph.flatbuffer import expose_logits
 from edgekit_convert.graph.fold import IMAGE, LOGITS, PROBABILITIES, with_logits
 from edgekit_convert.graph.session import Session
@@ -65,8 +65,7 @@ def edgetpu_answer(flatbuffer: bytes) -> Answer | None:
         return None
 
     def read() -> Answers:
-        probabilities = interpreter.output().reshape(1, -1)
-        return Answers(np.log(np.maximum(probabilities, MINIMUM_PROBABILITY)), probabilities)
+        return Answers.of_probabilities(interpreter.output().reshape(1, -1))
 
     return _one_by_one(interpreter, read)
 
