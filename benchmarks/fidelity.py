@@ -10,7 +10,7 @@ import statistics
 from pathlib import Path
 
 import numpy as np
-from edgekit_convert.answers import agreement, in_batches, signal_to_noise
+from edgekit_convert.answers import agreement, in_batches, logit_ratio
 from edgekit_convert.graph.execution import tflite_answer
 from edgekit_convert.graph.export import lowering
 from edgekit_convert.graph.flatbuffer import separate_constants
@@ -79,7 +79,7 @@ class _Bench:
         """Agreement with PyTorch in %, top-1 in %, signal-to-noise ratio of the logits in dB."""
         answers = tflite_answer(int8, _THREADS)(self.evaluation.tensors)
         top1 = (answers.probabilities.argmax(axis=1) == self.evaluation.truth).mean()
-        snr = signal_to_noise(self.exact.logits, answers.logits)
+        snr = logit_ratio(self.exact.logits, answers.logits)
         return 100 * agreement(answers, self.exact), 100 * float(top1), snr or 0.0
 
     def searched(self, pictures: Pictures, seed: int) -> tuple[Recipe, tuple[float, float, float]]:

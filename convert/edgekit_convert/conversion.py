@@ -4,6 +4,7 @@ import os
 
 import msgspec
 
+from edgekit.errors import FidelityError
 from edgekit.model import flatbuffer as tflite
 from edgekit.model.manifest import Fidelity
 from edgekit.model.structure import describe, read_structure
@@ -33,7 +34,7 @@ from edgekit_convert.target.memory import Memory, measure_fit
 from edgekit_convert.target.metadata import with_metadata
 from edgekit_convert.target.preflight import EdgeTpu, preflight
 from edgekit_convert.verify.disagreements import find_disagreements
-from edgekit_convert.verify.fidelity import Gate, Kind, Stage, judge
+from edgekit_convert.verify.fidelity import Gate, Kind, Stage, find_confusion, judge
 from edgekit_convert.verify.ladder import SAMPLE, Ladder
 from edgekit_convert.verify.layers import Layer, compare_layers
 from edgekit_convert.verify.scoring import scoring
@@ -104,6 +105,7 @@ def _lower(
     onnx2tf.start(folded, material.calibration.tensors)
     # Measured while onnx2tf is at work.
     ladder.measure(Kind.REFERENCE, trained.stage, trained.answer)
+    _check_reference(request, ladder)
     if trained.architecture is not None:
         answer = exported_answer(exported, request.normalization)
         ladder.measure(Kind.FLOAT, "onnx", answer, SAMPLE)
@@ -113,6 +115,15 @@ def _lower(
         float_model = separate_constants(onnx2tf.result())
     ladder.measure(Kind.FLOAT, "tflite-float", tflite_answer(float_model, _THREADS), SAMPLE)
     return float_model
+
+
+def _check_reference(request: Request, ladder: Ladder) -> None:
+    """Stop, before minutes are lost, where the network and the labels contradict each other."""
+    confusion = find_confusion(ladder.stages[0].figures)
+    if confusion and not request.allow_loss:
+        raise FidelityError(
+            f"{confusion}; no model was written; to convert it all the same, pass --allow-loss"
+        )
 
 
 def _quantize(
@@ -157,7 +168,7 @@ def _compile(
             return msgspec.structs.replace(foreseen, note=WHERE_FROM), None
         compiled = compile_for_edgetpu(model, program=program)
     if (answer := edgetpu_answer(compiled.flatbuffer)) is not None:
-        ladder.measure(Kind.INT8, "edgetpu", answer, SAMPLE)
+        ladder.measure(Kind.COMPILED, "edgetpu", answer, SAMPLE)
     return compiled.finding, compiled.flatbuffer
 
 

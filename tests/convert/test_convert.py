@@ -123,9 +123,15 @@ def data_free(
 
 @pytest.fixture(scope="session")
 def classifier(exported: onnx.ModelProto, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo's network as an ONNX file."""
+    """The demo's network as an ONNX file that ends in LogSoftmax, with its weights beside it."""
     file = tmp_path_factory.mktemp("onnx") / "toys.onnx"
-    onnx.save(exported, str(file))
+    model = onnx.ModelProto()
+    model.CopyFrom(exported)
+    output = model.graph.output[0]
+    ending = onnx.helper.make_node("LogSoftmax", [output.name], ["scores"], axis=1)
+    model.graph.node.append(ending)
+    output.name = "scores"
+    onnx.save(model, str(file), save_as_external_data=True, location="toys.onnx.data")
     return file
 
 
