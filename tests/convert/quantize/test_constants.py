@@ -42,7 +42,7 @@ class _Layer:
 
     def __init__(self, graph: bytes, recipe: Recipe, sample: ArrayLike) -> None:
         exact, model = FlatbufferEditor(graph), FlatbufferEditor(graph)
-        # What AI Edge Quantizer prepares.
+        # As the frame has them.
         for tensor in model.graph.tensors:
             tensor.quantization = _unset()
             tensor.quantization.scale = np.array([INPUT], np.float32)
