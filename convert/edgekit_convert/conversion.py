@@ -19,7 +19,7 @@ from edgekit_convert.graph.export import Lowering, lowering
 from edgekit_convert.graph.flatbuffer import separate_constants
 from edgekit_convert.graph.fold import fold
 from edgekit_convert.graph.onnx_file import as_onnx
-from edgekit_convert.graph.rewrite import free_average_pools
+from edgekit_convert.graph.rewrite import rewrite
 from edgekit_convert.material import Material, gather
 from edgekit_convert.outputs import write_outputs
 from edgekit_convert.pictures import evenly_spread
@@ -113,7 +113,7 @@ def _lower(
     del exported  # TensorFlow needs the memory
     ladder.measure(Kind.FLOAT, "folded", folded_answer(folded), SAMPLE)
     with reporter.step("lowering to TFLite with onnx2tf"):
-        float_model = separate_constants(free_average_pools(onnx2tf.result()))
+        float_model = rewrite(separate_constants(onnx2tf.result()))
         check_operators(float_model)
     ladder.measure(Kind.FLOAT, "tflite-float", tflite_answer(float_model, _THREADS), SAMPLE)
     return float_model

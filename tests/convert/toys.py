@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from edgekit.inference.interpreter import Interpreter
 
 NONE, RELU, RELU6 = 0, 1, 3
+# Operators whose first version is not 1.
+_FLOAT_VERSIONS = {"BROADCAST_TO": 2}
 
 
 class Toy:
@@ -159,7 +161,7 @@ class Toy:
         code = schema.OperatorCodeT()
         code.builtinCode = getattr(schema.BuiltinOperator, kind)
         code.deprecatedBuiltinCode = min(code.builtinCode, 127)  # a byte
-        code.version = 1
+        code.version = _FLOAT_VERSIONS.get(kind, 1)
         output = self._tensor(f"{name}{len(self._graph.operators)}", shape)
         made = schema.OperatorT()
         made.opcodeIndex, made.inputs, made.outputs = (

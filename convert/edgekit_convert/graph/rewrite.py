@@ -1,9 +1,4 @@
-"""Write average pools as operators whose int8 kernels have an output scale of their own.
-
-TFLite's AVERAGE_POOL_2D keeps the scale of its input, but averages fill a smaller range: those of
-a whole picture often a few of the 255 steps. A MEAN and a DEPTHWISE_CONV_2D with equal weights
-compute the same at any scale.
-"""
+"""Write a float model with operators that TFLite computes well, or at all, in int8."""
 
 from typing import Any
 
@@ -16,13 +11,39 @@ from edgekit_convert.graph.flatbuffer import FlatbufferEditor
 _NONE = 0
 
 
+def rewrite(flatbuffer: bytes) -> bytes:
+    """The same function, for int8: with freer average pools, and a bias in every layer."""
+    return add_biases(free_average_pools(flatbuffer))
+
+
 def free_average_pools(flatbuffer: bytes) -> bytes:
-    """The same float model without AVERAGE_POOL_2D, but those that leave their padding out."""
+    """The same function without AVERAGE_POOL_2D, but those that leave their padding out.
+
+    The int8 kernel keeps the scale of its input, but averages fill a smaller range: those of a
+    whole picture often a few of the 255 steps. A MEAN, and a DEPTHWISE_CONV_2D with equal weights,
+    compute the same at any scale.
+    """
     model = FlatbufferEditor(flatbuffer)
     operators = model.graph.operators
     for position, operator in enumerate(operators):
         if model.kind(operator) == "AVERAGE_POOL_2D" and not _pads(model, operator):
             operators[position] = _rewritten(model, operator)
+    return model.pack()
+
+
+def add_biases(flatbuffer: bytes) -> bytes:
+    """The same function with a bias of 0 where a layer has none.
+
+    Without one LiteRT refuses a convolution in int8, and crashes in a depthwise one; and a bias is
+    where corrections go.
+    """
+    model = FlatbufferEditor(flatbuffer)
+    for operator in model.weighted():
+        if len(operator.inputs) < 3 or operator.inputs[2] < 0:
+            outputs = int(model.graph.tensors[operator.outputs[0]].shape[-1])
+            name = f"{model.name(operator.outputs[0])}_bias"
+            bias = _constant(model, name, np.zeros(outputs, np.float32))
+            operator.inputs = [*map(int, operator.inputs[:2]), bias]
     return model.pack()
 
 
