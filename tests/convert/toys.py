@@ -110,6 +110,10 @@ class Toy:
         self._constants += 1
         return self._constant(f"constant{self._constants}_", values)
 
+    def retype(self, tensor: int, kind: int) -> None:
+        """Give a tensor a type of the schema's other than float32."""
+        self._graph.tensors[tensor].type = kind
+
     def build(self, output: int) -> bytes:
         """The flatbuffer."""
         self._graph.inputs, self._graph.outputs = [self.image], [output]
