@@ -188,7 +188,7 @@ class TestWholeNetwork:
     def test_it_is_searched(self, float_model: FloatModel, pictures: NDArray[np.uint8]) -> None:
         exact = tflite_answer(float_model.flatbuffer, 1)(pictures[40:])
         found = search(float_model, scoring(pictures[40:], exact, 1), lambda done: None)
-        assert len(found.candidates) == CANDIDATES
+        assert CANDIDATES - 1 <= len(found.candidates) <= CANDIDATES
         (chosen,) = [candidate for candidate in found.candidates if candidate.chosen]
         assert chosen.snr_db == max(candidate.snr_db for candidate in found.candidates) > 20
         assert quantize(found.model, found.recipe) == found.flatbuffer
