@@ -12,8 +12,8 @@ _NONE = 0
 
 
 def rewrite(flatbuffer: bytes) -> bytes:
-    """The same function, for int8: with freer average pools, and a bias in every layer."""
-    return add_biases(free_average_pools(flatbuffer))
+    """The same function, for int8: see the functions below."""
+    return add_biases(scale_channels_by_layers(free_average_pools(flatbuffer)))
 
 
 def free_average_pools(flatbuffer: bytes) -> bytes:
@@ -29,6 +29,50 @@ def free_average_pools(flatbuffer: bytes) -> bytes:
         if model.kind(operator) == "AVERAGE_POOL_2D" and not _pads(model, operator):
             operators[position] = _rewritten(model, operator)
     return model.pack()
+
+
+def scale_channels_by_layers(flatbuffer: bytes) -> bytes:
+    """The same function with a 1x1 depthwise layer where channels are multiplied by constants.
+
+    This is what is left of a BatchNorm with no layer before it. The constants of a MUL share 8 bits
+    and one scale, in which small ones are lost; those of a layer have a scale each. An ADD of
+    constants behind it becomes the layer's bias, of 32 bits.
+    """
+    model = FlatbufferEditor(flatbuffer)
+    operators = model.graph.operators
+    for position, operator in enumerate(operators):
+        if model.kind(operator) != "MUL" or (found := _per_channel(model, operator)) is None:
+            continue
+        source, factors = found
+        fused, outputs = operator.builtinOptions.fusedActivationFunction, operator.outputs
+        bias = np.zeros_like(factors)
+        readers = model.readers(int(outputs[0]))
+        alone = len(readers) == 1 and outputs[0] not in model.graph.outputs and fused == _NONE
+        if alone and model.kind(readers[0]) == "ADD":
+            addition = readers[0]
+            if (added := _per_channel(model, addition)) is not None:
+                bias = added[1]
+                fused, outputs = addition.builtinOptions.fusedActivationFunction, addition.outputs
+                operators.remove(addition)
+        weight = factors.reshape(1, 1, 1, -1)
+        operators[position] = _depthwise(model, source, outputs, weight, bias, (1, 1), fused)
+    return model.pack()
+
+
+def _per_channel(model: FlatbufferEditor, operator: Any) -> tuple[int, NDArray[np.float32]] | None:
+    """An operator's picture (1, H, W, C) and constant (C,), where it has these inputs."""
+    constants = [int(i) for i in operator.inputs if model.is_constant(i)]
+    sources = [int(i) for i in operator.inputs if not model.is_constant(i)]
+    if len(constants) != 1 or len(sources) != 1:
+        return None
+    shape = model.graph.tensors[sources[0]].shape
+    tensor = model.graph.tensors[constants[0]]
+    if len(shape) != 4 or tensor.type != schema.TensorType.FLOAT32:
+        return None
+    values = model.constant(constants[0])
+    if not values.shape or values.size != shape[-1] or values.shape[-1] != shape[-1]:
+        return None
+    return sources[0], values.reshape(-1)
 
 
 def add_biases(flatbuffer: bytes) -> bytes:
@@ -74,16 +118,27 @@ def _rewritten(model: FlatbufferEditor, operator: Any) -> Any:
         mean.inputs, mean.outputs = [source, axes], operator.outputs
         return mean
     equal = np.full((1, *window, channels), 1 / (window[0] * window[1]), np.float32)
+    bias, strides = np.zeros(channels, np.float32), (pool.strideH, pool.strideW)
+    fused = pool.fusedActivationFunction
+    return _depthwise(model, source, operator.outputs, equal, bias, strides, fused)
+
+
+def _depthwise(
+    model: FlatbufferEditor, source: int, outputs: Any, weight: NDArray[np.float32],
+    bias: NDArray[np.float32], strides: tuple[int, int], fused: int,
+) -> Any:  # fmt: skip
     layer = model.add_operator("DEPTHWISE_CONV_2D")
     layer.builtinOptionsType = schema.BuiltinOptions.DepthwiseConv2DOptions
     options = layer.builtinOptions = schema.DepthwiseConv2DOptionsT()
     options.padding, options.depthMultiplier = schema.Padding.VALID, 1
-    options.strideH, options.strideW = pool.strideH, pool.strideW
+    options.strideH, options.strideW = strides
     options.dilationHFactor = options.dilationWFactor = 1
-    options.fusedActivationFunction = pool.fusedActivationFunction
-    weight = _constant(model, f"{name}_weight", equal)
-    bias = _constant(model, f"{name}_bias", np.zeros(channels, np.float32))
-    layer.inputs, layer.outputs = [source, weight, bias], operator.outputs
+    options.fusedActivationFunction = fused
+    name = model.name(outputs[0])
+    constants = [
+        _constant(model, f"{name}_weight", weight), _constant(model, f"{name}_bias", bias)
+    ]  # fmt: skip
+    layer.inputs, layer.outputs = [source, *constants], outputs
     return layer
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from edgekit_convert.answers import signal_to_noise
-from edgekit_convert.graph.rewrite import rewrite
+from edgekit_convert.graph.rewrite import add_biases
 from edgekit_convert.quantize.activations import observe
 from edgekit_convert.quantize.operators import KERNELS
 from edgekit_convert.quantize.quantizer import FloatModel, quantize
@@ -311,7 +311,7 @@ def test_every_operator_of_the_table_has_a_case() -> None:
 @pytest.mark.parametrize("make", EACH)
 def test_int8_gives_in_every_runtime_what_float_gives(make: Make) -> None:
     toy = Toy(6, 6)
-    graph = rewrite(toy.build(make(toy)))
+    graph = add_biases(toy.build(make(toy)))
     model = FloatModel.prepare(graph, observe(graph, PICTURES, 1, 0, lambda done: None))
     int8, exact = quantize(model, PLAIN), answers(graph, "litert")
     for runtime in installed_runtimes():
