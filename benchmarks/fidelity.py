@@ -16,6 +16,7 @@ from edgekit_convert.graph.export import lowering
 from edgekit_convert.graph.flatbuffer import separate_constants
 from edgekit_convert.graph.fold import fold
 from edgekit_convert.graph.onnx_file import as_onnx
+from edgekit_convert.graph.rewrite import rewrite
 from edgekit_convert.pictures import Pictures, hold_out, load_calibration, load_evaluation
 from edgekit_convert.quantize.activations import observe
 from edgekit_convert.quantize.quantizer import FloatModel, quantize
@@ -68,7 +69,7 @@ class _Bench:
         folded = fold(exported, normalization, size, size, centre=False)
         with lowering() as onnx2tf:
             onnx2tf.start(folded, self.calibration.tensors)
-            self.flatbuffer = separate_constants(onnx2tf.result())
+            self.flatbuffer = rewrite(separate_constants(onnx2tf.result()))
 
     def float_model(self, pictures: Pictures, seed: int) -> FloatModel:
         """The float model with the activations of some pictures."""

@@ -19,6 +19,7 @@ from edgekit_convert.graph.export import Lowering, lowering
 from edgekit_convert.graph.flatbuffer import separate_constants
 from edgekit_convert.graph.fold import fold
 from edgekit_convert.graph.onnx_file import as_onnx
+from edgekit_convert.graph.rewrite import rewrite
 from edgekit_convert.material import Material, gather
 from edgekit_convert.outputs import check_paths, write_outputs
 from edgekit_convert.pictures import evenly_spread
@@ -27,6 +28,7 @@ from edgekit_convert.provenance import make_manifest
 from edgekit_convert.quantize.activations import observe
 from edgekit_convert.quantize.quantizer import FloatModel, with_io
 from edgekit_convert.quantize.search import CANDIDATES, Found, search
+from edgekit_convert.quantize.structure import check_operators
 from edgekit_convert.report.results import Report
 from edgekit_convert.request import Request
 from edgekit_convert.target.compiler import WHERE_FROM, compile_for_edgetpu, find_compiler
@@ -112,7 +114,8 @@ def _lower(
     del exported  # TensorFlow needs the memory
     ladder.measure(Kind.FLOAT, "folded", folded_answer(folded), SAMPLE)
     with reporter.step("lowering to TFLite with onnx2tf"):
-        float_model = separate_constants(onnx2tf.result())
+        float_model = rewrite(separate_constants(onnx2tf.result()))
+        check_operators(float_model)
     ladder.measure(Kind.FLOAT, "tflite-float", tflite_answer(float_model, _THREADS), SAMPLE)
     return float_model
 

@@ -51,7 +51,7 @@ class Quantization(
     """How the model was quantized, and the pictures whose activations set the ranges.
 
     Attributes:
-        scheme: AI Edge Quantizer's name for the types of weights and activations.
+        scheme: the field's name for the types of weights and activations, `static_wi8_ai8`.
         calibration: `pictures`, or `data-free` for pictures distilled from BatchNorm statistics.
         images: number of calibration pictures, those held out for the choice included.
         calibration_sha256: SHA-256 over the sorted hashes of the calibration files.
