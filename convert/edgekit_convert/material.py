@@ -4,6 +4,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+
 from edgekit.errors import ConversionError
 from edgekit_convert.graph.onnx_file import open_onnx
 from edgekit_convert.pictures import (
@@ -68,6 +70,7 @@ def gather(request: Request, reporter: Reporter) -> Material:
     if request.evaluation is not None:
         with reporter.step("reading evaluation pictures") as advance:
             evaluation = load_evaluation(request.evaluation, labels, request.geometry, advance)
+        _tell(evaluation, request.evaluation)
         check_disjoint(calibration, evaluation)
     fitted, held_out = hold_out(calibration, request.seed)
     return Material(trained, labels, calibration, fitted, held_out, evaluation)
@@ -88,10 +91,17 @@ def _check_memory(request: Request, network: Network) -> None:
         check_fits(estimate(network, *size), request.target, network, *size)
 
 
+def _tell(pictures: Pictures, source: Path) -> None:
+    for note in pictures.notes:
+        click.echo(f"edgekit: {source.name}: {note}", err=True)
+
+
 def _calibration(request: Request, trained: TrainedModel, reporter: Reporter) -> Pictures:
     if request.calibration is not None:
         with reporter.step("reading calibration pictures") as advance:
-            return load_calibration(request.calibration, request.geometry, advance)
+            pictures = load_calibration(request.calibration, request.geometry, advance)
+        _tell(pictures, request.calibration)
+        return pictures
     if trained.architecture is None:
         raise ConversionError(
             "an ONNX model has no BatchNorm statistics to calibrate from; pass --calibration "

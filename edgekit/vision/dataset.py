@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.errors import DatasetError
-from edgekit.vision.pictures import image_files
+from edgekit.vision.folders import image_files
 
 TABLE = "labels.tsv"
 
