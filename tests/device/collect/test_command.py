@@ -8,7 +8,7 @@ import pytest
 from edgekit_device.collect.selection import Selection
 from numpy.typing import NDArray
 
-from edgekit.vision.pictures import image_files
+from edgekit.vision.folders import image_files
 from edgekit.vision.videos import read_video
 from tests.recordings import Edgekit, failure, write_pictures, write_video
 

@@ -154,15 +154,15 @@ QUICK = RecoverySettings(camera=5, delegate=5)
 def test_a_camera_that_breaks_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench(
         msgspec.structs.replace(PLAIN, recovery=QUICK),
-        FakeSource(0, SourceError("unplugged"), live=True, dropped=2),
+        FakeSource(0, SourceError("unplugged"), live=True, dropped=2, damaged=1),
         SourceError("still gone"),
-        FakeSource(0, 1, live=True, dropped=5),
+        FakeSource(0, 1, live=True, dropped=5, damaged=3),
     )
     assert bench.run() is None
     # The decision outlives the camera: cat is no news.
     assert bench.labels() == ["cat", "dog"]
     assert bench.statistics.restarts == {"camera": 1}
-    assert bench.statistics.dropped == 7
+    assert (bench.statistics.dropped, bench.statistics.damaged) == (7, 4)
     assert bench.worker.problems == {}
     assert [text.split(";")[0] for text in bench.messages] == [
         "camera: unplugged", "camera: still gone",
