@@ -22,6 +22,8 @@ _MATRICES = frozenset({0, 1, 2, 4, 5, 6, 7, 9})
 _UNSPECIFIED = 2
 # Transfer characteristics of high dynamic range (H.273, table 3).
 _HDR = {16: "PQ", 18: "HLG"}
+# Seconds that sound may go on after the last frame.
+_SOUND = 0.25
 # A demuxer tells of a loss up to so many packets early.
 _NEXT = 2
 # More rows than standard definition has: such videos are BT.709 as a rule.
@@ -63,6 +65,7 @@ class PyAVVideo:
     def frames(self) -> Iterator[tuple[float | None, NDArray[np.uint8]]]:
         """See `VideoFile`."""
         self._tell_of_times()
+        seconds = 0.0
         self._stream.thread_type = "AUTO"
         self._stream.codec_context.options = _STRICT
         for frame in self._decoded():
@@ -71,7 +74,9 @@ class PyAVVideo:
                 self._notes.tell("interlaced: every second line of a frame is of another moment")
             rgb = self._reformatter.reformat(frame, format="rgb24", interpolation="BICUBIC")
             pixels = upright(square(rgb.to_ndarray(), self._aspect), self._orientation(frame))
+            seconds = frame.time or seconds
             yield frame.time, pixels
+        self._tell_of_end(seconds)
 
     def close(self) -> None:
         """See `VideoFile`."""
@@ -134,6 +139,16 @@ class PyAVVideo:
         # Pictures that follow each other, and nothing else, are a pipe to FFmpeg.
         if container.flags & untimed or container.name.endswith("_pipe"):
             self._notes.tell(f"the file gives no times: {self.fps:g} frames per second are taken")
+
+    def _tell_of_end(self, last: float) -> None:
+        """Compare with the duration that is stated: a damaged Matroska file just ends."""
+        step = 1 / (self.fps or 25)
+        ended = last - (self._container.start_time or 0) / 1e6 + step
+        stated = (self._container.duration or 0) / 1e6
+        if ended + 1.5 * step + (_SOUND if self._container.streams.audio else 0) < stated:
+            self._notes.tell(
+                f"its frames end at {ended:.1f} s of the {stated:.1f} s that it states"
+            )
 
     def _check_colours(self, frame: Any) -> None:
         if frame.colorspace not in _MATRICES:

@@ -109,6 +109,13 @@ def test_every_frame_is_answered_and_changes_are_told() -> None:
     assert bench.statistics.dropped == 3
 
 
+def test_what_a_recording_has_to_say_at_its_end_is_told() -> None:
+    source = FakeSource(0, lambda: setattr(source, "message", "left out 1 file: 1 .txt"))
+    bench = Bench(PLAIN, source)
+    assert bench.run() is None
+    assert bench.messages == ["recording: fake.avi left out 1 file: 1 .txt"]
+
+
 def test_it_ends_after_max_frames() -> None:
     source = FakeSource(0, 1, 2)
     bench = Bench(msgspec.structs.replace(PLAIN, max_frames=2), source)
