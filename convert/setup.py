@@ -11,7 +11,7 @@ VERSION = re.findall(r'__version__ = "(.+)"', Path(__file__).with_name("version.
 setup(
     version=VERSION,
     install_requires=[
-        f"edgekit-core=={VERSION}",
+        f"edgekit-core[media]=={VERSION}",
         # The two sets were found to work together as a whole. onnx2tf decides: its release for
         # Python 3.11 pins TensorFlow, NumPy and LiteRT; later ones need Python 3.12.
         "torch==2.13.0; python_version < '3.12'",

@@ -14,7 +14,7 @@ from edgekit.files import write_atomically
 from edgekit.inference.frame import Frame
 from edgekit.offline.recording import Recording, progress
 from edgekit.vision.encode import encode_png
-from edgekit.vision.pictures import IMAGE_SUFFIXES
+from edgekit.vision.folders import IMAGE_SUFFIXES
 from edgekit_device.collect.selection import Selection
 from edgekit_device.config.file import load
 from edgekit_device.config.options import given, settings_of

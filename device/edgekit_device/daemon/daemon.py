@@ -143,6 +143,7 @@ class Daemon:
             accelerator=classifier.accelerator if classifier else "",
             frames=statistics.frames,
             dropped=statistics.dropped + (source.dropped if source else 0),
+            damaged=statistics.damaged + (source.damaged if source else 0),
             events=statistics.events,
             fps=round(statistics.fps, 2),
             memory_bytes=board.memory_bytes(),

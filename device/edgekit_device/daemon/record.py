@@ -16,8 +16,8 @@ from edgekit_device.config.file import load
 from edgekit_device.config.options import given, settings_of
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon.daemon import Daemon
-from edgekit_device.daemon.models import check_file
 from edgekit_device.daemon.ending import end, say
+from edgekit_device.daemon.models import check_file
 from edgekit_device.daemon.record_service import record_from_service
 from edgekit_device.signals import handled
 from edgekit_device.sinks import SinkEntry

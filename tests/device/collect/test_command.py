@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgekit.errors import OutputError
 from edgekit.files import write_atomically
-from edgekit.vision.pictures import image_files
+from edgekit.vision.folders import image_files
 from edgekit.vision.videos import read_video
 from tests.recordings import Edgekit, failure, write_pictures, write_video
 
