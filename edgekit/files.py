@@ -1,13 +1,15 @@
-"""Files that are either whole or not there, whatever happens to the power."""
+"""Files that are either whole or not there, whatever happens to the power; text of any encoding."""
 
+import codecs
 import contextlib
 import errno
 import os
 import secrets
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
-from edgekit.errors import OutputError
+from edgekit.errors import EdgekitError, OutputError
 
 
 def check_writable(path: Path) -> None:
@@ -15,10 +17,38 @@ def check_writable(path: Path) -> None:
     folder = path.parent
     if path.is_dir():
         raise OutputError(f"{path} is a folder; name a file to write")
+    if path.exists() and not path.is_file():
+        # It would be replaced: root would lose /dev/null.
+        raise OutputError(f"{path} is a device or a pipe; name a file to write")
     if not folder.is_dir():
         raise OutputError(f"the folder {folder} does not exist; create it or choose another output")
     if not os.access(folder, os.W_OK):
         raise OutputError(f"the folder {folder} cannot be written; choose another output")
+
+
+def check_outputs(outputs: Iterable[Path | None], inputs: Iterable[Path | None]) -> None:
+    """Refuse what could not be written, or would take the place of what is read.
+
+    Args:
+        outputs: files to write; None for one that is not wanted.
+        inputs: files that are read; None, and names of what is not there, do no harm.
+
+    Raises:
+        OutputError: two outputs are one file, an output is an input under whatever name, or see
+            `check_writable`.
+    """
+    read = [path for path in inputs if path is not None and path.exists()]
+    written: list[Path] = []
+    for output in outputs:
+        if output is None:
+            continue
+        check_writable(output)
+        if any(output.exists() and output.samefile(path) for path in read):
+            raise OutputError(f"{output} is read here, and would be lost; choose another output")
+        place = output.parent.resolve() / output.name
+        if place in written:
+            raise OutputError(f"{output} is to be written twice; choose another for one of them")
+        written.append(place)
 
 
 def sync_folder(folder: Path) -> None:
@@ -107,3 +137,47 @@ def write_atomically(path: Path, content: bytes) -> None:
         replace_file(path, content, temporary)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def read_text(path: Path, failure: type[EdgekitError], what: str) -> str:
+    """The text of a file that a person or another program wrote.
+
+    UTF-8, or UTF-16 with its byte order mark; a mark is no part of the text.
+
+    Args:
+        path: the file.
+        failure: the error that is raised.
+        what: the file is, for messages: `labels`.
+
+    Raises:
+        EdgekitError: as `failure`: the file cannot be read, or is in another encoding.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise failure(f"cannot read the {what} {path}: {error.strerror}") from error
+    try:
+        return decode_text(content)
+    except ValueError as error:
+        raise failure(f"{path} {error}; save it as UTF-8") from error
+
+
+def decode_text(content: bytes) -> str:
+    """The text of bytes as `read_text` has them.
+
+    Raises:
+        ValueError: they are in another encoding; the message is a clause without a file's name.
+    """
+    if content.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        raise ValueError("is UTF-32 text")
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        text = content.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        if wide:
+            raise ValueError("is UTF-16 text that is damaged") from error
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"is not UTF-8 text (line {line}; is it Latin-1?)") from error
+    if "\0" in text:
+        raise ValueError("is binary, or UTF-16 text without a byte order mark")
+    return text

@@ -2,22 +2,27 @@
 
 import io
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 COLOURS = ("red", "green", "blue")
+LABELS = "".join(f"{colour}\n" for colour in COLOURS).encode()
 SIZE = 8
 
 
-def _tensor(name: str, shape: list[int], kind: int, scale: float, buffer: int = 0) -> object:
+def _tensor(
+    name: str, shape: list[int], kind: int, scale: float, buffer: int = 0, zero: int = 0
+) -> object:
     made = schema.TensorT()
     made.name, made.shape, made.type, made.buffer = name.encode(), shape, kind, buffer
     if scale:
         made.quantization = schema.QuantizationParametersT()
-        made.quantization.scale, made.quantization.zeroPoint = [scale], [0]
+        made.quantization.scale, made.quantization.zeroPoint = [scale], [zero]
     return made
 
 
@@ -34,41 +39,60 @@ def _code(kind: int, version: int = 1, custom: bytes | None = None) -> object:
     return made
 
 
-def tiny_model(path: Path, *, compiled: bool = False) -> Path:
-    """Write it: uint8 (1, 8, 8, 3) pixels to uint8 (1, 3) probabilities, with labels.
+def tiny_flatbuffer(
+    *,
+    compiled: bool = False,
+    logits: bool = False,
+    scale: float = 1 / 255,
+    zero_point: int = 0,
+    dtype: str = "UINT8",
+    shape: Sequence[int] = (1, 3),
+) -> bytes:
+    """Make it: uint8 (1, 8, 8, 3) pixels to uint8 (1, 3) probabilities.
 
     Args:
-        path: the file to write.
         compiled: let the only operator be the one that the Edge TPU's compiler leaves.
+        logits: leave the softmax out.
+        scale, zero_point: of the input, and of the logits.
+        dtype: of input and output, in TFLite's letters.
+        shape: that it claims to have for its output.
     """
     kinds = schema.BuiltinOperator
     graph, model, axes = schema.SubGraphT(), schema.ModelT(), schema.BufferT()
-    byte = schema.TensorType.UINT8
+    kind, lowest = getattr(schema.TensorType, dtype), {"INT8": -128}.get(dtype, 0)
+    quantized = dtype != "FLOAT32"
+    scales = (scale, 1 / 256) if quantized else (0, 0)
     axes.data = np.frombuffer(np.array([1, 2], np.int32).tobytes(), np.uint8)
     graph.tensors = [
-        _tensor("pixels", [1, SIZE, SIZE, 3], byte, 1 / 32),
+        _tensor("pixels", [1, SIZE, SIZE, 3], kind, scales[0], zero=zero_point),
         _tensor("axes", [2], schema.TensorType.INT32, 0, buffer=1),
-        _tensor("means", [1, 3], byte, 1 / 32),
-        _tensor("probabilities", [1, 3], byte, 1 / 256),
+        _tensor("means", [1, 3], kind, scales[0], zero=zero_point),
+        _tensor("probabilities", [*shape], kind, scales[1], zero=lowest),
     ]
-    graph.inputs, graph.outputs = [0], [3]
+    graph.inputs, graph.outputs = [0], [2 if logits else 3]
     if compiled:
         model.operatorCodes = [_code(kinds.CUSTOM, custom=b"edgetpu-custom-op")]
-        graph.operators = [_operator(0, [0], [3])]
+        graph.operators = [_operator(0, [0], [graph.outputs[0]])]
     else:
         mean, softmax = _operator(0, [0, 1], [2]), _operator(1, [2], [3])
         mean.builtinOptionsType = schema.BuiltinOptions.ReducerOptions
         mean.builtinOptions = schema.ReducerOptionsT()
         softmax.builtinOptionsType = schema.BuiltinOptions.SoftmaxOptions
         softmax.builtinOptions = schema.SoftmaxOptionsT()
-        softmax.builtinOptions.beta = 1.0
+        softmax.builtinOptions.beta = 8.0
         model.operatorCodes = [_code(kinds.MEAN, 2), _code(kinds.SOFTMAX, 2)]
-        graph.operators = [mean, softmax]
+        graph.operators = [mean] if logits else [mean, softmax]
     model.version, model.subgraphs, model.buffers = 3, [graph], [schema.BufferT(), axes]
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), b"TFL3")
-    file = io.BytesIO(bytes(builder.Output()))
-    with zipfile.ZipFile(file, "a") as texts:
-        texts.writestr("labels.txt", "".join(f"{colour}\n" for colour in COLOURS))
+    return bytes(builder.Output())
+
+
+def tiny_model(path: Path, *, labels: bytes | None = LABELS, **options: Any) -> Path:
+    """Write it with a label file, or without one; options are those of `tiny_flatbuffer`."""
+    file = io.BytesIO(tiny_flatbuffer(**options))
+    if labels is not None:
+        with zipfile.ZipFile(file, "a") as texts:
+            texts.writestr("labels.txt", labels)
     path.write_bytes(file.getvalue())
     return path

@@ -22,6 +22,10 @@ class Reporter:
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self.seconds: dict[str, float] = {}
 
+    def note(self, text: str) -> None:
+        """Print a line about what the user should know."""
+        self._console.print(f"edgekit: {text}", markup=False)
+
     @contextmanager
     def step(self, title: str, total: int | None = None) -> Iterator[Advance]:
         """Show `title` while the body runs; the body reports items done of `total`."""

@@ -8,9 +8,16 @@ from typing import Any
 import click
 import msgspec
 
-from edgekit.commands.options import config_option, given, json_option, runtime_options, settings_of
-from edgekit.errors import LabelsError, ModelsDifferError
-from edgekit.files import check_writable, write_atomically
+from edgekit.commands.options import (
+    Opening,
+    config_option,
+    given,
+    json_option,
+    runtime_options,
+    settings_of,
+)
+from edgekit.errors import LabelsError, ModelsDifferError, OutputError
+from edgekit.files import check_outputs, write_atomically
 from edgekit.inference.classifier import Classifier
 from edgekit.inference.frame import Frame
 from edgekit.offline.comparison import Comparer, Comparison, recordings_in
@@ -63,9 +70,7 @@ def command(
     sheet: Path | None,
     report: Path | None,
     min_agreement: float | None,
-    labels: Path | None,
-    runtime: str,
-    threads: int,
+    opening: Opening,
     config: Path | None,
     as_json: bool,
     **values: Any,
@@ -84,13 +89,15 @@ def command(
     """
     if len(models) != 2:
         raise click.UsageError("give --model twice: the one in use, then the new one")
-    for output in (sheet, report):
-        if output is not None:
-            check_writable(output)
     recordings = recordings_in(path)
-    a, b = (
-        Classifier.open(model, labels=labels, runtime=runtime, threads=threads) for model in models
-    )
+    frames = [file for recording in recordings for file in recording.files]
+    check_outputs([sheet, report], [*models, opening.labels, config, *frames])
+    for one in recordings:
+        if sheet and one.path.is_dir() and sheet.resolve().is_relative_to(one.path.resolve()):
+            raise OutputError(
+                f"{sheet} would be one of the pictures in {one.path}; choose another folder"
+            )
+    a, b = (opening.open(model, config) for model in models)
     if not set(a.labels) & set(b.labels):
         raise LabelsError(f"{models[0]} and {models[1]} have no class in common")
     comparer = Comparer(_MAX_PICTURES if sheet or report else 0)

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from edgekit.commands.options import (
+    Opening,
     class_offset_option,
     config_option,
     given,
@@ -17,8 +18,7 @@ from edgekit.commands.options import (
     settings_of,
 )
 from edgekit.errors import DatasetError
-from edgekit.files import check_writable, write_atomically
-from edgekit.inference.classifier import Classifier
+from edgekit.files import check_outputs, write_atomically
 from edgekit.offline.decision_settings import Recorded, decision_settings
 from edgekit.offline.evaluation import (
     ImageEvaluation,
@@ -33,6 +33,8 @@ from edgekit.offline.statistics import in_words
 from edgekit.offline.truth import Truth, read_truth
 from edgekit.text import percent
 from edgekit.vision.dataset import labelled_images
+from edgekit.vision.folders import left_out
+from edgekit.vision.notes import Notes
 
 
 @click.command("evaluate")
@@ -68,9 +70,7 @@ def command(
     truth: Path | None,
     report: Path | None,
     pictures: int,
-    labels: Path | None,
-    runtime: str,
-    threads: int,
+    opening: Opening,
     class_offset: int,
     config: Path | None,
     as_json: bool,
@@ -79,14 +79,14 @@ def command(
     """Measure how right MODEL is on labelled pictures, or on a labelled recording.
 
     Without --truth, DIR holds a folder per class, named as the classes are, or a table labels.tsv
-    with a line "file<TAB>class_index" for each picture. Pictures are prepared and classified
-    exactly as on the device, one at a time.
+    with a line "file<TAB>class_index" (or a class's name) for each picture. Pictures are prepared
+    and classified exactly as on the device, one at a time.
 
     With --truth, RECORDING is a clip, a video or an image folder, and goes through the daemon's
     own pipeline, decision included. The truth is CSV with the columns start,end,label, where
     times are seconds or minutes:seconds, or start_frame,end_frame,label; or a JSON list of
-    objects with those keys. A label is a class of the model, or `unknown`; what lies in no
-    interval is not judged.
+    objects with those keys, or of one label for each frame. A label is a class of the model, or
+    `unknown`; what lies in no interval is not judged.
 
     \b
     Examples:
@@ -99,15 +99,18 @@ def command(
         raise click.UsageError(f"{path} is no folder of pictures; --truth says what it shows")
     if truth is None and (report or config or options):
         raise click.UsageError("--report, --config and --decision-* need a recording and --truth")
-    classifier = Classifier.open(model, labels=labels, runtime=runtime, threads=threads)
+    classifier = opening.open(model, config)
     if truth is None:
-        images = labelled_images(path, classifier.labels, class_offset)
+        images = labelled_images(path, classifier.labels, class_offset, _notify)
+        notes = Notes(left_out(path))
         with click.progressbar(images, label="evaluating", file=sys.stderr, hidden=as_json) as bar:
-            _print_images(evaluate_images(classifier, bar), as_json)
+            measured = evaluate_images(classifier, bar, notes)
+        for note in notes.lines:
+            click.echo(f"edgekit: {path.name}: {note}", err=True)
+        _print_images(measured, as_json)
         return
-    if report is not None:
-        check_writable(report)
     recording = Recording(path)
+    check_outputs([report], [model, truth, opening.labels, config, *recording.files])
     decision = decision_settings(config, options, recording.header)
     intervals = read_truth(truth, classifier.labels)
     player = Player(recording.name, recording.header, classifier, decision)
@@ -116,6 +119,7 @@ def command(
     result = evaluate_recording(map(player.play, prepared), intervals, pictures if report else 0)
     seconds = time.monotonic() - begun
     _check_judged(result, intervals, truth)
+    _notify_of_other_length(result, truth)
     if report is not None:
         facts = {
             "Model": f"{model.name}, SHA-256 {classifier.sha256}",
@@ -134,12 +138,26 @@ def command(
         click.echo(f"report      {report}")
 
 
+def _notify(text: str) -> None:
+    click.echo(f"edgekit: {text}", err=True)
+
+
 def _check_judged(result: RecordingEvaluation, truth: Truth, path: Path) -> None:
     if not result.decided.count:
         raise DatasetError(
             f"no frame lies in an interval of {path}: they begin at "
             f"{truth.intervals[0].start:g}, and the recording ends before; are the times seconds?"
         )
+
+
+def _notify_of_other_length(result: RecordingEvaluation, truth: Path) -> None:
+    if result.unseen:
+        _notify(f"{result.unseen} intervals lie behind the recording's end")
+    if result.beyond < 0:
+        _notify(f"{truth} has no label for {-result.beyond:.0f} of {result.frames} frames")
+    elif result.beyond >= 1:
+        unit = "frames" if result.in_frames else "s"
+        _notify(f"{truth} goes on for {result.beyond:g} {unit} behind the recording's end")
 
 
 def _print_images(result: ImageEvaluation, as_json: bool) -> None:
@@ -166,5 +184,3 @@ def _print_recording(result: RecordingEvaluation) -> None:
     )
     click.echo(f"delay       {median}, median{slowest}")
     click.echo(f"mistakes    {result.mistake_count}")
-    if result.unseen:
-        click.echo(f"edgekit: {result.unseen} intervals lie behind the recording's end", err=True)

@@ -7,9 +7,12 @@ import click
 import msgspec
 
 from edgekit.commands.options import json_option
+from edgekit.errors import LabelsError, ModelFileError
 from edgekit.model import structure
 from edgekit.model.container import ModelFile, read_model
 from edgekit.model.flatbuffer import Tensor
+from edgekit.model.foreign import Hints, understand_input
+from edgekit.model.labels import distinct
 from edgekit.model.manifest import Quantization
 
 
@@ -23,6 +26,27 @@ def _tensor(tensor: Tensor) -> dict[str, Any]:
     }
 
 
+def _labels(model: ModelFile) -> tuple[list[str] | None, str | None]:
+    """The class names in the file as they are shown, and what is to be said about them."""
+    notes: list[str] = []
+    try:
+        carried = model.labels
+        return carried and distinct(carried, notes.append), "; ".join(notes) or None
+    except LabelsError as error:
+        return None, str(error)
+
+
+def _understood(model: ModelFile) -> dict[str, str]:
+    """How a model without a manifest would be fed, and what its answers are."""
+    try:
+        fed = understand_input(model.graph, model.flatbuffer, Hints()).note
+    except ModelFileError as error:
+        fed = str(error)
+    last = structure.ending(model.graph)
+    tried = f"tried when it runs (it ends in {last or 'no operator that is known'})"
+    return {"input": fed, "scores": "probabilities (softmax)" if last == "SOFTMAX" else tried}
+
+
 def describe(model: ModelFile) -> dict[str, Any]:
     """Facts about a model file as plain JSON types; those of the manifest are None without one."""
     graph, manifest = model.graph, model.manifest
@@ -30,6 +54,7 @@ def describe(model: ModelFile) -> dict[str, Any]:
     details = msgspec.to_builtins(manifest) if manifest else {}
     provenance = ("weights", "weights_sha256", "head", "normalisation", "quantisation", "tools")
     network = structure.read_structure(graph)
+    labels, about_labels = _labels(model)
     return {
         "arch": details.get("arch"),
         "structure": {
@@ -37,9 +62,11 @@ def describe(model: ModelFile) -> dict[str, Any]:
             "parts": structure.describe(network, graph) if network else [],
         },
         "classes": model.classes,
-        "labels": model.labels,
+        "labels": labels,
+        "about_labels": about_labels,
         "input": _tensor(graph.tensors[graph.inputs[0]]) | {"geometry": details.get("geometry")},
         "output": _tensor(output),
+        "understood": None if manifest else _understood(model),
         "operators": graph.operator_counts(),
         "parameters": graph.parameters(),
         "flatbuffer_bytes": len(model.flatbuffer),
@@ -57,6 +84,12 @@ def _line(tensor: dict[str, Any]) -> str:
     return f"{tensor['dtype']} {tensor['shape']}{quantized}"
 
 
+def _rows(understood: dict[str, str] | None) -> list[tuple[str, str]]:
+    if understood is None:
+        return []
+    return [("fed", understood["input"]), ("scores", understood["scores"])]
+
+
 def _print(facts: dict[str, Any]) -> None:
     found = facts["structure"]
     rows = [
@@ -64,8 +97,10 @@ def _print(facts: dict[str, Any]) -> None:
         ("structure", f"{found['name'] or 'no known ResNet'}, read from operators and shapes"),
         *(("", f"  {part}") for part in found["parts"]),
         ("classes", f"{facts['classes']} ({', '.join((facts['labels'] or ['no labels'])[:6])}…)"),
+        *([("", facts["about_labels"])] if facts["about_labels"] else []),
         ("input", _line(facts["input"])),
         ("output", _line(facts["output"])),
+        *_rows(facts["understood"]),
         ("operators", ", ".join(f"{n} {name}" for name, n in facts["operators"].items())),
         ("parameters", f"{facts['parameters']:,}"),
         ("size", f"{facts['flatbuffer_bytes']:,} bytes of flatbuffer, {facts['file_bytes']:,} all"),

@@ -1,15 +1,22 @@
 """Options that several commands share, so that they are spelt and explained the same."""
 
+import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
 import click
 import msgspec
 
 from edgekit.inference.runtimes import choices
-from edgekit.settings import Key, keys
+from edgekit.model.foreign import Hints
+from edgekit.settings import Key, keys, load
 
+if TYPE_CHECKING:
+    from edgekit.inference.classifier import Classifier
+
+_HINTS = frozenset(Hints.__struct_fields__)
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 config_option = click.option(
@@ -30,8 +37,53 @@ class_offset_option = click.option(
 )
 
 
+@dataclass(frozen=True)
+class Opening:
+    """How a command opens models: what `runtime_options` was given.
+
+    Attributes:
+        labels, runtime, threads: as for `Classifier.open`.
+        hints: what was given of `Hints`, by key.
+    """
+
+    labels: Path | None
+    runtime: str
+    threads: int
+    hints: dict[str, Any]
+
+    def open(self, model: Path, config: Path | None = None) -> "Classifier":
+        """Open a model file, and print what was understood or guessed of it.
+
+        Args:
+            model: the file.
+            config: the daemon's configuration, where the command has one; options win over it.
+
+        Raises:
+            EdgekitError: as `Classifier.open`, or the configuration is wrong.
+        """
+        # OpenCV and the runtime, which other commands with options from here do without.
+        from edgekit.inference.classifier import Classifier
+
+        hints = load(Hints, config, self.hints)
+        classifier = Classifier.open(
+            model, labels=self.labels, hints=hints, runtime=self.runtime, threads=self.threads
+        )
+        for note in classifier.notes:
+            click.echo(f"edgekit: {note}", err=True)
+        return classifier
+
+
 def runtime_options(command: _F) -> _F:
-    """Add `--labels`, `--runtime` and `--threads`, the arguments of `Classifier.open`."""
+    """Add the options that say how models are opened; the command gets them as `opening`."""
+
+    @functools.wraps(command)
+    def opened(*arguments: Any, **values: Any) -> Any:
+        hints = given(Hints, values)
+        chosen = {name: values.pop(name) for name in ("labels", "runtime", "threads")}
+        rest = {name: value for name, value in values.items() if name not in _HINTS}
+        return command(*arguments, opening=Opening(hints=hints, **chosen), **rest)
+
+    decorated: Any = settings_of(Hints)(opened)
     for option in (
         click.option(
             "--threads",
@@ -51,11 +103,12 @@ def runtime_options(command: _F) -> _F:
             "--labels",
             type=click.Path(path_type=Path),
             metavar="FILE",
-            help="Class names, one a line; by default those inside the model file.",
+            help="Class names, one a line or as trainers write them; by default those inside the "
+            "model file.",
         ),
     ):
-        command = option(command)
-    return command
+        decorated = option(decorated)
+    return cast(_F, decorated)
 
 
 def parameter_name(key: Key) -> str:

@@ -6,8 +6,16 @@ from typing import Any
 import click
 import msgspec
 
-from edgekit.commands.options import config_option, given, json_option, runtime_options, settings_of
+from edgekit.commands.options import (
+    Opening,
+    config_option,
+    given,
+    json_option,
+    runtime_options,
+    settings_of,
+)
 from edgekit.errors import ReplayDiffersError
+from edgekit.files import check_outputs
 from edgekit.inference.classifier import Classifier
 from edgekit.offline.decision_settings import Recorded, decision_settings
 from edgekit.offline.golden import shown
@@ -52,9 +60,7 @@ def command(
     any_model: bool,
     tolerance: float,
     frames: int,
-    labels: Path | None,
-    runtime: str,
-    threads: int,
+    opening: Opening,
     config: Path | None,
     as_json: bool,
     **values: Any,
@@ -78,7 +84,9 @@ def command(
     if update and golden is None:
         raise click.UsageError("--update needs --golden")
     recording = Recording(path)
-    classifier = Classifier.open(model, labels=labels, runtime=runtime, threads=threads)
+    if update:
+        check_outputs([golden], [model, opening.labels, config, *recording.files])
+    classifier = opening.open(model, config)
     decision = decision_settings(config, given(Recorded, values), recording.header)
     found, lines = verify(
         recording,

@@ -1,38 +1,26 @@
 """A model with its geometry and labels, ready for frames."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.errors import ModelFileError
+from edgekit.errors import EdgekitError
+from edgekit.inference.foreign import Foreign
 from edgekit.inference.interpreter import Interpreter
 from edgekit.model.container import ModelFile, read_model
-from edgekit.model.geometry import Geometry
+from edgekit.model.foreign import Hints
 from edgekit.model.labels import class_names
 from edgekit.vision.preprocess import prepare
+
+_NO_HINTS = Hints()
 
 
 def top_k(scores: NDArray[np.float32], k: int) -> list[tuple[int, float]]:
     """The `k` best (index, score) pairs, best first; equal scores keep the lower index first."""
     order = np.argsort(-scores, kind="stable")[:k]
     return [(int(i), float(scores[i])) for i in order]
-
-
-def _foreign_geometry(model: ModelFile) -> Geometry:
-    """Geometry of a model without a manifest, from its input tensor."""
-    tensor = model.graph.tensors[model.graph.inputs[0]]
-    shape = tensor.shape
-    if len(shape) != 4 or shape[0] not in (1, -1) or shape[3] != 3 or min(shape[1:]) < 1:
-        raise ModelFileError(f"{model.path} takes {shape}, not an RGB picture (1, H, W, 3)")
-    if tensor.dtype not in ("uint8", "int8"):
-        raise ModelFileError(
-            f"{model.path} takes {tensor.dtype} and has no manifest that says how to normalize "
-            "pictures; use a uint8 model, or convert it with edgekit"
-        )
-    # torchvision's and Keras's own evaluation both keep 224/256 of the shorter side.
-    return Geometry(height=shape[1], width=shape[2], crop=0.875)
 
 
 class Classifier:
@@ -45,17 +33,27 @@ class Classifier:
         labels: class names by index.
         runtime_name: the runtime that runs it.
         accelerator: name of the delegate that runs it, such as `edgetpu`, or `cpu`.
+        notes: what was understood, guessed or changed, a line each; none for a usual model of ours.
     """
 
-    def __init__(self, model: ModelFile, labels: list[str], interpreter: Interpreter) -> None:
+    def __init__(
+        self,
+        model: ModelFile,
+        labels: list[str],
+        interpreter: Interpreter,
+        foreign: Foreign | None = None,
+        notes: Sequence[str] = (),
+    ) -> None:
         # Not the file's bytes: the interpreter has them where they cost less memory.
         self.path = model.path
         self.sha256 = model.sha256
-        self.geometry = model.manifest.geometry if model.manifest else _foreign_geometry(model)
+        self.geometry = model.geometry
         self.labels = labels
+        self.notes = [*notes, *(foreign.notes if foreign else ())]
         self.runtime_name = interpreter.runtime
         self.accelerator = interpreter.accelerator
         self._interpreter = interpreter
+        self._foreign = foreign
 
     @classmethod
     def open(
@@ -63,6 +61,7 @@ class Classifier:
         path: Path,
         *,
         labels: Path | None = None,
+        hints: Hints = _NO_HINTS,
         runtime: str = "auto",
         threads: int = 1,
         delegate: str | None = None,
@@ -71,20 +70,33 @@ class Classifier:
         """Read and check a model file, then load it.
 
         Args:
-            path: a model file of ours, or any `.tflite` image classifier with uint8 input.
+            path: a model file of ours, or any `.tflite` image classifier.
             labels: class names, one a line; those in the file by default.
+            hints: what the file does not say, where it has no manifest.
             runtime: one of `runtimes.choices()`.
             threads: CPU threads for each inference.
             delegate, delegate_options: an accelerator's library and its options, as for
                 `Interpreter`.
 
         Raises:
-            ModelFileError: the file cannot be used, or takes something else than a picture.
+            ModelFileError: the file cannot be used, is no image classifier, answers something else
+                than probabilities, or its input cannot be understood.
             LabelsError: the labels do not fit the model.
             RuntimeUnavailableError: the runtime, or the accelerator, is not there or refuses it.
+            InferenceError: the runtime, or the accelerator, failed on a picture to try it with.
         """
         model = read_model(path)
-        names = class_names(path, model.classes, model.labels, labels)
+        notes: list[str] = []
+        foreign = None
+        if model.manifest is None:
+            foreign = Foreign(model, hints)
+        elif hints != _NO_HINTS:
+            notes.append(
+                "--channels, --normalization and --softmax are for models without a manifest, "
+                f"which {path.name} has; they change nothing"
+            )
+        carried = model.labels if labels is None else None
+        names = class_names(path, model.classes, carried, labels, notes.append)
         interpreter = Interpreter(
             model.flatbuffer,
             runtime=runtime,
@@ -93,7 +105,13 @@ class Classifier:
             delegate_options=delegate_options,
             on_disk=True,
         )
-        return cls(model, names, interpreter)
+        if foreign is not None:
+            try:
+                foreign.check_scores(interpreter)
+            except EdgekitError:
+                interpreter.close()
+                raise
+        return cls(model, names, interpreter, foreign, notes)
 
     def warm_up(self) -> None:
         """Answer a grey picture: what is allocated late, or fails at first use, does so now.
@@ -118,9 +136,9 @@ class Classifier:
         Raises:
             InferenceError: the interpreter, or its delegate, failed.
         """
-        self._interpreter.set_input(tensor)
-        self._interpreter.invoke()
-        return self._interpreter.output()
+        if self._foreign is not None:
+            return self._foreign.scores(self._interpreter, tensor)
+        return self._interpreter.answer(tensor)
 
     def classify(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Scores (classes,) float32 of a frame (H, W, 3) uint8 RGB.

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-UNKNOWN = "unknown"
+from edgekit.model.labels import UNKNOWN as UNKNOWN
 
 Kind = Literal["change", "heartbeat", "frame"]
 State = Literal["starting", "running", "degraded", "stalled", "stopping"]

@@ -130,15 +130,25 @@ class Interpreter:
                 f"the inference failed in {self.runtime} on {self.accelerator}: {_reason(error)}"
             ) from error
 
-    def set_input(self, tensor: NDArray[np.uint8]) -> None:
-        """Copy raw pixels (1, H, W, 3) uint8 to the input, converted to the model's own type.
+    @property
+    def input_dtype(self) -> type[np.generic]:
+        """The model's own type: `numpy.uint8`, `int8` or `float32`."""
+        dtype: type[np.generic] = self._input["dtype"]
+        return dtype
+
+    def set_input(self, tensor: NDArray[Any]) -> None:
+        """Copy a picture (1, H, W, 3) to the input.
+
+        Args:
+            tensor: values of the model's own type; or raw pixels, uint8, which are converted to it
+                as models that edgekit made want them.
 
         Raises:
             InferenceError: the tensor is of another shape.
         """
-        dtype = self._input["dtype"]
-        if dtype is np.uint8:
-            values: NDArray[Any] = tensor
+        dtype = self.input_dtype
+        if tensor.dtype == dtype:
+            values = tensor
         elif dtype is np.int8:
             values = (tensor ^ 0x80).view(np.int8)
         else:
@@ -163,6 +173,12 @@ class Interpreter:
     def output(self) -> NDArray[np.float32]:
         """The first output, (values,) float32, dequantized: scale * (value - zero point)."""
         return self._dequantized(self._output_details[0]).reshape(-1)
+
+    def answer(self, tensor: NDArray[Any]) -> NDArray[np.float32]:
+        """The first output for an input: `set_input`, `invoke` and `output` together."""
+        self.set_input(tensor)
+        self.invoke()
+        return self.output()
 
     def _dequantized(self, details: dict[str, Any]) -> NDArray[np.float32]:
         with self._inference():

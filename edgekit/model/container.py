@@ -6,15 +6,20 @@ associated files, so `unzip -p model.tflite labels.txt` works and every TFLite t
 
 import hashlib
 import io
+import math
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from edgekit.errors import ModelFileError
+from edgekit.errors import LabelsError, ModelFileError
+from edgekit.files import decode_text
 from edgekit.model import flatbuffer as tflite
-from edgekit.model.labels import parse_labels
+from edgekit.model.foreign import check_classifier
+from edgekit.model.geometry import Geometry
+from edgekit.model.label_file import parse, plain_lines
+from edgekit.model.labels import check_names
 from edgekit.model.manifest import SCHEMA_VERSION, Manifest
 
 MANIFEST = "edgekit.json"
@@ -32,7 +37,7 @@ class ModelFile:
         flatbuffer: the TFLite model, ready for an interpreter.
         graph: its structure.
         manifest: none for a model that edgekit did not make.
-        labels: class names in index order, or none where the file carries none.
+        label_file: the text file with class names in the zip, or none where there is none.
         sha256: of the whole file, in hexadecimal.
     """
 
@@ -40,13 +45,42 @@ class ModelFile:
     flatbuffer: bytes
     graph: tflite.Graph
     manifest: Manifest | None
-    labels: list[str] | None
+    label_file: bytes | None
     sha256: str
+
+    @property
+    def labels(self) -> list[str] | None:
+        """Class names in index order, or none where the file carries none.
+
+        Raises:
+            LabelsError: they are in no form that is understood.
+        """
+        if self.label_file is None:
+            return None
+        try:
+            text = decode_text(self.label_file)
+            # Ours is what `pack` wrote; a name in it may well look like another form.
+            names = plain_lines(text) if self.manifest else parse(text).names
+            check_names(names)
+        except ValueError as error:
+            raise LabelsError(
+                f"the label file in {self.path} {error}; pass the right ones with --labels"
+            ) from error
+        return names
 
     @property
     def classes(self) -> int:
         """Number of classes, from the output's shape."""
-        return self.graph.tensors[self.graph.outputs[0]].shape[-1]
+        return math.prod(self.graph.tensors[self.graph.outputs[0]].shape[1:])
+
+    @property
+    def geometry(self) -> Geometry:
+        """The manifest's; without one all of the input, and what most evaluations keep."""
+        if self.manifest is not None:
+            return self.manifest.geometry
+        _, height, width, _ = self.graph.tensors[self.graph.inputs[0]].shape
+        # torchvision's and Keras's own evaluation both keep 224/256 of the shorter side.
+        return Geometry(height=height, width=width, crop=0.875)
 
 
 def pack(flatbuffer: bytes, manifest: Manifest, labels: list[str]) -> bytes:
@@ -103,32 +137,37 @@ def _check(manifest: Manifest, flatbuffer: bytes, graph: tflite.Graph) -> None:
     if hashlib.sha256(flatbuffer).hexdigest() != manifest.flatbuffer_sha256:
         raise ModelFileError("its contents do not match the hash in its manifest")
     geometry = manifest.geometry
-    if graph.tensors[graph.inputs[0]].shape != (1, geometry.height, geometry.width, 3):
+    inputs = [graph.tensors[index].shape for index in graph.inputs]
+    outputs = [graph.tensors[index].shape for index in graph.outputs]
+    if inputs != [(1, geometry.height, geometry.width, 3)]:
         raise ModelFileError("its input does not match its manifest")
-    if graph.tensors[graph.outputs[0]].shape != (1, manifest.classes):
+    if outputs != [(1, manifest.classes)]:
         raise ModelFileError("its output does not match its manifest")
 
 
 def _read(path: Path, content: bytes) -> ModelFile:
     flatbuffer, texts = _split(content)
     graph = tflite.parse(flatbuffer)
-    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
-        raise ModelFileError(
-            f"an image classifier has one input and one output, this has {len(graph.inputs)} "
-            f"and {len(graph.outputs)}"
-        )
     manifest: Manifest | None = None
     if MANIFEST in texts:
         manifest = _decode_manifest(texts[MANIFEST])
         _check(manifest, flatbuffer, graph)
     names = [LABELS] if LABELS in texts else [n for n in texts if n.endswith(".txt")]
-    labels: list[str] | None = None
-    if len(names) == 1:
-        labels = parse_labels(texts[names[0]].decode("utf-8", "replace"))
-    if manifest is not None and (labels is None or len(labels) != manifest.classes):
-        raise ModelFileError(f"its labels are not the {manifest.classes} that its manifest counts")
+    label_file = texts[names[0]] if len(names) == 1 else None
     sha256 = hashlib.sha256(content).hexdigest()
-    return ModelFile(path, flatbuffer, graph, manifest, labels, sha256)
+    model = ModelFile(path, flatbuffer, graph, manifest, label_file, sha256)
+    if manifest is not None:
+        _check_labels(model, manifest)
+    return model
+
+
+def _check_labels(model: ModelFile, manifest: Manifest) -> None:
+    try:
+        labels = model.labels
+    except LabelsError as error:
+        raise ModelFileError(f"its labels are damaged ({error})") from error
+    if labels is None or len(labels) != manifest.classes:
+        raise ModelFileError(f"its labels are not the {manifest.classes} that its manifest counts")
 
 
 def read_model(path: Path) -> ModelFile:
@@ -144,6 +183,11 @@ def read_model(path: Path) -> ModelFile:
     except OSError as error:
         raise ModelFileError(f"cannot read the model {path}: {error.strerror}") from error
     try:
-        return _read(path, content)
+        model = _read(path, content)
     except ModelFileError as error:
         raise ModelFileError(f"{path} is not a usable model: {error}; convert it again") from error
+    try:
+        check_classifier(model.graph)
+    except ModelFileError as error:
+        raise ModelFileError(f"{path} {error}") from error
+    return model

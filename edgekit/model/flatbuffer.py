@@ -76,7 +76,7 @@ class Graph:
         return sum(math.prod(self.tensors[i].shape) for i in used if self.tensors[i].buffer)
 
 
-class _Reader:
+class Reader:
     """Bounds-checked access to a flatbuffer's bytes."""
 
     def __init__(self, data: bytes) -> None:
@@ -88,14 +88,14 @@ class _Reader:
         value: int = struct.unpack_from(layout, self.data, at)[0]
         return value
 
-    def table(self, at: int) -> "_Table":
-        return _Table(self, at)
+    def table(self, at: int) -> "Table":
+        return Table(self, at)
 
 
-class _Table:
+class Table:
     """One table; a field is named by its number in the schema."""
 
-    def __init__(self, reader: _Reader, at: int) -> None:
+    def __init__(self, reader: Reader, at: int) -> None:
         self.reader = reader
         self.at = at
         self.vtable = at - reader.unpack("<i", at)
@@ -119,7 +119,7 @@ class _Table:
         at = self._field(number)
         return None if at is None else at + self.reader.unpack("<I", at)
 
-    def child(self, number: int) -> "_Table | None":
+    def child(self, number: int) -> "Table | None":
         at = self._follow(number)
         return None if at is None else self.reader.table(at)
 
@@ -141,13 +141,13 @@ class _Table:
         start, length = self.span(number, 1)
         return self.reader.data[start : start + length].decode("utf-8", "replace")
 
-    def children(self, number: int) -> Iterator["_Table"]:
+    def children(self, number: int) -> Iterator["Table"]:
         start, length = self.span(number, 4)
         for at in range(start, start + 4 * length, 4):
             yield self.reader.table(at + self.reader.unpack("<I", at))
 
 
-def _buffer_bytes(table: _Table) -> int:
+def _buffer_bytes(table: Table) -> int:
     """Size of a buffer's data, in the table or (for large models) elsewhere in the file."""
     _, length = table.span(0, 1)
     offset, size = table.scalar(1, "<Q"), table.scalar(2, "<Q")
@@ -159,7 +159,7 @@ def _buffer_bytes(table: _Table) -> int:
     return length
 
 
-def _tensor(table: _Table, buffers: list[int]) -> Tensor:
+def _tensor(table: Table, buffers: list[int]) -> Tensor:
     name = table.text(3)
     number = table.scalar(1, "<b")
     if not 0 <= number < len(TENSOR_TYPES):
@@ -187,7 +187,7 @@ def _tensor(table: _Table, buffers: list[int]) -> Tensor:
     return Tensor(name, shape, dtype, scale, zero_point, size)
 
 
-def _operator_code(table: _Table) -> tuple[str, int]:
+def _operator_code(table: Table) -> tuple[str, int]:
     # Codes beyond 127 do not fit the first, deprecated, one-byte field; the larger one holds.
     code = max(table.scalar(0, "<b"), table.scalar(3, "<i"))
     if code == _CUSTOM:
@@ -197,7 +197,7 @@ def _operator_code(table: _Table) -> tuple[str, int]:
     return name, table.scalar(2, "<i", 1)
 
 
-def _operators(graph: _Table, codes: list[tuple[str, int]], tensors: int) -> Iterator[Operator]:
+def _operators(graph: Table, codes: list[tuple[str, int]], tensors: int) -> Iterator[Operator]:
     for table in graph.children(3):
         index = table.scalar(0, "<I")
         if index >= len(codes):
@@ -212,7 +212,7 @@ def _operators(graph: _Table, codes: list[tuple[str, int]], tensors: int) -> Ite
 def _parse(data: bytes) -> Graph:
     if len(data) < 8 or data[4:8] != IDENTIFIER:
         raise ModelFileError("it does not start like a TFLite flatbuffer")
-    reader = _Reader(data)
+    reader = Reader(data)
     model = reader.table(reader.unpack("<I", 0))
     if (version := model.scalar(0, "<I")) != 3:
         raise ModelFileError(f"schema version {version} is not 3")
@@ -229,6 +229,25 @@ def _parse(data: bytes) -> Graph:
     if not graphs:
         raise ModelFileError("it holds no graph")
     return graphs[0]
+
+
+def metadata(data: bytes, name: str) -> bytes | None:
+    """The buffer that the model's metadata has under a name; None where there is none.
+
+    Raises:
+        ModelFileError: the structure is damaged; the message is a clause without the file's name.
+    """
+    reader = Reader(data)
+    model = reader.table(reader.unpack("<I", 0))
+    for entry in model.children(6):
+        if entry.text(0) == name:
+            buffers = list(model.children(4))
+            index = entry.scalar(1, "<I")
+            if index >= len(buffers):
+                raise ModelFileError(f"its metadata {name} names a buffer that does not exist")
+            start, length = buffers[index].span(0, 1)
+            return data[start : start + length]
+    return None
 
 
 def parse(data: bytes) -> Graph:

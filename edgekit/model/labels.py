@@ -1,20 +1,43 @@
-"""Where a label gets its name, and files of class names: one a line, line number = class index."""
+"""Where a label gets its name, and that no two things have the same."""
 
+import unicodedata
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from edgekit.errors import LabelsError
+from edgekit.files import read_text
+from edgekit.model.label_file import parse
+
+# What the daemon answers while no class is sure enough.
+UNKNOWN = "unknown"
+# Home Assistant's words for "no value" (its `const.py`; `None` is an MQTT sensor's payload for it).
+_TAKEN = (UNKNOWN, "unavailable")
+_TAKEN_EXACTLY = "None"
+_SUFFIX = " (class)"
+
+Notify = Callable[[str], None]
+
+
+def ignore(_: str) -> None:
+    """Tell nobody."""
 
 
 def class_names(
-    model: Path, classes: int, carried: list[str] | None, file: Path | None
+    model: Path,
+    classes: int,
+    carried: list[str] | None,
+    file: Path | None,
+    notify: Notify = ignore,
 ) -> list[str]:
-    """The name of every class of a model, by index.
+    """The name of every class of a model, by index; no two are the same.
 
     Args:
         model: the model file, for messages.
         classes: that it has.
         carried: the names inside the model file, if any.
         file: names that the user gives instead, as `--labels`.
+        notify: called with a line about what was understood, or changed.
 
     Returns:
         Those of `file`; else those carried; else `class 0`, `class 1` and so on.
@@ -23,7 +46,7 @@ def class_names(
         LabelsError: `file` cannot be used, or there are more or fewer names than classes.
     """
     if file is not None:
-        return read_labels(file, classes)
+        return distinct(read_labels(file, classes, notify), notify)
     if carried is None:
         return [f"class {index}" for index in range(classes)]
     if len(carried) != classes:
@@ -31,40 +54,101 @@ def class_names(
             f"{model} carries {len(carried)} labels for {classes} classes; pass the right ones "
             "with --labels"
         )
-    return carried
+    return distinct(carried, notify)
 
 
-def parse_labels(text: str) -> list[str]:
-    """Split the text of a labels file; blank lines at the end do not count."""
-    lines = [line.strip() for line in text.splitlines()]
-    while lines and not lines[-1]:
-        lines.pop()
-    return lines
-
-
-def read_labels(path: Path, expected: int | None = None) -> list[str]:
-    """Read class names from `path`.
+def read_labels(path: Path, expected: int | None = None, notify: Notify = ignore) -> list[str]:
+    """Read class names from `path`, as they stand there.
 
     Args:
-        path: a text file with one name a line.
+        path: a text file in one of the forms of `edgekit.model.label_file`.
         expected: the number of classes the model has, where known.
+        notify: called with a line when the form is another than one name a line.
 
     Raises:
-        LabelsError: the file is missing, not text, empty, has blank names, or its
-            number of lines is not `expected`.
+        LabelsError: the file is missing, not text, empty, in no form that is understood, has blank
+            names, or their number is not `expected`.
+    """
+    text = read_text(path, LabelsError, "labels")
+    if not text.strip():
+        raise LabelsError(f"{path} holds no class names; write one a line")
+    try:
+        names, note = parse(text)
+        check_names(names)
+    except ValueError as error:
+        raise LabelsError(f"{path} {error}") from error
+    if expected is not None and len(names) != expected:
+        how = f" ({note})" if note else ""
+        raise LabelsError(
+            f"{path} has {len(names)} class names{how}, but the model has {expected} classes"
+        )
+    if note:
+        notify(f"{path}: {note}")
+    return names
+
+
+def check_names(names: list[str]) -> None:
+    """Refuse what is no name: nothing, or characters that a terminal obeys and does not show.
+
+    Raises:
+        ValueError: the message is a clause that says which.
+    """
+    for index, name in enumerate(names):
+        if not name.strip():
+            raise ValueError(f"has an empty name for class {index}")
+        # Cc: escapes and the like. Bidirectional controls reorder what is around them.
+        if any(
+            unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp")
+            or unicodedata.bidirectional(letter) in ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI",
+                                                     "RLI", "FSI", "PDI")
+            for letter in name
+        ):  # fmt: skip
+            raise ValueError(f"has control characters in the name of class {index}, {name!a}")
+
+
+def distinct(names: list[str], notify: Notify = ignore) -> list[str]:
+    """Class names that cannot be confused, with each other or with a word that means no class.
+
+    A name that several classes have gets their index: ImageNet's `crane` is a bird and a machine.
+    One that is the daemon's or Home Assistant's word for "no value" gets ` (class)`. All are in
+    Unicode's composed form (NFC), as keyboards write them.
+
+    Args:
+        names: by class index.
+        notify: called with a line about each name that was changed, and each two that differ by
+            case alone.
+
+    Raises:
+        LabelsError: one is no name.
     """
     try:
-        names = parse_labels(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise LabelsError(f"cannot read labels from {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise LabelsError(f"{path} is not a UTF-8 text file with one class name a line") from error
-    if not names:
-        raise LabelsError(f"{path} holds no class names; write one a line")
-    if "" in names:
-        raise LabelsError(f"{path}, line {names.index('') + 1} is blank; write one name a line")
-    if expected is not None and len(names) != expected:
-        raise LabelsError(
-            f"{path} has {len(names)} class names, but the model has {expected} classes"
-        )
-    return names
+        check_names(names)
+    except ValueError as error:
+        raise LabelsError(f"the list of classes {error}; rename it") from error
+    names = [unicodedata.normalize("NFC", name).strip() for name in names]
+    counts = Counter(names)
+    found: list[str] = []
+    for index, name in enumerate(names):
+        wanted = f"{name} ({index})" if counts[name] > 1 else class_called(name)
+        while wanted != name and wanted in counts:
+            wanted += _SUFFIX
+        if wanted != name:
+            why = "alone the word means no class" if is_taken(name) else "other classes are, too"
+            notify(f"class {index}, {name}, is called {wanted}: {why}")
+        found.append(wanted)
+    folded: dict[str, str] = {}
+    for name in found:
+        other = folded.setdefault(name.casefold(), name)
+        if other != name:
+            notify(f"{other} and {name} are two classes whose names differ by case alone")
+    return found
+
+
+def is_taken(name: str) -> bool:
+    """Whether a name is a word that means no class."""
+    return name.casefold() in _TAKEN or name == _TAKEN_EXACTLY
+
+
+def class_called(name: str) -> str:
+    """What `distinct` makes of a name that means no class."""
+    return f"{name}{_SUFFIX}" if is_taken(name) else name

@@ -11,7 +11,8 @@ from edgekit.model.architectures import find_architecture
 from edgekit.model.flatbuffer import Graph, Operator
 
 # These pass their input on: they change its type, its border or its shape, not what it means.
-_PASSING = ("QUANTIZE", "DEQUANTIZE", "PAD", "PADV2", "CONCATENATION", "RESHAPE", "TRANSPOSE")
+_PASSING = ("QUANTIZE", "DEQUANTIZE", "PAD", "PADV2", "CONCATENATION", "RESHAPE", "SQUEEZE",
+            "TRANSPOSE")  # fmt: skip
 _KINDS: dict[tuple[int, ...], str] = {(3, 3): "basic", (1, 3, 1): "bottleneck"}
 _STEM = 64
 
@@ -85,18 +86,19 @@ class _Walk:
 
     def before(self, index: int, tensor: int | None = None) -> int | None:
         """The operator that an input of operator `index` comes from, moves left out."""
-        if tensor is None:
-            sources = self.sources(self.graph.operators[index])
-            if len(sources) != 1:
+        while True:
+            if tensor is None:
+                sources = self.sources(self.graph.operators[index])
+                if len(sources) != 1:
+                    return None
+                tensor = sources[0]
+            writer = self.writers.get(tensor)
+            # Operators are stored in execution order; a damaged file may hold a circle.
+            if writer is None or writer >= index:
                 return None
-            tensor = sources[0]
-        writer = self.writers.get(tensor)
-        # Operators are stored in execution order; a damaged file may hold a circle.
-        if writer is None or writer >= index:
-            return None
-        if self.graph.operators[writer].name in _PASSING:
-            return self.before(writer)
-        return writer
+            if self.graph.operators[writer].name not in _PASSING:
+                return writer
+            index, tensor = writer, None
 
     def kind(self, index: int | None) -> str:
         return "" if index is None else self.graph.operators[index].name
@@ -226,6 +228,12 @@ def _name(walk: _Walk, network: ResNet) -> str | None:
     counts = [len(stage) for stage in network.stages]
     known = find_architecture(counts, bottleneck=kinds == {"bottleneck"})
     return known.name if known else None
+
+
+def ending(graph: Graph) -> str:
+    """Name of the operator that makes the output, moves left out; empty where it is not known."""
+    walk = _Walk(graph)
+    return walk.kind(walk.before(len(graph.operators), graph.outputs[0]))
 
 
 def describe(network: ResNet, graph: Graph) -> list[str]:

@@ -18,6 +18,7 @@ from edgekit.offline.statistics import FrameFraction, rounded, wilson
 from edgekit.offline.timeline import Run, extend, span_of
 from edgekit.offline.truth import Interval, Truth
 from edgekit.vision.dataset import LabelledImage
+from edgekit.vision.notes import Notes
 from edgekit.vision.pictures import read_image
 
 
@@ -38,8 +39,15 @@ class ImageEvaluation(msgspec.Struct, frozen=True):
     runtime: str
 
 
-def evaluate_images(classifier: Classifier, images: Iterable[LabelledImage]) -> ImageEvaluation:
+def evaluate_images(
+    classifier: Classifier, images: Iterable[LabelledImage], notes: Notes | None = None
+) -> ImageEvaluation:
     """Classify labelled pictures one by one, as the device does.
+
+    Args:
+        classifier: the model.
+        images: the pictures.
+        notes: counts what of them was not used.
 
     Raises:
         ImageError: a picture cannot be read.
@@ -48,7 +56,7 @@ def evaluate_images(classifier: Classifier, images: Iterable[LabelledImage]) -> 
     hits: list[tuple[bool, bool]] = []
     seconds: list[float] = []
     for image in images:
-        frame = read_image(image.path)
+        frame = read_image(image.path, notes)
         start = time.perf_counter()
         scores = classifier.classify(frame)
         seconds.append(time.perf_counter() - start)
@@ -84,6 +92,8 @@ class RecordingEvaluation:
         confusion: judged frames by truth and decided label.
         found: the intervals that lie in the recording.
         unseen: how many lie behind its end.
+        beyond: how far the truth goes on behind it, in the truth's unit; negative where each frame
+            has its label, and some frames have none.
         in_frames: whether intervals count frames, and not seconds.
         answers: decided labels, apart from `unknown`, that overlap a judged time.
         right_answers: those that overlap an interval of the same label.
@@ -99,6 +109,7 @@ class RecordingEvaluation:
     confusion: Counter[tuple[str, str]] = field(default_factory=Counter)
     found: list[Found] = field(default_factory=list)
     unseen: int = 0
+    beyond: float = 0.0
     in_frames: bool = False
     answers: int = 0
     right_answers: int = 0
@@ -184,13 +195,15 @@ class _Judge:
         self._mistakes = Mistakes(max_pictures)
         self._begun: float | None = None
         self._time = 0.0
+        self._last = 0.0
 
     def add(self, one: Played) -> None:
         """Judge the next frame."""
         time, label = one.frame.time, one.result.label
         self._begun = time if self._begun is None else self._begun
         self._time = time
-        inside = self._enter(self._interval(self._truth.at(one.frame)), time)
+        self._last = self._truth.at(one.frame)
+        inside = self._enter(self._interval(self._last), time)
         truth = inside.label if inside else None
         self._result.frames += 1
         extend(self._result.truths, truth, time)
@@ -229,7 +242,15 @@ class _Judge:
         result.mistake_count = self._mistakes.count
         result.mistakes = self._mistakes.longest()
         result.unseen = len(self._truth.intervals) - len(result.found)
+        result.beyond = self._beyond()
         return result
+
+    def _beyond(self) -> float:
+        truth, frames = self._truth, self._result.frames
+        if truth.frames is not None:
+            return truth.frames - frames
+        step = 1.0 if truth.in_frames else self._result.span / max(1, frames)
+        return max(0.0, truth.intervals[-1].end - self._last - step)
 
     def _interval(self, place: float) -> Interval | None:
         intervals = self._truth.intervals

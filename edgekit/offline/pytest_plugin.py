@@ -9,7 +9,7 @@ fails, with a readable diff, whenever something else is decided.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -67,6 +67,9 @@ def replay_and_compare(
     labels: str | Path | None = None,
     runtime: str = "auto",
     threads: int = 1,
+    channels: Literal["rgb", "bgr"] | None = None,
+    normalization: str | None = None,
+    softmax: bool = False,
 ) -> "tuple[Replay, list[str] | None]":
     """Replay a recording as `edgekit replay --golden` does.
 
@@ -81,6 +84,7 @@ def replay_and_compare(
         tolerance: maximum difference of scores.
         frames: maximum number of frames that a change may come early or late.
         labels, runtime, threads: as for `Classifier.open`.
+        channels, normalization, softmax: what a model without a manifest does not say itself.
 
     Returns:
         What came, and lines about what differs.
@@ -89,6 +93,7 @@ def replay_and_compare(
         EdgekitError: something cannot be read, or does not belong together.
     """
     from edgekit.inference.classifier import Classifier
+    from edgekit.model.foreign import Hints
     from edgekit.offline.decision_settings import decision_settings
     from edgekit.offline.recording import Recording
     from edgekit.offline.replay import Expectation, verify
@@ -98,6 +103,7 @@ def replay_and_compare(
     classifier = Classifier.open(
         folder / model,
         labels=None if labels is None else folder / labels,
+        hints=Hints(channels=channels, normalization=normalization, softmax=softmax),
         runtime=runtime,
         threads=threads,
     )

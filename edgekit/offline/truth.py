@@ -3,18 +3,25 @@
 import csv
 import difflib
 import io
+import itertools
 import re
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import NoneType
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
 from edgekit.errors import DatasetError
+from edgekit.files import read_text
 from edgekit.inference.events import UNKNOWN
 from edgekit.inference.frame import Frame
+from edgekit.model.labels import class_called
 
+# Where it stands, and its cells by column.
+_Row: TypeAlias = tuple[str, dict[str, Any]]
 _SECONDS, _FRAMES = ("start", "end", "label"), ("start_frame", "end_frame", "label")
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)")
 
@@ -40,10 +47,12 @@ class Truth(NamedTuple):
     Attributes:
         intervals: what lies between them is not judged.
         in_frames: whether they count frames, from 0, and not seconds.
+        frames: how many frames the file has a label for, or null; None where it has intervals.
     """
 
     intervals: list[Interval]
     in_frames: bool
+    frames: int | None = None
 
     def at(self, frame: Frame) -> float:
         """Where a frame lies, in the unit of the intervals."""
@@ -55,7 +64,8 @@ def read_truth(path: Path, labels: Sequence[str]) -> Truth:
 
     CSV with the columns `start,end,label`, where times are seconds or `[hours:]minutes:seconds`,
     or `start_frame,end_frame,label`; or a JSON list of objects with those keys. An interval
-    includes its start, and not its end.
+    includes its start, and not its end. A JSON list of labels is understood, too: one for each
+    frame, null where it is not judged.
 
     Args:
         path: the file.
@@ -64,13 +74,13 @@ def read_truth(path: Path, labels: Sequence[str]) -> Truth:
     Raises:
         DatasetError: the file cannot be read, or an interval is wrong; names its line.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DatasetError(f"cannot read the labels {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path} is not UTF-8 text") from error
-    rows = _json_rows(path, text) if text.lstrip().startswith("[") else _csv_rows(path, text)
+    text = read_text(path, DatasetError, "labels")
+    rows: Iterable[_Row]
+    frames = None
+    if text.lstrip()[:1] in ("[", "{"):
+        rows, frames = _json_rows(path, text)
+    else:
+        rows = _csv_rows(path, text)
     intervals, in_frames = [], False
     for place, row in rows:
         in_frames = "start_frame" in row
@@ -84,10 +94,10 @@ def read_truth(path: Path, labels: Sequence[str]) -> Truth:
                 f"{path}, {other.place}: {other.label} from {other.start:g} overlaps "
                 f"{one.label} until {one.end:g} ({one.place})"
             )
-    return Truth(intervals, in_frames)
+    return Truth(intervals, in_frames, frames)
 
 
-def _csv_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _csv_rows(path: Path, text: str) -> Iterator[_Row]:
     reader = csv.reader(io.StringIO(text), skipinitialspace=True)
     header: tuple[str, ...] | None = None
     for cells in reader:
@@ -108,18 +118,44 @@ def _csv_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
         yield place, dict(zip(header, values, strict=True))
 
 
-def _json_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _json_rows(path: Path, text: str) -> tuple[list[_Row], int | None]:
+    """The intervals, and how many frames there are where each has its label."""
     try:
-        rows = msgspec.json.decode(text.encode(), type=list[dict[str, float | str]])
-    except msgspec.MsgspecError as error:
+        rows = msgspec.json.decode(text.encode())
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise DatasetError(f"{path} is not valid JSON: {error}") from error
+    if isinstance(rows, list) and all(isinstance(row, (str, NoneType)) for row in rows):
+        return list(_of_each_frame(rows)), len(rows)
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise DatasetError(
-            f"{path} is not a JSON list of intervals {{start, end, label}}: {error}"
-        ) from error
+            f"{path} is {_shape(rows)}; it has to be a JSON list of objects with the keys "
+            f"{', '.join(_SECONDS)}, or of one label for each frame"
+        )
     wanted = _FRAMES if rows and "start_frame" in rows[0] else _SECONDS
     for number, row in enumerate(rows, start=1):
         if set(row) != set(wanted):
             raise DatasetError(f"{path}, interval {number}: its keys are not {', '.join(wanted)}")
-        yield f"interval {number}", row
+    return [(f"interval {number}", row) for number, row in enumerate(rows, start=1)], None
+
+
+def _of_each_frame(labels: list[str | None]) -> Iterator[_Row]:
+    """Intervals of the frames that have the same label, one after another."""
+    start = 0
+    for label, frames in itertools.groupby(labels):
+        end = start + len(list(frames))
+        if label is not None:
+            yield f"item {start + 1}", {"start_frame": start, "end_frame": end, "label": label}
+        start = end
+
+
+def _shape(value: Any) -> str:
+    """What JSON holds, in words."""
+    if isinstance(value, dict):
+        return f"a JSON object with the keys {', '.join(map(str, list(value)[:5]))}"
+    if isinstance(value, list):
+        kinds = sorted({type(one).__name__ for one in value})
+        return f"a JSON list of {' and '.join(kinds)}"
+    return f"JSON of type {type(value).__name__}"
 
 
 def _interval(
@@ -127,14 +163,20 @@ def _interval(
 ) -> Interval:
     suffix = "_frame" if in_frames else ""
     start, end = (_number(path, place, row[f"{name}{suffix}"]) for name in ("start", "end"))
-    label = str(row["label"])
+    label = unicodedata.normalize("NFC", str(row["label"]))
     if start < 0:
         raise DatasetError(f"{path}, {place}: the start {start:g} is negative")
     if end <= start:
         raise DatasetError(f"{path}, {place}: the end {end:g} is not after the start {start:g}")
     if in_frames and (start % 1 or end % 1):
         raise DatasetError(f"{path}, {place}: frames are whole numbers")
-    if label not in labels and label != UNKNOWN:
+    if label not in labels and (label != UNKNOWN or class_called(UNKNOWN) in labels):
+        if class_called(label) in labels:
+            raise DatasetError(
+                f"{path}, {place}: {label!r} alone means that no class is sure enough, and the "
+                f"model has a class of that name; write {class_called(label)!r} for the class, and "
+                "leave out what is to be undecided"
+            )
         near = difflib.get_close_matches(label, labels, n=1)
         remedy = f"did you mean {near[0]}?" if near else f"it knows {', '.join(labels[:5])}, …"
         raise DatasetError(f"{path}, {place}: the model has no class {label!r}; {remedy}")
@@ -148,7 +190,7 @@ def _number(path: Path, place: str, value: Any) -> float:
         return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
     try:
         number = float(value)
-    except ValueError:
+    except (TypeError, ValueError):
         number = float("nan")
     if not abs(number) < 1e9:
         raise DatasetError(f"{path}, {place}: {value!r} is neither a number nor minutes:seconds")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-from edgekit.errors import SettingsError
+from edgekit.errors import ConfigurationError
 from edgekit.redaction import redact_address, redact_path
 
 # Settings whose value may itself hold a secret, and what of it may be shown.
@@ -41,7 +41,7 @@ def read_secret(named: Path | None, credential: str) -> str | None:
         None where there is no such file in the configuration nor in systemd's credentials.
 
     Raises:
-        SettingsError: it cannot be read, is empty or has several lines.
+        ConfigurationError: it cannot be read, is empty or has several lines.
     """
     path = secret_file(named, credential)
     if path is None:
@@ -49,14 +49,16 @@ def read_secret(named: Path | None, credential: str) -> str | None:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise SettingsError(f"cannot read the {credential} in {path}: {error.strerror}") from error
+        raise ConfigurationError(
+            f"cannot read the {credential} in {path}: {error.strerror}"
+        ) from error
     except UnicodeDecodeError as error:
-        raise SettingsError(f"the {credential} in {path} is not UTF-8 text") from error
+        raise ConfigurationError(f"the {credential} in {path} is not UTF-8 text") from error
     secret = text.removesuffix("\n").removesuffix("\r")
     if not secret:
-        raise SettingsError(f"{path} is empty; it should hold the {credential}")
+        raise ConfigurationError(f"{path} is empty; it should hold the {credential}")
     if "\n" in secret or "\r" in secret:
-        raise SettingsError(f"{path} has several lines; it should hold the {credential} alone")
+        raise ConfigurationError(f"{path} has several lines; it should hold the {credential} alone")
     return secret
 
 
@@ -75,7 +77,7 @@ def with_password(address: str, named: Path | None) -> str:
         named: the file from the configuration; the systemd credential source-password if None.
 
     Raises:
-        SettingsError: see `read_secret`.
+        ConfigurationError: see `read_secret`.
     """
     user, password = login(address)
     if not user or password:

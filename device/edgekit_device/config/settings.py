@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from edgekit.inference.decision import DecisionSettings
+from edgekit.model.foreign import Channels, Hints, Normalized, Softmax
 from edgekit.redaction import MARK
 from edgekit.settings import Section
 from edgekit_device.config.secrets import login
@@ -208,10 +209,14 @@ class Settings(Section, frozen=True):
     labels: (
         Annotated[
             Path,
-            Meta(description="Class names, one a line; by default those inside the model file."),
+            Meta(description="Class names, one a line or as trainers write them; by default those "
+                 "inside the model file."),
         ]
         | None
-    ) = None
+    ) = None  # fmt: skip
+    channels: Channels | None = None
+    normalization: Normalized | None = None
+    softmax: Softmax = False
     runtime: Annotated[
         Literal["auto", "litert", "tflite"],
         Meta(description="TFLite runtime; auto prefers ai-edge-litert (litert) to tflite-runtime."),
@@ -260,6 +265,15 @@ class Settings(Section, frozen=True):
                 raise ValueError("source-password-file is set, but source is no rtsp://user@host/…")
             if password:
                 raise ValueError("source-password-file is set, and a password in source as well")
+        self.hints()  # what is wrong with them shows here
+
+    def hints(self) -> Hints:
+        """What the user knows of a model without a manifest.
+
+        Raises:
+            ValueError: the normalization is none.
+        """
+        return Hints(channels=self.channels, normalization=self.normalization, softmax=self.softmax)
 
     @property
     def device_name(self) -> str:

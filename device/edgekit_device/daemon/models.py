@@ -6,12 +6,13 @@ from pathlib import Path
 
 from edgekit.errors import (
     AcceleratorLostError,
+    ConfigurationError,
     EdgekitError,
     InferenceError,
     RuntimeUnavailableError,
-    SettingsError,
 )
 from edgekit.inference.classifier import Classifier
+from edgekit.model.container import read_model
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon import delegate
 from edgekit_device.retry import Retry
@@ -57,11 +58,21 @@ def model_path(settings: Settings) -> Path:
     """The model's path.
 
     Raises:
-        SettingsError: none is set.
+        ConfigurationError: none is set.
     """
     if settings.model is None:
-        raise SettingsError("no model; name one with --model, or `model` in the configuration")
+        raise ConfigurationError("no model; name one with --model, or `model` in the configuration")
     return settings.model
+
+
+def check_file(settings: Settings) -> None:
+    """Refuse a file that is no classifier, without a runtime: before a camera is opened.
+
+    Raises:
+        SettingsError: no model is set.
+        ModelFileError: the file is missing, damaged, or no image classifier.
+    """
+    read_model(model_path(settings))
 
 
 def open_on_cpu(settings: Settings, because: str | None = None) -> Loaded:
@@ -81,7 +92,7 @@ def open_model(settings: Settings) -> Loaded:
     """Open the model where `settings.delegate` says, once, and let it answer once.
 
     Raises:
-        SettingsError: there is no such delegate, or no model is set.
+        ConfigurationError: there is no such delegate, or no model is set.
         ModelFileError, LabelsError: the model is no good.
         RuntimeUnavailableError, InferenceError: the runtime or the delegate does not work.
     """
@@ -104,6 +115,7 @@ def _open(
     classifier = Classifier.open(
         path,
         labels=settings.labels,
+        hints=settings.hints(),
         runtime=settings.runtime,
         threads=settings.threads,
         delegate=accelerator.library if accelerator else None,

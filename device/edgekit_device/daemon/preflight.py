@@ -19,10 +19,11 @@ _FIRST_FRAME = 10.0
 
 def _check_model(settings: Settings) -> str:
     classifier = open_model(settings).classifier
-    return (
+    what = (
         f"{classifier.path}, {len(classifier.labels)} classes, {classifier.runtime_name} on "
         f"{classifier.accelerator}"
     )
+    return "; ".join([what, *classifier.notes])
 
 
 def _check_source(settings: Settings) -> str:

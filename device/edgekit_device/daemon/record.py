@@ -17,6 +17,7 @@ from edgekit_device.config.options import given, settings_of
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon.daemon import Daemon
 from edgekit_device.daemon.ending import end, say
+from edgekit_device.daemon.models import check_file
 from edgekit_device.daemon.record_service import record_from_service
 from edgekit_device.signals import handled
 from edgekit_device.sinks import SinkEntry
@@ -80,8 +81,8 @@ def _size(_ctx: click.Context, _option: click.Parameter, value: str) -> int:
 @click.option("--max-seconds", type=click.FloatRange(0, min_open=True), help="Time to record.")
 @config_option
 @settings_of(
-    "model", "source", "source-password-file", "name", "labels", "runtime", "threads", "delegate",
-    "realtime", "camera", "decision",
+    "model", "source", "source-password-file", "name", "labels", "channels", "normalization",
+    "softmax", "runtime", "threads", "delegate", "realtime", "camera", "decision",
 )  # fmt: skip
 def command(
     output: Path,
@@ -126,6 +127,7 @@ def command(
 
 def _record(target: Path, request: ClipRequest, settings: Settings) -> None:
     """Run the daemon with nothing but a clip to send to."""
+    check_file(settings)
     # Every frame is kept as it is; that each is an event, too, is for other sinks.
     settings = msgspec.structs.replace(settings, every_frame=False, max_frames=None)
     recording = Recording(
@@ -148,8 +150,14 @@ def _record(target: Path, request: ClipRequest, settings: Settings) -> None:
                 recording.finish()
         except EdgekitError as error:
             failure = error
-    if failure is None:
-        _report(recording.outcome, target)
+    outcome = recording.outcome
+    if failure is not None and failure is recording.failure:
+        failure = type(failure)(
+            f"{failure}; {outcome.kept} of {outcome.answered} frames are in it, "
+            f"{outcome.dropped} were lost"
+        )
+    elif failure is None or outcome.answered:
+        _report(outcome, target)
     end(failure, stuck=daemon.stuck)
 
 

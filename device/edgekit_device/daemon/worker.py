@@ -171,6 +171,8 @@ class Worker:
         if self.loaded and self.loaded.classifier.labels != loaded.classifier.labels:
             self._decision = self._new_decision()
         self.loaded = loaded
+        for note in loaded.classifier.notes:
+            self._notify(f"model: {note}")
         if loaded.degraded is None:
             self.problems.pop("accelerator", None)
         else:
@@ -246,6 +248,8 @@ class Worker:
             if self._before is not None:
                 self._go_back(self._before, str(error) or f"{self.source.name} has no frames")
                 return None
+            if isinstance(error, EndOfSource):
+                self._tell_message()
             # A recording will not get better, nor a camera that never gave a frame.
             lost = isinstance(error, SourceError) and self.source.live and self._statistics.frames
             if not lost:
@@ -255,10 +259,15 @@ class Worker:
         if frame is not None:
             self._before = None
             self._statistics.last_frame = frame.captured
-            if self.source.message != self._message:
-                self._message = self.source.message
-                self._notify(f"camera: {self.source.name} {self._message}")
+            self._tell_message()
         return frame
+
+    def _tell_message(self) -> None:
+        assert self.source is not None
+        if self.source.message != self._message:
+            self._message = self.source.message
+            kind = "camera" if self.source.live else "recording"
+            self._notify(f"{kind}: {self.source.name} {self._message}")
 
     def _lose_camera(self, error: Exception) -> None:
         """Close the camera, and set the time of the next try; in between other settings hold."""
@@ -291,6 +300,7 @@ class Worker:
         if source is not None:
             source.close()
             self._statistics.dropped += source.dropped
+            self._statistics.damaged += source.damaged
 
     def _answer(self, frame: Frame) -> None:
         result = self._process(frame)

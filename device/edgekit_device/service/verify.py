@@ -16,10 +16,13 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+import msgspec
+
 from edgekit import child
 from edgekit.errors import EdgekitError, ModelFileError
 from edgekit.files import read_bounded
 from edgekit.inference import runtimes
+from edgekit.model.foreign import Hints
 from edgekit.text import last_line, one_line
 from edgekit_device.config.settings import Settings
 
@@ -75,7 +78,7 @@ def verify(model: Model, settings: Settings) -> None:
 
     Args:
         model: the model.
-        settings: say which runtime and which labels are used.
+        settings: say which runtime and which labels are used, and what the model does not say.
 
     Raises:
         ModelFileError: the model is no good.
@@ -89,9 +92,10 @@ def verify(model: Model, settings: Settings) -> None:
             labels = _content(settings.labels, f"the labels {settings.labels}")
             named[_copy(folder / "labels.txt", labels)] = str(settings.labels)
         runtime = settings.runtime if settings.delegate == "none" else ""
+        hints = msgspec.json.encode(settings.hints()).decode()
         file, *labels_file = named
         try:
-            done = child.run_python(_MODULE, file, runtime, *labels_file, timeout=_TIMEOUT)
+            done = child.run_python(_MODULE, file, runtime, hints, *labels_file, timeout=_TIMEOUT)
         except subprocess.TimeoutExpired as error:
             raise ModelFileError(f"{model.name} gave no answer within {_TIMEOUT:g} s") from error
     if signal_name := child.signal_name(done.returncode):
@@ -133,22 +137,23 @@ def _confine() -> None:
         ctypes.CDLL(None).prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
 
 
-def _try(path: Path, runtime: str, labels: Path | None) -> None:
+def _try(path: Path, runtime: str, hints: Hints, labels: Path | None) -> None:
     # Loaded in this process alone: OpenCV and the runtime take memory.
     from edgekit.inference.classifier import Classifier
+    from edgekit.inference.interpreter import Interpreter
     from edgekit.model.container import read_model
 
     # A model of ours first: what is imported late may be out of reach without root's rights.
     for encoding in ("cp437", "utf-8-sig"):
         codecs.lookup(encoding)
-    ours = Path(str(files("edgekit_device.doctor") / "probe.tflite"))
-    Classifier.open(ours, runtime=runtime or runtimes.AUTO).warm_up()
+    ours = read_model(Path(str(files("edgekit_device.doctor") / "probe.tflite")))
+    Interpreter(ours.flatbuffer, runtime=runtime or runtimes.AUTO, on_disk=True).invoke()
     _confine()
     read_model(path)
     if not runtime:
         return
     try:
-        Classifier.open(path, labels=labels, runtime=runtime).warm_up()
+        Classifier.open(path, labels=labels, hints=hints, runtime=runtime).warm_up()
     except EdgekitError as error:
         raise ModelFileError(f"{path} gives no answer: {error}") from error
     except MemoryError as error:
@@ -156,8 +161,9 @@ def _try(path: Path, runtime: str, labels: Path | None) -> None:
 
 
 if __name__ == "__main__":
-    file, runtime, *named = sys.argv[1:]
+    file, runtime, hints, *named = sys.argv[1:]
+    known = msgspec.json.decode(hints, type=Hints)
     try:
-        _try(Path(file), runtime, Path(named[0]) if named else None)
+        _try(Path(file), runtime, known, Path(named[0]) if named else None)
     except EdgekitError as failure:
         sys.exit(str(failure))

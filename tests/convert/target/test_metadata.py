@@ -7,7 +7,7 @@ from ai_edge_litert import schema_py_generated as schema
 from edgekit_convert.graph.flatbuffer import FlatbufferEditor
 from edgekit_convert.target.metadata import ENTRY, IDENTIFIER, with_metadata
 
-from edgekit.model.flatbuffer import _Reader, _Table, parse
+from edgekit.model.flatbuffer import Reader, Table, parse
 
 
 def _classifier(**others: bytes) -> bytes:
@@ -35,7 +35,7 @@ def _classifier(**others: bytes) -> bytes:
 
 def _entries(flatbuffer: bytes) -> dict[str, tuple[int, bytes]]:
     """Where the content of each metadata entry starts, and the content, by our own reader."""
-    reader = _Reader(flatbuffer)
+    reader = Reader(flatbuffer)
     model = reader.table(reader.unpack("<I", 0))
     spans = [buffer.span(0, 1) for buffer in model.children(4)]
     found = {}
@@ -45,25 +45,25 @@ def _entries(flatbuffer: bytes) -> dict[str, tuple[int, bytes]]:
     return found
 
 
-def _metadata(flatbuffer: bytes) -> _Table:
+def _metadata(flatbuffer: bytes) -> Table:
     _, content = _entries(flatbuffer)[ENTRY.decode()]
     assert content[4:8] == IDENTIFIER == b"M001"
-    reader = _Reader(content)
+    reader = Reader(content)
     return reader.table(reader.unpack("<I", 0))
 
 
-def _only(table: _Table, number: int) -> _Table:
+def _only(table: Table, number: int) -> Table:
     (child,) = table.children(number)
     return child
 
 
-def _child(table: _Table, number: int) -> _Table:
+def _child(table: Table, number: int) -> Table:
     child = table.child(number)
     assert child is not None
     return child
 
 
-def _union(table: _Table) -> tuple[int, _Table]:
+def _union(table: Table) -> tuple[int, Table]:
     return table.scalar(0, "<B"), _child(table, 1)
 
 

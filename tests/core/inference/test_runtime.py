@@ -148,7 +148,7 @@ def test_a_runtime_is_added_in_one_place(model: Path, another: type[FakeInterpre
     classifier = Classifier.open(model, runtime="another")
     assert classifier.runtime_name == "another"
     assert classifier.classify(np.zeros((48, 64, 3), np.uint8)).tolist() == [0, 0, 1]
-    command = runtime_options(click.Command("x"))
+    command = click.command("x")(runtime_options(lambda **values: None))
     (option,) = (one for one in command.params if one.name == "runtime")
     assert "another" in option.type.choices
 

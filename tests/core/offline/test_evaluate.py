@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.recordings import Edgekit, failure, write_pictures, write_video
+from tests.tiny import tiny_model
 
 HEAD = "start,end,label\n"
 STILL = ("--decision-smoothing", 1, "--decision-hold", 0)
@@ -54,6 +55,50 @@ def test_truth_may_be_in_frames(edgekit: Edgekit, model: Path, video: Path, tmp_
     path.write_text(json.dumps(rows))
     found = json.loads(edgekit("evaluate", model, video, "--truth", path, "--json", *STILL).stdout)
     assert (found["judged"], found["decided"], found["delay_s"]) == (5, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (40, ""),
+        (43, "t.json goes on for 3 frames behind the recording's end"),
+        (38, "t.json has no label for 2 of 40 frames"),
+    ],
+)
+def test_a_label_for_each_frame_must_be_one_for_each(
+    edgekit: Edgekit, model: Path, video: Path, tmp_path: Path, labels: int, said: str
+) -> None:
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps(["red"] * labels))
+    done = edgekit("evaluate", model, video, "--truth", path, *STILL)
+    assert f"({min(labels, 40)} judged)" in done.stdout
+    told = [line for line in done.stderr.splitlines() if "t.json" in line]
+    assert bool(told) == bool(said)
+    assert said in done.stderr
+
+
+def test_times_behind_the_end_are_told(
+    edgekit: Edgekit, model: Path, video: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(HEAD + "0,4.5,red\n")
+    base = ("evaluate", model, video, "--truth", path, "--json")
+    assert "t.csv" not in edgekit(*base).stderr
+    path.write_text(HEAD + "0,60,red\n")
+    assert "t.csv goes on for 56 s behind the recording's end" in edgekit(*base).stderr
+
+
+def test_a_class_called_unknown_is_no_undecided_frame(
+    edgekit: Edgekit, video: Path, tmp_path: Path
+) -> None:
+    model = tiny_model(tmp_path / "m.tflite", labels=b"unknown\ngreen\nblue\n")
+    path = tmp_path / "t.csv"
+    path.write_text(HEAD + "0,1,unknown (class)\n1,2,green\n2,3,blue\n")
+    done = edgekit("evaluate", model, video, "--truth", path, "--json", *STILL)
+    found = json.loads(done.stdout)
+    assert (found["judged"], found["decided"], found["model"]) == (30, 1, 1)
+    assert (found["answers"], found["right_answers"]) == (3, 3)
+    assert "class 0, unknown, is called unknown (class)" in done.stderr
 
 
 def test_a_clip_is_evaluated_as_the_video_it_was_recorded_from(
@@ -118,6 +163,11 @@ def test_failures_are_one_line(
     assert "does not exist" in failure(
         edgekit("evaluate", model, video, "--truth", truth, *nowhere)
     )
+    for path in (model, video, truth):
+        before = path.read_bytes()
+        done = edgekit("evaluate", model, video, "--truth", truth, "--report", path)
+        assert f"{path} is read here, and would be lost" in failure(done)
+        assert path.read_bytes() == before
     assert edgekit("evaluate", model, video).exit_code == 2
     assert edgekit("evaluate", model, tmp_path, "--report", late).exit_code == 2
 
@@ -130,5 +180,51 @@ def test_pictures_are_evaluated_as_before(edgekit: Edgekit, model: Path, tmp_pat
     write_pictures(folder / "blue", ["blue", "red", "blue", "blue"])
     found = json.loads(edgekit("evaluate", model, folder, "--json").stdout)
     assert (found["images"], found["top1"], found["top5"]) == (8, 0.875, 1.0)
-    assert "no folder of pictures" not in edgekit("evaluate", model, folder).output
+    (folder / "red" / "notes.txt").touch()
+    assert (
+        f"edgekit: {folder.name}: left out 1 file: 1 .txt"
+        in edgekit("evaluate", model, folder).stderr
+    )
     assert "is not a folder" in failure(edgekit("evaluate", model, tmp_path / "nowhere"))
+
+
+def test_what_is_missing_or_left_out_of_pictures_is_told(
+    edgekit: Edgekit, model: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    write_pictures(folder / "Red", ["red", "red"])
+    done = edgekit("evaluate", model, folder, "--json")
+    assert json.loads(done.stdout)["top1"] == 1
+    assert "not spelt like their classes: Red is red" in done.stderr
+    assert "2 of 3 classes have no pictures: green, blue" in done.stderr
+    write_pictures(folder / "yellow", ["red"])
+    assert "yellow is not named like" in failure(edgekit("evaluate", model, folder))
+
+
+def test_a_model_without_a_manifest_is_fed_as_the_options_say(
+    edgekit: Edgekit, tmp_path: Path
+) -> None:
+    model = tiny_model(tmp_path / "m.tflite", dtype="FLOAT32")
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    write_pictures(folder / "red", ["red"])
+    assert "pass --normalization" in failure(edgekit("evaluate", model, folder))
+    base = ("evaluate", model, folder, "--normalization", "0..1", "--json")
+    assert json.loads(edgekit(*base).stdout)["top1"] == 1
+    assert json.loads(edgekit(*base, "--channels", "bgr").stdout)["top1"] == 0
+    assert "m.tflite has no manifest; pixels normalized to 0..1 (bgr), as --normalization" in (
+        edgekit(*base, "--channels", "bgr").stderr
+    )
+
+
+def test_the_daemons_configuration_says_it_too(
+    edgekit: Edgekit, video: Path, truth: Path, tmp_path: Path
+) -> None:
+    model, config = tiny_model(tmp_path / "m.tflite"), tmp_path / "edgekit.toml"
+    config.write_text('source = "test:"\nchannels = "bgr"\n')
+    base = ("evaluate", model, video, "--truth", truth, "--json", *STILL)
+    found = json.loads(edgekit(*base, "--config", config).stdout)
+    assert found["model"] < json.loads(edgekit(*base).stdout)["model"]
+    again = edgekit(*base, "--config", config, "--channels", "rgb")
+    assert json.loads(again.stdout)["model"] == json.loads(edgekit(*base).stdout)["model"]

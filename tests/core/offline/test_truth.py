@@ -44,6 +44,28 @@ def test_frames_in_csv_and_json(tmp_path: Path, text: str) -> None:
     assert read_truth(tmp_path / "t", LABELS).in_frames
 
 
+def test_a_label_for_each_frame(tmp_path: Path) -> None:
+    text = '["cat", "cat", null, "dog", "unknown", "unknown"]'
+    assert _read(tmp_path / "t", text) == [(0, 2, "cat"), (3, 4, "dog"), (4, 6, "unknown")]
+    truth = read_truth(tmp_path / "t", LABELS)
+    assert (truth.in_frames, truth.frames) == (True, 6)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_it_may_come_from_another_program(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "t").write_bytes("start,end,label\r\n0,1,cat\r\n".encode(encoding))
+    assert [one[:3] for one in read_truth(tmp_path / "t", LABELS).intervals] == [(0, 1, "cat")]
+
+
+def test_a_class_whose_name_means_no_class_goes_by_its_other_name(tmp_path: Path) -> None:
+    path, labels = tmp_path / "t", ["cat", "unknown (class)"]
+    path.write_text(HEAD + "0,1,unknown\n")
+    with pytest.raises(DatasetError, match=r"write 'unknown \(class\)' for the class"):
+        read_truth(path, labels)
+    path.write_text(HEAD + "0,1,unknown (class)\n")
+    assert read_truth(path, labels).intervals[0].label == "unknown (class)"
+
+
 HEAD = "start,end,label\n"
 
 
@@ -64,7 +86,14 @@ HEAD = "start,end,label\n"
         ("", "has no intervals"),
         ("start_frame,end_frame,label\n0.5,2,cat\n", "line 2: frames are whole numbers"),
         ('[{"start": 0}]', "interval 1: its keys are not start, end, label"),
-        ("[1]", "is not a JSON list of intervals"),
+        ("[1]", "is a JSON list of int; it has to be a JSON list of objects with the keys start"),
+        ('["cat", {"start": 0}]', "is a JSON list of dict and str; it has to be"),
+        ('{"intervals": []}', "is a JSON object with the keys intervals; it has to be"),
+        ('["cat"', "is not valid JSON"),
+        ('["cats", null]', "item 1: the model has no class 'cats'; did you mean cat?"),
+        ("[null, null]", "has no intervals"),
+        ('[{"start": 0, "end": [1], "label": "cat"}]', "interval 1: [1] is neither a number"),
+        ('[{"start": 0, "end": 1, "label": null}]', "interval 1: the model has no class 'None'"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, text: str, message: str) -> None:
@@ -81,5 +110,5 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="cannot read"):
         read_truth(tmp_path / "none", LABELS)
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DatasetError, match="UTF-8"):
+    with pytest.raises(DatasetError, match="UTF-16 text that is damaged"):
         read_truth(tmp_path / "binary", LABELS)

@@ -85,6 +85,53 @@ def test_a_foreign_model_runs(shared: Path, edgekit: Edgekit) -> None:
     assert answer["labels"][0]["index"] == 1
 
 
+def test_what_is_no_classifier_is_refused_before_a_camera_is_opened(
+    edgekit: Edgekit, tmp_path: Path
+) -> None:
+    detector = tiny_model(tmp_path / "d.tflite", shape=(1, 3, 4), labels=None)
+    for command in (("run",), ("record", "--output", tmp_path / "a.clip")):
+        done = edgekit(*command, "--model", detector, "--source", "v4l2:/dev/video97")
+        assert "d.tflite answers [1, 3, 4]: it is an object detector" in failure(done)
+
+
+def test_logits_are_refused_or_get_a_softmax(edgekit: Edgekit, video: Path, tmp_path: Path) -> None:
+    model = tiny_model(tmp_path / "l.tflite", logits=True)
+    base = ("run", "--model", model, "--source", video, "--every-frame")
+    assert "l.tflite answers no probabilities" in failure(edgekit(*base))
+    for answer in _lines(edgekit(*base, "--softmax", "--top-k", 3)):
+        assert sum(one["score"] for one in answer["labels"]) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_foreign_model_is_fed_as_it_is_told_and_says_so(
+    edgekit: Edgekit, video: Path, tmp_path: Path
+) -> None:
+    model = tiny_model(tmp_path / "m.tflite")
+    base = ("run", "--model", model, "--source", video, "--every-frame", "--max-frames", 5)
+    done = edgekit(*base, "--channels", "bgr")
+    assert {answer["labels"][0]["label"] for answer in _lines(done)} == {"blue"}
+    assert "model: m.tflite has no manifest; pixels normalized to 0..1 (bgr)" in done.stderr
+    check = edgekit(*base, "--check")
+    assert "m.tflite has no manifest; pixels normalized to 0..1 (rgb)" in check.stdout
+
+
+def test_a_class_called_unknown_is_no_undecided_frame(
+    edgekit: Edgekit, video: Path, tmp_path: Path
+) -> None:
+    model = tiny_model(tmp_path / "m.tflite", labels=b"unknown\ngreen\nblue\n")
+    events = _lines(edgekit("run", "--model", model, "--source", video))
+    shown = [event["label"] for event in events]
+    assert "unknown (class)" in shown
+    for event in events:
+        assert event["label"] != event.get("previous")
+
+
+def test_a_normalization_that_is_none_is_a_wrong_setting(
+    edgekit: Edgekit, model: Path, video: Path
+) -> None:
+    done = edgekit("run", "--model", model, "--source", video, "--normalization", "foo")
+    assert "normalization is 0..1, -1..1" in failure(done, 2)
+
+
 def test_bad_input_is_one_line(model: Path, video: Path, edgekit: Edgekit, tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("one\n")
     (tmp_path / "model.tflite").write_text("not a model")

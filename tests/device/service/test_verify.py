@@ -12,6 +12,7 @@ from edgekit import child
 from edgekit.errors import ModelFileError
 from tests.device.service.conftest import Model as MakeModel
 from tests.device.service.conftest import fake_command, sha
+from tests.tiny import tiny_model
 
 
 def _verify(path: Path, settings: Settings | None = None) -> Model:
@@ -49,6 +50,13 @@ def test_a_damaged_model_is_named_as_the_user_named_it(model: MakeModel, tmp_pat
         _verify(damaged)
 
 
+def test_a_model_is_tried_with_what_the_settings_say_of_it(tmp_path: Path) -> None:
+    logits = tiny_model(tmp_path / "l.tflite", logits=True)
+    with pytest.raises(ModelFileError, match=r"gives no answer: .*answers no probabilities"):
+        _verify(logits)
+    _verify(logits, Settings(softmax=True))
+
+
 def test_nothing_is_imported_from_the_current_folder(
     model: MakeModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,11 +90,12 @@ def test_no_reader_sees_a_model_before_they_are_given_up() -> None:
         "import os\nfrom pathlib import Path\n"
         "from edgekit.inference import classifier\nfrom edgekit.model import container\n"
         "from edgekit_device.service.verify import _try\n"
-        "container.read_model = lambda path: print(path, os.getuid())\n"
-        "_try(Path('model.tflite'), '', None)\n"
+        "real = container.read_model\n"
+        "container.read_model = lambda path: print(path.name, os.getuid()) or real(path)\n"
+        "_try(Path('model.tflite'), '', None, None)\n"
     )
     done = child.run([sys.executable, "-c", program])
-    assert done.stdout == b"model.tflite 65534\n", done.stderr
+    assert done.stdout == b"probe.tflite 0\nmodel.tflite 65534\n", done.stderr
 
 
 def test_a_model_that_takes_more_memory_than_the_service_has_does_no_harm() -> None:
@@ -109,8 +118,6 @@ def test_a_model_that_crashes_the_runtime_is_refused(
 def test_a_model_for_an_accelerator_answers_to_the_service_alone(
     model: MakeModel, tmp_path: Path
 ) -> None:
-    from tests.tiny import tiny_model
-
     _verify(tiny_model(tmp_path / "compiled.tflite", compiled=True), Settings(delegate="edgetpu"))
     damaged = tmp_path / "damaged.tflite"
     damaged.write_bytes(model("a").read_bytes()[:300])
