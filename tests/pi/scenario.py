@@ -215,6 +215,8 @@ def _install() -> str:
     assert int(owner[1]) >= 61184, f"runs as user {owner[1]}, not as one made for it"
     # The service's own umask would hide it.
     run("runuser", "-u", "nobody", "--", "cat", str(STATUS))
+    # It may hold passwords; the service reads it all the same.
+    run("runuser", "-u", "nobody", "--", "cat", str(CONFIG), code=1)
     said = health()
     return (
         f"{time.monotonic() - started:.0f} s, user {owner[1]}: {said['state']}, {said['runtime']}"

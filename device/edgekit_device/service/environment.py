@@ -28,7 +28,7 @@ def command(layout: Layout) -> Path:
     if not here.is_file():
         raise ServiceError(f"there is no {here}; install edgekit in a virtual environment")
     for folder in _needed():
-        if _is_below(folder, _HIDDEN):
+        if _is_below(folder, _HIDDEN) or _is_below(folder.resolve(), _HIDDEN):
             raise ServiceError(
                 f"edgekit is installed in {folder}, which no service should run from; install it "
                 "in /opt/edgekit"
@@ -91,14 +91,14 @@ def _needed() -> list[Path]:
 def _not_of_root(folders: list[Path]) -> Path | None:
     """What somebody else than root could change of these folders, or above them; None for nothing.
 
-    Python's own folder is looked at as far as its program and standard library.
+    Links are followed. Python's own folder is looked at as far as its program and library.
     """
     base = Path(sys.base_prefix)
-    paths = {Path(sys.executable).resolve(), Path(os.__file__).parent}
+    paths = {Path(sys.executable).resolve(), Path(os.__file__).parent, *folders}
     for folder in folders:
-        paths.add(folder)
         if folder != base:
             paths.update(folder.rglob("*"))
+    paths.update(path.resolve() for path in set(paths) if path.is_symlink())
     paths.update(parent for path in set(paths) for parent in path.parents)
     return next(filter(_is_open, sorted(paths)), None)
 
@@ -110,7 +110,7 @@ def _is_open(path: Path) -> bool:
     except OSError:
         return False
     if stat.S_ISLNK(status.st_mode):
-        # Its own permissions mean nothing; where it leads, its owner says.
+        # Its permissions mean nothing.
         return status.st_uid != 0
     by_group = status.st_mode & stat.S_IWGRP and status.st_gid != 0
     return status.st_uid != 0 or bool(by_group or status.st_mode & stat.S_IWOTH)

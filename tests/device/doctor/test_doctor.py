@@ -349,7 +349,7 @@ def test_a_service_with_a_problem(pi: BrokenPi) -> None:
     pi.service(*RUNS, state="degraded", problems=["camera: gone"])
     wrong = one(pi, "service")
     assert wrong.level == "warning"
-    assert wrong.text == "active (running): degraded · model  · 30 fps · camera: gone"
+    assert wrong.text == "active (running): degraded · model · 30 fps · camera: gone"
 
 
 def test_a_service_that_was_started_again(pi: BrokenPi) -> None:

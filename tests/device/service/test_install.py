@@ -397,6 +397,8 @@ def test_an_environment_that_others_can_change_is_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Such as an /opt/edgekit that was given to a user, whole or in part."""
+    tmp_path = tmp_path / "venv"
+    tmp_path.mkdir()
     fake_command(tmp_path / "bin", "edgekit", "")
     module = tmp_path / "lib" / "module.py"
     module.parent.mkdir()
@@ -426,6 +428,17 @@ def test_an_environment_that_others_can_change_is_refused(
     (tmp_path / "lib" / "link").symlink_to("module.py")
     os.chown(tmp_path / "lib" / "link", 1000, 1000, follow_symlinks=False)
     with pytest.raises(ServiceError, match="link can be changed"):
+        environment.command(Layout())
+    # What a link of root's leads to counts, wherever it lies.
+    os.chown(tmp_path / "lib" / "link", 0, 0, follow_symlinks=False)
+    theirs = tmp_path.with_name("theirs.py")
+    theirs.touch()
+    os.chown(theirs, 1000, 1000)
+    (tmp_path / "lib" / "other").symlink_to(theirs)
+    monkeypatch.setattr(
+        environment, "_is_open", lambda path: path.is_relative_to(tmp_path.parent) and real(path)
+    )
+    with pytest.raises(ServiceError, match=f"{theirs} can be changed"):
         environment.command(Layout())
 
 
