@@ -14,10 +14,10 @@ _QUERY = re.compile(r"[?#]|[^/?#]*=")
 _WORD = r"""[^\s'"<>`]*"""
 _FOUND = re.compile(
     rf"""
-    (?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?P<slashes>/{{1,3}})(?P<rest>{_WORD})
+    (?<![A-Za-z0-9+.-])(?P<scheme>[A-Za-z0-9+.-]+):(?P<slashes>/{{1,3}})(?P<rest>{_WORD})
     | (?P<encoded>%3A%2F{_WORD}%40)
     # user:password@host without a scheme; what is before `v4l2:rtsp://` is no user.
-    | (?<![\w.-])(?P<bare>[^\s'"<>`/:@(]+:(?!{_WORD}:/)[^\s'"<>`/]{_WORD}@)
+    | (?<![^\s'"<>`/:@(])(?P<bare>[^\s'"<>`/:@(]+:(?!{_WORD}:/)[^\s'"<>`/]{_WORD}@)
     | \b(?P<name>(?:access_?|auth_?|api_?)?(?:token|password|passwd|passphrase|pwd|secret)|api_?key)
       =(?P<value>[^\s'"<>`&;,]+)
     """,
@@ -25,9 +25,13 @@ _FOUND = re.compile(
 )
 
 
+# No word of a message is as long; the network may send one, and looking through it takes time.
+_ENDLESS = re.compile(r"\S{1024,}")
+
+
 def redact(text: str) -> str:
     """A text with `***` for whatever may be secret in its addresses."""
-    return _FOUND.sub(_without_secrets, text)
+    return _FOUND.sub(_without_secrets, _ENDLESS.sub("…", text))
 
 
 def redact_address(address: str) -> str:

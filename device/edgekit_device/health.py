@@ -11,9 +11,14 @@ from edgekit.redaction import redact
 from edgekit.text import one_line
 
 
+# Characters, four times those that `one_line` leaves.
+_LONGEST = 4000
+
+
 def shown(text: str) -> str:
     """Words that came from a file or the network, as health may hold them: a line, no secrets."""
-    return one_line(redact(text))
+    # Of what is far too long, all that follows is cut away anyhow.
+    return one_line(redact(text[:_LONGEST]))
 
 
 class Latency(msgspec.Struct, frozen=True):

@@ -64,6 +64,9 @@ def test_nothing_around_it_brings_a_password_out(before: str, secret: str, after
         ("https://token@h/x", "https://***@h/x"),
         ("GET /video?pwd=abc&x=1 failed", "GET /video?pwd=***&x=1 failed"),
         ("access_token=abc", "access_token=***"),
+        ("9rtsp://u:p@h", "9rtsp://***@h"),
+        ("ßrtsp://u:p@h", "ßrtsp://***@h"),
+        ("x,u:p@h", "***@h"),
         ("two: rtsp://a:b@c, rtsp://d:e@f", "two: rtsp://***@c, rtsp://***@f"),
     ],
 )
@@ -125,3 +128,10 @@ def test_a_source_that_is_no_address_is_shown_as_it_is(source: str) -> None:
 )
 def test_the_name_of_a_user_is_no_password(address: str, secret: bool) -> None:
     assert has_password(address) == secret
+
+
+@pytest.mark.parametrize("piece", ["a", "a:", "a@", "%3A%2F", "a://", "!", "token=", "rtsp://u:"])
+def test_an_endless_word_takes_no_time(piece: str) -> None:
+    """Somebody else may send it: the daemon must not stand still."""
+    assert redact(piece * 100_000) == "…"
+    redact(f"{piece * (1000 // len(piece))} " * 4)
