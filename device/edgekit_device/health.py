@@ -10,7 +10,6 @@ from edgekit.inference.events import State
 from edgekit.redaction import redact
 from edgekit.text import one_line
 
-
 # Characters, four times those that `one_line` leaves.
 _LONGEST = 4000
 
