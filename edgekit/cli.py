@@ -47,7 +47,7 @@ class _Commands(click.Group):
             # has what it wanted.
             raise
         except Exception as error:
-            if ctx.params["debug"] or (error is _stdout_failure()):
+            if ctx.params["debug"] or error is _stdout_failure():
                 raise
             code, message = EdgekitError.exit_code, str(error)
             if isinstance(error, EdgekitError):

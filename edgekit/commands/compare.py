@@ -109,7 +109,7 @@ def command(
     result = comparer.finish()
     if sheet is not None:
         write_atomically(sheet, _sheet(result, a, b))
-        _notify_of_letters(sheet, result)
+        _notify_of_letters(sheet, result, a, b)
     if report is not None:
         notes = [f"{one.name}: {note}" for one in recordings for note in one.notes]
         facts = provenance(decisions, notes, result.span, time.monotonic() - begun)
@@ -147,9 +147,10 @@ def _sheet(result: Comparison, a: Classifier, b: Classifier) -> bytes:
     return contact_sheet(result.disagreements, title, note)
 
 
-def _notify_of_letters(sheet: Path, result: Comparison) -> None:
-    shown = result.disagreements
-    names = {name for one in shown for name in (one.a[0], one.b[0], one.recording)}
+def _notify_of_letters(sheet: Path, result: Comparison, a: Classifier, b: Classifier) -> None:
+    names = {a.path.name, b.path.name}
+    for one in result.disagreements:
+        names |= {one.a[0], one.b[0], one.recording}
     others = sorted(name for name in names if not is_written(name))
     if others:
         click.echo(

@@ -69,10 +69,20 @@ def _font_with(letters: frozenset[str]) -> str | None:
         return None
     pattern = f":charset={' '.join(sorted(letters))} 41 61 30:scalable=true:color=false"
     fonts = sorted(_ask("fc-list", pattern))
-    # The system's own choice, where that has them all.
-    return next((font for font in _ask("fc-match", f"sans{pattern}") if font in fonts), None) or (
-        fonts[0] if fonts else None
-    )
+    # The system's own choice first, where that has them all.
+    preferred = _ask("fc-match", f"sans{pattern}")
+    return next(filter(_opens, sorted(fonts, key=lambda font: font not in preferred)), None)
+
+
+def _opens(font: str) -> bool:
+    """Whether Pillow, which may have been built without FreeType, reads a font."""
+    from PIL import ImageFont
+
+    try:
+        ImageFont.truetype(font, 10)
+    except (ImportError, OSError):
+        return False
+    return True
 
 
 def plain(text: str) -> str:

@@ -1,6 +1,7 @@
 """Names of all scripts on a contact sheet."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -49,6 +50,21 @@ def test_with_one_they_are_written_as_they_are() -> None:
 def test_a_letter_that_no_font_has_is_not_written_as_a_box() -> None:
     assert not is_written("\U0010fffd")
     assert np.array_equal(_written("\U0010fffd"), _written(plain("\U0010fffd")))
+
+
+@pytest.mark.usefixtures("fonts")
+def test_a_font_that_does_not_open_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = lettering._font_for("ж")
+    assert good is not None
+    (tmp_path / "a.ttf").write_bytes(b"no font")
+    damaged = str(tmp_path / "a.ttf")
+    for found, expected in (([damaged, good], good), ([damaged], None)):
+        lettering._font_with.cache_clear()
+        monkeypatch.setattr(lettering, "_ask", lambda program, pattern, found=found: found)
+        assert lettering._font_for("ж") == expected
+    lettering._font_with.cache_clear()
 
 
 @pytest.mark.parametrize("lacking", ["Pillow", "fontconfig"])
