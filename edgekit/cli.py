@@ -194,9 +194,12 @@ def main() -> None:
     except OSError as error:
         if error is not _stdout_failure():
             raise
-        click.echo(f"edgekit: cannot write to the output: {error.strerror or error}", err=True)
+        code = EdgekitError.exit_code
+    failure = _stdout_failure()
+    if failure is not None and not isinstance(failure, BrokenPipeError):
+        click.echo(f"edgekit: cannot write to the output: {failure.strerror or failure}", err=True)
         # Else the interpreter tries again as it ends, and complains in its own words.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = EdgekitError.exit_code
+        code = code or EdgekitError.exit_code
     if code:
         sys.exit(code)

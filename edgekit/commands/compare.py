@@ -22,6 +22,7 @@ from edgekit.inference.classifier import Classifier
 from edgekit.inference.frame import Frame
 from edgekit.offline.comparison import Comparer, Comparison, recordings_in
 from edgekit.offline.decision_settings import Recorded, decision_settings
+from edgekit.offline.lettering import is_written, plain
 from edgekit.offline.pages import provenance, render_comparison
 from edgekit.offline.player import Played, Player
 from edgekit.offline.recording import Recording, progress
@@ -111,6 +112,7 @@ def command(
     result = comparer.finish()
     if sheet is not None:
         write_atomically(sheet, _sheet(result, a, b))
+        _notify_of_letters(sheet, result, a, b)
     if report is not None:
         notes = [f"{one.name}: {note}" for one in recordings for note in one.notes]
         facts = provenance(decisions, notes, result.span, time.monotonic() - begun)
@@ -146,6 +148,20 @@ def _sheet(result: Comparison, a: Classifier, b: Classifier) -> bytes:
         f"the same answer to {percent(result.model.value)} of {result.frames} frames"
     )
     return contact_sheet(result.disagreements, title, note)
+
+
+def _notify_of_letters(sheet: Path, result: Comparison, a: Classifier, b: Classifier) -> None:
+    names = {a.path.name, b.path.name}
+    for one in result.disagreements:
+        names |= {one.a[0], one.b[0], one.recording}
+    others = sorted(name for name in names if not is_written(name))
+    if others:
+        click.echo(
+            f"edgekit: {sheet}: {others[0]} is written {plain(others[0])}, and so on for "
+            f"{len(others)} of {len(names)} names: that takes Pillow, fontconfig and a font with "
+            "their letters; --report shows them all",
+            err=True,
+        )
 
 
 def _print(result: Comparison, a: Classifier, b: Classifier) -> None:

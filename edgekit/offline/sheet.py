@@ -1,13 +1,12 @@
 """A contact sheet: pictures on which two models disagree."""
 
-import unicodedata
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from edgekit.offline.comparison import PICTURE_HEIGHT, PICTURE_WIDTH, Disagreement
+from edgekit.offline.lettering import Image, write
 from edgekit.text import clock, percent
 from edgekit.vision.encode import encode_png
 
@@ -16,16 +15,6 @@ _GAP, _CAPTION, _TITLE = 14, 70, 76
 _COLUMNS = 4
 _FAINT, _PAPER, _CARD = (108, 112, 120), (238, 240, 243), (255, 255, 255)
 _BAND, _NOTE, _A, _B = (30, 36, 48), (176, 184, 198), (11, 92, 134), (166, 84, 10)
-_FONT = cv2.FONT_HERSHEY_DUPLEX
-
-# Latin letters that are no ASCII letter with an accent.
-_LETTERS = str.maketrans(
-    {"ß": "ss", "æ": "ae", "Æ": "Ae", "ø": "o", "Ø": "O", "œ": "oe", "ł": "l", "Ł": "L", "đ": "d",
-     "ı": "i", "–": "-", "—": "-", "’": "'"}
-)  # fmt: skip
-
-Image = NDArray[np.uint8]
-Colour = tuple[int, int, int]
 
 
 def contact_sheet(disagreements: Sequence[Disagreement], title: str, note: str) -> bytes:
@@ -41,8 +30,8 @@ def contact_sheet(disagreements: Sequence[Disagreement], title: str, note: str) 
     width = max(_GAP + columns * (_WIDTH + _GAP), _GAP + 3 * (_WIDTH + _GAP))
     sheet = np.full((_TITLE + _GAP + rows * step, width, 3), _PAPER, np.uint8)
     sheet[:_TITLE] = _BAND
-    _write(sheet, title, (_GAP + 4, 36), 0.72, _CARD)
-    _write(sheet, note, (_GAP + 4, 61), 0.45, _NOTE)
+    write(sheet, title, (_GAP + 4, 36), 0.72, _CARD)
+    write(sheet, note, (_GAP + 4, 61), 0.45, _NOTE)
     for place, one in enumerate(disagreements):
         row, column = divmod(place, columns)
         _draw(sheet, one, _GAP + column * (_WIDTH + _GAP), _TITLE + _GAP + row * step)
@@ -59,9 +48,9 @@ def _draw(sheet: Image, one: Disagreement, left: int, top: int) -> None:
     for line, (name, answer, colour) in enumerate((("A", one.a, _A), ("B", one.b, _B))):
         label, score = answer
         text = f"{name}  {label}  {percent(score, 0)}"
-        _write(sheet, text, (left + 10, base + 20 + 22 * line), 0.5, colour)
+        write(sheet, text, (left + 10, base + 20 + 22 * line), 0.5, colour)
     note = f"{one.recording}, {clock(one.time, fine=True)}"
-    _write(sheet, note, (left + 10, base + 61), 0.38, _FAINT)
+    write(sheet, note, (left + 10, base + 61), 0.38, _FAINT)
 
 
 def _enlarged(picture: Image) -> Image:
@@ -70,17 +59,3 @@ def _enlarged(picture: Image) -> Image:
     scale = min(_WIDTH / width, _HEIGHT / height)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST), dtype=np.uint8)
-
-
-def _write(sheet: Image, text: str, at: tuple[int, int], scale: float, colour: Colour) -> None:
-    cv2.putText(sheet, plain(text), at, _FONT, scale, colour, 1, cv2.LINE_AA)
-
-
-def plain(text: str) -> str:
-    """The text in ASCII, all that OpenCV's own fonts have: letters lose their accents.
-
-    What has no such letter becomes `?`; the report, unlike the sheet, shows it.
-    """
-    letters = unicodedata.normalize("NFKD", text.translate(_LETTERS))
-    kept = "".join(letter for letter in letters if not unicodedata.combining(letter))
-    return kept.encode("ascii", "replace").decode()

@@ -444,6 +444,12 @@ def test_a_password_file_that_is_missing_is_an_error_at_once(tmp_path: Path) -> 
         Mqtt(settings, "pi")
 
 
+@pytest.mark.parametrize("host", ["a..b", "." * 3, "x" * 64])
+def test_what_no_host_is_called_is_an_error_at_once(host: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"mqtt.host {host}: that is no name of a host"):
+        Mqtt(MqttSettings(host=host), "pi")
+
+
 # TLS.
 
 

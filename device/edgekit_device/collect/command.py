@@ -115,7 +115,7 @@ def _recorded(settings: Settings, stopping: threading.Event) -> Iterator[Frame]:
     type=click.Path(path_type=Path),
     required=True,
     metavar="DIR",
-    help="Folder for the pictures; it must hold none.",
+    help="Folder for the pictures; it must hold none, at any depth.",
 )
 @click.option(
     "--count",
@@ -138,7 +138,8 @@ def command(
 
     Pictures are spread over time and content. Black frames are left out, and those blurred beside
     what is usual; of near-duplicates the sharper stays. The folder is good to use at any moment,
-    and holds at most --count pictures however long this runs. No model is needed.
+    and holds at most --count pictures however long this runs. No model is needed. Ctrl-C is the
+    end of a camera's (0), and an interruption of a recording (130).
 
     \b
     Examples:

@@ -1,6 +1,7 @@
 """Cameras, who uses them, and who may."""
 
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -113,7 +114,8 @@ def check_picamera2(device: Device) -> Iterator[Diagnosis]:
             "warning",
             f"installed, but out of sight of {device.environment}, which was made without "
             "--system-site-packages",
-            f"sudo sed -i 's/^\\(include-system-site-packages\\) .*/\\1 = true/' {config}",
+            f"sudo sed -i 's/^\\(include-system-site-packages\\) .*/\\1 = true/' "
+            f"{shlex.quote(str(config))}",
         )
     elif _has_receiver(device):
         yield Diagnosis(

@@ -3,6 +3,7 @@
 import grp
 import os
 import pwd
+import shlex
 import shutil
 import subprocess
 import sys
@@ -90,7 +91,7 @@ class Device:
     @property
     def pip(self) -> str:
         """The command that changes this environment's packages."""
-        program = self.environment / "bin" / "pip"
+        program = shlex.quote(str(self.environment / "bin" / "pip"))
         return f"{'sudo ' if self.environment.is_relative_to('/opt') else ''}{program}"
 
     def exists(self, path: str) -> bool:

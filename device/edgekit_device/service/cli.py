@@ -1,6 +1,7 @@
 """`edgekit service`."""
 
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def _notify(text: str) -> None:
 
 def _need_root(layout: Layout, what: str) -> None:
     if os.geteuid() != 0 and layout.root == Path("/"):
-        words = " ".join([f"{sys.prefix}/bin/edgekit", *sys.argv[1:]])
+        words = shlex.join([f"{sys.prefix}/bin/edgekit", *sys.argv[1:]])
         raise ServiceError(f"{what} needs root: sudo {words}")
 
 

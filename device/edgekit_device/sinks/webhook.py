@@ -132,7 +132,7 @@ class Webhook(Sink):
                     break
                 header = error.headers.get("Retry-After")
                 asked = _retry_after(header, self._policy.maximum)
-            # Python's http.client lets a ValueError out on some answers that are none.
+            # urllib lets a ValueError out on a redirection to what is no address.
             except (OSError, HTTPException, ValueError) as error:
                 self._problem = self._unreachable(error)
                 if last or self._closed:

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from edgekit.offline.sheet import plain
+from edgekit.offline import lettering
 from tests.recordings import Edgekit, failure, write_pictures, write_video
 
 
@@ -84,11 +84,16 @@ def test_the_report_of_a_folder_has_a_timeline_for_each_clip(
     assert "both models give every frame the same best class" in page
 
 
-@pytest.mark.parametrize(
-    ("text", "drawn"), [("Türöffner", "Turoffner"), ("Straße", "Strasse"), ("猫 1", "? 1")]
-)
-def test_a_sheet_draws_letters_without_their_accents(text: str, drawn: str) -> None:
-    assert plain(text) == drawn
+def test_names_that_no_font_here_has_are_told(
+    edgekit: Edgekit, model: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = _swapped(model, "red\n猫\nlime\n")
+    words = ("compare", video, "--model", model, "--model", other, "--sheet", tmp_path / "a.png")
+    monkeypatch.setattr(lettering, "_font_with", lambda letters: None)
+    said = edgekit(*words).stderr
+    assert f"{tmp_path / 'a.png'}: 猫 is written \\u732b, and so on for 1 of " in said
+    monkeypatch.setattr("edgekit.commands.compare.is_written", lambda name: True)
+    assert "is written" not in edgekit(*words).stderr
 
 
 def test_too_little_agreement_fails(edgekit: Edgekit, model: Path, video: Path) -> None:

@@ -1,5 +1,7 @@
 """`edgekit collect`: varied pictures from a camera or a recording."""
 
+import os
+import signal
 from pathlib import Path
 
 import cv2
@@ -158,6 +160,28 @@ def test_a_full_disk_is_named_with_what_was_kept(
         f"3 frames in {folder}"
     )
     assert image_files(folder) == written
+
+
+@pytest.mark.parametrize(("source", "aborted"), [("photos", True), ("test:", False)])
+def test_ctrl_c_interrupts_a_recording_and_ends_a_camera(
+    edgekit: Edgekit,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    source: str,
+    aborted: bool,
+) -> None:
+    def write(path: Path, content: bytes) -> None:
+        write_atomically(path, content)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(collect_command, "write_atomically", write)
+    monkeypatch.chdir(tmp_path)
+    write_pictures(tmp_path / "photos", ["red"] * 5)
+    done = edgekit("collect", "--source", source, "--output", tmp_path / "out")
+    assert "kept 1 of 1 frames" in done.stderr
+    # The whole command makes 130 of it.
+    assert ("Aborted!" in done.stderr) == aborted
+    assert (done.exit_code == 0) != aborted
 
 
 @pytest.mark.parametrize("count", [0, 1, 5000])

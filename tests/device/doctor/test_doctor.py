@@ -176,6 +176,10 @@ def test_picamera2_out_of_sight(pi: BrokenPi) -> None:
     )
 
 
+def test_a_remedy_may_be_copied_whatever_the_environment_is_called() -> None:
+    assert Device(environment=Path("/home/pi/my env")).pip == "'/home/pi/my env/bin/pip'"
+
+
 @pytest.mark.parametrize(("receiver", "level"), [(True, "problem"), (False, "note")])
 def test_picamera2_is_needed_for_camera_modules_alone(
     pi: BrokenPi, receiver: bool, level: str

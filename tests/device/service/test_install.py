@@ -368,6 +368,15 @@ def test_it_needs_root(
     assert f"needs root: sudo {sys.prefix}/bin/edgekit" in str(done.exception)
 
 
+def test_the_command_to_repeat_as_root_may_be_copied(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(sys, "argv", ["edgekit", "service", "upgrade", "my $(models)/a b.tflite"])
+    done = CliRunner().invoke(service, ["upgrade", str(model("a"))])
+    assert str(done.exception).endswith("bin/edgekit service upgrade 'my $(models)/a b.tflite'")
+
+
 def test_an_environment_elsewhere_is_named_in_a_drop_in(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -235,6 +235,17 @@ def test_what_is_no_answer_is_a_problem_in_plain_words(answer: bytes) -> None:
         assert report.problem.isprintable()
 
 
+def test_a_redirection_to_what_is_no_address_is_a_problem_too(server: Server) -> None:
+    server.answers = [(301, {"Location": "http://["})] * 2
+    with _started(WebhookSettings(url=server.url, tries=2)) as sink:
+        sink.event(make_event())
+        until(_settled(sink))
+        assert sink.report().dropped == 1
+        assert (sink.report().problem or "").startswith(
+            f"cannot reach 127.0.0.1:{server.server_port}"
+        )
+
+
 def test_more_events_than_it_takes_are_a_problem_until_it_has_caught_up(server: Server) -> None:
     held = Held()
     server.answers = [(503, {})]

@@ -163,8 +163,13 @@ def make_client(settings: MqttSettings, client_id: str) -> Client:
     """A client with the credentials of the settings, not connected.
 
     Raises:
-        ConfigurationError: a certificate, key or password cannot be used.
+        ConfigurationError: a certificate, key or password cannot be used, or no host has such a
+            name.
     """
+    try:
+        (settings.host or "").encode("idna")
+    except UnicodeError as error:
+        raise ConfigurationError(f"mqtt.host {settings.host}: {reason(error)}") from error
     client = Client(CallbackAPIVersion.VERSION2, client_id=client_id, reconnect_on_failure=False)
     if settings.user is not None:
         password = read_secret(settings.password_file, "mqtt-password")
