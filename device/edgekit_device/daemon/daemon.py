@@ -20,7 +20,7 @@ from edgekit_device import board
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon.deliveries import Deliveries
 from edgekit_device.daemon.hot_swap import ModelWatch
-from edgekit_device.daemon.models import Loaded
+from edgekit_device.daemon.models import Loaded, model_settings
 from edgekit_device.daemon.statistics import Indicators, Statistics, state_of
 from edgekit_device.daemon.systemd import ServiceManager
 from edgekit_device.daemon.worker import OpenSource, Worker
@@ -230,7 +230,7 @@ class Daemon:
         self._problems.pop("configuration", None)
         self._settings = settings
         self._worker.change_to(settings)
-        if _model_settings(before) != _model_settings(settings):
+        if model_settings(before) != model_settings(settings):
             self._models.follow(settings)
         self._exchange(sinks)
         self._notify("the configuration was read again")
@@ -393,15 +393,3 @@ def _close(sinks: Iterable[Sink]) -> None:
     deadline = time.monotonic() + GRACE + TICK
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
-
-
-def _model_settings(settings: Settings) -> tuple[object, ...]:
-    return (
-        settings.model,
-        settings.labels,
-        settings.hints(),
-        settings.runtime,
-        settings.threads,
-        settings.delegate,
-        settings.cpu_model,
-    )

@@ -171,3 +171,16 @@ def _without_delegate(settings: Settings, reason: str) -> Loaded:
             "the CPU would go on"
         )
     return open_on_cpu(settings, f"the delegate {settings.delegate} failed ({reason})")
+
+
+def model_settings(settings: Settings) -> tuple[object, ...]:
+    """Of the settings, what decides how the model is opened."""
+    return (
+        settings.model,
+        settings.labels,
+        settings.hints(),
+        settings.runtime,
+        settings.threads,
+        settings.delegate,
+        settings.cpu_model,
+    )
