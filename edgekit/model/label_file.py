@@ -24,7 +24,7 @@ _FRONT = re.compile(r"(?P<index>\d+)(?:\s*[:;,=\t]\s*|\s*[.)-]\s+|\s+)(?P<name>\
 _SURELY_FRONT = re.compile(r"\d+(?:\s*[:;,=\t]|[.)]\s)")
 _BEHIND = re.compile(r"(?P<name>.*?\S)(?:\s*[:;,=\t]\s*|\s+)(?P<index>\d+)")
 _SURELY_BEHIND = re.compile(r".*(?:[:;=\t]\s*|,)\d+")
-_MARKUP = re.compile(r"""[\[\](){}#"'`]|---|.*[,{[(]$|.*["']\s*:|[\w ]+:$""")
+_MARKUP = re.compile(r"""[\[\](){}#"'`]|---|- |.*[,{[(]$|.*["']\s*:|[\w ]+:$""")
 _AS_JSON = 'write a JSON list, ["first", "second"], which leaves no doubt'
 
 
@@ -45,6 +45,8 @@ def parse(text: str) -> Names:
         ValueError: it is in no such form, or contradicts itself; the message is a clause without
             the file's name.
     """
+    if not text.strip():
+        return Names([])
     if text.lstrip()[:1] in ("{", "["):
         return _of_data(_literal(text.strip()))
     lines = _lines(text)
@@ -103,10 +105,10 @@ def _numbered(lines: list[str], pattern: re.Pattern[str], surely: re.Pattern[str
         return None
     alike = len({name for _, name in pairs}) < len(set(lines))
     if pattern is _BEHIND and not sure:
-        # `gate 1`, `gate 2` are names.
-        if alike or sorted(index for index, _ in pairs) != list(range(len(pairs))):
+        # `gate 1`, `gate 2` are names; nobody counts from 0 but with an index.
+        if alike or 0 not in (index for index, _ in pairs):
             return None
-    elif alike:
+    elif alike or any(name.isdecimal() and int(name) != index for index, name in pairs):
         raise ValueError(f"has numbers that may be part of the names ({lines[0]!r}); {_AS_JSON}")
     return _by_index(pairs)
 

@@ -70,13 +70,13 @@ def read_labels(path: Path, expected: int | None = None, notify: Notify = ignore
             names, or their number is not `expected`.
     """
     text = read_text(path, LabelsError, "labels")
-    if not text.strip():
-        raise LabelsError(f"{path} holds no class names; write one a line")
     try:
         names, note = parse(text)
         check_names(names)
     except ValueError as error:
         raise LabelsError(f"{path} {error}") from error
+    if not names:
+        raise LabelsError(f"{path} holds no class names; write one a line")
     if expected is not None and len(names) != expected:
         how = f" ({note})" if note else ""
         raise LabelsError(

@@ -44,6 +44,8 @@ def test_too_many_or_too_few_are_refused(tmp_path: Path) -> None:
         (b"", "holds no class names"),
         (b"\n \n", "holds no class names"),
         (b"\xff\xfe", "holds no class names"),
+        (b"[]", "holds no class names"),
+        (b"label\n", "holds no class names"),
         (b"cat\n\ndog\n", "has no name in line 2"),
         (b"caf\xe9\n", r"is not UTF-8 text \(line 1; is it Latin-1\?\)"),
         ("cat\ndog".encode("utf-16-le"), "UTF-16 text without a byte order mark"),
