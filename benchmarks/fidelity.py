@@ -10,12 +10,13 @@ import statistics
 from pathlib import Path
 
 import numpy as np
-from edgekit_convert.answers import agreement, in_batches, signal_to_noise
+from edgekit_convert.answers import agreement, in_batches, logit_ratio
 from edgekit_convert.graph.execution import tflite_answer
 from edgekit_convert.graph.export import lowering
 from edgekit_convert.graph.flatbuffer import separate_constants
 from edgekit_convert.graph.fold import fold
 from edgekit_convert.graph.onnx_file import as_onnx
+from edgekit_convert.graph.rewrite import rewrite
 from edgekit_convert.pictures import Pictures, hold_out, load_calibration, load_evaluation
 from edgekit_convert.quantize.activations import observe
 from edgekit_convert.quantize.quantizer import FloatModel, quantize
@@ -68,7 +69,7 @@ class _Bench:
         folded = fold(exported, normalization, size, size, centre=False)
         with lowering() as onnx2tf:
             onnx2tf.start(folded, self.calibration.tensors)
-            self.flatbuffer = separate_constants(onnx2tf.result())
+            self.flatbuffer = rewrite(separate_constants(onnx2tf.result()))
 
     def float_model(self, pictures: Pictures, seed: int) -> FloatModel:
         """The float model with the activations of some pictures."""
@@ -79,7 +80,7 @@ class _Bench:
         """Agreement with PyTorch in %, top-1 in %, signal-to-noise ratio of the logits in dB."""
         answers = tflite_answer(int8, _THREADS)(self.evaluation.tensors)
         top1 = (answers.probabilities.argmax(axis=1) == self.evaluation.truth).mean()
-        snr = signal_to_noise(self.exact.logits, answers.logits)
+        snr = logit_ratio(self.exact.logits, answers.logits)
         return 100 * agreement(answers, self.exact), 100 * float(top1), snr or 0.0
 
     def searched(self, pictures: Pictures, seed: int) -> tuple[Recipe, tuple[float, float, float]]:

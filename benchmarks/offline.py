@@ -31,7 +31,8 @@ from edgekit.offline.recording import Recording, progress
 from edgekit.offline.replay import FRAMES, TOLERANCE, Replay, replay
 from edgekit.vision.dataset import labelled_images
 from edgekit.vision.encode import encode_png
-from edgekit.vision.pictures import image_files, read_image
+from edgekit.vision.folders import image_files
+from edgekit.vision.pictures import read_image
 from edgekit.vision.videos import read_video
 
 _DEMO, _SHARED = Path("build/demo"), Path("../shared")

@@ -11,16 +11,15 @@ VERSION = re.findall(r'__version__ = "(.+)"', Path(__file__).with_name("version.
 setup(
     version=VERSION,
     install_requires=[
-        f"edgekit-core=={VERSION}",
+        f"edgekit-core[media]=={VERSION}",
         # The two sets were found to work together as a whole. onnx2tf decides: its release for
         # Python 3.11 pins TensorFlow, NumPy and LiteRT; later ones need Python 3.12.
         "torch==2.13.0; python_version < '3.12'",
         "torchvision==0.28.0; python_version < '3.12'",
         "onnx2tf==1.29.24; python_version < '3.12'",
-        "ai-edge-quantizer==0.4.1; python_version < '3.12'",
         "tflite-runtime==2.14.0; python_version < '3.12' and platform_system == 'Linux'",
         "onnx2tf==2.6.9; python_version >= '3.12'",
-        "ai-edge-quantizer==0.5.1; python_version >= '3.12'",
+        "ai-edge-litert>=2.1",
         "jinja2>=3.1",
         "onnxruntime>=1.20",
         "onnxscript>=0.5",

@@ -1,5 +1,6 @@
 """The `edgekit` command: finds its subcommands, turns failures into one line and an exit code."""
 
+import io
 import os
 import sys
 from importlib.metadata import PackageNotFoundError, distribution, entry_points
@@ -46,7 +47,7 @@ class _Commands(click.Group):
             # has what it wanted.
             raise
         except Exception as error:
-            if ctx.params["debug"]:
+            if ctx.params["debug"] or (error is _stdout_failure()):
                 raise
             code, message = EdgekitError.exit_code, str(error)
             if isinstance(error, EdgekitError):
@@ -91,8 +92,49 @@ def _exit_codes() -> str:
 )
 @click.option("--debug", is_flag=True, help="Show a traceback when something fails.")
 @click.version_option(__version__, prog_name="edgekit")
-def edgekit(debug: bool) -> None:
+@click.pass_context
+def edgekit(ctx: click.Context, debug: bool) -> None:
     """The command; its help is put together above."""
+    if os.environ.get("NO_COLOR"):  # https://no-color.org
+        ctx.color = False
+
+
+class _Stdout(io.TextIOWrapper):
+    """Standard output, which remembers why it could not be written.
+
+    Attributes:
+        failure: the first error; None while all is well.
+    """
+
+    failure: OSError | None = None
+
+    def write(self, text: str, /) -> int:
+        """Write text.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        try:
+            return super().write(text)
+        except OSError as error:
+            self.failure = self.failure or error
+            raise
+
+    def flush(self) -> None:
+        """Write what is buffered.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        try:
+            super().flush()
+        except OSError as error:
+            self.failure = self.failure or error
+            raise
+
+
+def _stdout_failure() -> OSError | None:
+    return sys.stdout.failure if isinstance(sys.stdout, _Stdout) else None
 
 
 def is_stranger_installed() -> bool:
@@ -124,6 +166,15 @@ def main() -> None:
             "edgekit-core again",
             err=True,
         )
+    if sys.stdout is None:
+        click.echo("edgekit: standard output is closed; redirect it, to /dev/null say", err=True)
+        sys.exit(EdgekitError.exit_code)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout is sys.__stdout__:
+        encoding, by_line = sys.stdout.encoding, sys.stdout.line_buffering
+        # A letter that the terminal's encoding lacks is shown as its number.
+        sys.stdout = sys.__stdout__ = _Stdout(  # type: ignore[misc]
+            sys.stdout.detach(), encoding, "backslashreplace", line_buffering=by_line
+        )
     try:
         # The exit code of `ctx.exit(…)`, or what the command returns: nothing.
         code = edgekit.main(standalone_mode=False)
@@ -133,5 +184,12 @@ def main() -> None:
     except click.Abort:
         click.echo("edgekit: interrupted", err=True)
         code = INTERRUPTED
+    except OSError as error:
+        if error is not _stdout_failure():
+            raise
+        click.echo(f"edgekit: cannot write to the output: {error.strerror or error}", err=True)
+        # Else the interpreter tries again as it ends, and complains in its own words.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = EdgekitError.exit_code
     if code:
         sys.exit(code)

@@ -13,6 +13,7 @@
     ├── SettingsError                 1  a setting names what does not work
     │   └── ConfigurationError        2  the settings themselves are wrong
     ├── OutputError                   1  a result cannot be written where it was asked for
+    │   ├── DeliveryError             1  events did not reach everybody they were meant for
     │   └── BrokerLostError          12  an MQTT broker was away for too long
     ├── ConversionError               1  a model cannot be converted
     │   ├── CheckpointError           1  a checkpoint cannot be read, or does not fit
@@ -90,6 +91,10 @@ class ConfigurationError(SettingsError):
 
 class OutputError(EdgekitError):
     """A result cannot be written where it was asked for."""
+
+
+class DeliveryError(OutputError):
+    """Events did not reach everybody they were meant for."""
 
 
 class BrokerLostError(OutputError):

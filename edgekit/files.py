@@ -4,6 +4,7 @@ import codecs
 import contextlib
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 from edgekit.errors import EdgekitError, OutputError
@@ -14,10 +15,38 @@ def check_writable(path: Path) -> None:
     folder = path.parent
     if path.is_dir():
         raise OutputError(f"{path} is a folder; name a file to write")
+    if path.exists() and not path.is_file():
+        # It would be replaced: root would lose /dev/null.
+        raise OutputError(f"{path} is a device or a pipe; name a file to write")
     if not folder.is_dir():
         raise OutputError(f"the folder {folder} does not exist; create it or choose another output")
     if not os.access(folder, os.W_OK):
         raise OutputError(f"the folder {folder} cannot be written; choose another output")
+
+
+def check_outputs(outputs: Iterable[Path | None], inputs: Iterable[Path | None]) -> None:
+    """Refuse what could not be written, or would take the place of what is read.
+
+    Args:
+        outputs: files to write; None for one that is not wanted.
+        inputs: files that are read; None, and names of what is not there, do no harm.
+
+    Raises:
+        OutputError: two outputs are one file, an output is an input under whatever name, or see
+            `check_writable`.
+    """
+    read = [path for path in inputs if path is not None and path.exists()]
+    written: list[Path] = []
+    for output in outputs:
+        if output is None:
+            continue
+        check_writable(output)
+        if any(output.exists() and output.samefile(path) for path in read):
+            raise OutputError(f"{output} is read here, and would be lost; choose another output")
+        place = output.parent.resolve() / output.name
+        if place in written:
+            raise OutputError(f"{output} is to be written twice; choose another for one of them")
+        written.append(place)
 
 
 def sync_folder(folder: Path) -> None:

@@ -7,10 +7,13 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.offline.statistics import NORMAL_95
+
 # Half a step of an 8-bit probability: what a client may have seen as 0.
 MINIMUM_PROBABILITY = 1 / 512
 # Pixels of a batch. In larger ones PyTorch waits for the kernel to hand it fresh memory.
 _PIXELS = 4 * 224 * 224
+_LEAST_NOISE = 1e-20  # over the signal: 200 dB
 
 
 def softmax(logits: NDArray[Any]) -> NDArray[np.float32]:
@@ -29,6 +32,14 @@ class Answers(NamedTuple):
     def of_logits(cls, logits: NDArray[np.float32]) -> "Answers":
         """Both, from logits alone."""
         return cls(logits, softmax(logits))
+
+    @classmethod
+    def of_probabilities(cls, probabilities: NDArray[np.float32]) -> "Answers":
+        """Both, from probabilities in 8 bits alone: those that say 0 are half a step.
+
+        The logits are logarithms, so that their softmax is the probabilities, summing to 1 again.
+        """
+        return cls(np.log(np.maximum(probabilities, MINIMUM_PROBABILITY)), probabilities)
 
     @classmethod
     def join(cls, parts: "list[Answers]") -> "Answers":
@@ -74,16 +85,78 @@ def decibels(signal: float, noise: float) -> float | None:
     return round(10 * math.log10(max(signal, 1e-30) / noise), 2) if noise else None
 
 
-def divergence(probabilities: NDArray[Any], reference: NDArray[Any], minimum: float) -> float:
-    """Mean Kullback-Leibler divergence of probabilities (N, classes) from a reference, in nats.
+def logit_ratio(reference: NDArray[Any], logits: NDArray[Any]) -> float | None:
+    """Signal-to-noise ratio of logits (N, classes), in dB; None without difference.
 
-    A probability below `minimum` counts as that much.
+    Each picture's mean logit is left out, of both: a softmax does not see it.
     """
-    ratio = np.log(np.maximum(reference, 1e-12)) - np.log(np.maximum(probabilities, minimum))
-    return max(0.0, float((reference * ratio).sum(axis=1).mean()))
+    return signal_to_noise(_centred(reference), _centred(logits))
 
 
-def logit_divergence(logits: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
-    """Mean Kullback-Leibler divergence of softmax(logits) from softmax(reference), in nats."""
-    exact, other = (softmax(values.astype(np.float64)) for values in (reference, logits))
-    return divergence(other, exact, 1e-12)
+def logit_ratio_interval(
+    reference: NDArray[Any], logits: NDArray[Any]
+) -> tuple[float, float] | None:
+    """95 % confidence interval of `logit_ratio` over pictures like these; None without difference.
+
+    Noise over signal is a ratio estimator: its variance is that of the residuals of each picture's
+    noise (Cochran 1977, Sampling Techniques, section 2.11).
+    """
+    exact, other = _centred(reference), _centred(logits)
+    noise, signal = ((values**2).sum(axis=1) for values in (other - exact, exact))
+    if not noise.any():
+        return None
+    total = max(float(signal.sum()), 1e-30)
+    ratio = float(noise.sum()) / total
+    low, high = _interval((noise - ratio * signal) * len(noise) / total)
+    # Of few pictures it may reach to no noise at all, and to nothing but noise.
+    ends = (min(max(ratio + end, _LEAST_NOISE), 1 / _LEAST_NOISE) for end in (high, low))
+    worse, better = (round(-10 * math.log10(end), 2) for end in ends)
+    return worse, better
+
+
+def score_change(probabilities: NDArray[Any], reference: NDArray[Any]) -> NDArray[np.float64]:
+    """By how much each picture's score changed (N,): the probability of the reference's answer.
+
+    Args:
+        probabilities, reference: (N, classes), as a client sees them.
+    """
+    answer = reference.argmax(axis=1)[:, None]
+    before, after = (
+        np.take_along_axis(values, answer, axis=1)[:, 0] for values in (reference, probabilities)
+    )
+    return np.asarray(np.abs(after.astype(np.float64) - before))
+
+
+def mean_interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    """95 % confidence interval of the mean of values (N,) that are not below 0."""
+    low, high = _interval(values - values.mean())
+    return max(0.0, float(values.mean()) + low), float(values.mean()) + high
+
+
+def _interval(residuals: NDArray[np.float64]) -> tuple[float, float]:
+    """How far the mean of residuals around 0 may be from it; of one, anything."""
+    count = len(residuals)
+    if count < 2:
+        return -math.inf, math.inf
+    error = math.sqrt(float((residuals**2).sum()) / (count - 1) / count)
+    return -NORMAL_95 * error, NORMAL_95 * error
+
+
+def logit_divergence(logits: NDArray[Any], reference: NDArray[Any]) -> float:
+    """Mean Kullback-Leibler divergence of q = softmax(logits) from p = softmax(reference), in nats.
+
+    The mean over pictures of sum p (log p - log q), in double precision, where no probability is 0.
+    """
+    exact, other = (_log_softmax(values) for values in (reference, logits))
+    # Below 0 it is by rounding alone (Gibbs' inequality).
+    return max(0.0, float((np.exp(exact) * (exact - other)).sum(axis=1).mean()))
+
+
+def _log_softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
+
+
+def _centred(logits: NDArray[Any]) -> NDArray[np.float64]:
+    values = logits.astype(np.float64)
+    return np.asarray(values - values.mean(axis=1, keepdims=True))

@@ -141,8 +141,9 @@ def _next(model: Path) -> str:
     "--onnx",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Convert this ONNX classifier in place of a ResNet: input (N, 3, H, W) float32, "
-    "normalized as --mean and --std say; output logits or softmax.",
+    help="Convert this ONNX classifier in place of a ResNet, with what lies beside it as "
+    "FILE.data: one RGB picture in, normalized as --mean and --std say; logits, softmax or one "
+    "sigmoid out.",
 )
 @click.option(
     "--int8",
@@ -244,9 +245,23 @@ def _next(model: Path) -> str:
 @click.option(
     "--min-agreement",
     type=click.FloatRange(0, 1),
-    default=0.98,
+    help="Minimum fraction of the pictures that int8 must answer as float does.  [default: 0.98; "
+    "0.95 with labels]",
+)
+@click.option(
+    "--min-snr",
+    type=float,
+    default=15.0,
     show_default=True,
-    help="Minimum fraction of the pictures that int8 must answer as float does, without labels.",
+    metavar="DB",
+    help="Minimum signal-to-noise ratio of int8's logits against float's, in dB.",
+)
+@click.option(
+    "--max-score-change",
+    type=click.FloatRange(0, 1),
+    default=0.03,
+    show_default=True,
+    help="Maximum mean change of the probability of float's answer.",
 )
 @click.option(
     "--allow-loss",
@@ -284,7 +299,9 @@ def convert(
     device_memory: int | None,
     edgetpu: bool,
     min_kept: float,
-    min_agreement: float,
+    min_agreement: float | None,
+    min_snr: float,
+    max_score_change: float,
     allow_loss: bool,
     seed: int,
     output: Path | None,
@@ -294,8 +311,8 @@ def convert(
 
     The file takes raw RGB pixels and carries its labels, geometry, provenance and the fidelity
     of every stage of the conversion. Beside it lies a report, as a page and as JSON. The file is
-    not written when int8 changes the answers too much (--min-kept, --min-agreement): the report
-    then shows why, and the exit code is 3.
+    not written when int8 changes the answers too much (--min-kept, --min-agreement, --min-snr,
+    --max-score-change): the report then shows why, and the exit code is 3.
 
     \b
     Examples:
@@ -331,7 +348,7 @@ def convert(
         io=io,
         target=_target(target, device_memory),
         edgetpu=edgetpu,
-        thresholds=Thresholds(min_kept, min_agreement),
+        thresholds=Thresholds(min_kept, min_agreement, min_snr, max_score_change),
         allow_loss=allow_loss,
         seed=seed,
         output=output or Path(f"{name}-int8.tflite"),

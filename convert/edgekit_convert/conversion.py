@@ -4,7 +4,7 @@ import os
 
 import msgspec
 
-from edgekit.files import check_writable
+from edgekit.errors import FidelityError
 from edgekit.model import flatbuffer as tflite
 from edgekit.model.manifest import Fidelity
 from edgekit.model.structure import describe, read_structure
@@ -19,14 +19,16 @@ from edgekit_convert.graph.export import Lowering, lowering
 from edgekit_convert.graph.flatbuffer import separate_constants
 from edgekit_convert.graph.fold import fold
 from edgekit_convert.graph.onnx_file import as_onnx
+from edgekit_convert.graph.rewrite import rewrite
 from edgekit_convert.material import Material, gather
-from edgekit_convert.outputs import write_outputs
+from edgekit_convert.outputs import check_paths, write_outputs
 from edgekit_convert.pictures import evenly_spread
 from edgekit_convert.progress import Reporter
 from edgekit_convert.provenance import make_manifest
 from edgekit_convert.quantize.activations import observe
 from edgekit_convert.quantize.quantizer import FloatModel, with_io
 from edgekit_convert.quantize.search import CANDIDATES, Found, search
+from edgekit_convert.quantize.structure import check_operators
 from edgekit_convert.report.results import Report
 from edgekit_convert.request import Request
 from edgekit_convert.target.compiler import WHERE_FROM, compile_for_edgetpu, find_compiler
@@ -34,7 +36,7 @@ from edgekit_convert.target.memory import Memory, measure_fit
 from edgekit_convert.target.metadata import with_metadata
 from edgekit_convert.target.preflight import EdgeTpu, preflight
 from edgekit_convert.verify.disagreements import find_disagreements
-from edgekit_convert.verify.fidelity import Gate, Kind, Stage, judge
+from edgekit_convert.verify.fidelity import Gate, Kind, Stage, find_confusion, judge
 from edgekit_convert.verify.ladder import SAMPLE, Ladder
 from edgekit_convert.verify.layers import Layer, compare_layers
 from edgekit_convert.verify.scoring import scoring
@@ -51,7 +53,7 @@ def convert(request: Request, reporter: Reporter) -> Report:
         FidelityError: the gate refused; the report is written, the model file is not.
         EdgekitError: anything else, see `edgekit.errors`; nothing is written.
     """
-    check_writable(request.output)
+    check_paths(request.output, request.files, edgetpu=request.edgetpu)
     # onnx2tf loads TensorFlow while PyTorch is loaded here.
     with lowering() as onnx2tf:
         material = gather(request, reporter)
@@ -105,15 +107,26 @@ def _lower(
     onnx2tf.start(folded, material.calibration.tensors)
     # Measured while onnx2tf is at work.
     ladder.measure(Kind.REFERENCE, trained.stage, trained.answer)
+    _check_reference(request, ladder)
     if trained.architecture is not None:
         answer = exported_answer(exported, request.normalization)
         ladder.measure(Kind.FLOAT, "onnx", answer, SAMPLE)
     del exported  # TensorFlow needs the memory
     ladder.measure(Kind.FLOAT, "folded", folded_answer(folded), SAMPLE)
     with reporter.step("lowering to TFLite with onnx2tf"):
-        float_model = separate_constants(onnx2tf.result())
+        float_model = rewrite(separate_constants(onnx2tf.result()))
+        check_operators(float_model)
     ladder.measure(Kind.FLOAT, "tflite-float", tflite_answer(float_model, _THREADS), SAMPLE)
     return float_model
+
+
+def _check_reference(request: Request, ladder: Ladder) -> None:
+    """Stop, before minutes are lost, where the network and the labels contradict each other."""
+    confusion = find_confusion(ladder.stages[0].figures)
+    if confusion and not request.allow_loss:
+        raise FidelityError(
+            f"{confusion}; no model was written; to convert it all the same, pass --allow-loss"
+        )
 
 
 def _quantize(
@@ -158,7 +171,7 @@ def _compile(
             return msgspec.structs.replace(foreseen, note=WHERE_FROM), None
         compiled = compile_for_edgetpu(model, program=program)
     if (answer := edgetpu_answer(compiled.flatbuffer)) is not None:
-        ladder.measure(Kind.INT8, "edgetpu", answer, SAMPLE)
+        ladder.measure(Kind.COMPILED, "edgetpu", answer, SAMPLE)
     return compiled.finding, compiled.flatbuffer
 
 

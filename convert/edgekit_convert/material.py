@@ -72,6 +72,7 @@ def gather(request: Request, reporter: Reporter) -> Material:
             evaluation = load_evaluation(
                 request.evaluation, labels, request.geometry, advance, reporter.note
             )
+        _tell(evaluation, request.evaluation, reporter)
         check_disjoint(calibration, evaluation)
     fitted, held_out = hold_out(calibration, request.seed)
     return Material(trained, labels, calibration, fitted, held_out, evaluation)
@@ -92,10 +93,17 @@ def _check_memory(request: Request, network: Network) -> None:
         check_fits(estimate(network, *size), request.target, network, *size)
 
 
+def _tell(pictures: Pictures, source: Path, reporter: Reporter) -> None:
+    for note in pictures.notes:
+        reporter.note(f"{source.name}: {note}")
+
+
 def _calibration(request: Request, trained: TrainedModel, reporter: Reporter) -> Pictures:
     if request.calibration is not None:
         with reporter.step("reading calibration pictures") as advance:
-            return load_calibration(request.calibration, request.geometry, advance)
+            pictures = load_calibration(request.calibration, request.geometry, advance)
+        _tell(pictures, request.calibration, reporter)
+        return pictures
     if trained.architecture is None:
         raise ConversionError(
             "an ONNX model has no BatchNorm statistics to calibrate from; pass --calibration "

@@ -1,13 +1,14 @@
 """The files that a conversion writes."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from edgekit.errors import FidelityError
-from edgekit.files import write_atomically
+from edgekit.files import check_outputs, write_atomically
 from edgekit.model.container import pack
 from edgekit_convert.report.render import render_html, render_json
 from edgekit_convert.report.results import Report
@@ -31,6 +32,22 @@ class Paths:
             output.with_suffix(".report.json"),
             output.with_name(f"{output.stem}_edgetpu{output.suffix}"),
         )
+
+
+def check_paths(output: Path, inputs: Iterable[Path | None], *, edgetpu: bool) -> None:
+    """Refuse a conversion whose files could not be written, or would take the place of its inputs.
+
+    Args:
+        output: path of the model file.
+        inputs: files that are read.
+        edgetpu: whether one is written for the Edge TPU.
+
+    Raises:
+        OutputError: see `edgekit.files.check_outputs`.
+    """
+    paths = Paths.beside(output)
+    compiled = paths.edgetpu if edgetpu else None
+    check_outputs([paths.model, paths.html, paths.json, compiled], inputs)
 
 
 def write_outputs(output: Path, report: Report, model: bytes, compiled: bytes | None) -> None:

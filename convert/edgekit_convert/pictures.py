@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,9 @@ from edgekit.model.geometry import Geometry
 from edgekit.model.labels import Notify, ignore
 from edgekit.offline.recording import Recording
 from edgekit.vision.dataset import TABLE, class_folders, labelled_images
-from edgekit.vision.pictures import IMAGE_SUFFIXES, image_files, read_image
+from edgekit.vision.folders import left_out, picture_folder
+from edgekit.vision.notes import Notes
+from edgekit.vision.pictures import is_image, read_image
 from edgekit.vision.preprocess import prepare
 
 MAXIMUM_CALIBRATION = 500
@@ -31,17 +33,20 @@ class Pictures:
         names: of the files, or of the frames of a video.
         sha256: over the sorted SHA-256 of the files they came from, in hexadecimal.
         truth: class indices (N,), where the pictures have labels.
+        notes: what of the files was left out or not used, a line each.
     """
 
     tensors: NDArray[np.uint8]
     names: list[str]
     sha256: str
     truth: NDArray[np.int64] | None = None
+    notes: tuple[str, ...] = ()
 
     def of(self, chosen: NDArray[np.intp]) -> "Pictures":
         """Some of the pictures."""
         truth = None if self.truth is None else self.truth[chosen]
-        return Pictures(self.tensors[chosen], [self.names[i] for i in chosen], self.sha256, truth)
+        names = [self.names[i] for i in chosen]
+        return replace(self, tensors=self.tensors[chosen], names=names, truth=truth)
 
 
 def _digest(files: Sequence[Path]) -> str:
@@ -50,14 +55,17 @@ def _digest(files: Sequence[Path]) -> str:
 
 
 def _read(
-    files: Sequence[Path], folder: Path, geometry: Geometry, advance: Callable[[int], None]
+    files: Sequence[Path],
+    folder: Path,
+    geometry: Geometry,
+    advance: Callable[[int], None],
 ) -> Pictures:
-    tensors = []
+    tensors, notes = [], Notes(left_out(folder))
     for file in files:
-        tensors.append(prepare(read_image(file), geometry))
+        tensors.append(prepare(read_image(file, notes), geometry))
         advance(1)
     names = [str(file.relative_to(folder)) for file in files]
-    return Pictures(np.concatenate(tensors), names, _digest(files))
+    return Pictures(np.concatenate(tensors), names, _digest(files), notes=tuple(notes.lines))
 
 
 def evenly_spread(count: int, limit: int) -> NDArray[np.intp]:
@@ -81,16 +89,17 @@ def load_calibration(source: Path, geometry: Geometry, advance: Callable[[int], 
     if not source.exists():
         raise ImageError(f"no calibration pictures at {source}; name an image folder or a video")
     if source.is_dir():
-        found = image_files(source)
+        found = picture_folder(source).files
         files = [found[i] for i in evenly_spread(len(found), MAXIMUM_CALIBRATION)]
         return _read(files, source, geometry, advance)
-    if source.suffix.lower() in IMAGE_SUFFIXES:
+    if is_image(source):
         raise ImageError(f"{source} is one picture; calibration needs a folder or a video of many")
     # A video's length is not known before its end: when too many frames are kept, drop every
     # second one and take them at twice the distance from then on.
     kept: list[tuple[int, NDArray[np.uint8]]] = []
     distance = 1
-    for frame in Recording(source):
+    recording = Recording(source)
+    for frame in recording:
         if frame.position % distance:
             continue
         kept.append((frame.position, prepare(frame.pixels, geometry)))
@@ -101,7 +110,7 @@ def load_calibration(source: Path, geometry: Geometry, advance: Callable[[int], 
     chosen = [kept[i] for i in evenly_spread(len(kept), MAXIMUM_CALIBRATION)]
     tensors = np.concatenate([tensor for _, tensor in chosen])
     names = [f"{source.name}, frame {number}" for number, _ in chosen]
-    return Pictures(tensors, names, _digest([source]))
+    return Pictures(tensors, names, _digest([source]), notes=tuple(recording.notes))
 
 
 def load_evaluation(
@@ -126,11 +135,11 @@ def load_evaluation(
     if not folder.is_dir():
         raise DatasetError(f"{folder} is not a folder of evaluation pictures")
     if not class_folders(folder) and not (folder / TABLE).is_file():
-        return _read(image_files(folder), folder, geometry, advance)
+        return _read(picture_folder(folder).files, folder, geometry, advance)
     images = labelled_images(folder, labels, notify=notify)
     pictures = _read([image.path for image in images], folder, geometry, advance)
     truth = np.array([image.index for image in images])
-    return Pictures(pictures.tensors, pictures.names, pictures.sha256, truth)
+    return replace(pictures, truth=truth)
 
 
 def hold_out(pictures: Pictures, seed: int) -> tuple[Pictures, Pictures]:

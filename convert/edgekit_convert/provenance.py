@@ -12,7 +12,7 @@ from edgekit_convert.quantize.quantizer import SCHEME
 from edgekit_convert.quantize.search import Found
 from edgekit_convert.request import Request
 
-_TOOLS = ("torch", "torchvision", "onnx", "onnx2tf", "ai-edge-quantizer", "ai-edge-litert")
+_TOOLS = ("torch", "torchvision", "onnx", "onnx2tf", "ai-edge-litert")
 
 
 def make_manifest(

@@ -47,6 +47,14 @@ class Request:
     output: Path
 
     @property
+    def files(self) -> list[Path | None]:
+        """What is read of what the user has: files and folders, some of which may not be there."""
+        weights = Path(self.weights)
+        # Where an exporter puts the data of an ONNX model that it keeps outside of it.
+        data = weights.with_name(f"{weights.name}.data")
+        return [weights, data, self.classes, self.calibration, self.evaluation]
+
+    @property
     def on_edgetpu(self) -> bool:
         """Whether an Edge TPU is to run the model."""
         return self.edgetpu or (self.target is not None and self.target.edgetpu)

@@ -46,6 +46,7 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
         source, model, model_sha256, runtime: what runs; empty until it does.
         accelerator: the delegate in use, `cpu` without one.
         frames, dropped, events: counts since the start.
+        damaged: those of the dropped frames that could not be decoded as the camera saw them.
         fps: frames answered per second, over the last ten seconds or so.
         latency_ms: none before the first answer.
         frame_age_s, inference_age_s: seconds since the last frame and the last answer.
@@ -79,6 +80,7 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
     inference_age_s: float | None = None
     temperature_c: float | None = None
     throttled: list[str] = []
+    damaged: int = 0
 
 
 def headline(health: Health) -> str:

@@ -4,18 +4,31 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
+
+
+@dataclass
+class Stop:
+    """What asked for the end so far.
+
+    Attributes:
+        interrupted: whether it was Ctrl-C.
+    """
+
+    interrupted: bool = False
 
 
 @contextmanager
 def handled(
     stop: Callable[[], None], others: Mapping[signal.Signals, Callable[[], None]] | None = None
-) -> Iterator[None]:
+) -> Iterator[Stop]:
     """Let SIGINT and SIGTERM call `stop`, a second Ctrl-C end the process, and others what they do.
 
     All are called in the main thread, between any two of its instructions.
     """
     stopped = False
+    asked = Stop()
     actions = dict(others or {})
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
@@ -28,12 +41,13 @@ def handled(
         if stopped and number == signal.SIGINT:
             os._exit(128 + number)
         stopped = True
+        asked.interrupted |= number == signal.SIGINT
         stop()
 
     numbers = (signal.SIGINT, signal.SIGTERM, *actions)
     previous = [signal.signal(number, on_signal) for number in numbers]
     try:
-        yield
+        yield asked
     finally:
         for number, handler in zip(numbers, previous, strict=True):
             signal.signal(number, handler)

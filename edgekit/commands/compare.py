@@ -16,8 +16,8 @@ from edgekit.commands.options import (
     runtime_options,
     settings_of,
 )
-from edgekit.errors import LabelsError, ModelsDifferError
-from edgekit.files import check_writable, write_atomically
+from edgekit.errors import LabelsError, ModelsDifferError, OutputError
+from edgekit.files import check_outputs, write_atomically
 from edgekit.inference.classifier import Classifier
 from edgekit.inference.frame import Frame
 from edgekit.offline.comparison import Comparer, Comparison, recordings_in
@@ -89,10 +89,14 @@ def command(
     """
     if len(models) != 2:
         raise click.UsageError("give --model twice: the one in use, then the new one")
-    for output in (sheet, report):
-        if output is not None:
-            check_writable(output)
     recordings = recordings_in(path)
+    frames = [file for recording in recordings for file in recording.files]
+    check_outputs([sheet, report], [*models, opening.labels, config, *frames])
+    for one in recordings:
+        if sheet and one.path.is_dir() and sheet.resolve().is_relative_to(one.path.resolve()):
+            raise OutputError(
+                f"{sheet} would be one of the pictures in {one.path}; choose another folder"
+            )
     a, b = (opening.open(model, config) for model in models)
     if not set(a.labels) & set(b.labels):
         raise LabelsError(f"{models[0]} and {models[1]} have no class in common")

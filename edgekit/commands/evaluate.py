@@ -18,7 +18,7 @@ from edgekit.commands.options import (
     settings_of,
 )
 from edgekit.errors import DatasetError
-from edgekit.files import check_writable, write_atomically
+from edgekit.files import check_outputs, write_atomically
 from edgekit.offline.decision_settings import Recorded, decision_settings
 from edgekit.offline.evaluation import (
     ImageEvaluation,
@@ -33,6 +33,8 @@ from edgekit.offline.statistics import in_words
 from edgekit.offline.truth import Truth, read_truth
 from edgekit.text import percent
 from edgekit.vision.dataset import labelled_images
+from edgekit.vision.folders import left_out
+from edgekit.vision.notes import Notes
 
 
 @click.command("evaluate")
@@ -100,12 +102,15 @@ def command(
     classifier = opening.open(model, config)
     if truth is None:
         images = labelled_images(path, classifier.labels, class_offset, _notify)
+        notes = Notes(left_out(path))
         with click.progressbar(images, label="evaluating", file=sys.stderr, hidden=as_json) as bar:
-            _print_images(evaluate_images(classifier, bar), as_json)
+            measured = evaluate_images(classifier, bar, notes)
+        for note in notes.lines:
+            click.echo(f"edgekit: {path.name}: {note}", err=True)
+        _print_images(measured, as_json)
         return
-    if report is not None:
-        check_writable(report)
     recording = Recording(path)
+    check_outputs([report], [model, truth, opening.labels, config, *recording.files])
     decision = decision_settings(config, options, recording.header)
     intervals = read_truth(truth, classifier.labels)
     player = Player(recording.name, recording.header, classifier, decision)

@@ -15,6 +15,7 @@ from edgekit.commands.options import (
     settings_of,
 )
 from edgekit.errors import ReplayDiffersError
+from edgekit.files import check_outputs
 from edgekit.inference.classifier import Classifier
 from edgekit.offline.decision_settings import Recorded, decision_settings
 from edgekit.offline.golden import shown
@@ -83,6 +84,8 @@ def command(
     if update and golden is None:
         raise click.UsageError("--update needs --golden")
     recording = Recording(path)
+    if update:
+        check_outputs([golden], [model, opening.labels, config, *recording.files])
     classifier = opening.open(model, config)
     decision = decision_settings(config, given(Recorded, values), recording.header)
     found, lines = verify(

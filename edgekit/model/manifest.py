@@ -51,7 +51,7 @@ class Quantization(
     """How the model was quantized, and the pictures whose activations set the ranges.
 
     Attributes:
-        scheme: AI Edge Quantizer's name for the types of weights and activations.
+        scheme: the field's name for the types of weights and activations, `static_wi8_ai8`.
         calibration: `pictures`, or `data-free` for pictures distilled from BatchNorm statistics.
         images: number of calibration pictures, those held out for the choice included.
         calibration_sha256: SHA-256 over the sorted hashes of the calibration files.
@@ -80,11 +80,15 @@ class StageFidelity(_Part, frozen=True):
         agreement: part of the pictures with the original's top-1, in [0, 1].
         top5_agreement: part of the pictures whose original top-1 is among this stage's best five.
         kl: mean Kullback-Leibler divergence of its probabilities from the original's, in nats.
-        snr_db: signal-to-noise ratio of the logits against the original's, in dB; none when both
-            are the same to the last bit.
+        snr_db: signal-to-noise ratio of the logits against the original's, in dB, each picture's
+            mean left out; none when both are the same to the last bit, or logits are not known.
         top1: accuracy in [0, 1], where labels exist.
         top1_interval: its 95 % confidence interval (Wilson 1927), where labels exist.
         top5: as `top1`, among the best five.
+        score_change: mean absolute change of the probability of the original's answer, in [0, 1].
+        score_change_interval, snr_interval_db: 95 % confidence intervals of these two.
+        top1_by_chance: accuracy that answers in the same numbers, but independent of the labels,
+            would have (Cohen 1960, Educ. Psychol. Meas. 20), where labels exist.
     """
 
     stage: str
@@ -96,6 +100,10 @@ class StageFidelity(_Part, frozen=True):
     top1: float | None = None
     top1_interval: tuple[float, float] | None = None
     top5: float | None = None
+    score_change: float | None = None
+    score_change_interval: tuple[float, float] | None = None
+    snr_interval_db: tuple[float, float] | None = None
+    top1_by_chance: float | None = None
 
 
 class Fidelity(_Part, frozen=True):

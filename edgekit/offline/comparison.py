@@ -17,7 +17,7 @@ from edgekit.offline.recording import Recording
 from edgekit.offline.statistics import FrameFraction, rounded
 from edgekit.offline.timeline import Run, extend, span_of
 from edgekit.vision.encode import fit
-from edgekit.vision.pictures import IMAGE_SUFFIXES
+from edgekit.vision.folders import IMAGE_SUFFIXES, is_hidden, natural
 
 # Largest size of a picture that is kept, in pixels.
 PICTURE_WIDTH, PICTURE_HEIGHT = 296, 222
@@ -209,9 +209,9 @@ def recordings_in(path: Path) -> list[Recording]:
         SourceError, ImageError: there is none.
     """
     if path.is_dir():
-        children = sorted(path.iterdir())
+        children = [child for child in path.iterdir() if not is_hidden(child.name)]
         if not any(child.suffix.lower() in IMAGE_SUFFIXES for child in children):
             clips = [child for child in children if child.is_file() and is_clip(child)]
             if clips:
-                return [Recording(clip) for clip in clips]
+                return [Recording(clip) for clip in sorted(clips, key=natural)]
     return [Recording(path)]

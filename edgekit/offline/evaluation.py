@@ -18,6 +18,7 @@ from edgekit.offline.statistics import FrameFraction, rounded, wilson
 from edgekit.offline.timeline import Run, extend, span_of
 from edgekit.offline.truth import Interval, Truth
 from edgekit.vision.dataset import LabelledImage
+from edgekit.vision.notes import Notes
 from edgekit.vision.pictures import read_image
 
 
@@ -38,8 +39,15 @@ class ImageEvaluation(msgspec.Struct, frozen=True):
     runtime: str
 
 
-def evaluate_images(classifier: Classifier, images: Iterable[LabelledImage]) -> ImageEvaluation:
+def evaluate_images(
+    classifier: Classifier, images: Iterable[LabelledImage], notes: Notes | None = None
+) -> ImageEvaluation:
     """Classify labelled pictures one by one, as the device does.
+
+    Args:
+        classifier: the model.
+        images: the pictures.
+        notes: counts what of them was not used.
 
     Raises:
         ImageError: a picture cannot be read.
@@ -48,7 +56,7 @@ def evaluate_images(classifier: Classifier, images: Iterable[LabelledImage]) -> 
     hits: list[tuple[bool, bool]] = []
     seconds: list[float] = []
     for image in images:
-        frame = read_image(image.path)
+        frame = read_image(image.path, notes)
         start = time.perf_counter()
         scores = classifier.classify(frame)
         seconds.append(time.perf_counter() - start)

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from edgekit.errors import SourceError
 from edgekit.inference.frame import Frame
 from edgekit.offline.clip import Clip, ClipHeader, is_clip
-from edgekit.vision.pictures import IMAGE_SUFFIXES, image_files, read_image
+from edgekit.vision.folders import picture_folder
+from edgekit.vision.notes import Notes
+from edgekit.vision.pictures import is_image, read_image
 from edgekit.vision.read_ahead import ReadAhead
 from edgekit.vision.videos import frame_count, read_video
 
@@ -34,12 +36,11 @@ class Recording:
     picture of a folder lasts a second.
 
     Args:
-        path: a clip, finished or cut off; a video that OpenCV reads; an image folder or a picture.
+        path: a clip, finished or cut off; a video; an image folder or a picture.
 
     Attributes:
         name: of the file or folder.
         header: what a clip says about itself; None for other recordings.
-        notes: what is to be known about its frames, a line each; complete once they were read.
 
     Raises:
         SourceError, ImageError: there is nothing, or it is not a recording.
@@ -48,16 +49,29 @@ class Recording:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.name = path.resolve().name
-        self.notes: list[str] = []
         if not path.exists():
             raise SourceError(f"no recording at {path}; name a clip, a video or an image folder")
         self._clip = Clip(path) if is_clip(path) else None
         self.header: ClipHeader | None = self._clip.header if self._clip else None
         self._pictures: list[Path] = []
+        left_out = ""
         if path.is_dir():
-            self._pictures = image_files(path)
-        elif self._clip is None and path.suffix.lower() in IMAGE_SUFFIXES:
+            folder = picture_folder(path)
+            self._pictures, left_out = folder.files, folder.note
+        elif self._clip is None and is_image(path):
             self._pictures = [path]
+        self._left_out = left_out
+        self._notes = Notes(left_out)
+
+    @property
+    def notes(self) -> list[str]:
+        """What is to be known about its frames, a line each; complete once they were read."""
+        return self._notes.lines
+
+    @property
+    def files(self) -> list[Path]:
+        """What it is read from: its pictures, or the clip or video itself."""
+        return self._pictures or [self.path]
 
     @functools.cached_property
     def length(self) -> int:
@@ -73,29 +87,25 @@ class Recording:
             SourceError, ImageError: a frame cannot be read, or there is none; those before it are
                 yielded first.
         """
-        self.notes.clear()
-        shape, step = None, _Step()
+        self._notes = Notes(self._left_out)
+        shape, resized, step = None, False, _Step()
         for frame in self._clip or self._numbered():
-            if shape not in (None, frame.pixels.shape[:2]):
-                self._note_once(
-                    "pictures of several sizes",
-                    f"frame {frame.position} is of another size than the one before; each is "
-                    "prepared from its own",
+            if shape not in (None, frame.pixels.shape[:2]) and not resized:
+                resized = True
+                self._notes.tell(
+                    f"pictures of several sizes: frame {frame.position} is of another size than "
+                    "the one before; each is prepared from its own"
                 )
             shape = frame.pixels.shape[:2]
             step.tick(frame.time)
             yield frame
         if self._clip is not None and self._clip.cut:
-            self.notes.append(f"{self._clip.cut}; what lies before is used")
+            self._notes.tell(f"{self._clip.cut}; what lies before is used")
         if self._clip is None and not self._pictures and step.varies:
-            self.notes.append(
+            self._notes.tell(
                 f"the frame rate varies: {1000 * step.minimum:.0f} to {1000 * step.maximum:.0f} ms "
                 "between frames; times are the file's own"
             )
-
-    def _note_once(self, what: str, text: str) -> None:
-        if not any(note.startswith(what) for note in self.notes):
-            self.notes.append(f"{what}: {text}")
 
     def _numbered(self) -> Iterator[Frame]:
         """The frames of a video or of pictures, whose number is their place."""
@@ -111,8 +121,11 @@ class Recording:
 
     def _timed(self) -> Iterator[tuple[float, NDArray[np.uint8]]]:
         if not self._pictures:
-            return read_video(self.path)
-        return ((float(number), read_image(file)) for number, file in enumerate(self._pictures))
+            return read_video(self.path, self._notes)
+        return (
+            (float(number), read_image(file, self._notes))
+            for number, file in enumerate(self._pictures)
+        )
 
 
 class _Step:
@@ -136,13 +149,13 @@ class _Step:
 def progress(
     recording: Recording, label: str, each: Callable[[Frame], _T], hidden: bool = False
 ) -> Iterator[_T]:
-    """What becomes of a recording's frames, with a bar on stderr and the time left.
+    """What becomes of a recording's frames, with a bar on stderr and the time left; then its notes.
 
     Args:
         recording: read from its start.
         label: stands before the bar.
         each: called with every frame, ahead and in another thread.
-        hidden: show no bar and no notes.
+        hidden: show no bar.
     """
     ahead = ReadAhead(
         ((frame, each(frame)) for frame in recording), lambda item: item[0].pixels.nbytes
@@ -158,6 +171,5 @@ def progress(
         for frame, item in ahead:
             yield item
             bar.update(frame.progress - bar.pos)
-    if not hidden:
-        for note in recording.notes:
-            click.echo(f"edgekit: {recording.name}: {note}", err=True)
+    for note in recording.notes:
+        click.echo(f"edgekit: {recording.name}: {note}", err=True)

@@ -23,7 +23,7 @@ from edgekit.offline.golden import (
 )
 from edgekit.offline.player import Played, Player
 from edgekit.offline.recording import Recording, progress
-from edgekit.vision.pictures import image_files
+from edgekit.vision.folders import image_files
 
 # Two runtimes, or two processors, differ by a step or two of an 8-bit score, and so a smoothed
 # score may cross a threshold a frame earlier or later.

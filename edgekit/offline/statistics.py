@@ -7,7 +7,7 @@ import numpy as np
 # Seconds of a recording that are taken as one observation: long beside what makes neighbouring
 # frames alike, short beside a recording.
 BLOCK = 2.0
-_Z = 1.959964  # of 95 %
+NORMAL_95 = 1.959964  # standard deviations on either side that hold 95 %
 
 
 def wilson(fraction: float, count: float) -> tuple[float, float]:
@@ -19,8 +19,10 @@ def wilson(fraction: float, count: float) -> tuple[float, float]:
     """
     if count <= 0:
         return 0.0, 1.0
-    spread = _Z * math.sqrt(fraction * (1 - fraction) / count + _Z**2 / (4 * count**2))
-    centre, scale = fraction + _Z**2 / (2 * count), 1 + _Z**2 / count
+    spread = NORMAL_95 * math.sqrt(
+        fraction * (1 - fraction) / count + NORMAL_95**2 / (4 * count**2)
+    )
+    centre, scale = fraction + NORMAL_95**2 / (2 * count), 1 + NORMAL_95**2 / count
     return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
 
 

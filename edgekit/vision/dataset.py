@@ -10,14 +10,9 @@ from pathlib import Path
 from edgekit.errors import DatasetError
 from edgekit.files import read_text
 from edgekit.model.labels import Notify, class_called, ignore
-from edgekit.vision.pictures import IMAGE_SUFFIXES, image_files
+from edgekit.vision.folders import IMAGE_SUFFIXES, image_files, is_hidden
 
 TABLE = "labels.tsv"
-# What file managers, archives and network drives leave beside a user's folders.
-_SYSTEM = frozenset(
-    {"__MACOSX", "__pycache__", "@eaDir", "#recycle", "$RECYCLE.BIN", "lost+found",
-     "System Volume Information"}
-)  # fmt: skip
 _HEADERS = ("class_index", "class_id", "class", "index", "id", "label")
 # Spellings of a name, each more forgiving than the one before.
 _SPELLINGS: tuple[Callable[[str], str], ...] = (
@@ -78,18 +73,14 @@ def class_folders(folder: Path) -> list[str]:
     The order is that in which torchvision's `ImageFolder` numbers classes.
     """
     children = (child for child in folder.iterdir() if child.is_dir())
-    return sorted(child.name for child in children if not _is_hidden(child))
-
-
-def _is_hidden(path: Path) -> bool:
-    return path.name.startswith(".") or path.name in _SYSTEM
+    return sorted(child.name for child in children if not is_hidden(child.name))
 
 
 def _pictures(paths: Iterator[Path]) -> list[Path]:
     return [
         path
         for path in paths
-        if path.suffix.lower() in IMAGE_SUFFIXES and not _is_hidden(path) and path.is_file()
+        if path.suffix.lower() in IMAGE_SUFFIXES and not is_hidden(path.name) and path.is_file()
     ]
 
 
@@ -141,7 +132,7 @@ def _from_folders(
     return [
         LabelledImage(path, index)
         for name, index in indices.items()
-        if not all(map(_is_hidden, (folder / name).iterdir()))
+        if not all(is_hidden(child.name) for child in (folder / name).iterdir())
         for path in image_files(folder / name)
     ]
 

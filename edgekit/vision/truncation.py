@@ -2,18 +2,24 @@
 
 from pathlib import Path
 
+# Size of a packet, and what of it comes before the sync byte.
+_TRANSPORT_PACKETS = {188: 0, 192: 4}
+
 
 def is_cut_off(path: Path) -> bool:
     """Whether an AVI, MP4 or Matroska file is shorter than its outermost chunks state.
 
-    Only their headers are read. Other containers, and files whose recorder never filled the sizes
-    in, are taken as they are.
+    Only their headers are read. An MPEG transport stream is, where it ends within a packet. Other
+    containers, and files whose recorder never filled the sizes in, are taken as they are.
 
     Raises:
         OSError: the file cannot be read.
     """
     end = path.stat().st_size
     with path.open("rb") as file:
+        packet = _transport_packet(file.read(2 * max(_TRANSPORT_PACKETS) + 5))
+        if packet:
+            return end % packet != 0
         offset = 0
         while offset < end:
             file.seek(offset)
@@ -26,6 +32,18 @@ def is_cut_off(path: Path) -> bool:
                 return True
             offset += size
     return False
+
+
+def _transport_packet(head: bytes) -> int:
+    """Bytes of each packet of an MPEG transport stream that begins with `head`; 0 for no stream.
+
+    Each begins with a sync byte (ISO/IEC 13818-1), where a Blu-ray's have a time of four bytes
+    before it.
+    """
+    for size, before in _TRANSPORT_PACKETS.items():
+        if head[before::size][:3] == b"GGG":
+            return size
+    return 0
 
 
 def _chunk(head: bytes) -> tuple[int, bool] | None:

@@ -1,14 +1,23 @@
-"""Video files, frame by frame in RGB, with the times that the file gives them."""
+"""Video files, frame by frame in RGB, with the times that the file gives them.
 
+PyAV reads them where it is installed. OpenCV reads the same pixels from an ordinary video, and says
+less about one that is not: see `edgekit.vision.videos_opencv`.
+"""
+
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.errors import SourceError
+from edgekit.vision import optional
+from edgekit.vision.notes import Notes
 from edgekit.vision.truncation import is_cut_off
+from edgekit.vision.video_file import DamageError, VideoFile
+from edgekit.vision.videos_opencv import OpenCVVideo
+from edgekit.vision.videos_pyav import PyAVVideo
 
 # Seconds; a time stamp beyond (thirty years) is none.
 _MAXIMUM_TIME = 1e9
@@ -23,68 +32,62 @@ class _Clock:
 
     def __init__(self, fps: float) -> None:
         self._step = 1 / fps if 0 < fps < 1000 else 1 / 30
-        self.now = -1.0
-        self._stamp = 0.0
+        self._now: float | None = None
+        self._stamp: float | None = None
 
-    def tick(self, stamp: float) -> float:
+    def tick(self, stamp: float | None) -> float:
         """The time of the next frame in seconds, given its time stamp in seconds; first 0."""
-        if self.now < 0:
-            # OpenCV takes a decoding time stamp for a presentation time stamp of 0: not usable.
-            self.now = 0.0
-            return self.now
-        passed = stamp - self._stamp if 0 <= stamp < _MAXIMUM_TIME else 0.0
-        self._stamp = stamp
-        self.now += passed if passed > 0 else self._step
-        return self.now
+        passed = 0.0
+        if stamp is not None and abs(stamp) < _MAXIMUM_TIME:
+            passed = 0.0 if self._stamp is None else stamp - self._stamp
+            self._stamp = stamp
+        if self._now is None:
+            self._now = 0.0
+        else:
+            self._now += passed if passed > 0 else self._step
+        return self._now
 
 
-def read_video(path: Path) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+def read_video(path: Path, notes: Notes | None = None) -> Iterator[tuple[float, NDArray[np.uint8]]]:
     """Yield every frame of a video with its time; memory use does not grow.
 
     The time is in seconds from the start and always increases: the file's own time stamps where
-    they do. A frame is (H, W, 3) uint8, RGB.
+    they do. A frame is (H, W, 3) uint8, RGB, upright and with square pixels.
 
-    The video keeps one resolution: after a change OpenCV 4.11 returns wrong pictures, and nothing
-    tells (opencv/opencv#27116).
+    Args:
+        path: the file.
+        notes: told what was left out, guessed or not used; complete once all frames were read.
 
     Raises:
         SourceError: the file is missing, does not open as a video, is truncated, has no frame, or
             is damaged; the frames before the damage are yielded first.
     """
-    if not path.is_file():
-        raise SourceError(f"no video file at {path}")
-    # FFmpeg alone: other backends would try after it, and fill stderr with what they think of it.
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-    try:
-        if not capture.isOpened():
-            raise SourceError(f"{path} does not open as a video; is it complete, and a video?")
+    with contextlib.closing(_open(path, notes or Notes())) as video:
         if is_cut_off(path):
             raise SourceError(f"the video {path} is truncated; copy it again")
-        clock = _Clock(capture.get(cv2.CAP_PROP_FPS))
-        read = True
-        while capture.grab():
-            read, frame = capture.retrieve()
-            if not read:
-                break
-            seconds = clock.tick(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
-            yield seconds, np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-        if clock.now < 0 and read:
-            raise SourceError(f"the video {path} has no frames")
-        # OpenCV stops at a packet that cannot be decoded as it does at the end of the file.
-        if not read or capture.grab():
+        clock, seconds = _Clock(video.fps), None
+        try:
+            for stamp, pixels in video.frames():
+                seconds = clock.tick(stamp)
+                yield seconds, pixels
+        except DamageError as error:
             raise SourceError(
-                f"the video {path} is damaged after {max(0.0, clock.now):.1f} s; copy or record it "
-                "again"
-            )
-    finally:
-        capture.release()
+                f"the video {path} is damaged after {seconds or 0:.1f} s; copy or record it again"
+            ) from error
+        if seconds is None:
+            raise SourceError(f"the video {path} has no frames")
 
 
 def frame_count(path: Path) -> int:
-    """Number of frames that a video states, 0 where it does not."""
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    """Number of frames that a video states, 0 where it does not; `read_video` says why."""
     try:
-        count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        return int(count) if 0 < count < 1e9 else 0
-    finally:
-        capture.release()
+        with contextlib.closing(_open(path, Notes())) as video:
+            return video.length
+    except SourceError:
+        return 0
+
+
+def _open(path: Path, notes: Notes) -> VideoFile:
+    if not path.is_file():
+        raise SourceError(f"no video file at {path}")
+    return (OpenCVVideo if optional.load("av") is None else PyAVVideo)(path, notes)

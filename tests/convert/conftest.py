@@ -5,6 +5,7 @@ import pytest
 from edgekit_convert.graph.export import lowering, to_onnx
 from edgekit_convert.graph.flatbuffer import separate_constants
 from edgekit_convert.graph.fold import fold
+from edgekit_convert.graph.rewrite import rewrite
 from edgekit_convert.quantize.activations import observe
 from edgekit_convert.quantize.quantizer import FloatModel
 from numpy.typing import NDArray
@@ -71,6 +72,6 @@ def float_model(pictures: NDArray[np.uint8]) -> FloatModel:
     folded = fold(to_onnx(network, SIZE, SIZE), NORMALIZATION, SIZE, SIZE, centre=False)
     with lowering() as onnx2tf:
         onnx2tf.start(folded, pictures)
-        flatbuffer = separate_constants(onnx2tf.result())
+        flatbuffer = rewrite(separate_constants(onnx2tf.result()))
     activations = observe(flatbuffer, pictures[:40], 2, 0, lambda done: None)
     return FloatModel.prepare(flatbuffer, activations)

@@ -123,9 +123,15 @@ def data_free(
 
 @pytest.fixture(scope="session")
 def classifier(exported: onnx.ModelProto, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo's network as an ONNX file."""
+    """The demo's network as an ONNX file that ends in LogSoftmax, with its weights beside it."""
     file = tmp_path_factory.mktemp("onnx") / "toys.onnx"
-    onnx.save(exported, str(file))
+    model = onnx.ModelProto()
+    model.CopyFrom(exported)
+    output = model.graph.output[0]
+    ending = onnx.helper.make_node("LogSoftmax", [output.name], ["scores"], axis=1)
+    model.graph.node.append(ending)
+    output.name = "scores"
+    onnx.save(model, str(file), save_as_external_data=True, location="toys.onnx.data")
     return file
 
 
@@ -557,6 +563,20 @@ class TestBadInput:
     def test_an_output_that_cannot_be_written(self, tmp_path: Path) -> None:
         done = _invoke(*BASE, "--weights", "x", "--output", tmp_path / "no" / "x.tflite")
         assert "does not exist" in failure(done)
+
+    @pytest.mark.parametrize("option", ["--weights", "--classes", "--calibration"])
+    def test_an_output_in_the_place_of_what_is_read(self, tmp_path: Path, option: str) -> None:
+        mine = tmp_path / "mine"
+        mine.write_bytes(b"weeks of training")
+        done = _invoke(*BASE, "--weights", "x", option, mine, "--output", mine)
+        assert f"{mine} is read here, and would be lost" in failure(done)
+        assert mine.read_bytes() == b"weeks of training"
+
+    def test_an_output_in_the_place_of_an_onnx_model_or_its_data(self, tmp_path: Path) -> None:
+        for name in ("m.onnx", "m.onnx.data"):
+            (tmp_path / name).write_bytes(b"weeks of training")
+            options = ("--onnx", tmp_path / "m.onnx", *SMALL, "--output", tmp_path / name)
+            assert f"{name} is read here" in failure(_invoke("convert", *options))
 
     @pytest.mark.parametrize(
         ("options", "named"),

@@ -1,9 +1,14 @@
 """How calibration pictures are shared out."""
 
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
-from edgekit_convert.pictures import Pictures, hold_out
+from edgekit_convert.pictures import Pictures, hold_out, load_calibration, load_evaluation
 from edgekit_convert.quantize.distillation import DISTILLED
+
+from edgekit.model.geometry import Geometry
 
 
 def made_up(count: int) -> Pictures:
@@ -24,3 +29,24 @@ def test_a_fifth_is_held_out_and_of_few_pictures_up_to_a_quarter(count: int, hel
 def test_the_seed_decides_which() -> None:
     first, again, other = (hold_out(made_up(100), seed)[1].names for seed in (1, 1, 2))
     assert first == again != other
+
+
+def test_what_is_left_out_of_a_folder_is_noted(tmp_path: Path) -> None:
+    for number in range(12):
+        cv2.imwrite(str(tmp_path / f"f{number}.png"), np.full((8, 8, 3), number, np.uint8))
+    for name in ("notes.txt", "film.mp4", "._f1.png"):
+        (tmp_path / name).touch()
+    geometry = Geometry(8, 8)
+    for pictures in (
+        load_calibration(tmp_path, geometry, lambda _: None),
+        load_evaluation(tmp_path, ["a"], geometry, lambda _: None),
+    ):
+        assert pictures.tensors[:, 0, 0, 0].tolist() == list(range(12))
+        assert pictures.notes == ("left out 2 files: 1 .mp4, 1 .txt",)
+
+
+def test_system_folders_do_not_make_a_folder_one_of_classes(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((8, 8, 3), np.uint8))
+    (tmp_path / "@eaDir" / "a.png").mkdir(parents=True)
+    pictures = load_evaluation(tmp_path, ["a"], Geometry(8, 8), lambda _: None)
+    assert (pictures.names, pictures.truth) == (["a.png"], None)

@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from edgekit.inference.interpreter import Interpreter
 
 NONE, RELU, RELU6 = 0, 1, 3
+# Operators whose first version is not 1.
+_FLOAT_VERSIONS = {"BROADCAST_TO": 2}
 
 
 class Toy:
@@ -26,6 +28,7 @@ class Toy:
         self._model = schema.ModelT()
         self._model.version, self._model.subgraphs = 3, [self._graph]
         self._model.buffers, self._model.operatorCodes = [schema.BufferT()], []
+        self._constants = 0
         self.image = self._tensor("image", [1, height, width, channels])
 
     def conv(
@@ -80,6 +83,37 @@ class Toy:
         options.beta = 1.0
         return self._operator("softmax", "SOFTMAX", [source], self._shape(source), options)
 
+    def apply(
+        self, kind: str, inputs: list[int], shape: list[int], options: Any = None, **fields: Any
+    ) -> int:
+        """Any operator of one output, with the fields of its options; named like its kind."""
+        return self.apply_many(kind, inputs, [shape], options, **fields)[0]
+
+    def apply_many(
+        self, kind: str, inputs: list[int], shapes: list[list[int]], options: Any = None,
+        **fields: Any,
+    ) -> list[int]:  # fmt: skip
+        """Any operator of several outputs."""
+        for name, value in fields.items():
+            assert hasattr(options, name)
+            setattr(options, name, value)
+        name = kind.lower()
+        output = self._operator(name, kind, inputs, shapes[0], options)
+        operator = self._graph.operators[-1]
+        for number, shape in enumerate(shapes[1:], 1):
+            name = f"{kind.lower()}{len(self._graph.operators) - 1}_{number}"
+            operator.outputs.append(self._tensor(name, shape))
+        return [output, *operator.outputs[1:]]
+
+    def constant(self, values: ArrayLike) -> int:
+        """A constant: int32 or bool as they are, anything else as float32."""
+        self._constants += 1
+        return self._constant(f"constant{self._constants}_", values)
+
+    def retype(self, tensor: int, kind: int) -> None:
+        """Give a tensor a type of the schema's other than float32."""
+        self._graph.tensors[tensor].type = kind
+
     def build(self, output: int) -> bytes:
         """The flatbuffer."""
         self._graph.inputs, self._graph.outputs = [self.image], [output]
@@ -107,15 +141,16 @@ class Toy:
 
     def _constant(self, name: str, values: ArrayLike) -> int:
         values = np.asarray(values)
-        if values.dtype != np.int32:
+        kinds = schema.TensorType
+        kind = {np.int32: kinds.INT32, np.bool_: kinds.BOOL}.get(values.dtype.type, kinds.FLOAT32)
+        if kind == kinds.FLOAT32:
             values = values.astype(np.float32)
         buffer = schema.BufferT()
         buffer.data = np.frombuffer(values.tobytes(), np.uint8)
         self._model.buffers.append(buffer)
         index = self._tensor(f"{name}{len(self._graph.operators)}", list(values.shape))
         self._graph.tensors[index].buffer = len(self._model.buffers) - 1
-        if values.dtype == np.int32:
-            self._graph.tensors[index].type = schema.TensorType.INT32
+        self._graph.tensors[index].type = kind
         return index
 
     def _tensor(self, name: str, shape: list[int]) -> int:
@@ -128,8 +163,9 @@ class Toy:
         self, name: str, kind: str, inputs: list[int], shape: list[int], options: Any
     ) -> int:
         code = schema.OperatorCodeT()
-        code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, kind)
-        code.version = 1
+        code.builtinCode = getattr(schema.BuiltinOperator, kind)
+        code.deprecatedBuiltinCode = min(code.builtinCode, 127)  # a byte
+        code.version = _FLOAT_VERSIONS.get(kind, 1)
         output = self._tensor(f"{name}{len(self._graph.operators)}", shape)
         made = schema.OperatorT()
         made.opcodeIndex, made.inputs, made.outputs = (
@@ -137,9 +173,10 @@ class Toy:
             inputs,
             [output],
         )
-        made.builtinOptions = options
-        options_name = type(options).__name__.removesuffix("T")
-        made.builtinOptionsType = getattr(schema.BuiltinOptions, options_name)
+        if options is not None:
+            made.builtinOptions = options
+            options_name = type(options).__name__.removesuffix("T")
+            made.builtinOptionsType = getattr(schema.BuiltinOptions, options_name)
         self._model.operatorCodes.append(code)
         self._graph.operators.append(made)
         return output

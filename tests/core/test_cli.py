@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from edgekit_device.doctor.diagnosis import Diagnosis
 
 from demo.fixtures import Material
 from edgekit import cli
 from tests.conftest import ROOT, Edgekit, failure
+from tests.recordings import write_video
 from tests.tiny import tiny_model
 
 
@@ -65,6 +67,66 @@ def test_a_reader_that_has_gone_is_no_failure_to_tell_of(tmp_path: Path) -> None
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, timeout=60, check=False)
     os.close(writing)
     assert done.stderr == b""
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["inspect MODEL", "inspect MODEL --json", "inspect --help", "--help", "--version",
+     "--debug inspect MODEL", "replay VIDEO --model MODEL --json", "doctor --json"],
+)  # fmt: skip
+def test_a_full_disk_is_one_line(tmp_path: Path, words: str) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    files = {
+        "MODEL": str(tiny_model(tmp_path / "tiny.tflite")),
+        "VIDEO": str(write_video(tmp_path / "v.avi", ["red"] * 3)),
+    }
+    command = [sys.executable, "-m", "edgekit", *(files.get(word, word) for word in words.split())]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    assert done.returncode == 1
+    ours = [line for line in done.stderr.splitlines() if "XNNPACK" not in line]
+    assert ours == ["edgekit: cannot write to the output: No space left on device"]
+
+
+def test_an_output_that_is_closed_is_refused_before_any_work(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m edgekit inspect {tmp_path / 'none'} >&-"
+    done = subprocess.run(
+        ["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr == "edgekit: standard output is closed; redirect it, to /dev/null say\n"
+
+
+def test_letters_that_the_terminal_lacks_are_shown_as_numbers(tmp_path: Path) -> None:
+    model = tiny_model(tmp_path / "tiny.tflite")
+    labels = tmp_path / "labels.txt"
+    labels.write_text("rot\nгрün\nblau\n", encoding="utf-8")
+    video = write_video(tmp_path / "v.avi", ["green"] * 3)
+    words = ("replay", video, "--model", model, "--labels", labels)
+    done = subprocess.run(
+        [sys.executable, "-m", "edgekit", *words], capture_output=True, timeout=60, check=False,
+        env=os.environ | {"PYTHONIOENCODING": "latin-1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert b"\\u0433\\u0440\xfcn" in done.stdout
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
+def test_colours_are_left_out_where_the_environment_says_so(
+    monkeypatch: pytest.MonkeyPatch, no_color: str, coloured: bool
+) -> None:
+    monkeypatch.setenv("NO_COLOR", no_color)
+    monkeypatch.setattr(
+        "edgekit_device.doctor.examination.examine",
+        lambda device: [Diagnosis("disk", "ok", "fine")],
+    )
+    # As on a terminal.
+    shown = CliRunner().invoke(cli.edgekit, ["doctor"], color=True).output
+    assert "fine" in shown
+    assert ("\x1b[" in shown) == coloured
 
 
 def test_inspect_has_the_promised_keys(converted: Path, edgekit: Edgekit) -> None:

@@ -30,6 +30,7 @@ FORBIDDEN = {
 }
 HEAVY = {
     "torch", "torchvision", "tensorflow", "onnx", "rich", "matplotlib", "scipy", "PIL", "jinja2",
+    "av", "pillow_heif",
 }  # fmt: skip
 
 

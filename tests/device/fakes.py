@@ -85,10 +85,12 @@ class FakeSource:
         live: bool = False,
         name: str = "fake.avi",
         dropped: int = 0,
+        damaged: int = 0,
     ) -> None:
         self.name = name
         self.live = live
         self.dropped = dropped
+        self.damaged = damaged
         self.message = ""
         self.script = list(script)
         self.number = 0

@@ -20,7 +20,7 @@ from edgekit_device.sinks.mqtt import sink as mqtt
 from paho.mqtt.client import Client
 
 from edgekit import __version__
-from edgekit.errors import BrokerLostError, SettingsError
+from edgekit.errors import BrokerLostError, ConfigurationError, SettingsError
 from tests.device.sinks.samples import make_event, make_health, until
 from tests.integration.broker import Broker, Listener, running_broker
 
@@ -440,7 +440,7 @@ def test_check_does_not_end_a_connection_in_use(broker: Broker) -> None:
 
 def test_a_password_file_that_is_missing_is_an_error_at_once(tmp_path: Path) -> None:
     settings = MqttSettings(host="localhost", user="pi", password_file=tmp_path / "none")
-    with pytest.raises(SettingsError, match=r"cannot read the mqtt-password in .*none"):
+    with pytest.raises(ConfigurationError, match=r"cannot read the mqtt-password in .*none"):
         Mqtt(settings, "pi")
 
 

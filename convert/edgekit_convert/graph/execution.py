@@ -4,29 +4,27 @@ from collections.abc import Callable
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
 
-from edgekit.errors import ConversionError, RuntimeUnavailableError
+from edgekit.errors import RuntimeUnavailableError
 from edgekit.inference.interpreter import Interpreter
 from edgekit.model.manifest import Normalization
-from edgekit.text import first_line
-from edgekit_convert.answers import MINIMUM_PROBABILITY, Answer, Answers
+from edgekit_convert.answers import Answer, Answers
 from edgekit_convert.graph.flatbuffer import expose_logits
-from edgekit_convert.graph.fold import IMAGE, LOGITS, PROBABILITIES, picture_input, with_logits
+from edgekit_convert.graph.fold import IMAGE, LOGITS, PROBABILITIES, with_logits
+from edgekit_convert.graph.session import Session
 from edgekit_convert.weights.trained import normalize
 
 _EDGETPU = "libedgetpu.so.1"
 
 
 def exported_answer(model: onnx.ModelProto, normalization: Normalization) -> Answer:
-    """An ONNX classifier that takes normalized pictures (N, 3, H, W) float32.
+    """An ONNX model that takes normalized pictures (N, 3, H, W) float32 and gives logits.
 
     Raises:
         ConversionError: onnxruntime refuses it; from the answer, too.
     """
-    raw = onnx_answer(with_logits(model), picture_input(model).tensor)
+    raw = onnx_answer(with_logits(model), model.graph.input[0].name)
     return lambda pictures: raw(normalize(pictures, normalization))
 
 
@@ -36,7 +34,10 @@ def folded_answer(model: onnx.ModelProto) -> Answer:
     Raises:
         ConversionError: onnxruntime refuses it; from the answer, too.
     """
-    raw = onnx_answer(with_logits(model), IMAGE)
+    shown = onnx.ModelProto()
+    shown.CopyFrom(model)
+    shown.graph.output.append(onnx.ValueInfoProto(name=LOGITS))
+    raw = onnx_answer(shown, IMAGE)
     return lambda pictures: raw(
         np.ascontiguousarray(pictures.transpose(0, 3, 1, 2).astype(np.float32))
     )
@@ -64,8 +65,7 @@ def edgetpu_answer(flatbuffer: bytes) -> Answer | None:
         return None
 
     def read() -> Answers:
-        probabilities = interpreter.output().reshape(1, -1)
-        return Answers(np.log(np.maximum(probabilities, MINIMUM_PROBABILITY)), probabilities)
+        return Answers.of_probabilities(interpreter.output().reshape(1, -1))
 
     return _one_by_one(interpreter, read)
 
@@ -92,37 +92,13 @@ def onnx_answer(model: onnx.ModelProto, tensor: str) -> Callable[[NDArray[np.flo
     Raises:
         ConversionError: onnxruntime refuses it; from the answer, too.
     """
-    session = _session(model)
+    session = Session(model)
 
     def answer(values: NDArray[np.float32]) -> Answers:
         rows = []
         for index in range(len(values)):
-            try:
-                found = session.run([LOGITS, PROBABILITIES], {tensor: values[index : index + 1]})
-            except (onnxruntime_errors.InvalidArgument, onnxruntime_errors.Fail) as error:
-                reason = first_line(error)
-                raise ConversionError(f"onnxruntime cannot run the model: {reason}") from error
+            found = session.run([LOGITS, PROBABILITIES], {tensor: values[index : index + 1]})
             rows.append(Answers(*(np.asarray(v, dtype=np.float32) for v in found)))
         return Answers.join(rows)
 
     return answer
-
-
-def _session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # fatal; failures raise, warnings are about unused constants
-    # onnx2tf wants the processor at the same time.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    errors = (
-        onnxruntime_errors.Fail,
-        onnxruntime_errors.InvalidGraph,
-        onnxruntime_errors.InvalidArgument,
-        onnxruntime_errors.NotImplemented,
-        onnxruntime_errors.RuntimeException,
-    )
-    try:
-        return onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-    except errors as error:
-        raise ConversionError(f"onnxruntime refuses the ONNX model: {first_line(error)}") from error

@@ -6,8 +6,6 @@ constant border, is the target) a 1x1 convolution normalizes the pixels and the 
 is.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto, helper
@@ -21,65 +19,14 @@ from edgekit_convert.graph.onnx_editor import OnnxEditor, attributes, set_attrib
 IMAGE, LOGITS, PROBABILITIES = "image", "logits", "probabilities"
 
 
-@dataclass(frozen=True)
-class Picture:
-    """Input of an ONNX classifier: its tensor's name, and the size where the model fixes one."""
-
-    tensor: str
-    height: int | None
-    width: int | None
-
-
-def picture_input(model: ModelProto) -> Picture:
-    """The model's input.
-
-    Raises:
-        ConversionError: it is not one RGB picture in PyTorch's order (N, 3, H, W).
-    """
-    constants = {constant.name for constant in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in constants]
-    if len(inputs) != 1:
-        raise ConversionError(f"the ONNX model has {len(inputs)} inputs; a classifier has one")
-    kind = inputs[0].type.tensor_type
-    shape = [d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim]
-    if len(shape) != 4 or shape[1] != 3 or kind.elem_type != onnx.TensorProto.FLOAT:
-        raise ConversionError(
-            f"the ONNX model's input {inputs[0].name} is not a float32 picture (N, 3, H, W)"
-        )
-    if shape[0] not in (None, 1):
-        raise ConversionError(
-            f"the ONNX model takes {shape[0]} pictures at once; export it with a batch of 1"
-        )
-    return Picture(inputs[0].name, shape[2], shape[3])
-
-
 def with_logits(model: ModelProto) -> ModelProto:
-    """A copy whose outputs are `logits` and `probabilities`; a missing softmax is added.
-
-    Raises:
-        ConversionError: the model does not have exactly one output.
-    """
-    if len(model.graph.output) != 1:
-        raise ConversionError(
-            f"the ONNX model has {len(model.graph.output)} outputs; a classifier has one"
-        )
+    """A copy of a model that gives logits, with outputs `logits` and `probabilities`."""
     original, model = model, onnx.ModelProto()
     model.CopyFrom(original)
     editor = OnnxEditor(model)
     output = model.graph.output[0].name
-    last = editor.writer(output)
-    if last is not None and last.op_type == "Softmax":
-        logits = last.input[0]
-        editor.rename(output, PROBABILITIES)
-    elif last is not None and (kind := _ending(editor, last)):
-        raise ConversionError(
-            f"the ONNX model ends in {kind}; export it so that it ends in logits, or in Softmax"
-        )
-    else:
-        logits = output
-        model.graph.node.append(helper.make_node("Softmax", [output], [PROBABILITIES], axis=-1))
-    if logits != LOGITS:
-        editor.rename(logits, LOGITS)
+    editor.rename(output, LOGITS)
+    model.graph.node.append(helper.make_node("Softmax", [LOGITS], [PROBABILITIES], axis=-1))
     del model.graph.output[:]
     for name in (LOGITS, PROBABILITIES):
         model.graph.output.append(
@@ -88,47 +35,34 @@ def with_logits(model: ModelProto) -> ModelProto:
     return model
 
 
-def _ending(editor: OnnxEditor, node: NodeProto) -> str | None:
-    """The activation that a model ends in, where a softmax behind it would be wrong."""
-    if node.op_type in ("Sigmoid", "HardSigmoid", "Softmax"):
-        return str(node.op_type)
-    if node.op_type in ("Identity", "Reshape", "Flatten", "Squeeze", "Cast"):
-        before = editor.writer(node.input[0])
-        return _ending(editor, before) if before is not None else None
-    return None
-
-
 def fold(
     model: ModelProto, normalization: Normalization, height: int, width: int, *, centre: bool
 ) -> ModelProto:
     """A copy that takes raw pixels `image` (1, 3, height, width) and gives `probabilities`.
 
     Args:
-        model: takes normalized pictures (N, 3, H, W), gives logits or probabilities.
+        model: takes normalized pictures (N, 3, H, W), gives logits.
         normalization: what it was trained with: (p / 255 - mean) / std.
         height, width: of the picture, in pixels.
         centre: normalize by a 1x1 convolution, also where the border could be folded.
 
     Raises:
-        ConversionError: it is no classifier of RGB pictures.
+        ConversionError: it does not use its input.
     """
-    picture = picture_input(model)
+    picture = model.graph.input[0].name
     model = with_logits(model)
     del model.graph.output[0]
     del model.graph.value_info[:]
     editor = OnnxEditor(model)
     _pool_globally(editor)
     _pad_before_max_pool(editor)
-    readers = editor.readers(picture.tensor)
+    readers = editor.readers(picture)
     if len(readers) == 1 and not centre and can_fold_border(editor, readers[0]):
         fold_border(editor, readers[0], normalization, height, width)
     else:
-        _normalize_first(editor, readers, picture.tensor, normalization)
-    editor.rename(picture.tensor, IMAGE)
-    constants = {constant.name for constant in model.graph.initializer}
-    for value in [v for v in model.graph.input if v.name not in constants]:
-        model.graph.input.remove(value)
-    model.graph.input.append(
+        _normalize_first(editor, readers, picture, normalization)
+    editor.rename(picture, IMAGE)
+    model.graph.input[0].CopyFrom(
         helper.make_tensor_value_info(IMAGE, onnx.TensorProto.FLOAT, [1, 3, height, width])
     )
     return model

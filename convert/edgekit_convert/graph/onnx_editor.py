@@ -60,6 +60,18 @@ class OnnxEditor:
                     if name == old:
                         names[index] = new
 
+    def prune(self) -> None:
+        """Leave out the nodes and constants that no output needs."""
+        needed = {value.name for value in self.graph.output}
+        for node in reversed(list(self.graph.node)):
+            if needed.isdisjoint(node.output):
+                self.graph.node.remove(node)
+            else:
+                needed.update(node.input)
+        for constant in list(self.graph.initializer):
+            if constant.name not in needed:
+                self.graph.initializer.remove(constant)
+
 
 def attributes(node: NodeProto) -> dict[str, Any]:
     """Attributes of a node by name."""

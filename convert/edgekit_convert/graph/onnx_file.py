@@ -7,54 +7,55 @@ from pathlib import Path
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+from onnx import TensorProto
+from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 
 from edgekit.errors import ConversionError
 from edgekit.model.geometry import Geometry
 from edgekit.model.manifest import Normalization
 from edgekit.text import first_line
+from edgekit_convert.answers import Answers, signal_to_noise
+from edgekit_convert.graph.ending import find_ending
 from edgekit_convert.graph.execution import exported_answer
 from edgekit_convert.graph.export import to_onnx
-from edgekit_convert.graph.fold import picture_input
+from edgekit_convert.graph.modernize import OPSET, modernize
+from edgekit_convert.graph.normalization import check_own_normalization
+from edgekit_convert.graph.original import original_answer
+from edgekit_convert.graph.picture import Picture, picture_input
+from edgekit_convert.graph.refusals import check_convertible
 from edgekit_convert.weights.trained import TrainedModel
+
+# What begins a file of another kind.
+_OTHER_KINDS = (
+    (b"PK\x03\x04", 0, "a PyTorch checkpoint, or another zip file; pass it with --arch and "
+     "--weights, or export it with torch.onnx.export"),
+    (b"\x80\x02", 0, "a pickle, as PyTorch's checkpoints were once; pass it with --arch and "
+     "--weights, or export it with torch.onnx.export"),
+    (b"TFL3", 4, "a TFLite file; give the ONNX model that it was made from"),
+    (b"\x89HDF\r\n", 0, "a Keras or HDF5 file; export it with tf2onnx"),
+    (b"ORTM", 4, "a file in onnxruntime's own format; give the ONNX model that it was made from"),
+    (b"version https://git-lfs", 0, "a pointer of Git LFS; fetch the file with git lfs pull"),
+)  # fmt: skip
+# Between float32 orders of additions there are 100 dB and more; float16 rounds at 60 to 70.
+_SAME_DB = 40.0
 
 
 def open_onnx(path: Path, normalization: Normalization, geometry: Geometry) -> TrainedModel:
-    """An ONNX classifier that takes normalized pictures (N, 3, H, W) float32.
+    """An ONNX classifier of RGB pictures, of any opset and IR version that onnxruntime runs.
+
+    Its answers are those of the file as it came; its network is brought into the form that
+    `to_onnx` gives, and has the same answers to a few pictures of noise.
 
     Raises:
-        ConversionError: missing, damaged, no classifier of RGB pictures, or of another size.
+        ConversionError: missing, damaged, no classifier of RGB pictures, of another size, or what
+            no faithful int8 file can be made of.
     """
+    model, digest = _read(path)
     try:
-        content = path.read_bytes()
-        model = onnx.load_model_from_string(content)
-        onnx.checker.check_model(model)
-    except OSError as error:
-        raise ConversionError(f"cannot read the ONNX model {path}: {error.strerror}") from error
-    except (DecodeError, onnx.checker.ValidationError, ValueError) as error:
-        reason = first_line(error)
-        raise ConversionError(f"{path} is not a usable ONNX model: {reason}") from error
-    picture = picture_input(model)
-    for fixed, wanted in ((picture.height, geometry.height), (picture.width, geometry.width)):
-        if fixed not in (None, wanted):
-            raise ConversionError(
-                f"{path} takes pictures of {picture.width}x{picture.height}; pass --size {fixed}"
-            )
-    answer = exported_answer(model, normalization)
-    logits = answer(np.zeros((1, geometry.height, geometry.width, 3), np.uint8)).logits
-    if logits.ndim != 2 or logits.shape[1] < 2:
-        raise ConversionError(f"{path} does not give a score for each of two classes or more")
-    return TrainedModel(
-        stage="onnx",
-        name=path.name,
-        sha256=hashlib.sha256(content).hexdigest(),
-        architecture=None,
-        head="",
-        classes=logits.shape[1],
-        parameters=sum(math.prod(constant.dims) for constant in model.graph.initializer),
-        labels=None,
-        network=model,
-        answer=answer,
-    )
+        return _open(model, path.name, digest, normalization, geometry)
+    except ConversionError as error:
+        raise ConversionError(f"{path}: {error}") from error
 
 
 def as_onnx(model: TrainedModel, height: int, width: int) -> onnx.ModelProto:
@@ -62,3 +63,139 @@ def as_onnx(model: TrainedModel, height: int, width: int) -> onnx.ModelProto:
     if model.architecture is None:
         return model.network
     return to_onnx(model.network, height, width)
+
+
+def _read(path: Path) -> tuple[onnx.ModelProto, str]:
+    """A model with the data that lies beside its file, and the SHA-256 of all."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConversionError(f"cannot read the ONNX model {path}: {error.strerror}") from error
+    for beginning, offset, what in _OTHER_KINDS:
+        if content[offset : offset + len(beginning)] == beginning:
+            raise ConversionError(f"{path} is not a usable ONNX model: it is {what}")
+    try:
+        model = onnx.load_model_from_string(content)
+    except DecodeError as error:
+        raise ConversionError(
+            f"{path} is not a usable ONNX model, or is cut off; export or copy it again"
+        ) from error
+    if not model.graph.node:
+        raise ConversionError(f"{path} is not a usable ONNX model: it has no operators")
+    digest = hashlib.sha256(content)
+    for file in _load_external_data(model, path):
+        digest.update(file.read_bytes())
+    return model, digest.hexdigest()
+
+
+def _load_external_data(model: onnx.ModelProto, path: Path) -> list[Path]:
+    """Read weights that lie in other files; which those are, sorted."""
+    constants = [*model.graph.initializer]
+    constants += [a.t for node in model.graph.node for a in node.attribute if a.HasField("t")]
+    needs = [(one, ExternalDataInfo(one)) for one in constants if uses_external_data(one)]
+    names = sorted({info.location for _, info in needs})
+    for name in names:
+        file = path.parent / name
+        # onnx refuses these too, but not in words that help.
+        if Path(name).is_absolute() or ".." in Path(name).parts or file.is_symlink():
+            raise ConversionError(
+                f"{path} keeps its weights in {name}, which is not a plain file in its folder; "
+                "save it again with onnx.save_model(..., save_as_external_data=True)"
+            )
+        if not file.is_file():
+            raise ConversionError(
+                f"{path} keeps its weights in {file}, which is missing; the two files belong "
+                "together: copy both into one folder"
+            )
+    try:
+        onnx.load_external_data_for_model(model, str(path.parent))
+    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+        raise ConversionError(
+            f"cannot read the weights of {path}: {first_line(error)}; copy both files again"
+        ) from error
+    for constant, info in needs:
+        if not _is_whole(constant):
+            raise ConversionError(
+                f"{path} keeps its weights in {path.parent / info.location}, which is cut off or "
+                "of another export; copy both files again"
+            )
+    return [path.parent / name for name in names]
+
+
+def _is_whole(constant: TensorProto) -> bool:
+    """Whether a constant has as many bytes as its shape says."""
+    try:
+        onnx.numpy_helper.to_array(constant)
+    except ValueError:
+        return False
+    return True
+
+
+def _open(
+    model: onnx.ModelProto, name: str, digest: str, normalization: Normalization, geometry: Geometry
+) -> TrainedModel:
+    check_convertible(model)
+    picture = picture_input(model)
+    _check_size(picture, geometry)
+    check_own_normalization(model, picture, normalization)
+    ending = find_ending(model)
+    pictures = _noise(geometry)
+    answer = expected = refusal = None
+    try:
+        answer = original_answer(model, picture, ending, normalization)
+    except ConversionError as error:
+        # What onnxruntime does not know may run when it is brought up; the stage says so then.
+        refusal = error
+    if answer is not None:
+        expected = answer(pictures)
+        ending.check(expected)
+    try:
+        network = modernize(model, picture, geometry.height, geometry.width)
+        brought_up = exported_answer(network, normalization)
+        found = brought_up(pictures)
+    except ConversionError as error:
+        raise refusal or error from error
+    if expected is None:
+        ending.check(found)
+    else:
+        _check_same(expected, found)
+    return TrainedModel(
+        stage="onnx" if answer is not None else f"onnx brought to opset {OPSET}, float32",
+        name=name,
+        sha256=digest,
+        architecture=None,
+        head=str(ending),
+        classes=found.logits.shape[1],
+        parameters=sum(math.prod(constant.dims) for constant in network.graph.initializer),
+        labels=None,
+        network=network,
+        answer=answer or brought_up,
+    )
+
+
+def _check_size(picture: Picture, geometry: Geometry) -> None:
+    for fixed, wanted in ((picture.height, geometry.height), (picture.width, geometry.width)):
+        if fixed not in (None, wanted):
+            size = f"the ONNX model takes pictures of {picture.width}x{picture.height}"
+            if picture.height != picture.width:
+                raise ConversionError(f"{size}; export it for square ones, which --size names")
+            raise ConversionError(f"{size}; pass --size {fixed}")
+
+
+def _noise(geometry: Geometry) -> NDArray[np.uint8]:
+    """Three pictures that differ (3, H, W, 3): black, and random pixels."""
+    shape = (3, geometry.height, geometry.width, 3)
+    pictures = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+    pictures[0] = 0
+    return pictures
+
+
+def _check_same(expected: Answers, found: Answers) -> None:
+    """Refuse a network that answers otherwise since it was brought up."""
+    same = expected.logits.shape == found.logits.shape
+    ratio = signal_to_noise(expected.logits, found.logits) if same else -math.inf
+    if ratio is not None and ratio < _SAME_DB:
+        raise ConversionError(
+            f"the ONNX model answers otherwise when it is brought to opset {OPSET}, float32 and "
+            f"one picture ({ratio:.1f} dB); export it so"
+        )

@@ -1,16 +1,20 @@
 """What the activations of a float model look like over the calibration pictures."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from edgekit.inference.interpreter import Interpreter
 from edgekit_convert.graph.flatbuffer import RELU, FlatbufferEditor, expose_activations
 
-# Values kept of each activation: enough for ranges and channel covariances, little in memory.
+# Values kept of each activation, and of all: enough for ranges and channel covariances, and in
+# deep networks, too, no more than a gigabyte.
 _KEPT = 1_000_000
+_KEPT_IN_ALL = 250_000_000
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,11 @@ def observe(
     interpreter = Interpreter(expose_activations(flatbuffer), threads=threads)
     model = FlatbufferEditor(flatbuffer)
     entry = model.name(model.graph.inputs[0])
+    written = [int(i) for operator in model.graph.operators for i in operator.outputs]
+    floats = {
+        model.name(i) for i in written if model.graph.tensors[i].type == schema.TensorType.FLOAT32
+    }
+    limit = min(_KEPT, _KEPT_IN_ALL // (1 + len(floats)))
     # What a ReLU gives has no lows to look for.
     positive = {
         model.name(operator.outputs[0])
@@ -79,15 +88,20 @@ def observe(
         chosen: dict[int, NDArray[np.intp]] = {}
         tensors = [*interpreter.outputs(), (entry, pictures[index].astype(np.float32))]
         for name, values in tensors:
-            rows = values.reshape(-1, values.shape[-1])
+            if name not in floats and name != entry:
+                continue  # shapes, indices and conditions
+            rows = values.reshape(-1, values.shape[-1] if values.ndim else 1)
             if name not in positive:
                 lows[name] = np.minimum(lows.get(name, np.float32(0)), _reduce(np.minimum, rows))
             highs[name] = np.maximum(highs.get(name, np.float32(0)), _reduce(np.maximum, rows))
             count = len(rows)
             if count not in chosen:
                 chosen[count] = rng.permutation(count)
-            kept = max(1, _KEPT // (len(pictures) * rows.shape[1]))
-            samples.setdefault(name, []).append(rows[chosen[count][:kept]])
+            # Of what has too many channels, a position in some of the pictures only.
+            wanted = limit / (len(pictures) * rows.shape[1])
+            if wanted >= 1 or index % math.ceil(1 / wanted) == 0:
+                kept = chosen[count][: max(1, int(wanted))]
+                samples.setdefault(name, []).append(rows[kept])
         advance(1)
     return {
         name: Activation(

@@ -10,24 +10,20 @@ from numpy.typing import NDArray
 
 
 def bias_correction(
-    weights: NDArray[np.float64],
-    rounded: NDArray[np.float64],
-    mean: NDArray[Any],
-    *,
-    depthwise: bool = False,
+    weights: NDArray[np.float64], rounded: NDArray[np.float64], mean: NDArray[Any]
 ) -> NDArray[np.float64]:
     """What rounding took from the layer's mean output, (W - W') E[x]: to be added to its bias.
 
     Args:
         weights, rounded: W and W' (outputs, positions in the kernel, inputs).
-        mean: E[x] of each input channel (C,); the same at every position.
-        depthwise: each output reads one input channel alone, and the weights have one input; of n
-            times as many outputs as channels, each n in a row read the same.
+        mean: E[x] of each input channel (C,); the same at every position. With n times as many
+            channels as the weights have inputs the layer has n groups: each part of the outputs
+            reads its own part of the channels, in a depthwise layer a single one.
 
     Returns:
         (outputs,)
     """
-    lost = (weights - rounded).sum(axis=1)
-    if depthwise:
-        return np.asarray(lost[:, 0] * np.repeat(mean, len(lost) // len(mean)))
-    return np.asarray(lost @ mean)
+    outputs, _, inputs = weights.shape
+    groups = len(mean) // inputs
+    lost = (weights - rounded).sum(axis=1).reshape(groups, outputs // groups, inputs)
+    return np.asarray(lost @ mean.reshape(groups, inputs, 1)).reshape(outputs)

@@ -89,9 +89,13 @@ def _write_layer(
     kind = exact.kind(source)
     depthwise, dense = kind == "DEPTHWISE_CONV_2D", kind == "FULLY_CONNECTED"
     stored = exact.constant(source.inputs[1]).astype(np.float64)
-    # (outputs, positions in the kernel, inputs); a depthwise layer has (1, height, width, outputs).
+    # (outputs, positions in the kernel, inputs); a depthwise layer has (1, height, width, outputs),
+    # a dense one may flatten what it reads: then its rows are kernels of the whole picture.
     weights = np.moveaxis(stored, -1, 0) if depthwise else stored
-    weights = weights.reshape(len(weights), -1, 1 if depthwise else stored.shape[-1])
+    inputs = 1 if depthwise else stored.shape[-1]
+    if dense:
+        inputs = min(inputs, int(exact.graph.tensors[source.inputs[0]].shape[-1]))
+    weights = weights.reshape(len(weights), -1, inputs)
     bias_index = exact.bias(source)
     biases = np.zeros(len(weights))
     if bias_index is not None:
@@ -110,7 +114,7 @@ def _write_layer(
     if recipe.bias_corrected and activation is not None:
         mean = activation.sample.mean(axis=0, dtype=np.float64)
         back = rounded * scales.reshape(-1, 1, 1)
-        biases = biases + bias_correction(weights, back, mean, depthwise=depthwise)
+        biases = biases + bias_correction(weights, back, mean)
     integers = np.moveaxis(rounded[..., 0], 0, -1) if depthwise else rounded
     model.set_constant(target.inputs[1], integers.reshape(stored.shape))
     written = scales[:1] if dense else scales
@@ -127,10 +131,20 @@ def _round(
     sample: NDArray[np.float32] | None,
     rounding: str,
 ) -> NDArray[np.int8]:
-    """Weights (outputs, positions, inputs) in units of their scales; nearest without a sample."""
+    """Weights (outputs, positions, inputs) in units of their scales; nearest without a sample.
+
+    A sample (S, n x inputs) belongs to n groups, each of a part of the outputs.
+    """
     outputs, positions, inputs = weights.shape
     rows, units = weights.reshape(-1, inputs), np.repeat(scales, positions).reshape(-1, 1)
-    rounded = nearest(rows, units) if sample is None else ROUNDINGS[rounding](rows, units, sample)
+    if sample is None:
+        rounded = nearest(rows, units)
+    else:
+        groups = sample.shape[1] // inputs
+        parts = (np.split(part, groups) for part in (rows, units))
+        samples = np.split(sample, groups, axis=1)
+        found = map(ROUNDINGS[rounding], *parts, samples)
+        rounded = np.concatenate(list(found))
     return rounded.astype(np.int8).reshape(outputs, positions, inputs)
 
 

@@ -66,6 +66,10 @@ def _groups(model: FlatbufferEditor) -> list[_Group]:
         elif kind in _PASSING and homogeneous:
             sources = [int(i) for i in operator.inputs if not model.is_constant(i)]
             whole = kind != "ADD" or len(sources) == 2
+            if kind == "MEAN":
+                axes = model.constant(operator.inputs[1], np.int32).reshape(-1)
+                rank = len(graph.tensors[source].shape)
+                whole = all(axis % rank < rank - 1 for axis in axes)
             if whole and all(graph.tensors[i].shape[-1] == channels for i in sources):
                 for other in sources:
                     parent[find(other)] = find(target)

@@ -13,20 +13,19 @@ from numpy.typing import NDArray
 
 from edgekit_convert.graph.flatbuffer import RELU, FlatbufferEditor
 from edgekit_convert.quantize.activations import Activation
+from edgekit_convert.quantize.operators import KERNELS
+from edgekit_convert.quantize.rounding import MAXIMUM
+from edgekit_convert.quantize.structure import Group, constant_range, hull
 
-# Low and high end by tensor name; 0 lies in between.
-Ranges: TypeAlias = dict[str, tuple[float, float]]
 # What rounding to a range, by its low and high end, costs.
 Error: TypeAlias = Callable[[float, float], float]
 
-# These only move values, so that input and output share their quantization.
-_MOVING = ("CONCATENATION", "MAX_POOL_2D", "PAD", "RESHAPE", "TRANSPOSE")
-# An integer for each pixel value: quantizing the input loses nothing.
-_PIXELS = (0.0, 255.0)
 # Values that the error of a range is computed from.
 _VALUES = 100_000
 # Values that a percentile is taken of; 25 of them lie beyond the 99.99th.
 _RANKED = 250_000
+# What the sums of a layer may be multiplied by.
+_MULTIPLIER = 128.0
 _SHRINK = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5, 0.4, 0.3, 0.2)
 
 
@@ -70,8 +69,16 @@ def scale_and_zero_point(low: float, high: float) -> tuple[float, int]:
 
     A real value r is stored as the integer r / scale + zero_point in -128…127; 0 is exact.
     """
-    scale = max(high - low, 1e-9) / 255
+    # Of nothing but 0, any range will do; kernels do not stand one too small.
+    scale = (high - low or 1.0) / 255
     return scale, round(-low / scale) - 128
+
+
+def quantize_values(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.int8]:
+    """The int8 numbers of values, rounded to a range; those beyond it are at its ends."""
+    scale, zero_point = scale_and_zero_point(low, high)
+    integers = np.clip(np.rint(values / scale) + zero_point, -128, 127)
+    return np.asarray(integers, dtype=np.int8)
 
 
 def fake_quantize(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
@@ -98,53 +105,68 @@ def error_of_sum(values: NDArray[np.float32], other: NDArray[np.float32], *, rel
     )
 
 
-def choose_ranges(flatbuffer: bytes, activations: dict[str, Activation], rule: str) -> Ranges:
-    """Range of every activation of a float model by one of `RULES`.
+def choose_ranges(
+    flatbuffer: bytes, groups: list[Group], activations: dict[str, Activation], rule: str
+) -> list[tuple[float, float]]:
+    """Range of each group of a float model's tensors by one of `RULES`.
 
     For the rule `mse` the error is the mean square of what rounding changes; for a tensor that is
     only added to another, that of the sum, behind its ReLU: what a ReLU cuts off anyway needs no
-    precision.
+    precision. A group holds the range of each of its sources, and its constants.
     """
     model = FlatbufferEditor(flatbuffer)
-    ranges: Ranges = {}
-    entry = int(model.graph.inputs[0])
-    for name in _moved(model, entry)[0]:
-        ranges[name] = _PIXELS
-    for operator in model.graph.operators:
-        tensor = int(operator.outputs[0])
-        if model.name(tensor) in ranges or model.name(tensor) not in activations:
-            continue
-        names, readers = _moved(model, tensor)
-        activation = activations[_representative(model, tensor)]
-        error = _error(model, tensor, activation, readers, activations)
-        low, high = RULES[rule](activation, error)
-        for name in names:
-            ranges[name] = (low, high)
+
+    def choose(group: Group, source: int) -> tuple[float, float]:
+        readers = [
+            operator
+            for tensor in group.tensors
+            if tensor < len(model.graph.tensors)
+            for operator in model.readers(tensor)
+            if not KERNELS[model.kind(operator)].shared
+        ]
+        activation = activations[_representative(model, source)]
+        return RULES[rule](activation, _error(model, source, activation, readers, activations))
+
+    ranges = []
+    for group in groups:
+        parts = [choose(group, source) for source in group.sources]
+        parts += [constant_range(model.constant(i)) for i in group.constants.values()]
+        low, high = group.fixed or hull(parts)
+        if group.centred:
+            high = max(high, -low)
+            low = -high * 128 / 127
+        ranges.append((low, high))
+    _widen(model, groups, ranges)
     return ranges
 
 
-def _moved(model: FlatbufferEditor, tensor: int) -> tuple[list[str], list[Any]]:
-    """Names of a tensor and all that it is moved to, and the other operators that read them."""
-    names, readers, front = [], [], [tensor]
-    while front:
-        current = front.pop(0)
-        names.append(model.name(current))
-        for operator in model.readers(current):
-            if model.kind(operator) in _MOVING:
-                front.append(int(operator.outputs[0]))
-            else:
-                readers.append(operator)
-    return names, readers
+def _widen(model: FlatbufferEditor, groups: list[Group], ranges: list[tuple[float, float]]) -> None:
+    """Give the output of a layer a scale of no less than a part of what its weights count in.
+
+    LiteRT refuses a layer whose sums are multiplied by 256 or more; one whose outputs cancel out
+    would be.
+    """
+    position = {tensor: i for i, group in enumerate(groups) for tensor in group.tensors}
+    for operator in model.weighted():
+        source, target = position[int(operator.inputs[0])], position[int(operator.outputs[0])]
+        weight = float(np.abs(model.constant(operator.inputs[1])).max()) / MAXIMUM
+        least = scale_and_zero_point(*ranges[source])[0] * weight / _MULTIPLIER
+        scale = scale_and_zero_point(*ranges[target])[0]
+        if scale < least and groups[target].fixed is None:
+            low, high = ranges[target]
+            ranges[target] = low * least / scale, high * least / scale
 
 
 def _representative(model: FlatbufferEditor, tensor: int) -> str:
-    """The tensor itself, or the pool behind it: what a pool drops needs no precision."""
-    for operator in model.readers(tensor):
-        kind = model.kind(operator)
+    """The tensor itself, or the pool that alone reads it: what a pool drops needs no precision."""
+    readers = model.readers(tensor)
+    if len(readers) == 1:
+        output = int(readers[0].outputs[0])
+        kind = model.kind(readers[0])
         if kind == "MAX_POOL_2D":
-            return model.name(operator.outputs[0])
-        if kind == "PAD" and len(model.readers(tensor)) == 1:
-            return _representative(model, int(operator.outputs[0]))
+            return model.name(output)
+        if kind in ("PAD", "PADV2"):
+            return _representative(model, output)
     return model.name(tensor)
 
 

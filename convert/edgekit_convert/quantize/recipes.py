@@ -21,6 +21,9 @@ RECIPES: tuple[Recipe, ...] = (
         Recipe(ranges=rule, equalized=True, rounding="error-feedback", bias_corrected=True)
         for rule in RULES
     ),
+    # Channels that few calibration pictures light up are taken for small, and equalization makes
+    # them large: which rule is then the best says nothing about the best without it.
+    Recipe(ranges="mse", equalized=False, rounding="error-feedback", bias_corrected=True),
     PLAIN,
 )
 # Fields of a recipe that are a technique, which may be left out: as `PLAIN` has them.

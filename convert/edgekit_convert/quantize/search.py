@@ -66,7 +66,8 @@ def search(model: FloatModel, score: Scoring, advance: Callable[[int], None]) ->
         attempt(recipe)
     full = _best(one for one in attempts if without_each_technique(one.recipe))
     for recipe in without_each_technique(full.recipe):
-        attempt(recipe)
+        if recipe not in [one.recipe for one in attempts]:
+            attempt(recipe)
     winner = _best(attempts)
     return Found(
         flatbuffer=winner.flatbuffer,

@@ -21,7 +21,7 @@ def decibels(ratio: float | None, unit: str = "") -> str:
 
 
 def nats(divergence: float) -> str:
-    """A divergence with three significant digits: candidates often differ only in the third."""
+    """A divergence, or a change, with three digits: candidates often differ only in the third."""
     if 0 < divergence < 1e-4:
         return "<\u202f0.0001"
     if not 0 < divergence < 10:

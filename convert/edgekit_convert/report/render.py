@@ -15,7 +15,7 @@ from edgekit_convert.report.results import Report
 from edgekit_convert.target.memory import Memory
 from edgekit_convert.target.preflight import Refusal
 from edgekit_convert.verify.disagreements import Disagreement
-from edgekit_convert.verify.fidelity import FLOAT_AGREEMENT, Kind, Thresholds, find_loss
+from edgekit_convert.verify.fidelity import FLOAT_AGREEMENT, FLOAT_SNR_DB, Kind, find_loss
 from edgekit_convert.verify.layers import Layer
 
 _WORST = 5
@@ -44,6 +44,7 @@ class _Stage:
     reference: bool
     sample: bool
     broken: bool
+    compiled: bool
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ def render_html(report: Report) -> str:
             "verdict": _verdict(report),
             "figures": _figures(report),
             "float_agreement": FLOAT_AGREEMENT,
+            "float_snr_db": FLOAT_SNR_DB,
             "stages": _stages(report),
             "chosen": next((one for one in report.candidates if one.chosen), None),
             "data_free": report.manifest.quantization.calibration == "data-free",
@@ -178,7 +180,7 @@ def _figures(report: Report) -> list[Figure]:
 def _stages(report: Report) -> list[_Stage]:
     stages = report.stages
     all_pictures = max((stage.figures.images for stage in stages), default=0)
-    thresholds = Thresholds(kept=report.gate.min_kept, agreement=report.gate.min_agreement)
+    thresholds = report.gate.thresholds
     held_out = report.fidelity.pictures == "calibration"
     found = []
     for stage in stages:
@@ -186,7 +188,8 @@ def _stages(report: Report) -> list[_Stage]:
         reference = figures is first
         # The gate names only the first stage that breaks.
         broken = not reference and bool(find_loss(stage, first, thresholds, held_out=held_out))
-        found.append(_Stage(figures, reference, figures.images < all_pictures, broken))
+        sample, compiled = figures.images < all_pictures, stage.kind is Kind.COMPILED
+        found.append(_Stage(figures, reference, sample, broken, compiled))
     return found
 
 

@@ -57,7 +57,13 @@ class Ladder:
             self._reference = answers
         truth = self._pictures.truth
         known = truth[chosen] if truth is not None else None
-        figures = compare(name, answers, self._reference.of(chosen), known)
+        figures = compare(
+            name,
+            answers,
+            self._reference.of(chosen),
+            known,
+            with_logits=kind is not Kind.COMPILED,
+        )
         self.stages.append(Stage(kind, figures))
         return answers
 

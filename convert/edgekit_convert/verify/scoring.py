@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit_convert.answers import Answers, agreement, logit_divergence, signal_to_noise
+from edgekit_convert.answers import Answers, agreement, logit_divergence, logit_ratio
 from edgekit_convert.graph.execution import tflite_answer
 from edgekit_convert.quantize.recipes import EXACT_DB, Score, Scoring
 
@@ -20,7 +20,7 @@ def scoring(pictures: NDArray[np.uint8], reference: Answers, threads: int) -> Sc
     def score(flatbuffer: bytes) -> Score:
         answers = tflite_answer(flatbuffer, threads)(pictures)
         ratios = [
-            signal_to_noise(exact, logits)
+            logit_ratio(exact[None], logits[None])
             for exact, logits in zip(reference.logits, answers.logits, strict=True)
         ]
         snr = np.mean([EXACT_DB if ratio is None else ratio for ratio in ratios])

@@ -1,5 +1,6 @@
 """`edgekit collect`: pictures to calibrate on, from the device's own camera."""
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,12 +9,12 @@ from typing import Any
 import click
 
 from edgekit.commands.options import config_option
-from edgekit.errors import OutputError, SourceError
+from edgekit.errors import EdgekitError, OutputError, SourceError
 from edgekit.files import write_atomically
 from edgekit.inference.frame import Frame
 from edgekit.offline.recording import Recording, progress
 from edgekit.vision.encode import encode_png
-from edgekit.vision.pictures import IMAGE_SUFFIXES
+from edgekit.vision.folders import IMAGE_SUFFIXES
 from edgekit_device.collect.selection import Selection
 from edgekit_device.config.file import load
 from edgekit_device.config.options import given, settings_of
@@ -28,7 +29,7 @@ class Collection:
     """A folder of chosen frames; at every moment it holds what would be there at the end.
 
     Args:
-        folder: where the pictures go; created, or empty of pictures.
+        folder: where the pictures go; created, or without a picture in it at any depth.
         count: maximum number of pictures.
 
     Raises:
@@ -43,8 +44,13 @@ class Collection:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"cannot create the folder {folder}: {error.strerror}") from error
-        if any(child.suffix.lower() in IMAGE_SUFFIXES for child in folder.iterdir()):
-            raise OutputError(f"{folder} holds pictures already; choose an empty folder")
+        found = _picture_in(folder)
+        if found is not None:
+            raise OutputError(
+                f"{folder} holds pictures already, {found} for one; choose an empty folder"
+            )
+        if not os.access(folder, os.W_OK):
+            raise OutputError(f"the folder {folder} cannot be written; choose another output")
 
     def offer(self, frame: Frame) -> None:
         """Keep a frame, if it adds something.
@@ -62,6 +68,22 @@ class Collection:
 
     def _file(self, position: int) -> Path:
         return self._folder / f"frame-{position:07}.png"
+
+    def __str__(self) -> str:
+        kept = sum(1 for _ in self._folder.glob("frame-*.png"))
+        return f"{kept} of {self.seen} frames in {self._folder}"
+
+
+def _picture_in(folder: Path) -> Path | None:
+    """A picture in a folder or below, behind links too; None where there is none."""
+    visited = set()
+    for name, folders, files in os.walk(folder, followlinks=True):
+        visited.add(os.path.realpath(name))
+        folders[:] = [one for one in folders if os.path.realpath(Path(name, one)) not in visited]
+        for file in files:
+            if Path(file).suffix.lower() in IMAGE_SUFFIXES:
+                return Path(name, file)
+    return None
 
 
 def _live(settings: Settings, stopping: threading.Event) -> Iterator[Frame]:
@@ -125,24 +147,42 @@ def command(
     """
     settings = load(config, given(values))
     live = is_live(settings)
+    if not live and output.resolve().is_relative_to(Path(settings.source or "").resolve()):
+        raise OutputError(f"{output} lies among the pictures of --source; choose another folder")
     collection = Collection(output, count)
     stopping = threading.Event()
-    begun: float | None = None
-    with handled(stopping.set):
-        for frame in _live(settings, stopping) if live else _recorded(settings, stopping):
-            begun = frame.time if begun is None else begun
-            if max_seconds is not None and frame.time - begun > max_seconds:
-                break
-            collection.offer(frame)
+    with handled(stopping.set) as stop:
+        try:
+            _collect(collection, settings, stopping, max_seconds)
+        except EdgekitError as error:
+            if not collection.seen:
+                raise
+            raise type(error)(f"{error}; until then kept {collection}") from error
     selection = collection.selection
-    if not selection.kept:
+    if not selection.kept and not stop.interrupted:
         raise SourceError(
             f"none of {collection.seen} frames is of use: {selection.dark} are black or blank; "
             "check the lens and the light"
         )
     click.echo(
-        f"edgekit: kept {len(selection.kept)} of {collection.seen} frames in {output}; left out "
-        f"{selection.dark} black or blank, {selection.blurred} blurred, {selection.alike} "
-        "near-duplicates",
+        f"edgekit: kept {collection}; left out {selection.dark} black or blank, "
+        f"{selection.blurred} blurred, {selection.alike} near-duplicates",
         err=True,
     )
+    if stop.interrupted and not live:
+        raise click.Abort
+
+
+def _collect(
+    collection: Collection,
+    settings: Settings,
+    stopping: threading.Event,
+    max_seconds: float | None,
+) -> None:
+    begun: float | None = None
+    frames = _live if is_live(settings) else _recorded
+    for frame in frames(settings, stopping):
+        begun = frame.time if begun is None else begun
+        if max_seconds is not None and frame.time - begun > max_seconds:
+            return
+        collection.offer(frame)

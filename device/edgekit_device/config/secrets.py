@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from edgekit.errors import SettingsError
+from edgekit.errors import ConfigurationError
 
 
 def secret_file(named: Path | None, credential: str) -> Path | None:
@@ -34,7 +34,7 @@ def read_secret(named: Path | None, credential: str) -> str | None:
         None where there is no such file in the configuration nor in systemd's credentials.
 
     Raises:
-        SettingsError: it cannot be read, is empty or has several lines.
+        ConfigurationError: it cannot be read, is empty or has several lines.
     """
     path = secret_file(named, credential)
     if path is None:
@@ -42,12 +42,14 @@ def read_secret(named: Path | None, credential: str) -> str | None:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise SettingsError(f"cannot read the {credential} in {path}: {error.strerror}") from error
+        raise ConfigurationError(
+            f"cannot read the {credential} in {path}: {error.strerror}"
+        ) from error
     except UnicodeDecodeError as error:
-        raise SettingsError(f"the {credential} in {path} is not UTF-8 text") from error
+        raise ConfigurationError(f"the {credential} in {path} is not UTF-8 text") from error
     secret = text.removesuffix("\n").removesuffix("\r")
     if not secret:
-        raise SettingsError(f"{path} is empty; it should hold the {credential}")
+        raise ConfigurationError(f"{path} is empty; it should hold the {credential}")
     if "\n" in secret or "\r" in secret:
-        raise SettingsError(f"{path} has several lines; it should hold the {credential} alone")
+        raise ConfigurationError(f"{path} has several lines; it should hold the {credential} alone")
     return secret

@@ -31,10 +31,13 @@ def run(config: Path | None, check: bool, print_config: bool, **values: Any) -> 
     A recording is worked through to its end without dropping a frame. A camera runs until the
     program is stopped (Ctrl-C or SIGTERM; a second Ctrl-C forces it), always on its newest
     frame. Events go to stdout as JSON lines, and to MQTT, a live page and a webhook where those
-    are set; a summary goes to stderr at the end.
+    are set; a summary goes to stderr at the end. A recording of which an event was not delivered
+    ends with exit code 1 and the count; beside a camera, stderr says when a broker or a webhook
+    is away, and when it is back.
 
     Exit codes beside the usual ones: 10 the camera did not come back, 11 the accelerator failed
-    for good, 12 the MQTT broker stayed away.
+    for good, 12 the MQTT broker stayed away. Ctrl-C is the end of a camera's run (0), and an
+    interruption of a recording (130).
 
     \b
     Examples:
@@ -67,13 +70,13 @@ def _require(settings: Settings) -> Settings:
 def _run(settings: Settings, reload: Callable[[], Settings]) -> None:
     from edgekit_device.daemon.daemon import Daemon
     from edgekit_device.daemon.models import check_file
-    from edgekit_device.sources import open_source
+    from edgekit_device.sources import is_live, open_source
 
     check_file(settings)
     daemon = Daemon(settings, open_source, reload, say)
     failure: EdgekitError | None = None
     try:
-        with handled(daemon.request_stop, {signal.SIGHUP: daemon.request_reload}):
+        with handled(daemon.request_stop, {signal.SIGHUP: daemon.request_reload}) as stop:
             daemon.run()
     except BrokenPipeError:
         # The reader (`| head`) has what it wanted. Not left to click, which makes it a failure.
@@ -82,4 +85,4 @@ def _run(settings: Settings, reload: Callable[[], Settings]) -> None:
         failure = error
     if failure is None:
         say(daemon.summary())
-    end(failure, stuck=daemon.stuck)
+    end(failure, stuck=daemon.stuck, interrupted=stop.interrupted and not is_live(settings))

@@ -18,6 +18,7 @@ from edgekit.inference.events import State, timestamp
 from edgekit.vision.threads import is_any_left
 from edgekit_device import board
 from edgekit_device.config.settings import Settings
+from edgekit_device.daemon.deliveries import Deliveries
 from edgekit_device.daemon.hot_swap import ModelWatch
 from edgekit_device.daemon.models import Loaded
 from edgekit_device.daemon.statistics import Indicators, Statistics, state_of
@@ -26,13 +27,13 @@ from edgekit_device.daemon.worker import OpenSource, Worker
 from edgekit_device.health import Health, Status, headline, runtime_folder, write_status
 from edgekit_device.sinks import SINKS, SinkEntry
 from edgekit_device.sinks.base import Sink
-from edgekit_device.sources import Source
+from edgekit_device.sources import Source, is_live
 
 TICK = 0.25
 # How long the frame in hand, and then the messages in hand, may take once a stop was asked for.
 GRACE = 0.8
-# How long messages may take at the end of a recording.
-FLUSH = 5.0
+# At the end of a recording: how long to wait for a message to be delivered after the one before.
+FLUSH = 10.0
 _BOARD_CHECK = 5.0
 
 
@@ -67,6 +68,7 @@ class Daemon:
         self._models = ModelWatch(settings, self._inbox.put, self._use_model, notify)
         self._worker = self._new_worker()
         self._sinks: Mapping[str, Sink] = {}
+        self._deliveries = Deliveries(notify)
         self._problems: dict[str, str] = {}
         self._sent: tuple[State, dict[str, str], str] | None = None
         self._ready = False
@@ -90,6 +92,7 @@ class Daemon:
         """Work until the source ends, `max_frames` are done, or a stop is requested.
 
         Raises:
+            DeliveryError: the source or `max_frames` ended it, and events were not delivered.
             EdgekitError: a part failed for good; its `exit_code` says which.
             BrokenPipeError: the reader of stdout has gone.
         """
@@ -103,10 +106,14 @@ class Daemon:
                 self._turn()
             if self._ended and self._failure is None:
                 self._drain()
+            stopped = self._stopping
         finally:
             self._shut_down()
-        if self._failure is not None:
-            raise self._failure
+        # A failure at the very end, of a full disk say, is one all the same.
+        self._check_sinks()
+        failure = self._deliveries.conclude(self._failure, self._sinks.values(), stopped=stopped)
+        if failure is not None:
+            raise failure
 
     @property
     def stuck(self) -> bool:
@@ -136,6 +143,7 @@ class Daemon:
             accelerator=classifier.accelerator if classifier else "",
             frames=statistics.frames,
             dropped=statistics.dropped + (source.dropped if source else 0),
+            damaged=statistics.damaged + (source.damaged if source else 0),
             events=statistics.events,
             fps=round(statistics.fps, 2),
             memory_bytes=board.memory_bytes(),
@@ -228,6 +236,7 @@ class Daemon:
         # The worker and the HTTP threads read this, so it is replaced and never altered.
         self._sinks = kept
         _close(gone)
+        self._deliveries.close(gone, live=self._live())
         for name, sink in changed.items():
             self._problems.pop(name, None)
             if sink is None:
@@ -249,6 +258,7 @@ class Daemon:
         with contextlib.suppress(queue.Empty):
             self._inbox.get(timeout=TICK)()
         self._check_sinks()
+        self._deliveries.look(self._sinks.values(), live=self._live())
         self._check_inference()
         if self._worker.loaded is not None:
             self._models.look(self._worker.loaded, probe=not self._hung)
@@ -266,8 +276,12 @@ class Daemon:
 
     def _check_sinks(self) -> None:
         for sink in self._sinks.values():
-            if sink.failure is not None and not self._ended:
+            if sink.failure is not None and self._failure is None:
                 self._on_end(sink.failure)
+
+    def _live(self) -> bool:
+        """Whether there is somebody to be told of a sink that is away before the end has come."""
+        return is_live(self._settings) or self._settings.realtime
 
     def _check_inference(self) -> None:
         seconds = self._worker.busy_for()
@@ -337,10 +351,16 @@ class Daemon:
     # The end.
 
     def _drain(self) -> None:
-        """Let the sinks deliver at the end of a recording."""
-        deadline = time.monotonic() + FLUSH
-        while not self._stopping and self._failure is None and time.monotonic() < deadline:
-            if not any(sink.report().queued for sink in self._sinks.values()):
+        """Let the sinks deliver at the end of a recording, for as long as they do."""
+        sent, deadline = -1, 0.0
+        while not self._stopping and self._failure is None:
+            reports = [sink.report() for sink in self._sinks.values()]
+            if not any(report.queued for report in reports):
+                return
+            before, sent = sent, sum(report.sent for report in reports)
+            if sent > before:
+                deadline = time.monotonic() + FLUSH
+            elif time.monotonic() > deadline:
                 return
             self._turn()
 

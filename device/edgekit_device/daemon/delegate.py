@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from edgekit.errors import RuntimeUnavailableError, SettingsError
+from edgekit.errors import ConfigurationError, RuntimeUnavailableError
 from edgekit.inference.external_delegate import name_of
 
 T = TypeVar("T")
@@ -45,7 +45,7 @@ def parse(spec: str) -> Delegate | None:
             one (`libother.so`) that the system's loader finds.
 
     Raises:
-        SettingsError: it is none of these.
+        ConfigurationError: it is none of these.
     """
     if spec == "none":
         return None
@@ -59,7 +59,7 @@ def parse(spec: str) -> Delegate | None:
         return Delegate(str(path.resolve()))
     if path.name == spec and ".so" in spec:
         return Delegate(spec)
-    raise SettingsError(
+    raise ConfigurationError(
         f"no delegate {spec!r}; it is none, edgetpu, edgetpu:usb, edgetpu:pci, or the path of "
         "another delegate's library"
     )

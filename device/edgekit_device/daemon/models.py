@@ -6,10 +6,10 @@ from pathlib import Path
 
 from edgekit.errors import (
     AcceleratorLostError,
+    ConfigurationError,
     EdgekitError,
     InferenceError,
     RuntimeUnavailableError,
-    SettingsError,
 )
 from edgekit.inference.classifier import Classifier
 from edgekit.model.container import read_model
@@ -58,10 +58,10 @@ def model_path(settings: Settings) -> Path:
     """The model's path.
 
     Raises:
-        SettingsError: none is set.
+        ConfigurationError: none is set.
     """
     if settings.model is None:
-        raise SettingsError("no model; name one with --model, or `model` in the configuration")
+        raise ConfigurationError("no model; name one with --model, or `model` in the configuration")
     return settings.model
 
 
@@ -92,7 +92,7 @@ def open_model(settings: Settings) -> Loaded:
     """Open the model where `settings.delegate` says, once, and let it answer once.
 
     Raises:
-        SettingsError: there is no such delegate, or no model is set.
+        ConfigurationError: there is no such delegate, or no model is set.
         ModelFileError, LabelsError: the model is no good.
         RuntimeUnavailableError, InferenceError: the runtime or the delegate does not work.
     """

@@ -16,8 +16,8 @@ from edgekit_device.config.file import load
 from edgekit_device.config.options import given, settings_of
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon.daemon import Daemon
-from edgekit_device.daemon.models import check_file
 from edgekit_device.daemon.ending import end, say
+from edgekit_device.daemon.models import check_file
 from edgekit_device.daemon.record_service import record_from_service
 from edgekit_device.signals import handled
 from edgekit_device.sinks import SinkEntry
@@ -150,8 +150,14 @@ def _record(target: Path, request: ClipRequest, settings: Settings) -> None:
                 recording.finish()
         except EdgekitError as error:
             failure = error
-    if failure is None:
-        _report(recording.outcome, target)
+    outcome = recording.outcome
+    if failure is not None and failure is recording.failure:
+        failure = type(failure)(
+            f"{failure}; {outcome.kept} of {outcome.answered} frames are in it, "
+            f"{outcome.dropped} were lost"
+        )
+    elif failure is None or outcome.answered:
+        _report(outcome, target)
     end(failure, stuck=daemon.stuck)
 
 

@@ -49,7 +49,8 @@ class Statistics:
     """Counts since the start. Written by the thread that infers, read by any.
 
     Attributes:
-        frames, dropped, events: counts; `dropped` is of the sources that were closed.
+        frames, dropped, damaged, events: counts; `dropped` and `damaged` are of the sources that
+            were closed.
         restarts: how often each part was opened again.
         fps: frames answered per second lately.
         first_inference, last_frame, last_inference: on the monotonic clock; before the first, the
@@ -59,6 +60,7 @@ class Statistics:
     started: float = field(default_factory=time.monotonic)
     frames: int = 0
     dropped: int = 0
+    damaged: int = 0
     events: int = 0
     restarts: dict[str, int] = field(default_factory=dict)
     fps: float = 0.0

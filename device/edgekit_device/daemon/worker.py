@@ -213,6 +213,9 @@ class Worker:
         assert self.source is not None
         try:
             frame = self.source.read(_POLL)
+        except EndOfSource:
+            self._tell_message()
+            raise
         except SourceError as error:
             # A recording will not get better, nor a camera that never gave a frame.
             if not self.source.live or not self._statistics.frames:
@@ -221,10 +224,15 @@ class Worker:
             return None
         if frame is not None:
             self._statistics.last_frame = frame.captured
-            if self.source.message != self._message:
-                self._message = self.source.message
-                self._notify(f"camera: {self.source.name} {self._message}")
+            self._tell_message()
         return frame
+
+    def _tell_message(self) -> None:
+        assert self.source is not None
+        if self.source.message != self._message:
+            self._message = self.source.message
+            kind = "camera" if self.source.live else "recording"
+            self._notify(f"{kind}: {self.source.name} {self._message}")
 
     def _reopen_camera(self, error: SourceError) -> None:
         """Open the camera again until it opens; a fresh failure of it comes back here."""
@@ -251,6 +259,7 @@ class Worker:
         if source is not None:
             source.close()
             self._statistics.dropped += source.dropped
+            self._statistics.damaged += source.damaged
 
     def _answer(self, frame: Frame) -> None:
         result = self._process(frame)

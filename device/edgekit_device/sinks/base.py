@@ -11,6 +11,8 @@ from edgekit.inference.pipeline import Result
 from edgekit_device.health import Health, SinkHealth
 
 _T = TypeVar("_T")
+OVERFLOW = "it is slower than events come: the oldest of those that wait are dropped"
+"""The problem of a sink that delivers, but drops events all the same."""
 
 
 class Sink:
@@ -21,11 +23,13 @@ class Sink:
         failure: set when it can never deliver again; the daemon then ends with it. A
             `BrokenPipeError` means that its reader has what it wanted.
         restarts: how often it was cut off and came back.
+        owes_events: whether each event has to arrive, and `report` counts events.
     """
 
     name = "sink"
     failure: Exception | None = None
     restarts = 0
+    owes_events = False
 
     def check(self) -> str:
         """Try, instead of `start`, what can be tried without publishing anything.
@@ -95,6 +99,7 @@ class Outbox(Generic[_T]):
         # Guards all of the state.
         self._changed = threading.Condition(threading.Lock())
         self._busy = False
+        self._overflowed = False  # since nothing waited last
         self._closed = False
         # A daemon thread: a delivery that blocks for ever must not keep the process alive.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -115,14 +120,17 @@ class Outbox(Generic[_T]):
             if len(self._waiting) >= self._limit:
                 self._waiting.popleft()
                 self._dropped += 1
+                self._overflowed = True
             self._waiting.append(message)
             self._changed.notify_all()
             if self._lossless:
                 self._changed.wait_for(lambda: self._closed or not self._queued())
 
     def report(self, problem: str | None = None) -> SinkHealth:
-        """Counts of the messages so far."""
+        """Counts of the messages so far; without another problem, whether they come too fast."""
         with self._changed:
+            if problem is None and self._overflowed:
+                problem = OVERFLOW
             return SinkHealth(self._sent, self._dropped, self._queued(), problem)
 
     def close(self, timeout: float) -> None:
@@ -151,6 +159,7 @@ class Outbox(Generic[_T]):
                     return
                 message = self._waiting.popleft()
                 self._busy = True
+                self._overflowed = self._overflowed and bool(self._waiting)
             error: Exception | None = None
             try:
                 self._deliver(message)

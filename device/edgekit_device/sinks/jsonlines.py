@@ -27,6 +27,7 @@ class JsonLines(Sink):
     """
 
     name = "stdout"
+    owes_events = True
 
     def __init__(self, stream: RawStream, lossless: bool) -> None:
         self._stream = stream

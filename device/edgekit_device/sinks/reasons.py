@@ -20,4 +20,9 @@ def reason(error: Exception) -> str:
     if isinstance(error, UnicodeError):
         return "that is no name of a host"
     text = error.strerror if isinstance(error, OSError) else None
-    return text or str(error) or type(error).__name__
+    return printable(text or str(error)) or type(error).__name__
+
+
+def printable(text: str) -> str:
+    """Words that may be another machine's, without what is more than that on a terminal."""
+    return "".join(letter for letter in text if letter.isprintable())

@@ -12,14 +12,14 @@ from urllib.parse import urlsplit
 import msgspec
 
 from edgekit import __version__
-from edgekit.errors import OutputError, SettingsError
+from edgekit.errors import ConfigurationError, OutputError, SettingsError
 from edgekit.inference.events import Event
 from edgekit_device.config.secrets import read_secret
 from edgekit_device.config.settings import WebhookSettings
 from edgekit_device.health import SinkHealth
 from edgekit_device.retry import WEBHOOK, RetryPolicy
 from edgekit_device.sinks.base import Outbox, Sink
-from edgekit_device.sinks.reasons import reason
+from edgekit_device.sinks.reasons import printable, reason
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -49,10 +49,11 @@ class Webhook(Sink):
         policy: delays between the tries; none is longer, whatever a server asks for.
 
     Raises:
-        SettingsError: the address or the token cannot be used.
+        ConfigurationError: the address or the token cannot be used.
     """
 
     name = "webhook"
+    owes_events = True
 
     def __init__(
         self, settings: WebhookSettings, device_name: str, policy: RetryPolicy = WEBHOOK
@@ -69,7 +70,9 @@ class Webhook(Sink):
         token = read_secret(settings.token_file, "webhook-token")
         if token is not None:
             if not (token.isascii() and token.isprintable()):
-                raise SettingsError("the webhook-token has characters that HTTP does not allow")
+                raise ConfigurationError(
+                    "the webhook-token has characters that HTTP does not allow"
+                )
             self._headers["Authorization"] = f"Bearer {token}"
         self._policy = policy
         self._opener = urllib.request.build_opener(_NoRedirect)
@@ -92,7 +95,7 @@ class Webhook(Sink):
             self._opener.open(request, timeout=self._timeout).close()
         except urllib.error.HTTPError as error:
             error.close()
-        except (OSError, HTTPException) as error:
+        except (OSError, HTTPException, ValueError) as error:
             raise SettingsError(self._unreachable(error)) from error
         return self._host
 
@@ -124,12 +127,13 @@ class Webhook(Sink):
                 return
             except urllib.error.HTTPError as error:
                 error.close()
-                self._problem = f"{self._host} answers {error.code} {error.reason}"
+                self._problem = f"{self._host} answers {error.code} {printable(error.reason)}"
                 if last or self._closed or not (error.code == 429 or error.code >= 500):
                     break
                 header = error.headers.get("Retry-After")
                 asked = _retry_after(header, self._policy.maximum)
-            except (OSError, HTTPException) as error:
+            # Python's http.client lets a ValueError out on some answers that are none.
+            except (OSError, HTTPException, ValueError) as error:
                 self._problem = self._unreachable(error)
                 if last or self._closed:
                     break
@@ -150,17 +154,21 @@ def _host(url: str) -> str:
     """The part of an address that may be shown.
 
     Raises:
-        SettingsError: it is no address, or has a password in it.
+        ConfigurationError: it is no address, or has a password in it.
     """
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise SettingsError(f"webhook url: {error}") from error
+        raise ConfigurationError(f"webhook url: {error}") from error
     if not host or not url.isascii() or not url.isprintable() or " " in url:
-        raise SettingsError("webhook url: it names no host, or has characters to be %-escaped")
+        raise ConfigurationError("webhook url: it names no host, or has characters to be %-escaped")
+    try:
+        host.encode("idna")
+    except UnicodeError as error:
+        raise ConfigurationError(f"webhook url: {host} is no name of a host") from error
     if parts.username is not None:
-        raise SettingsError(
+        raise ConfigurationError(
             "webhook url: it holds a user name or password; put a token into token-file instead"
         )
     return host if port is None else f"{host}:{port}"
@@ -172,6 +180,7 @@ def _retry_after(value: str | None, maximum: float) -> float:
         return 0.0
     try:
         delay = parsedate_to_datetime(value).timestamp() - time.time()
-    except ValueError:
+    # It fails in many ways on what is no date.
+    except Exception:
         delay = float(value) if value.strip().isdecimal() else 0.0
     return min(max(delay, 0.0), maximum)

@@ -18,13 +18,15 @@ class Source(Protocol):
         live: whether frames come by themselves; of a live source only the newest is kept, a
             recording drops nothing.
         dropped: frames that came and were never handed out.
+        damaged: those of them that could not be decoded as the camera saw them.
         message: what is other than was asked for, in words; empty for nothing. A camera knows it
-            once it has given a frame.
+            once it has given a frame, a recording at its end.
     """
 
     name: str
     live: bool
     dropped: int
+    damaged: int
     message: str
 
     def read(self, timeout: float) -> Frame | None:

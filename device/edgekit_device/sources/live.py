@@ -61,6 +61,7 @@ class LiveSource:
 
     Attributes:
         dropped: frames that a newer one replaced, or that were damaged.
+        damaged: those that were.
         message: of the camera, once it is open.
     """
 
@@ -71,6 +72,7 @@ class LiveSource:
     ) -> None:
         self.name = name
         self.dropped = 0
+        self.damaged = 0
         self.message = ""
         self._open_camera = open_camera
         self._timeout = timeout
@@ -80,7 +82,8 @@ class LiveSource:
         self._opened = False
         # When it last did what it should: began to open, opened, delivered.
         self._progress = time.monotonic()
-        self._damaged: str | None = None
+        # What was wrong with the last frame, if anything.
+        self._damage: str | None = None
         self._error: SourceError | None = None
         self._closing = threading.Event()
         self._changed = threading.Condition()
@@ -135,8 +138,8 @@ class LiveSource:
     def _complaint(self) -> str:
         if not self._opened:
             return f"did not open within {self._timeout:g} s"
-        if self._damaged is not None:
-            return f"gave no picture for {self._timeout:g} s, but {self._damaged}"
+        if self._damage is not None:
+            return f"gave no picture for {self._timeout:g} s, but {self._damage}"
         return f"stalled: no frame for {self._timeout:g} s"
 
     def _capture(self) -> None:
@@ -165,7 +168,8 @@ class LiveSource:
     def _offer(self, number: int, pixels: Any) -> None:
         damage = _damage(pixels)
         with self._changed:
-            self._damaged = damage
+            self._damage = damage
+            self.damaged += damage is not None
             if damage is not None or self._newest is not None:
                 self.dropped += 1
             if damage is None:
@@ -187,6 +191,8 @@ class LiveSource:
 
 def _damage(pixels: Any) -> str | None:
     """What is wrong with a camera's picture, in words."""
+    if pixels is None:
+        return "damaged frames"
     if not isinstance(pixels, np.ndarray):
         return f"{type(pixels).__name__}"
     channels = pixels.shape[2] if pixels.ndim == 3 else 1

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
-from edgekit.errors import SourceError
+from edgekit.errors import ImageError, SourceError
+from edgekit.vision.pictures import decode_image
 from edgekit_device.config.settings import CameraSettings
 from edgekit_device.sources.live import LiveSource, differences
 
@@ -18,6 +21,7 @@ V4L2_PREFIX = "v4l2:"
 _BUFFERS = 2
 # FFmpeg gives up at a packet that it cannot decode; the next one may be good.
 _STREAM_TRIES = 3
+_MJPEG = cv2.VideoWriter.fourcc(*"MJPG")
 # Seconds; OpenCV reports an end at once, and a stall by a timeout.
 _STALL = 0.5
 # Fraction of `LiveSource`'s timeout that FFmpeg gets. Less than all, so that its thread has come
@@ -28,15 +32,16 @@ _STREAM_FRACTION = 0.9
 class OpenCVCamera:
     """An open `cv2.VideoCapture` as a `Camera`.
 
+    A stream of JPEGs is not decoded by FFmpeg, which takes half a picture for a whole one.
+
     Args:
         name: for messages.
         capture: it.
         advice: what to do when it ends, in words.
         tries: frames in a row that may fail before it counts as ended.
         message: what it gives instead of what it was asked for, in words.
+        jpegs: whether it gives JPEG files, and not pictures.
     """
-
-    bgr = True
 
     def __init__(
         self,
@@ -46,15 +51,18 @@ class OpenCVCamera:
         *,
         tries: int = 1,
         message: str = "",
+        jpegs: bool = False,
     ) -> None:
+        self.bgr = not jpegs
         self.message = message
         self._name = name
         self._capture = capture
         self._advice = advice
         self._tries = tries
+        self._jpegs = jpegs
 
     def read(self) -> Any:
-        """The next picture, (H, W, 3) uint8 with blue first; None where it is damaged.
+        """The next picture, (H, W, 3) uint8, as `bgr` says; None where it is damaged.
 
         Raises:
             SourceError: it stalled, or ended.
@@ -63,7 +71,9 @@ class OpenCVCamera:
         for _ in range(self._tries):
             if self._capture.grab():
                 read, pixels = self._capture.retrieve()
-                return pixels if read else None
+                if not read or pixels is None:
+                    return None
+                return _decoded(pixels) if self._jpegs else pixels
             waited = time.monotonic() - begun
             if waited > _STALL:
                 raise SourceError(
@@ -74,6 +84,13 @@ class OpenCVCamera:
     def release(self) -> None:
         """Close it."""
         self._capture.release()
+
+
+def _decoded(jpeg: NDArray[Any]) -> NDArray[np.uint8] | None:
+    try:
+        return decode_image(jpeg.tobytes(), "a frame")
+    except ImageError:
+        return None
 
 
 def video_device(spec: str) -> str | None:
@@ -165,6 +182,9 @@ def open_stream(url: str, camera: CameraSettings) -> LiveSource:
         )
         if not capture.isOpened():
             raise SourceError(f"{name} does not open; {advice}")
-        return OpenCVCamera(name, capture, advice, tries=_STREAM_TRIES)
+        jpegs = capture.get(cv2.CAP_PROP_FOURCC) == _MJPEG
+        # FFmpeg's packets as they are.
+        jpegs = jpegs and capture.set(cv2.CAP_PROP_FORMAT, -1)
+        return OpenCVCamera(name, capture, advice, tries=_STREAM_TRIES, jpegs=jpegs)
 
     return LiveSource(name, open_camera, camera.timeout, advice)

@@ -23,10 +23,11 @@ class RecordedSource:
 
     live = False
     dropped = 0
-    message = ""
+    damaged = 0
 
     def __init__(self, path: Path, realtime: bool = False) -> None:
         self.name = path.name
+        self.message = ""
         self._path = path
         self._realtime = realtime
         self._started: float | None = None
@@ -76,6 +77,8 @@ class RecordedSource:
 
     def _frames(self) -> Iterator[Frame]:
         # Opened here, in the thread that decodes: whoever opens the source need not wait for it.
-        for frame in Recording(self._path):
+        recording = Recording(self._path)
+        for frame in recording:
             geometry = self._geometry
             yield frame if geometry is None else frame.prepared_for(geometry)
+        self.message = "; ".join(recording.notes)

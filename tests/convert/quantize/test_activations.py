@@ -1,6 +1,9 @@
 """What is remembered of the activations, beside what NumPy computes."""
 
 import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from edgekit_convert.quantize import activations
 from edgekit_convert.quantize.activations import Activation, observe
 
 from tests.convert.toys import NONE, RELU, Toy, noise, normal
@@ -71,3 +74,37 @@ def test_a_scaled_activation_has_all_of_it_scaled() -> None:
     assert scaled.lows.tolist() == [-2, -20]
     assert scaled.highs.tolist() == [6, 40]
     assert scaled.sample.tolist() == [[2, 10]] * 3
+
+
+def test_of_many_channels_some_pictures_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(activations, "_KEPT", 64)
+    seen = _observe(NONE)
+    # 5 pictures of 32 x 3 values; a mean of 2 channels.
+    assert seen["image"].sample.shape == (5 * (64 // 15), 3)
+    assert seen["mean2"].sample.shape == (5, 2)
+    monkeypatch.setattr(activations, "_KEPT", 6)
+    seen = _observe(NONE)
+    assert seen["image"].sample.shape == (2, 3)  # of pictures 0 and 3
+    assert seen["conv0"].sample.shape == (3, 2)
+    # Ranges are those of all pictures all the same.
+    assert seen["image"].highs.tolist() == PICTURES.max(axis=(0, 1, 2)).tolist()
+
+
+def test_all_activations_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(activations, "_KEPT_IN_ALL", 4 * 30)
+    seen = _observe(NONE)
+    assert sum(one.sample.size for one in seen.values()) <= 4 * 30
+
+
+def test_what_is_no_float_is_left_out() -> None:
+    toy = Toy(4, 8)
+    convolved = toy.conv(toy.image, WEIGHT, BIAS, NONE)
+    shape = toy.apply("SHAPE", [convolved], [4], schema.ShapeOptionsT(), outType=2)
+    toy.retype(shape, schema.TensorType.INT32)
+    scalar = toy.apply(
+        "MEAN", [convolved, toy.constant(np.array([0, 1, 2, 3], np.int32))], [],
+        schema.ReducerOptionsT(),
+    )  # fmt: skip
+    seen = observe(toy.build(scalar), PICTURES, 1, 0, lambda done: None)
+    assert seen.keys() == {"image", "conv0", "mean2"}
+    assert seen["mean2"].sample.shape == (5, 1)

@@ -23,14 +23,21 @@ def test_all_positions_of_the_kernel_see_the_same_mean() -> None:
 
 def test_a_depthwise_output_reads_its_own_channel() -> None:
     weights, rounded = np.array([[[1.5]], [[3.25]]]), np.array([[[1.0]], [[3.0]]])
-    found = bias_correction(weights, rounded, np.array([4.0, 100.0]), depthwise=True)
+    found = bias_correction(weights, rounded, np.array([4.0, 100.0]))
     assert found.tolist() == [2.0, 25.0]
 
 
 def test_outputs_of_a_depthwise_layer_that_share_a_channel_lie_side_by_side() -> None:
     weights, rounded = np.ones((4, 1, 1)), np.zeros((4, 1, 1))
-    found = bias_correction(weights, rounded, np.array([4.0, 100.0]), depthwise=True)
+    found = bias_correction(weights, rounded, np.array([4.0, 100.0]))
     assert found.tolist() == [4, 4, 100, 100]
+
+
+def test_the_outputs_of_a_group_read_the_channels_of_that_group() -> None:
+    # Two groups of two outputs and two channels.
+    weights, rounded = np.ones((4, 1, 2)), np.zeros((4, 1, 2))
+    found = bias_correction(weights, rounded, np.array([4.0, 100.0, 1.0, 2.0]))
+    assert found.tolist() == [104, 104, 3, 3]
 
 
 def test_the_mean_output_is_as_before() -> None:

@@ -42,7 +42,7 @@ class _Layer:
 
     def __init__(self, graph: bytes, recipe: Recipe, sample: ArrayLike) -> None:
         exact, model = FlatbufferEditor(graph), FlatbufferEditor(graph)
-        # What AI Edge Quantizer prepares.
+        # As the frame has them.
         for tensor in model.graph.tensors:
             tensor.quantization = _unset()
             tensor.quantization.scale = np.array([INPUT], np.float32)
@@ -127,6 +127,30 @@ class TestDepthwise:
         assert self._layer(gptq).weights.tolist() == self._layer(PLAIN).weights.tolist()
 
 
+class TestGroups:
+    """Two outputs, each of a channel of its own, though this is no depthwise layer."""
+
+    def _layer(self, recipe: Recipe) -> _Layer:
+        toy = Toy(1, 1, channels=4)
+        weight = [[[[127.0, 0.4]]], [[[127.0, 0.4]]]]
+        graph = toy.build(toy.conv(toy.image, weight, [0.0, 0.0], NONE))
+        # Scale 1. In the first group the channels are opposite, in the second alike.
+        return _Layer(graph, recipe, [[1, 1, 3, 3], [-1, -1, 5, 5]])
+
+    def test_biases_are_corrected_by_their_own_channels(self) -> None:
+        # 0.4 of means 0 and 4.
+        assert self._layer(CORRECTED).biases.tolist() == [0, round(0.4 * 4 / 0.5)]
+
+    def test_gptq_sees_their_own_channels(self) -> None:
+        toy = Toy(1, 1, channels=6)
+        weight = [[[[127.0, 0.4, 0.2]]], [[[127.0, 0.4, 0.2]]]]
+        graph = toy.build(toy.conv(toy.image, weight, [0.0, 0.0], NONE))
+        # As in TestConvolution: in the second group alone two channels move together.
+        sample = [[0, 1, 0, 0, 1, 1], [0, -1, 0, 0, -1, -1]]
+        gptq = replace(PLAIN, rounding="error-feedback")
+        assert _Layer(graph, gptq, sample).weights.tolist() == [[[[127, 0, 0]]], [[[127, 0, 1]]]]
+
+
 class TestDense:
     def _layer(self, recipe: Recipe) -> _Layer:
         toy = Toy(1, 1, channels=2)
@@ -140,6 +164,14 @@ class TestDense:
         assert layer.weights.tolist() == [[127, 0], [10, -3]]
         assert layer.bias_scales.tolist() == pytest.approx([0.05])
         assert layer.biases.tolist() == [20, -40]
+
+    def test_one_that_flattens_reads_each_channel_at_every_position(self) -> None:
+        toy = Toy(1, 2, channels=2)
+        graph = toy.build(toy.dense(toy.image, [[127.0, 0.4, 0.3, -0.2]], [0.0]))
+        layer = _Layer(graph, CORRECTED, [[10, 100], [30, 200]])
+        # Scale 1: lost are 0.3 of 20 and 0.4 - 0.2 of 150.
+        assert layer.weights.tolist() == [[127, 0, 0, 0]]
+        assert layer.biases.tolist() == [round((0.3 * 20 + 0.2 * 150) / 0.5)]
 
     def test_biases_are_corrected(self) -> None:
         # 0.04 x 150 on top of 1, and -0.03 x 150 on top of -2.

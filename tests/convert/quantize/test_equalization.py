@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from edgekit_convert.graph.flatbuffer import FlatbufferEditor
 from edgekit_convert.quantize.activations import observe
 from edgekit_convert.quantize.equalization import (
@@ -253,3 +254,23 @@ class TestEqualize:
         first = toy.conv(toy.image, _uneven(4, 1, 1, 3, seed=1), [0.1] * 4)
         second = toy.depthwise(first, normal(1, 1, 1, 4), normal(4))
         assert _unchanged(toy.build(toy.conv(second, normal(2, 1, 1, 4), normal(2), NONE)))
+
+    def test_a_mean_of_all_channels_passes_nothing_on(self) -> None:
+        # As many columns as channels: the mean's last axis has their number, but is another.
+        toy = Toy(2, 2)
+        first = toy.conv(toy.image, _uneven(2, 1, 1, 3, seed=1), normal(2))
+        axis = toy.constant(np.array([-1], np.int32))
+        mean = toy.apply("MEAN", [first, axis], [1, 2, 2], schema.ReducerOptionsT())
+        shape = toy.constant(np.array([1, 2, 1, 2], np.int32))
+        flat = toy.apply("RESHAPE", [mean, shape], [1, 2, 1, 2], schema.ReshapeOptionsT())
+        assert _unchanged(toy.build(toy.conv(flat, _uneven(2, 1, 1, 2, seed=2), normal(2), NONE)))
+
+    def test_what_is_sliced_or_joined_stays_as_it_is(self) -> None:
+        toy = Toy(2, 2)
+        first = toy.conv(toy.image, _uneven(4, 1, 1, 3, seed=1), normal(4))
+        ends = ([0, 0, 0, 2], [1, 2, 2, 2])
+        inputs = [first, *(toy.constant(np.array(end, np.int32)) for end in ends)]
+        part = toy.apply("SLICE", inputs, [1, 2, 2, 2], schema.SliceOptionsT())
+        options = schema.ConcatenationOptionsT()
+        joined = toy.apply("CONCATENATION", [first, part], [1, 2, 2, 6], options, axis=3)
+        assert _unchanged(toy.build(toy.conv(joined, normal(2, 1, 1, 6), normal(2), NONE)))

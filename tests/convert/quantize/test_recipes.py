@@ -68,26 +68,32 @@ class TestSearch:
     def test_every_rule_with_all_techniques_then_none_then_the_best_without_each(
         self, model: FloatModel
     ) -> None:
-        found = _search(model, [1, 4, 2, 3, 0, 0, 0, 0])
+        found = _search(model, [1, 4, 2, 3, 0, 0, 0, 0, 0])
         full = "equalized, error-feedback rounding, bias corrected"
         assert [candidate.name for candidate in found.candidates] == [
             f"min-max ranges, {full}",
             f"percentile-99.99 ranges, {full}",
             f"percentile-99.9 ranges, {full}",
             f"mse ranges, {full}",
+            "mse ranges, error-feedback rounding, bias corrected",
             "min-max ranges, nearest rounding",
             "percentile-99.99 ranges, error-feedback rounding, bias corrected",
             "percentile-99.99 ranges, equalized, nearest rounding, bias corrected",
             "percentile-99.99 ranges, equalized, error-feedback rounding",
         ]
 
-    @pytest.mark.parametrize("winner", range(8))
+    def test_nothing_is_tried_twice(self, model: FloatModel) -> None:
+        found = _search(model, [1, 2, 3, 4, 0, 0, 0, 0])
+        names = [candidate.name for candidate in found.candidates]
+        assert len(names) == len(set(names)) == CANDIDATES - 1
+
+    @pytest.mark.parametrize("winner", range(9))
     def test_the_highest_signal_to_noise_ratio_wins(self, model: FloatModel, winner: int) -> None:
-        ratios = [30.0] * 8
+        ratios = [30.0] * 9
         ratios[winner] = 31.0
         found = _search(model, ratios)
         assert [candidate.chosen for candidate in found.candidates] == [
-            number == winner for number in range(8)
+            number == winner for number in range(len(found.candidates))
         ]
         assert str(found.recipe) == found.candidates[winner].name
         assert (found.model is model) == (not found.recipe.equalized)
@@ -96,21 +102,21 @@ class TestSearch:
     def test_without_techniques_the_best_may_be_better_and_the_others_still_lose_theirs(
         self, model: FloatModel
     ) -> None:
-        found = _search(model, [1, 2, 4, 3, 50, 0, 0, 0])
+        found = _search(model, [1, 2, 4, 3, 0, 50, 0, 0, 0])
         assert found.recipe == PLAIN
-        assert {candidate.ranges for candidate in found.candidates[5:]} == {"percentile-99.9"}
+        assert {candidate.ranges for candidate in found.candidates[6:]} == {"percentile-99.9"}
 
     def test_of_equals_the_first_wins(self, model: FloatModel) -> None:
-        assert _search(model, [30] * 8).candidates[0].chosen
+        assert _search(model, [30] * 9).candidates[0].chosen
 
     def test_candidates_have_their_scores(self, model: FloatModel) -> None:
-        candidate = _search(model, [10, 20, 30, 40, 50, 60, 70, 80]).candidates[1]
+        candidate = _search(model, [10, 20, 30, 40, 50, 60, 70, 80, 90]).candidates[1]
         figures = (candidate.images, candidate.agreement, candidate.snr_db, candidate.kl)
         assert figures == (10, 0.8, 20, 20)
 
     def test_it_tells_how_far_it_is(self, model: FloatModel) -> None:
         done: list[int] = []
-        search(model, _scores([0] * 8), done.append)
+        search(model, _scores([0] * 9), done.append)
         assert done == [1] * CANDIDATES
 
 
@@ -124,10 +130,10 @@ def test_a_recipe_and_a_rule_added_in_one_place_are_searched_and_reported(
     monkeypatch.setitem(RULES, "doubled", lambda seen, error: (2 * seen.low, 2 * seen.high))
     added = Recipe(ranges="doubled", equalized=False, rounding="nearest", bias_corrected=True)
     monkeypatch.setattr(search_module, "RECIPES", (*RECIPES, added))
-    found = _search(model, [1, 1, 1, 1, 1, 9, 0])
+    found = _search(model, [1, 1, 1, 1, 1, 1, 9, 0])
     assert found.recipe == added
     # The best with techniques, and so the one that is tried without them.
-    assert [candidate.name for candidate in found.candidates[5:]] == [
+    assert [candidate.name for candidate in found.candidates[6:]] == [
         "doubled ranges, nearest rounding, bias corrected",
         "doubled ranges, nearest rounding",
     ]
@@ -140,7 +146,7 @@ def test_a_recipe_and_a_rule_added_in_one_place_are_searched_and_reported(
         seed=0,
     )
     assert "doubled ranges from 4 pictures, nearest rounding, bias corrected" in str(written)
-    reported = msgspec.json.decode(msgspec.json.encode(found.candidates[5]))
+    reported = msgspec.json.decode(msgspec.json.encode(found.candidates[6]))
     assert reported["ranges"] == "doubled"
     assert reported["chosen"] is True
 

@@ -111,7 +111,8 @@ def _stages() -> list[StageFidelity]:
         name: str, images: int, agreement: float, kl: float, snr: float | None, top1: float
     ) -> StageFidelity:
         interval = (top1 - 0.02, top1 + 0.015)
-        return StageFidelity(name, images, agreement, 1.0, kl, snr, top1, interval, 0.99)
+        figures = StageFidelity(name, images, agreement, 1.0, kl, snr, top1, interval, 0.99)
+        return msgspec.structs.replace(figures, score_change=kl)
 
     return [
         stage("pytorch", 1000, 1.0, 0.0, None, 0.912),
@@ -301,7 +302,9 @@ def test_the_verdict_on_a_file_that_was_refused(refused: Report) -> None:
     assert verdict.one("strong").text == "Refused"
     assert "where pytorch has 91.20%. No model file was written." in verdict.text
     assert "at least 98.5% of the original’s" in verdict.text
-    assert "at least 97% of pictures without" in verdict.text
+    assert "its answer on 97% of the pictures" in verdict.text
+    assert "at least 15 dB of signal to noise" in verdict.text
+    assert "changes by at most 0.03 on average" in verdict.text
 
 
 def test_the_verdict_on_a_file_that_was_written_although_refused(refused: Report) -> None:
@@ -320,10 +323,12 @@ def _rows(section: Element) -> list[list[str]]:
 def test_the_ladder(passing: Report) -> None:
     section = _section(passing, "fidelity")
     rows = _rows(section)
-    assert rows[0] == ["pytorch (reference)", "1,000", "–", "–", "91.20% (89.2–92.7)", "–", "–"]
-    assert rows[1][2:] == ["100.00%", "100.00%", "91.50% (89.5–93.0)", "< 0.0001", "118.3"]
+    accuracy = "91.20% (89.2–92.7)"
+    assert rows[0] == ["pytorch (reference)", "1,000", "–", "–", accuracy, "–", "–", "–"]
+    small = "< 0.0001"
+    assert rows[1][2:] == ["100.00%", "100.00%", "91.50% (89.5–93.0)", small, small, "118.3"]
     assert rows[2][-1] == "exact"
-    assert rows[3][2:] == ["99.21%", "100.00%", "91.00% (89.0–92.5)", "0.00402", "26.4"]
+    assert rows[3][2:] == ["99.21%", "100.00%", "91.00% (89.0–92.5)", "0.00402", "0.00402", "26.4"]
     assert not section.all("tr", class_="broken")
     assert "fewer pictures" in section.text
 
@@ -354,7 +359,7 @@ def test_what_is_not_all_does_not_look_like_it(passing: Report) -> None:
 def test_without_labels_there_is_no_column_for_accuracy(bare: Report) -> None:
     section = _section(bare, "fidelity")
     assert "accuracy" not in section.one("thead").text
-    assert all(len(row) == 6 for row in _rows(section))
+    assert all(len(row) == 7 for row in _rows(section))
     assert "pass --evaluate" in section.text
     assert "Top-1 accuracy" not in _page(bare).one("dl", class_="glance").text
 

@@ -52,6 +52,14 @@ def test_a_sample_is_compared_with_the_answers_to_the_same_pictures(ladder: Ladd
     assert figures.top1 == pytest.approx(2 / 3, abs=1e-6)
 
 
+def test_a_compiled_stage_is_measured_by_its_scores(ladder: Ladder) -> None:
+    ladder.measure(Kind.REFERENCE, "pytorch", _at_least(2))
+    ladder.measure(Kind.COMPILED, "edgetpu", _at_least(4))
+    figures = ladder.stages[1].figures
+    assert (figures.agreement, figures.snr_db) == (0.6, None)
+    assert figures.score_change is not None and figures.score_change > 0.1
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_answers_that_are_not_finite_numbers_end_a_conversion(ladder: Ladder, value: float) -> None:
     logits = np.array([[0.0, value]] * COUNT, np.float32)

@@ -110,6 +110,27 @@ def test_a_folder_of_clips_counts_as_one(edgekit: Edgekit, model: Path, tmp_path
         assert json.loads(done.stdout)["frames"] == frames
 
 
+def test_nothing_that_is_read_is_overwritten(
+    edgekit: Edgekit, model: Path, video: Path, tmp_path: Path
+) -> None:
+    pictures = write_pictures(tmp_path / "pictures", ["red", "blue"])
+    before = {path: path.read_bytes() for path in (model, video, *pictures.iterdir())}
+    models = ("--model", model, "--model", model)
+    for source, output in (
+        (video, video), (video, model), (pictures, pictures / "0000.png"),
+    ):  # fmt: skip
+        for option in ("--sheet", "--report"):
+            done = edgekit("compare", source, *models, option, output)
+            assert "is read here, and would be lost" in failure(done)
+    done = edgekit("compare", video, *models, "--sheet", tmp_path / "a", "--report", tmp_path / "a")
+    assert "written twice" in failure(done)
+    # It would be a frame of the next comparison.
+    done = edgekit("compare", pictures, *models, "--sheet", pictures / "sheet.png")
+    assert "would be one of the pictures in" in failure(done)
+    assert {path: path.read_bytes() for path in before} == before
+    assert not (pictures / "sheet.png").exists()
+
+
 def test_failures_are_one_line(edgekit: Edgekit, model: Path, video: Path) -> None:
     assert edgekit("compare", video, "--model", model).exit_code == 2
     other = _swapped(model, "one\ntwo\nthree\n")

@@ -163,6 +163,11 @@ def test_failures_are_one_line(
     assert "does not exist" in failure(
         edgekit("evaluate", model, video, "--truth", truth, *nowhere)
     )
+    for path in (model, video, truth):
+        before = path.read_bytes()
+        done = edgekit("evaluate", model, video, "--truth", truth, "--report", path)
+        assert f"{path} is read here, and would be lost" in failure(done)
+        assert path.read_bytes() == before
     assert edgekit("evaluate", model, video).exit_code == 2
     assert edgekit("evaluate", model, tmp_path, "--report", late).exit_code == 2
 
@@ -175,7 +180,11 @@ def test_pictures_are_evaluated_as_before(edgekit: Edgekit, model: Path, tmp_pat
     write_pictures(folder / "blue", ["blue", "red", "blue", "blue"])
     found = json.loads(edgekit("evaluate", model, folder, "--json").stdout)
     assert (found["images"], found["top1"], found["top5"]) == (8, 0.875, 1.0)
-    assert "no folder of pictures" not in edgekit("evaluate", model, folder).output
+    (folder / "red" / "notes.txt").touch()
+    assert (
+        f"edgekit: {folder.name}: left out 1 file: 1 .txt"
+        in edgekit("evaluate", model, folder).stderr
+    )
     assert "is not a folder" in failure(edgekit("evaluate", model, tmp_path / "nowhere"))
 
 

@@ -55,6 +55,33 @@ def test_a_picture_lasts_a_second(tmp_path: Path) -> None:
     assert (alone.time, int(alone.pixels[0, 0, 0])) == (0.0, 20)
 
 
+def test_a_folder_is_read_in_natural_order_and_what_is_left_out_is_told(tmp_path: Path) -> None:
+    for value in (10, 9, 100):
+        cv2.imwrite(str(tmp_path / f"f{value}.png"), np.full((8, 8, 3), value, np.uint8))
+    for name in ("notes.txt", "film.mp4", ".DS_Store", "._f9.png"):
+        (tmp_path / name).touch()
+    recording = Recording(tmp_path)
+    assert [int(frame.pixels[0, 0, 0]) for frame in recording] == [9, 10, 100]
+    assert recording.notes == ["left out 2 files: 1 .mp4, 1 .txt"]
+    assert len(list(recording)) == 3
+    assert recording.notes == ["left out 2 files: 1 .mp4, 1 .txt"]
+
+
+def test_what_of_pictures_is_not_used_is_counted(tmp_path: Path) -> None:
+    for number in range(3):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.zeros((8, 8, 3), np.uint16))
+    recording = Recording(tmp_path)
+    assert len(list(recording)) == 3
+    assert recording.notes == ["3 pictures with 16 bits a channel: the upper 8 are used"]
+
+
+def test_a_picture_without_a_suffix_is_one_and_no_video(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((8, 8, 3), 7, np.uint8))
+    (tmp_path / "a.png").rename(tmp_path / "a")
+    (frame,) = Recording(tmp_path / "a")
+    assert int(frame.pixels[0, 0, 0]) == 7
+
+
 def test_several_sizes_are_used_and_named(tmp_path: Path) -> None:
     writer = ClipWriter(tmp_path / "a.clip", HEADER)
     for number, size in enumerate(((8, 8), (8, 8), (9, 16), (8, 8))):

@@ -85,6 +85,16 @@ def test_a_video_or_folder_has_nothing_to_differ_from(
     assert [line.split()[-1] for line in done.stdout.splitlines()] == ["red", "green"]
 
 
+def test_a_golden_file_does_not_take_the_place_of_what_is_read(
+    edgekit: Edgekit, model: Path, video: Path
+) -> None:
+    before = {path: path.read_bytes() for path in (model, video)}
+    for path in before:
+        done = edgekit("replay", video, "--model", model, "--golden", path, "--update")
+        assert f"{path} is read here, and would be lost" in failure(done)
+    assert {path: path.read_bytes() for path in before} == before
+
+
 def test_a_golden_file_is_written_and_held_to(
     edgekit: Edgekit, model: Path, clip: Path, tmp_path: Path
 ) -> None:

@@ -5,10 +5,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from edgekit_device.collect import command as collect_command
 from edgekit_device.collect.selection import Selection
 from numpy.typing import NDArray
 
-from edgekit.vision.pictures import image_files
+from edgekit.errors import OutputError
+from edgekit.files import write_atomically
+from edgekit.vision.folders import image_files
 from edgekit.vision.videos import read_video
 from tests.recordings import Edgekit, failure, write_pictures, write_video
 
@@ -104,6 +107,57 @@ def test_failures_are_one_line(edgekit: Edgekit, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = edgekit("collect", "--source", dark, "--output", tmp_path / "file" / "b")
     assert "cannot create the folder" in failure(done)
+
+
+@pytest.mark.parametrize("place", ["a.png", "a.JPG", "mug/a.webp", "x/y/z/.a.tiff", "link/a.png"])
+def test_a_folder_with_a_picture_at_any_depth_is_refused(
+    edgekit: Edgekit, tmp_path: Path, place: str
+) -> None:
+    video = write_video(tmp_path / "v.avi", ["red"])
+    folder, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    (folder / "link").symlink_to(elsewhere)
+    (folder / "a loop").symlink_to(folder)
+    picture = folder / place
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    picture.touch()
+    said = failure(edgekit("collect", "--source", video, "--output", folder))
+    assert f"{folder} holds pictures already, {picture} for one" in said
+    picture.unlink()
+    (folder / "notes.txt").touch()
+    assert edgekit("collect", "--source", video, "--output", folder).exit_code == 0
+    assert [file.name for file in image_files(folder)] == ["frame-0000000.png"]
+
+
+def test_pictures_are_not_put_among_those_they_are_chosen_from(
+    edgekit: Edgekit, tmp_path: Path
+) -> None:
+    source = write_pictures(tmp_path / "photos", ["red", "blue"])
+    done = edgekit("collect", "--source", source, "--output", source / "chosen")
+    assert "lies among the pictures of --source" in failure(done)
+    assert not (source / "chosen").exists()
+
+
+def test_a_full_disk_is_named_with_what_was_kept(
+    edgekit: Edgekit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[Path] = []
+
+    def write(path: Path, content: bytes) -> None:
+        if written:
+            raise OutputError(f"cannot write {path}: No space left on device")
+        written.append(path)
+        write_atomically(path, content)
+
+    monkeypatch.setattr(collect_command, "write_atomically", write)
+    source = write_pictures(tmp_path / "photos", ["red", "red", "blue"])
+    folder = tmp_path / "pictures"
+    assert failure(edgekit("collect", "--source", source, "--output", folder)) == (
+        f"cannot write {folder}/frame-0000002.png: No space left on device; until then kept 1 of "
+        f"3 frames in {folder}"
+    )
+    assert image_files(folder) == written
 
 
 @pytest.mark.parametrize("count", [0, 1, 5000])

@@ -27,6 +27,8 @@ from edgekit_device.sinks import SINKS, SinkEntry
 
 from edgekit.errors import (
     AcceleratorLostError,
+    BrokerLostError,
+    DeliveryError,
     EdgekitError,
     ModelFileError,
     OutputError,
@@ -242,6 +244,133 @@ def test_a_sink_that_can_no_longer_deliver_ends_it(bench: Callable[..., Bench]) 
     running.manager.wait_for("READY")
     running.sink.failure = OutputError("disk full")
     assert str(running.wait()) == "disk full"
+
+
+class OwingSink(KeptSink):
+    """Delivers events when the test says; counts them."""
+
+    name = "mqtt"
+    owes_events = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.problem: str | None = None
+        self.delivered = self.dropped = 0
+        self.on_report: Callable[[], None] = lambda: None
+
+    def report(self) -> SinkHealth:
+        self.on_report()
+        queued = len(self.events) - self.delivered - self.dropped
+        return SinkHealth(self.delivered, self.dropped, queued, self.problem)
+
+
+class TestDeliveries:
+    """What became of the events is known at the end, and said."""
+
+    @pytest.fixture
+    def sink(self, monkeypatch: pytest.MonkeyPatch) -> OwingSink:
+        monkeypatch.setattr(daemon_module, "FLUSH", 0.05)
+        return OwingSink()
+
+    @pytest.fixture
+    def run(self, bench: Callable[..., Bench], sink: OwingSink) -> Callable[..., Bench]:
+        def run(*script: Any, live: bool = False, **changes: Any) -> Bench:
+            source = "test:" if live else "fake"
+            running = bench(with_settings(source=source, **changes), *script)
+            running.sink = sink
+            return running.start()
+
+        return run
+
+    def test_a_recording_whose_events_did_not_arrive_fails_with_their_number(
+        self, run: Callable[..., Bench], sink: OwingSink
+    ) -> None:
+        sink.problem = "cannot reach the broker: refused"
+        running = run(FakeSource(0, 0, 1))
+        failure = running.wait()
+        assert isinstance(failure, DeliveryError)
+        assert failure.exit_code == 1
+        assert str(failure) == (
+            "mqtt: 2 of 2 events were not delivered: cannot reach the broker: refused; see to "
+            "that, and run it again"
+        )
+        assert running.messages.empty()
+
+    def test_the_end_waits_for_as_long_as_events_go_through(
+        self, run: Callable[..., Bench], sink: OwingSink
+    ) -> None:
+        def deliver() -> None:
+            # One a look, once the last was told: together they take many times FLUSH.
+            if len(sink.events) == 20 and sink.delivered < 20:
+                threading.Event().wait(0.02)
+                sink.delivered += 1
+
+        sink.on_report = deliver
+        assert run(FakeSource(*[0, 1] * 10)).wait() is None
+        assert sink.delivered == 20
+
+    def test_so_does_one_that_ended_because_it_had_its_frames(
+        self, run: Callable[..., Bench]
+    ) -> None:
+        running = run(endless(0), live=True, max_frames=3)
+        assert isinstance(running.wait(), DeliveryError)
+
+    def test_one_that_was_stopped_says_what_was_lost(
+        self, run: Callable[..., Bench], sink: OwingSink
+    ) -> None:
+        running = run(endless(0))
+        running.manager.wait_for("READY")
+        assert running.stop() is None
+        assert running.wait_for("mqtt").startswith("mqtt: 1 of 1 events were not delivered: ")
+
+    def test_a_failure_of_its_own_is_told_with_the_number_and_its_exit_code(
+        self, run: Callable[..., Bench], sink: OwingSink
+    ) -> None:
+        running = run(endless(0), live=True)
+        running.manager.wait_for("READY")
+        sink.failure = BrokerLostError("refused; gave up after 3600 s")
+        failure = running.wait()
+        assert isinstance(failure, BrokerLostError)
+        assert str(failure) == ("refused; gave up after 3600 s; 1 of 1 events were not delivered")
+
+    def test_another_failure_is_told_behind_what_was_lost(self, run: Callable[..., Bench]) -> None:
+        running = run(FakeSource(0, SourceError("broke")))
+        assert str(running.wait()) == "broke"
+        running.wait_for("mqtt: 1 of 1 events were not delivered")
+
+    def test_a_failure_with_the_last_event_is_one(
+        self, run: Callable[..., Bench], sink: OwingSink, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def close(timeout: float) -> None:
+            sink.failure = OutputError("disk full")
+
+        monkeypatch.setattr(sink, "close", close)
+        running = run(FakeSource(0))
+        assert str(running.wait()) == "disk full; 1 of 1 events were not delivered"
+
+    def test_beside_a_camera_it_is_said_when_it_is_away_and_when_it_is_back(
+        self, run: Callable[..., Bench], sink: OwingSink
+    ) -> None:
+        running = run(endless(0), live=True)
+        running.manager.wait_for("READY")
+        sink.problem = "refused"
+        assert running.wait_for("mqtt") == "mqtt: refused"
+        sink.problem, sink.dropped = None, 1
+        assert running.wait_for("mqtt") == "mqtt: delivers again; 1 event was lost"
+        assert running.stop() is None
+
+    def test_what_a_sink_lost_that_a_reload_closed_is_not_forgotten(
+        self, run: Callable[..., Bench], sink: OwingSink
+    ) -> None:
+        running = run(endless(0))
+        entry = SinkEntry("stdout", lambda s: s.stdout, lambda s: s.stdout, lambda *_: sink)
+        running.daemon._entries = (entry,)
+        running.manager.wait_for("READY")
+        running.reload = lambda: with_settings(stdout=False)
+        running.daemon.request_reload()
+        running.wait_for("read again")
+        assert running.stop() is None
+        assert "1 of 1 events were not delivered" in running.wait_for("mqtt")
 
 
 def test_a_sink_that_cannot_start_ends_it(bench: Callable[..., Bench]) -> None:

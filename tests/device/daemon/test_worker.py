@@ -109,6 +109,13 @@ def test_every_frame_is_answered_and_changes_are_told() -> None:
     assert bench.statistics.dropped == 3
 
 
+def test_what_a_recording_has_to_say_at_its_end_is_told() -> None:
+    source = FakeSource(0, lambda: setattr(source, "message", "left out 1 file: 1 .txt"))
+    bench = Bench(PLAIN, source)
+    assert bench.run() is None
+    assert bench.messages == ["recording: fake.avi left out 1 file: 1 .txt"]
+
+
 def test_it_ends_after_max_frames() -> None:
     source = FakeSource(0, 1, 2)
     bench = Bench(msgspec.structs.replace(PLAIN, max_frames=2), source)
@@ -154,15 +161,15 @@ QUICK = RecoverySettings(camera=5, delegate=5)
 def test_a_camera_that_breaks_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench(
         msgspec.structs.replace(PLAIN, recovery=QUICK),
-        FakeSource(0, SourceError("unplugged"), live=True, dropped=2),
+        FakeSource(0, SourceError("unplugged"), live=True, dropped=2, damaged=1),
         SourceError("still gone"),
-        FakeSource(0, 1, live=True, dropped=5),
+        FakeSource(0, 1, live=True, dropped=5, damaged=3),
     )
     assert bench.run() is None
     # The decision outlives the camera: cat is no news.
     assert bench.labels() == ["cat", "dog"]
     assert bench.statistics.restarts == {"camera": 1}
-    assert bench.statistics.dropped == 7
+    assert (bench.statistics.dropped, bench.statistics.damaged) == (7, 4)
     assert bench.worker.problems == {}
     assert [text.split(";")[0] for text in bench.messages] == [
         "camera: unplugged", "camera: still gone",

@@ -1,6 +1,7 @@
 """`edgekit record`, and what it keeps."""
 
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable
@@ -15,11 +16,12 @@ from edgekit_device.daemon import worker
 from edgekit_device.retry import RetryPolicy
 from edgekit_device.sources import EndOfSource, open_source
 
-from edgekit.errors import SourceError, SourceLostError
+from edgekit.errors import OutputError, SourceError, SourceLostError
 from edgekit.inference.classifier import Classifier
 from edgekit.inference.decision import Decision
 from edgekit.inference.pipeline import Pipeline
 from edgekit.offline.clip import Clip, ClipWriter, hash_input
+from edgekit.offline.clip_output import ClipFile
 from edgekit.vision.encode import encode_png
 from tests.device.fakes import FakeSource, Sources
 from tests.recordings import Edgekit, failure, write_video
@@ -149,6 +151,33 @@ def test_failures_are_one_line(edgekit: Edgekit, model: Path, video: Path, tmp_p
     assert edgekit(*base, "--source", video, "--output", there, "--max-size", "lots").exit_code == 2
 
 
+def test_a_full_disk_is_named_with_what_was_lost(
+    edgekit: Edgekit, model: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append, pieces = ClipFile.append, []
+
+    def fill(self: ClipFile, data: bytes) -> None:
+        # The header and seven frames fit.
+        if len(pieces) == 8:
+            raise OutputError(f"cannot write the clip {self.part}: No space left on device")
+        pieces.append(data)
+        append(self, data)
+
+    monkeypatch.setattr(ClipFile, "append", fill)
+    target = tmp_path / "a.clip"
+    done = edgekit("record", "--model", model, "--source", video, "--output", target)
+    found = re.fullmatch(
+        rf"cannot write the clip {target}.part: No space left on device; 7 of (\d+) frames are in "
+        r"it, (\d+) were lost",
+        failure(done),
+    )
+    assert found is not None
+    assert int(found[1]) == 7 + int(found[2])
+    assert len(list(Clip(tmp_path / "a.clip.part"))) == 7
+    # That is all that is said.
+    assert "kept" not in done.stderr
+
+
 def test_sigusr1_keeps_the_last_seconds_and_sigterm_ends(
     edgekit: Edgekit, model: Path, tmp_path: Path
 ) -> None:
@@ -226,6 +255,7 @@ class TestRecovery:
         assert isinstance(done.exception, SourceLostError)
         assert done.exception.exit_code == 10
         assert len(list(Clip(target))) == 2
+        assert "kept 2 of 2 frames" in done.stderr
 
     def test_other_sinks_of_the_configuration_are_not_for_it(
         self, edgekit: Edgekit, model: Path, video: Path, tmp_path: Path

@@ -15,6 +15,8 @@ from edgekit_device.config.settings import Settings
 from edgekit_device.retry import SERVICE_RESTART
 from edgekit_device.service.layout import Layout
 
+from edgekit.errors import ConfigurationError
+
 ROOT = Path(__file__).parents[3]
 UNITS = ROOT / "systemd"
 TEXT = (UNITS / "edgekit.service").read_text(encoding="utf-8")
@@ -33,6 +35,10 @@ def _analyze(tmp_path: Path, *arguments: str) -> str:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
+
+
+def test_only_a_wrong_configuration_is_not_tried_again() -> None:
+    assert _values("RestartPreventExitStatus") == [str(ConfigurationError.exit_code)]
 
 
 def _values(key: str) -> list[str]:

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from edgekit_device.sinks.base import Outbox, Sink
+from edgekit_device.sinks.base import OVERFLOW, Outbox, Sink
 
 from tests.device.sinks.samples import make_event, make_health, until
 
@@ -67,6 +67,22 @@ def test_the_oldest_is_dropped_while_a_delivery_is_stuck(receiver: Receiver) -> 
     outbox.close(30)
     assert receiver.taken == [0, 5, 6, 7]
     assert _counts(outbox) == (4, 4, 0)
+
+
+def test_that_messages_come_too_fast_is_its_problem_until_none_waits(receiver: Receiver) -> None:
+    outbox = _outbox(receiver)
+    for message in range(4):
+        outbox.put(message)
+    assert receiver.entered.wait(30)
+    outbox.put(4)
+    outbox.put(5)
+    assert outbox.report().dropped > 0
+    assert outbox.report().problem == OVERFLOW
+    assert outbox.report("away").problem == "away"
+    receiver.gate.set()
+    until(lambda: not outbox.report().queued)
+    assert outbox.report().problem is None
+    outbox.close(30)
 
 
 def test_a_message_that_fails_is_dropped_and_the_next_is_delivered(receiver: Receiver) -> None:

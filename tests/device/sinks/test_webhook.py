@@ -15,10 +15,11 @@ import pytest
 from edgekit_device.config.settings import WebhookSettings
 from edgekit_device.retry import RetryPolicy
 from edgekit_device.sinks import webhook
+from edgekit_device.sinks.base import OVERFLOW
 from edgekit_device.sinks.webhook import Webhook
 
 from edgekit import __version__
-from edgekit.errors import SettingsError
+from edgekit.errors import ConfigurationError, SettingsError
 from tests.device.sinks.samples import make_event, until
 
 
@@ -214,6 +215,43 @@ def test_a_server_that_says_nothing_is_left_alone() -> None:
             assert "does not answer in time" in (sink.report().problem or "")
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [b"nonsense\r\n\r\n", b"HTTP/1.1 20x OK\r\n\r\n", b"HTTP/1.1 500 \x1b[2J\x07 no\r\n\r\n", b""],
+)
+def test_what_is_no_answer_is_a_problem_in_plain_words(answer: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        with _started(WebhookSettings(url=url, tries=1)) as sink:
+            sink.event(make_event())
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(answer)
+            until(_settled(sink))
+            report = sink.report()
+        assert (report.sent, report.dropped) == (0, 1)
+        assert report.problem is not None
+        assert report.problem.isprintable()
+
+
+def test_more_events_than_it_takes_are_a_problem_until_it_has_caught_up(server: Server) -> None:
+    held = Held()
+    server.answers = [(503, {})]
+    with _started(WebhookSettings(url=server.url), held) as sink:
+        sink.event(make_event(0))
+        until(lambda: sink.report().problem)
+        for frame in range(1, 1003):
+            sink.event(make_event(frame))
+        assert (sink.report().dropped, sink.report().queued) == (2, 1001)
+        held.free.set()
+        # It delivers again, and has dropped all the same.
+        until(lambda: sink.report().problem == OVERFLOW)
+        until(_settled(sink))
+        assert (sink.report().sent, sink.report().dropped) == (1001, 2)
+        assert sink.report().problem is None
+
+
 def test_close_cuts_a_delay_short_and_tries_once_more(server: Server) -> None:
     server.answers = [(503, {})]
     policy = Delays(3600)
@@ -256,6 +294,7 @@ def test_retry_after_is_honoured_within_bounds() -> None:
     long_ago = formatdate(0, usegmt=True)
     for header, seconds in (
         (None, 0), ("7", 7), ("86400", 60), ("soon", 0), ("-5", 0), (in_a_day, 60), (long_ago, 0),
+        ("", 0), ("0 0 0 0 0", 0), ("Mon, 1 Jan 99999 00:00:00 GMT", 0), ("9" * 400, 60),
     ):  # fmt: skip
         assert webhook._retry_after(header, maximum=60) == seconds
     soon = formatdate(time.time() + 3600, usegmt=True)
@@ -269,10 +308,11 @@ def test_retry_after_is_honoured_within_bounds() -> None:
         ("https://example.org:s3cret/", "webhook url"),
         ("https:///path", "names no host"),
         ("https://example.org/a b", "%-escaped"),
+        ("https://example..org/", "example..org is no name of a host"),
     ],
 )
 def test_an_address_that_cannot_work_is_refused(url: str, expected: str) -> None:
-    with pytest.raises(SettingsError, match=expected) as caught:
+    with pytest.raises(ConfigurationError, match=expected) as caught:
         Webhook(WebhookSettings(url=url), "pi")
     if "user" in url:
         assert "s3cret" not in str(caught.value)
@@ -295,5 +335,5 @@ def test_a_token_that_cannot_be_used_is_refused(
     path = tmp_path / "token"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(SettingsError, match=expected):
+    with pytest.raises(ConfigurationError, match=expected):
         Webhook(WebhookSettings(url="http://localhost/", token_file=path), "pi")

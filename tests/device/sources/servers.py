@@ -4,7 +4,7 @@ import base64
 import itertools
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -139,12 +139,14 @@ class HttpCamera(Server):
     """Sends JPEGs one after the other, as multipart/x-mixed-replace.
 
     Attributes:
-        to_damage: how many of the next pictures are no JPEG inside.
+        to_damage: how many of the next pictures are damaged.
+        damage: what it does to them; by default the second half is missing.
         mended: set after the last of them.
     """
 
     def __init__(self) -> None:
         self.to_damage = 0
+        self.damage: Callable[[bytes], bytes] = lambda jpeg: jpeg[: len(jpeg) // 2]
         self.mended = threading.Event()
         super().__init__()
 
@@ -159,7 +161,7 @@ class HttpCamera(Server):
         for number in self.paced():
             picture = jpeg(number % 250).tobytes()
             if self.to_damage > 0:
-                picture = picture[:2] + bytes(len(picture) - 4) + picture[-2:]
+                picture = self.damage(picture)
             client.sendall(
                 b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n"
                 % (len(picture), picture)

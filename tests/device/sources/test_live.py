@@ -84,7 +84,7 @@ def test_the_newest_frame_is_kept_and_the_rest_is_counted(camera: FakeCamera) ->
     camera.give(BLUE, BLUE, BLUE)
     camera.wait_for_reads(5)
     second = _read(source)
-    assert (second.number, source.dropped) == (3, 2)
+    assert (second.number, source.dropped, source.damaged) == (3, 2, 0)
     assert first.time == first.captured < second.time
     assert source.read(timeout=0) is None
     _close(source, camera)
@@ -153,7 +153,7 @@ def test_whatever_a_camera_raises_is_told_in_one_line(camera: FakeCamera) -> Non
 
 
 GARBAGE: list[tuple[Any, str]] = [
-    (None, "NoneType"),
+    (None, "damaged frames"),
     (np.zeros((0, 0, 3), np.uint8), "an empty array"),
     (np.zeros((4, 4, 3), np.float32), "float32 values"),
     (np.zeros((4, 4, 2), np.uint8), r"shape \(4, 4, 2\)"),
@@ -167,7 +167,7 @@ def test_garbage_is_skipped_and_counted(camera: FakeCamera, thing: Any, named: s
     source = _source(camera)
     camera.give(thing, thing, BLUE)
     assert _read(source).number == 2
-    assert source.dropped == 2
+    assert (source.dropped, source.damaged) == (2, 2)
     _close(source, camera)
 
 

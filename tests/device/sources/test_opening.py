@@ -14,7 +14,7 @@ from edgekit.errors import ConfigurationError, SourceError
 from edgekit.inference.frame import Frame
 from edgekit.model.geometry import Geometry
 from edgekit.settings import keys
-from edgekit.vision.pictures import image_files
+from edgekit.vision.folders import image_files
 from tests.conftest import ROOT
 from tests.device.sources.opened import open_live
 from tests.recordings import Edgekit
@@ -49,6 +49,7 @@ class NoiseSource:
 
     live = True
     dropped = 0
+    damaged = 0
     message = ""
 
     def __init__(self, name: str) -> None:

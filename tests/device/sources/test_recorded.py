@@ -67,6 +67,16 @@ def test_a_folder_and_a_picture_are_recordings(tmp_path: Path) -> None:
     assert len(_frames(tmp_path / "10.png")) == 1
 
 
+def test_what_is_to_be_known_about_it_is_its_message_at_the_end(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "1.png"), np.zeros((8, 8, 3), np.uint8))
+    (tmp_path / "notes.txt").touch()
+    source = _open(tmp_path)
+    with pytest.raises(EndOfSource):
+        while source.read(timeout=30):
+            pass
+    assert source.message == "left out 1 file: 1 .txt"
+
+
 def test_a_clips_frames_have_their_place_for_a_number(tmp_path: Path) -> None:
     recorded = write(tmp_path / "a.clip")
     frames = _frames(recorded)

@@ -1,11 +1,12 @@
 """Network cameras that deliver, stall, end, vanish, or want a password; over real connections."""
 
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from edgekit_device.config.settings import CameraSettings, Settings
-from edgekit_device.sources import Source, open_source
+from edgekit_device.sources import LiveSource, Source, open_source
 
 from edgekit.errors import SourceError
 from edgekit.inference.frame import Frame
@@ -116,13 +117,33 @@ def test_a_camera_that_accepts_and_says_nothing_does_not_open() -> None:
         source.close()
 
 
-def test_damaged_pictures_do_not_end_a_stream() -> None:
+def _emptied(jpeg: bytes) -> bytes:
+    return jpeg[:2] + bytes(len(jpeg) - 4) + jpeg[-2:]
+
+
+def _cut(jpeg: bytes) -> bytes:
+    return jpeg[:-60]
+
+
+def _without_its_middle(jpeg: bytes) -> bytes:
+    return jpeg[:-60] + jpeg[-2:]
+
+
+@pytest.mark.parametrize("damage", [_emptied, _cut, _without_its_middle])
+def test_damaged_pictures_are_dropped_and_counted_and_do_not_end_a_stream(
+    damage: Callable[[bytes], bytes],
+) -> None:
     with serving(HttpCamera()) as camera:
+        camera.damage = damage
         source = _open(_address(camera))
+        assert isinstance(source, LiveSource)
         _read(source)
         camera.to_damage = 2
         assert camera.mended.wait(timeout=30)
         # More than can be under way.
         for _ in range(30):
-            _read(source)
+            pixels = _read(source).pixels
+            assert pixels.max() - pixels.min() <= 2
+        assert source.damaged == 2
+        assert source.dropped >= 2
         source.close()

@@ -247,6 +247,7 @@ class Recording(Sink):
             over, self._over = self._over, True
             self._discard(self._ring)
             if discard:
+                self._count(dropped=0 if full else len(self._queue))
                 self._discard(self._queue)
             if not over or full:
                 self._outcome = msgspec.structs.replace(self._outcome, full=full, reason=reason)
@@ -266,6 +267,7 @@ class Recording(Sink):
         except Exception as error:
             self.failure = error
             with self._changed:
+                self._count(dropped=int(self._in_hand > 0))
                 self._let_go()
             self._end(discard=True)
         finally:

@@ -34,7 +34,7 @@ class Outcome(msgspec.Struct, frozen=True):
         kept: those of them in the clip.
         stretches: runs of kept frames without a gap.
         dropped: frames that should be in the clip and are not: they came faster than they could
-            be written.
+            be written, or the disk was full.
         full: whether it ended because the clip has reached its size.
         reason: why it ended although nobody asked for that, in words.
     """

@@ -101,6 +101,7 @@ def _counters(health: Health) -> Iterator[Metric]:
     for name, text, value in (
         ("frames", "Frames answered.", health.frames),
         ("dropped_frames", "Frames that came and were never answered.", health.dropped),
+        ("damaged_frames", "Dropped frames that arrived damaged.", health.damaged),
         ("events", "Events told.", health.events),
     ):
         yield CounterMetricFamily(f"edgekit_{name}", text, value=value)

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from edgekit.errors import OutputError, SettingsError
+from edgekit.errors import ConfigurationError, OutputError, SettingsError
 from edgekit.inference.events import Event
 from edgekit.inference.pipeline import Result
 from edgekit_device.config.secrets import read_secret
@@ -38,8 +38,8 @@ class Http(Sink):
         port: where it listens; known from `start` on when the settings leave it open with 0.
 
     Raises:
-        SettingsError: others could reach it and there is no token, the token cannot be used, or
-            the libraries are not installed.
+        ConfigurationError: others could reach it and there is no token, the token cannot be used,
+            or the libraries are not installed.
     """
 
     name = "http"
@@ -54,7 +54,7 @@ class Http(Sink):
             import starlette  # noqa: F401
             import uvicorn  # noqa: F401
         except ImportError as error:
-            raise SettingsError(
+            raise ConfigurationError(
                 f"http.listen is set, but {error.name} is not installed; install it with: "
                 'pip install "edgekit-device[page]"'
             ) from error
@@ -158,12 +158,12 @@ def _token(settings: HttpSettings) -> str | None:
     if token is None:
         if settings.is_loopback():
             return None
-        raise SettingsError(
+        raise ConfigurationError(
             f"http.listen is {settings.listen}, which others can reach, and there is no token: "
             "name a file with one in http.token-file, or listen on 127.0.0.1"
         )
     if len(token) < _TOKEN_LENGTH or not token.isascii() or not token.isprintable():
-        raise SettingsError(
+        raise ConfigurationError(
             f"the http-token must be {_TOKEN_LENGTH} ASCII characters or more; make one with: "
             "openssl rand -hex 16"
         )
@@ -191,7 +191,9 @@ def _bind(host: str, port: int) -> socket.socket:
         listener.listen(128)
     except OSError as error:
         listener.close()
-        raise SettingsError(
+        # Another program may give the port back; to be allowed to have it takes other settings.
+        wrong = ConfigurationError if isinstance(error, PermissionError) else SettingsError
+        raise wrong(
             f"http.listen: cannot listen on {host}, port {port}: {error.strerror}; choose another"
         ) from error
     return listener

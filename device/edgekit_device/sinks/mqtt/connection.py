@@ -11,7 +11,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edgekit.errors import OutputError, SettingsError
+from edgekit.errors import ConfigurationError, OutputError
 from edgekit_device.config.secrets import read_secret
 from edgekit_device.config.settings import MqttSettings
 from edgekit_device.sinks.reasons import reason
@@ -48,7 +48,7 @@ class Connection:
 
     Raises:
         OutputError: the broker cannot be reached, or does not want us.
-        SettingsError: a certificate, key or password cannot be used.
+        ConfigurationError: a certificate, key or password cannot be used.
     """
 
     def __init__(
@@ -163,7 +163,7 @@ def make_client(settings: MqttSettings, client_id: str) -> Client:
     """A client with the credentials of the settings, not connected.
 
     Raises:
-        SettingsError: a certificate, key or password cannot be used.
+        ConfigurationError: a certificate, key or password cannot be used.
     """
     client = Client(CallbackAPIVersion.VERSION2, client_id=client_id, reconnect_on_failure=False)
     if settings.user is not None:
@@ -184,7 +184,7 @@ def _tls_context(settings: MqttSettings) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=settings.ca_file)
     except (OSError, ValueError) as error:
-        raise SettingsError(f"mqtt ca-file {settings.ca_file}: {reason(error)}") from error
+        raise ConfigurationError(f"mqtt ca-file {settings.ca_file}: {reason(error)}") from error
     context.sslsocket_class = _TlsSocket
     if settings.ca_file is not None:
         # From Python 3.13 on this refuses what most instructions for an authority of one's own
@@ -196,5 +196,5 @@ def _tls_context(settings: MqttSettings) -> ssl.SSLContext:
             context.load_cert_chain(settings.cert_file, settings.key_file, password="")
         except (OSError, ValueError) as error:
             files = f"{settings.cert_file}, key-file {settings.key_file or settings.cert_file}"
-            raise SettingsError(f"mqtt cert-file {files}: {reason(error)}") from error
+            raise ConfigurationError(f"mqtt cert-file {files}: {reason(error)}") from error
     return context

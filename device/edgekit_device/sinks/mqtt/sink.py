@@ -16,7 +16,7 @@ from edgekit.inference.events import Event
 from edgekit_device.config.settings import MqttSettings
 from edgekit_device.health import Health, SinkHealth
 from edgekit_device.retry import BROKER, Retry, RetryPolicy
-from edgekit_device.sinks.base import Sink
+from edgekit_device.sinks.base import OVERFLOW, Sink
 from edgekit_device.sinks.mqtt.connection import Connection, has_arrived, make_client
 from edgekit_device.sinks.mqtt.homeassistant import announcement
 from edgekit_device.sinks.mqtt.topics import Topics
@@ -58,10 +58,11 @@ class Mqtt(Sink):
         policy: delays between the tries.
 
     Raises:
-        SettingsError: a certificate, key or password cannot be used.
+        ConfigurationError: a certificate, key or password cannot be used.
     """
 
     name = "mqtt"
+    owes_events = True
 
     def __init__(
         self,
@@ -89,6 +90,7 @@ class Mqtt(Sink):
         self._stale: dict[str, None] = {}  # topics in their order
         self._sent = 0
         self._dropped = 0
+        self._overflowed = False  # since no event waited last
         self._problem: str | None = None
         self._waker: socket.socket | None = None
         self._deadline = math.inf
@@ -144,7 +146,8 @@ class Mqtt(Sink):
         """Events delivered, dropped and waiting; the retained topics are not counted."""
         with self._lock:
             queued = len(self._events) + sum(not sent.message.retain for sent in self._underway)
-            return SinkHealth(self._sent, self._dropped, queued, self._problem)
+            problem = self._problem or (OVERFLOW if self._overflowed else None)
+            return SinkHealth(self._sent, self._dropped, queued, problem)
 
     def close(self, timeout: float) -> None:
         """Publish what waits, for at most `timeout` seconds; the last word is `offline`."""
@@ -186,6 +189,7 @@ class Mqtt(Sink):
         while len(self._events) > LIMIT:
             self._events.popleft()
             self._dropped += 1
+            self._overflowed = True
 
     # Called in the thread.
 
@@ -286,6 +290,7 @@ class Mqtt(Sink):
                     message = _Message(topic, self._retained[topic], retain=True)
                 elif self._events:
                     message = self._events.popleft()
+                    self._overflowed = self._overflowed and bool(self._events)
                 else:
                     return
                 info = connection.publish(*message)
