@@ -9,6 +9,7 @@ import ast
 import itertools
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -184,29 +185,23 @@ def _unquoted(text: str) -> str:
 
 def _literal(text: str) -> Any:
     """The value that JSON, or else Python, writes so."""
+    repeated: list[str] = []
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        counts = Counter(key for key, _ in pairs)
+        repeated.extend(key for key, count in counts.items() if count > 1)
+        return dict(pairs)
+
     try:
         try:
-            return json.loads(text, object_pairs_hook=_once)
+            data = json.loads(text, object_pairs_hook=once)
         except json.JSONDecodeError:
-            return ast.literal_eval(text)
-    except (SyntaxError, TypeError, MemoryError, RecursionError) as error:
+            data = ast.literal_eval(text)
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError) as error:
         raise ValueError(f"begins like a JSON list or map, but is none; {_AS_JSON}") from error
-    except ValueError as error:
-        reason = str(error) if isinstance(error, _RepeatedKeyError) else "is none"
-        raise ValueError(f"begins like a JSON list or map, but {reason}; {_AS_JSON}") from error
-
-
-class _RepeatedKeyError(ValueError):
-    pass
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise _RepeatedKeyError(f"has the key {twice!r} twice")
-    return found
+    if repeated:
+        raise ValueError(f"has the key {repeated[0]!r} twice")
+    return data
 
 
 def _of_data(data: Any) -> Names:
