@@ -29,6 +29,9 @@ class Request:
         allow_loss: write the file although the gate fails.
         seed: of the held-out pictures and of distilled ones.
         output: path of the model file to write.
+        head: layers of a checkpoint's head, where the user says them.
+        weights_key: of the state dict, where a checkpoint holds several.
+        reference: file of the user's own network's answers, or of that network as ONNX.
     """
 
     architecture: Architecture | None
@@ -45,6 +48,9 @@ class Request:
     allow_loss: bool
     seed: int
     output: Path
+    head: tuple[str, ...] | None = None
+    weights_key: str | None = None
+    reference: Path | None = None
 
     @property
     def on_edgetpu(self) -> bool:

@@ -333,10 +333,12 @@ class TestReport:
         lines = conversion.done.stdout.splitlines()
         assert lines[0].startswith(f"wrote {conversion.model} (")
         assert lines[1] == "head: Linear(512, 7)"
-        assert lines[2].startswith("top-1 pytorch ")
-        assert lines[3].endswith(" of 280 pictures")
-        assert lines[4] == f"report: {conversion.model.with_suffix('.report.html')}"
-        assert lines[5] == f"next: edgekit run --model {conversion.model} --source VIDEO"
+        assert lines[2].startswith("classes: 7, called as in ")
+        assert lines[3].startswith("top-1 pytorch ")
+        assert lines[4].endswith(" of 280 pictures")
+        assert lines[5].startswith("pytorch is rebuilt from the state dict, not compared")
+        assert lines[6] == f"report: {conversion.model.with_suffix('.report.html')}"
+        assert lines[7] == f"next: edgekit run --model {conversion.model} --source VIDEO"
 
     def test_the_next_command_is_one_that_is_installed(
         self, from_video: Conversion, monkeypatch: pytest.MonkeyPatch

@@ -107,6 +107,7 @@ def render_html(report: Report) -> str:
             "figures": _figures(report),
             "float_agreement": FLOAT_AGREEMENT,
             "stages": _stages(report),
+            "origin": report.fidelity.origin,
             "chosen": next((one for one in report.candidates if one.chosen), None),
             "data_free": report.manifest.quantization.calibration == "data-free",
             "unseen": report.fidelity.pictures == "evaluation",
