@@ -38,10 +38,10 @@ _HARMLESS: list[Any] = [
     np.ndarray,
     np.dtype,
     *(type(np.dtype(kind)) for kind in "?bhilqBHILQefdU"),
-    # NumPy 2 has moved them, and pickles name them either way.
+    # NumPy 2 has moved these, and pickles name them either way.
     *(
-        (getattr(np.core.multiarray, name), f"{module}.multiarray.{name}")
-        for name in ("scalar", "_reconstruct")
+        (value.__reduce__()[0], f"{module}.multiarray.{name}")
+        for value, name in ((np.float64(0), "scalar"), (np.zeros(0), "_reconstruct"))
         for module in ("numpy.core", "numpy._core")
     ),
 ]

@@ -36,7 +36,11 @@ def find_head(rest: dict[str, Any]) -> tuple[dict[str, Tensor], list[str]]:
         key
         for key, item in rest.items()
         if not key.endswith("num_batches_tracked")
-        and (not isinstance(item, Tensor) or item.ndim == 0 or _OF_TRAINING.fullmatch(key))
+        and (
+            not isinstance(item, Tensor)
+            or item.ndim == 0
+            or (item.ndim == 1 and _OF_TRAINING.fullmatch(key))
+        )
     ]
     kept = {key: item for key, item in rest.items() if key not in left_out}
     modules = list(dict.fromkeys(key.rpartition(".")[0] for key in kept))

@@ -45,23 +45,31 @@ def class_names(
     Raises:
         LabelsError: there are none, or not as many as classes.
     """
-    ordered = {f"'{one.key}' in the checkpoint": one.names for one in model.saved_names}
-    if model.labels is not None:
-        ordered["torchvision's ImageNet"] = model.labels
+    saved = {f"'{one.key}' in the checkpoint": one.names for one in model.saved_names}
+    published = {"torchvision's ImageNet": model.labels} if model.labels is not None else {}
     folders = {
         f"the folders of {option}": _folders(folder)
         for option, folder in (("--evaluate", evaluation), ("--calibration", calibration))
     }
-    found = {source: names for source, names in (ordered | folders).items() if names}
+    found = {source: names for source, names in (saved | published | folders).items() if names}
     fitting = {source: names for source, names in found.items() if len(names) == model.classes}
     if file is not None:
-        chosen = read_labels(file, model.classes)
-        return ClassNames(chosen, str(file), _contradictions(chosen, str(file), ordered, found))
-    if not fitting:
-        counts = " (" + ", ".join(f"{len(names)} in {one}" for one, names in found.items()) + ")"
-        raise LabelsError(_NO_NAMES.format(classes=model.classes, found=counts if found else ""))
-    source, chosen = next(iter(fitting.items()))
-    return ClassNames(chosen, source, _contradictions(chosen, source, ordered, found))
+        source, chosen = str(file), read_labels(file, model.classes)
+    elif fitting:
+        source, chosen = next(iter(fitting.items()))
+    else:
+        counts = ", ".join(f"{len(names)} in {one}" for one, names in found.items())
+        raise LabelsError(
+            _NO_NAMES.format(classes=model.classes, found=f" ({counts})" if counts else "")
+        )
+    others = {one: names for one, names in (saved | folders).items() if one != source}
+    notes = [
+        f"class names are those of {source} ({_listed(chosen)}); {other} has {difference} "
+        f"({_listed(names)}), and one of the two is wrong"
+        for other, names in others.items()
+        if (difference := _difference(names, chosen, ordered=other in saved))
+    ]
+    return ClassNames(chosen, source, notes)
 
 
 def _listed(names: list[str]) -> str:
@@ -77,22 +85,14 @@ def _folders(folder: Path | None) -> list[str]:
     return sorted(name for name in names if not name.startswith((".", "@", "__")))
 
 
-def _contradictions(
-    chosen: list[str], source: str, ordered: dict[str, list[str]], found: dict[str, list[str]]
-) -> list[str]:
-    """Which other names there are, and of those with an order, which have another."""
-    notes = []
-    for other, names in found.items():
-        if other == source or (other in ordered and names == chosen):
-            continue
-        if set(names) != set(chosen):
-            what = f"other names ({_listed(names)})"
-        elif other in ordered:
-            what = f"the same names in another order ({_listed(names)})"
-        else:
-            continue  # folders have no order
-        notes.append(
-            f"class names are those of {source} ({_listed(chosen)}); {other} has {what}, and one "
-            "of the two is wrong"
-        )
-    return notes
+def _difference(names: list[str], chosen: list[str], *, ordered: bool) -> str | None:
+    """In what names contradict those chosen, in words.
+
+    Folders have no order, and as many as there are classes or they are something else, as the days
+    of a recording.
+    """
+    if not ordered and len(names) != len(chosen):
+        return None
+    if {name.casefold() for name in names} != {name.casefold() for name in chosen}:
+        return "other names"
+    return "the same names in another order" if ordered and names != chosen else None

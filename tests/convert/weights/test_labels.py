@@ -94,6 +94,19 @@ def test_folders_that_contradict_are_told(folders: Path) -> None:
     assert "the folders of --evaluate has other names (cat, dog)" in note
 
 
+@pytest.mark.parametrize("names", [("monday", "tuesday", "friday"), ("Dog", "CAT"), ("dog",)])
+def test_folders_that_may_be_something_else_are_not(names: tuple[str, ...], tmp_path: Path) -> None:
+    calibration = _folders(tmp_path / "calibration", *names)
+    saved = [SavedNames("classes", ["cat", "dog"])]
+    assert class_names(_model(saved=saved), None, None, calibration).notes == []
+
+
+def test_other_words_for_published_names_are_not(tmp_path: Path) -> None:
+    file = tmp_path / "names.txt"
+    file.write_text("Katze\nHund\n")
+    assert class_names(_model(["cat", "dog"]), file, None, None).notes == []
+
+
 def test_names_in_another_number_are_not_used_but_told(folders: Path) -> None:
     saved = [SavedNames("classes", ["a", "b", "c"])]
     found = class_names(_model(saved=saved), None, folders, None)
