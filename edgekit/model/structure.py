@@ -261,8 +261,8 @@ def _layer(walk: _Walk, index: int) -> str:
     """A layer of the head in words."""
     if walk.kind(index) != "FULLY_CONNECTED":
         return walk.kind(index)
-    outputs, inputs = walk.shape(walk.graph.operators[index].inputs[1])
-    return f"Linear({inputs}, {outputs})"
+    shape = walk.shape(walk.graph.operators[index].inputs[1])
+    return f"Linear({shape[1]}, {shape[0]})"
 
 
 def layer_names(graph: Graph) -> dict[int, str]:
