@@ -165,6 +165,11 @@ class TestSeveralStateDicts:
         with pytest.raises(CheckpointError, match=f"--weights-key {key} .*holds: model, student"):
             load_file(tmp_path / "x.pth", key)
 
+    def test_a_key_that_names_two_takes_neither(self, tmp_path: Path) -> None:
+        torch.save({"a": {"net": TINY}, "b": {"net": OTHER}}, tmp_path / "x.pth")
+        with pytest.raises(CheckpointError, match=r"names 2 of .*holds: a\.net, b\.net"):
+            load_file(tmp_path / "x.pth", "net")
+
 
 class TestOtherFiles:
     @pytest.mark.parametrize("name", ["x.safetensors", "x.bin", "x.pth"])
