@@ -3,10 +3,9 @@
 import dataclasses
 import os
 import shlex
-import signal
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,7 +15,9 @@ from edgekit.model.architectures import ARCHITECTURES, Architecture
 from edgekit.model.geometry import Geometry
 from edgekit.model.manifest import Normalization
 from edgekit.text import percent
+from edgekit_convert.interruption import interruptible
 from edgekit_convert.target.memory import TARGETS, Target, parse_memory
+from edgekit_convert.weights.head_layers import WEIGHTED, WEIGHTLESS, parse_head
 from edgekit_convert.weights.imagenet import IMAGENET_CROPS, IMAGENET_MEAN, IMAGENET_STD
 
 if TYPE_CHECKING:
@@ -66,6 +67,20 @@ class _Memory(click.ParamType[int]):
             self.fail(str(error), param, ctx)
 
 
+class _Head(click.ParamType[tuple[str, ...]]):
+    """Layers of a classification head, in their order."""
+
+    name = "LAYERS"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        try:
+            return parse_head(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 def _weights(architecture: Architecture | None, weights: str) -> tuple[str, float]:
     """`imagenet-v1`, `imagenet-v2` or a path, and the fraction of a picture seen by default."""
     if architecture is None or not (weights == _IMAGENET or weights.startswith(f"{_IMAGENET}-")):
@@ -89,10 +104,6 @@ def _target(name: str | None, memory: int | None) -> Target | None:
     return dataclasses.replace(target, memory_bytes=memory) if memory else target
 
 
-def _terminate(*_: Any) -> None:
-    raise click.Abort  # so that temporary files and the child process go, as after Ctrl-C
-
-
 def _print(report: "Report", edgetpu: bool) -> None:
     from edgekit_convert.outputs import Paths
     from edgekit_convert.verify.fidelity import decisive
@@ -107,6 +118,7 @@ def _print(report: "Report", edgetpu: bool) -> None:
         click.echo(f"{paths.edgetpu} is from an earlier conversion", err=True)
     if manifest.head:
         click.echo(f"head: {manifest.head}")
+    click.echo(f"classes: {manifest.classes}, called as in {report.labels_from}")
     if reference.top1 is not None and int8.top1 is not None:
         before, after = percent(reference.top1, 2), percent(int8.top1, 2)
         click.echo(f"top-1 {reference.stage} {before}, int8 {after}")
@@ -121,6 +133,7 @@ def _print(report: "Report", edgetpu: bool) -> None:
         click.echo(f"the gate did not pass: {gate.reason}; written as --allow-loss asks")
     if edgetpu:
         click.echo(f"Edge TPU: {report.edgetpu.note}")
+    click.echo(f"{reference.stage} is {manifest.fidelity.origin}")
     click.echo(f"report: {paths.html}")
     click.echo(f"next: {_next(paths.model)}")
 
@@ -158,14 +171,35 @@ def _next(model: Path) -> str:
     help="torchvision's published weights (downloaded once and cached as torchvision does; "
     "'imagenet' is the best there are), or a checkpoint: a state dict saved with "
     "torch.save(model.state_dict(), FILE), also inside {'state_dict': ...}, or safetensors. Its "
-    "head may be a Linear or a Sequential of Linear, ReLU and Dropout.  [default: imagenet]",
+    "head may be a Linear or a Sequential, see --head.  [default: imagenet]",
+)
+@click.option(
+    "--weights-key",
+    metavar="NAME",
+    help="Which state dict of a checkpoint that holds several, for example state_dict_ema. By "
+    "default moving averages (EMA), else the first.",
+)
+@click.option(
+    "--head",
+    type=_Head(),
+    help="Layers of the checkpoint's head in their order, for example 'linear, tanh, dropout, "
+    f"linear'; a state dict does not say its activations. Of {', '.join((*WEIGHTED, *WEIGHTLESS))}."
+    " By default a gap behind a linear layer is taken for relu.",
+)
+@click.option(
+    "--reference",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Your own network's answers, a .npz of inputs and logits, or your network as ONNX: what "
+    "is rebuilt from the checkpoint has to give the same. docs/conversion.md has the lines that "
+    "write one.",
 )
 @click.option(
     "--classes",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Class names, one a line, in the order of training. By default ImageNet's, or the names "
-    "of the folders in --evaluate.",
+    help="Class names, one a line, in the order of training. By default ImageNet's, those in the "
+    "checkpoint, or the names of the folders in --evaluate or --calibration.",
 )
 @click.option(
     "--calibration",
@@ -282,11 +316,15 @@ def _next(model: Path) -> str:
     help="Model file to write; the report goes beside it.  [default: resnet<arch>-int8.tflite]",
 )
 @json_option
+@interruptible()
 def convert(
     arch: str | None,
     onnx: Path | None,
     int8: bool,
     weights: str | None,
+    weights_key: str | None,
+    head: tuple[str, ...] | None,
+    reference: Path | None,
     classes: Path | None,
     calibration: Path | None,
     evaluation: Path | None,
@@ -328,6 +366,10 @@ def convert(
         raise click.UsageError("an ONNX model holds its weights: leave out --weights")
     architecture = ARCHITECTURES[arch] if arch is not None else None
     source, seen = _weights(architecture, weights or _IMAGENET)
+    of_checkpoint = {"--weights-key": weights_key, "--head": head, "--reference": reference}
+    for option, value in of_checkpoint.items():
+        if value is not None and (onnx is not None or source.startswith(f"{_IMAGENET}-v")):
+            raise click.UsageError(f"{option} is for a checkpoint, given with --weights FILE")
     name = f"resnet{arch}" if onnx is None else onnx.stem
     # TensorFlow and the rest take seconds to import, which --help should not.
     from edgekit_convert.conversion import convert as run
@@ -336,7 +378,6 @@ def convert(
     from edgekit_convert.request import Request
     from edgekit_convert.verify.fidelity import Thresholds
 
-    signal.signal(signal.SIGTERM, _terminate)
     request = Request(
         architecture=architecture,
         weights=source if onnx is None else os.fspath(onnx),
@@ -352,6 +393,9 @@ def convert(
         allow_loss=allow_loss,
         seed=seed,
         output=output or Path(f"{name}-int8.tflite"),
+        head=head,
+        weights_key=weights_key,
+        reference=reference,
     )
     report = run(request, Reporter())
     if as_json:

@@ -13,7 +13,7 @@ from edgekit.model.container import ModelFile, read_model
 from edgekit.model.flatbuffer import Tensor
 from edgekit.model.foreign import Hints, understand_input
 from edgekit.model.labels import distinct
-from edgekit.model.manifest import Quantization
+from edgekit.model.manifest import Origin, Quantization
 
 
 def _tensor(tensor: Tensor) -> dict[str, Any]:
@@ -124,6 +124,8 @@ def _print(facts: dict[str, Any]) -> None:
             f"fidelity      beside {stages[0]['stage']}, on {facts['fidelity']['pictures']} "
             f"pictures{allowed}"
         )
+        if (origin := facts["fidelity"].get("origin")) is not None:
+            click.echo(f"  {stages[0]['stage']} is {msgspec.convert(origin, Origin)}")
         for stage in stages:
             accuracy = f"  top-1 {stage['top1']:.2%}" if "top1" in stage else ""
             snr = f"  {stage['snr_db']:.1f} dB" if "snr_db" in stage else ""

@@ -3,6 +3,7 @@
 import msgspec
 
 from edgekit.model.geometry import Geometry
+from edgekit.text import percent
 
 SCHEMA_VERSION = 2
 
@@ -106,6 +107,43 @@ class StageFidelity(_Part, frozen=True):
     top1_by_chance: float | None = None
 
 
+class Origin(_Part, frozen=True, kw_only=True):
+    """What a conversion started from, and how it compares with the user's network; as text, too.
+
+    Attributes:
+        source: `torchvision`, its published network; `state dict`, a network rebuilt from one,
+            which has torchvision's strides, pooling and activations; or `onnx`, the user's file.
+        reference: name of the file with the user's own network, or with its answers; empty where
+            none was given.
+        reference_sha256: of that file, in hexadecimal.
+        is_network: whether that file is the network, which then is the first stage.
+        rebuilt: the rebuilt network beside the user's, on pictures of that file or, for a network,
+            on a few of coloured squares.
+    """
+
+    source: str
+    reference: str = ""
+    reference_sha256: str = ""
+    is_network: bool = False
+    rebuilt: StageFidelity | None = None
+
+    def __str__(self) -> str:
+        if self.source != "state dict":
+            published = self.source == "torchvision"
+            return "torchvision's published network" if published else "the ONNX model as it came"
+        if self.rebuilt is None:
+            return "rebuilt from the state dict, not compared with the network that was trained"
+        same = percent(self.rebuilt.agreement, 2)
+        decibels = "" if self.rebuilt.snr_db is None else f", {self.rebuilt.snr_db:.1f} dB"
+        found = f"{same} of {self.rebuilt.images} pictures{decibels}"
+        if self.is_network:
+            return (
+                f"{self.reference}, the user's own network; the one rebuilt from the state dict "
+                f"answers as it does on {found}"
+            )
+        return f"rebuilt from the state dict; answers as {self.reference} says on {found}"
+
+
 class Fidelity(_Part, frozen=True):
     """What the conversion measured.
 
@@ -113,11 +151,13 @@ class Fidelity(_Part, frozen=True):
         pictures: `evaluation`, or `calibration`: those held out when the recipe was chosen.
         stages: in the order of the conversion.
         loss_allowed: whether the user asked for the file although a stage failed the gate.
+        origin: what all stages are measured beside; none in files from before it was recorded.
     """
 
     pictures: str
     stages: list[StageFidelity]
     loss_allowed: bool = False
+    origin: Origin | None = None
 
 
 class Manifest(

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -29,6 +30,7 @@ from edgekit_convert.verify.fidelity import Kind, Thresholds
 from edgekit_convert.verify.ladder import SAMPLE, Ladder
 from edgekit_convert.verify.structure import check_structure
 from edgekit_convert.weights.torchvision_shim import import_torchvision
+from edgekit_convert.weights.trained import normalize
 from torch import nn
 
 from demo.fixtures import Material
@@ -41,6 +43,7 @@ from edgekit.model.container import read_model
 from edgekit.model.manifest import Manifest, StageFidelity
 from tests.conftest import LENIENT, Conversion, Edgekit, failure
 from tests.convert.target.edgetpu_compiler import write_compiler
+from tests.convert.toys import noise, normal
 from tests.convert.weights.test_checkpoint import network
 
 SMALL = ("--int8", "--size", "64", "--crop", "1")
@@ -108,20 +111,6 @@ def from_video(
 
 
 @pytest.fixture(scope="session")
-def data_free(
-    material: Material, edgekit: Edgekit, tmp_path_factory: pytest.TempPathFactory
-) -> Conversion:
-    """Without calibration pictures, and with class names from the evaluation folders."""
-    model = tmp_path_factory.mktemp("free") / "free.tflite"
-    done = edgekit(
-        *BASE, "--weights", material.checkpoint, "--evaluate", material.evaluation, *LENIENT,
-        "--output", model,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return Conversion(model, done)
-
-
-@pytest.fixture(scope="session")
 def classifier(exported: onnx.ModelProto, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo's network as an ONNX file that ends in LogSoftmax, with its weights beside it."""
     file = tmp_path_factory.mktemp("onnx") / "toys.onnx"
@@ -133,6 +122,23 @@ def classifier(exported: onnx.ModelProto, tmp_path_factory: pytest.TempPathFacto
     output.name = "scores"
     onnx.save(model, str(file), save_as_external_data=True, location="toys.onnx.data")
     return file
+
+
+@pytest.fixture(scope="session")
+def data_free(
+    material: Material, classifier: Path, edgekit: Edgekit, tmp_path_factory: pytest.TempPathFactory
+) -> Conversion:
+    """Without calibration pictures, with class names from the evaluation folders.
+
+    The user's own network is at hand as ONNX.
+    """
+    model = tmp_path_factory.mktemp("free") / "free.tflite"
+    done = edgekit(
+        *BASE, "--weights", material.checkpoint, "--evaluate", material.evaluation, *LENIENT,
+        "--reference", classifier, "--output", model,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return Conversion(model, done)
 
 
 @pytest.fixture(scope="session")
@@ -239,6 +245,19 @@ class TestFidelity:
         # Only pictures that are answered otherwise can be won or lost.
         assert abs(int8.top1 - reference.top1) <= 1 - int8.agreement + 1e-6
 
+    def test_the_users_own_network_is_the_first_stage(
+        self, data_free: Conversion, edgekit: Edgekit
+    ) -> None:
+        stages = _stages(data_free.model)
+        assert list(stages)[:3] == ["reference", "pytorch", "onnx"]
+        assert data_free.report["kinds"][:3] == ["reference", "float", "float"]
+        snr = stages["pytorch"].snr_db
+        assert stages["pytorch"].images == 280
+        assert snr is None or snr > 90
+        said = "reference is toys.onnx, the user's own network"
+        assert said in data_free.done.stdout
+        assert said in edgekit("inspect", data_free.model).stdout
+
     def test_without_evaluation_it_is_that_of_pictures_held_out(
         self, from_onnx: Conversion
     ) -> None:
@@ -339,10 +358,12 @@ class TestReport:
         lines = conversion.done.stdout.splitlines()
         assert lines[0].startswith(f"wrote {conversion.model} (")
         assert lines[1] == "head: Linear(512, 7)"
-        assert lines[2].startswith("top-1 pytorch ")
-        assert lines[3].endswith(" of 280 pictures")
-        assert lines[4] == f"report: {conversion.model.with_suffix('.report.html')}"
-        assert lines[5] == f"next: edgekit run --model {conversion.model} --source VIDEO"
+        assert lines[2].startswith("classes: 7, called as in ")
+        assert lines[3].startswith("top-1 pytorch ")
+        assert lines[4].endswith(" of 280 pictures")
+        assert lines[5].startswith("pytorch is rebuilt from the state dict, not compared")
+        assert lines[6] == f"report: {conversion.model.with_suffix('.report.html')}"
+        assert lines[7] == f"next: edgekit run --model {conversion.model} --source VIDEO"
 
     def test_the_next_command_is_one_that_is_installed(
         self, from_video: Conversion, monkeypatch: pytest.MonkeyPatch
@@ -506,6 +527,15 @@ class TestBadInput:
         torch.save(state, tmp_path / "nan.pth")
         assert "layer2.0.conv1.weight" in self._fail(tmp_path, "--weights", tmp_path / "nan.pth")
 
+    def test_a_reference_of_another_network(self, tmp_path: Path, material: Material) -> None:
+        inputs = normalize(noise(9, 64, 64, 3), NORMALIZATION)
+        np.savez(tmp_path / "other.npz", inputs=inputs, logits=normal(9, 7).astype(np.float32))
+        options = ("--weights", material.checkpoint, "--reference", tmp_path / "other.npz")
+        done = _invoke(*BASE, *options, "--output", tmp_path / "never.tflite")
+        assert "other.npz" in failure(done, code=3)
+        assert "exporting" not in done.stderr
+        assert not list(tmp_path.glob("*never*"))
+
     def test_variances_that_no_network_has(self, tmp_path: Path, material: Material) -> None:
         state = _state(material)
         state["bn1.running_var"][:] = -1
@@ -587,6 +617,10 @@ class TestBadInput:
             (("--size", "7"), "--size"),
             (("--weights", "imagenet-v2"), "imagenet-v1"),
             (("--onnx", "x.onnx"), "either --arch"),
+            (("--head", "linear"), "--head is for a checkpoint"),
+            (("--weights-key", "model_ema"), "--weights-key is for a checkpoint"),
+            (("--reference", "x.npz"), "--reference is for a checkpoint"),
+            (("--head", "tanh"), "'--head': a head ends in linear"),
             (("--device-memory", "12"), "512M"),
             (("--min-kept", "99"), "--min-kept"),
         ],

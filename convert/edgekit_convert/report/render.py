@@ -109,6 +109,7 @@ def render_html(report: Report) -> str:
             "float_agreement": FLOAT_AGREEMENT,
             "float_snr_db": FLOAT_SNR_DB,
             "stages": _stages(report),
+            "origin": report.fidelity.origin,
             "chosen": next((one for one in report.candidates if one.chosen), None),
             "data_free": report.manifest.quantization.calibration == "data-free",
             "unseen": report.fidelity.pictures == "evaluation",

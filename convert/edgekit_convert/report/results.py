@@ -30,6 +30,8 @@ class Report(msgspec.Struct, frozen=True):
         memory: what the model needs on a device.
         edgetpu: preflight, and the compiler's result where it ran.
         seconds: wall-clock time of each step.
+        notes: what was chosen, guessed or left out, in words.
+        labels_from: where the class names are from, in words.
     """
 
     output: str
@@ -47,6 +49,8 @@ class Report(msgspec.Struct, frozen=True):
     memory: Memory
     edgetpu: EdgeTpu
     seconds: dict[str, float]
+    notes: list[str] = []
+    labels_from: str = ""
 
     @property
     def stages(self) -> list[Stage]:

@@ -18,7 +18,14 @@ from edgekit_convert.verify.fidelity import Gate, Kind
 from edgekit_convert.verify.layers import Layer
 
 from edgekit.model.geometry import Geometry
-from edgekit.model.manifest import Fidelity, Manifest, Normalization, Quantization, StageFidelity
+from edgekit.model.manifest import (
+    Fidelity,
+    Manifest,
+    Normalization,
+    Origin,
+    Quantization,
+    StageFidelity,
+)
 from edgekit.vision.encode import encode_png
 
 MIB = 1 << 20
@@ -354,6 +361,60 @@ def test_what_is_not_all_does_not_look_like_it(passing: Report) -> None:
     stages[3] = msgspec.structs.replace(stages[3], agreement=0.99998, top5_agreement=0.00001)
     rows = _rows(_section(_with_stages(passing, Fidelity("evaluation", stages)), "fidelity"))
     assert rows[3][2:4] == ["99.99%", "0.01%"]
+
+
+def _with_origin(report: Report, origin: Origin) -> Report:
+    return _with_stages(report, msgspec.structs.replace(report.fidelity, origin=origin))
+
+
+REBUILT = StageFidelity("pytorch", 35, 1.0, 1.0, 3e-8, 98.25)
+
+
+def test_the_users_answers_are_the_first_rung(passing: Report) -> None:
+    origin = Origin(source="state dict", reference="answers.npz", rebuilt=REBUILT)
+    section = _section(_with_origin(passing, origin), "fidelity")
+    first, second = section.one("tbody").all("tr")[:2]
+    assert first.text.startswith("answers.npz (the user’s answers) 35 100.00% 100.00% –")
+    assert first.text.endswith("98.2")
+    assert second.text.startswith("pytorch (reference) 1,000")
+    said = "rebuilt from the state dict; answers as answers.npz says on 100.00% of 35 pictures"
+    assert said in section.text
+    provenance = msgspec.structs.replace(origin, reference_sha256="ab" * 32)
+    assert "ab" * 32 in _section(_with_origin(passing, provenance), "provenance").text
+
+
+def test_the_users_network_is_a_stage_as_others_are(passing: Report) -> None:
+    origin = Origin(source="state dict", reference="mine.onnx", is_network=True, rebuilt=REBUILT)
+    section = _section(_with_origin(passing, origin), "fidelity")
+    assert len(section.one("tbody").all("tr")) == len(_stages())
+    assert "mine.onnx, the user's own network" in section.text
+
+
+@pytest.mark.parametrize(
+    ("source", "words", "warned"),
+    [
+        ("state dict", "rebuilt from the state dict, not compared", True),
+        ("torchvision", "torchvision's published network", False),
+        ("onnx", "the ONNX model as it came", False),
+    ],
+)
+def test_the_reference_is_called_what_it_is(
+    source: str, words: str, warned: bool, passing: Report
+) -> None:
+    text = _section(_with_origin(passing, Origin(source=source)), "fidelity").text
+    assert f"The reference, pytorch, is {words}" in text
+    assert ("--reference compares it with your own" in text) == warned
+
+
+def test_notes_stand_at_the_top(passing: Report) -> None:
+    noted = msgspec.structs.replace(passing, notes=["fc.1 was guessed", "n was left out"])
+    cautions = [one.text for one in _page(noted).all("p", class_="caution")]
+    assert cautions == ["Fc.1 was guessed.", "N was left out."]
+
+
+def test_where_class_names_are_from_is_said(passing: Report) -> None:
+    named = msgspec.structs.replace(passing, labels_from="the folders of --evaluate")
+    assert "Class names fromthe folders of --evaluate" in _section(named, "provenance").text
 
 
 def test_without_labels_there_is_no_column_for_accuracy(bare: Report) -> None:
