@@ -24,7 +24,7 @@ from edgekit_convert.pictures import Pictures, hold_out, load_calibration, load_
 from edgekit_convert.quantize.activations import observe
 from edgekit_convert.quantize.quantizer import FloatModel, quantize
 from edgekit_convert.quantize.recipes import PLAIN
-from edgekit_convert.quantize.search import search
+from edgekit_convert.quantize.search import corrected, search
 from edgekit_convert.scratch import scratch_folder
 from edgekit_convert.verify.scoring import scoring
 from edgekit_convert.weights.imagenet import IMAGENET_MEAN, IMAGENET_STD
@@ -98,7 +98,11 @@ class _Bench:
         model = self.float_model(fitted, seed)
         reference = in_batches(self.original.answer, held_out.tensors)
         score = scoring(held_out.tensors, reference, _THREADS)
-        found = search(model, score, lambda done: None)
+        found = corrected(
+            search(model, score, lambda done: None),
+            score,
+            lambda int8: tflite_answer(int8, _THREADS)(fitted.tensors).logits.mean(axis=0),
+        )
         return found.recipe, self.measure(found.flatbuffer)
 
 
