@@ -28,7 +28,7 @@ from edgekit_convert.progress import Reporter
 from edgekit_convert.provenance import make_manifest
 from edgekit_convert.quantize.activations import observe
 from edgekit_convert.quantize.quantizer import FloatModel, with_io
-from edgekit_convert.quantize.search import CANDIDATES, Found, search
+from edgekit_convert.quantize.search import CANDIDATES, Found, corrected, search
 from edgekit_convert.quantize.structure import check_operators
 from edgekit_convert.report.results import Report
 from edgekit_convert.request import Request
@@ -152,7 +152,12 @@ def _quantize(
             else in_batches(material.trained.answer, held_out)
         )
         prepared = FloatModel.prepare(float_model, activations)
-        return search(prepared, scoring(held_out, reference, _THREADS), advance)
+        score = scoring(held_out, reference, _THREADS)
+        found = search(prepared, score, advance)
+    with reporter.step("correcting the output"):
+        return corrected(
+            found, score, lambda int8: tflite_answer(int8, _THREADS)(fitted).logits.mean(axis=0)
+        )
 
 
 def _finish(request: Request, material: Material, found: Found) -> bytes:

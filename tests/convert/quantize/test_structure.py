@@ -178,6 +178,31 @@ class TestConstants:
         ratio = signal_to_noise(exact, found)
         assert ratio is not None and ratio > 30
 
+    def test_equal_constants_of_several_types_do_not_spoil_each_other(self) -> None:
+        """Converters keep equal bytes once: here of a weight, a summand and four axes."""
+        toy = Toy(6, 6)
+        zeros = toy.constant(np.zeros(4))
+        source = toy.conv(toy.image, normal(4, 1, 1, 3) / 255, normal(4), NONE)
+        moved = toy.apply(
+            "SLICE",
+            [toy.add(source, zeros, NONE), toy.constant(np.zeros(4, np.int32)),
+             toy.constant(np.array([1, 6, 6, 4], np.int32))],
+            [1, 6, 6, 4],
+            schema.SliceOptionsT(),
+        )  # fmt: skip
+        graph = toy.build(toy.dense(toy.mean(moved), np.zeros((1, 4)), [1.0], NONE))
+        editor = FlatbufferEditor(graph)
+        same = editor.graph.tensors[zeros]
+        for tensor in editor.graph.tensors:
+            data = editor.model.buffers[tensor.buffer].data
+            if data is not None and bytes(data) == bytes(16):
+                tensor.buffer = same.buffer
+        graph = editor.pack()
+        model = FloatModel.prepare(graph, observe(graph, PICTURES, 1, 0, lambda done: None))
+        exact, found = run(graph, PICTURES), run(quantize(model, PLAIN), PICTURES)
+        assert np.allclose(found["slice2"], exact["slice2"], atol=0.1)
+        assert np.allclose(found["dense4"], exact["dense4"], atol=0.01)
+
     def test_the_padding_of_a_maximum_does_not_stretch_the_range(self) -> None:
         toy = Toy(6, 6)
         source = _conv(toy, toy.image)
