@@ -23,6 +23,7 @@ from edgekit_convert.graph.picture import Picture
 OLDEST_OPSET, OPSET = 13, 17
 _IR_VERSIONS = (8, 10)
 _OTHER_FLOATS = (TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
+_ONNX_ERRORS = (onnx.shape_inference.InferenceError, onnx.version_converter.ConvertError)
 _WINDOWED = ("Conv", "MaxPool", "AveragePool", "LpPool")
 
 
@@ -53,8 +54,8 @@ def modernize(model: ModelProto, picture: Picture, height: int, width: int) -> M
             model = onnx.version_converter.convert_version(model, OPSET)
         # Also what a pooling with automatic padding needs to know.
         model = onnx.shape_inference.infer_shapes(model, data_prop=True)
-    # The version converter raises a bare RuntimeError.
-    except (RuntimeError, ValueError) as error:
+    # The version converter raises a bare RuntimeError, too.
+    except (RuntimeError, ValueError, *_ONNX_ERRORS) as error:
         raise ConversionError(
             f"the ONNX model cannot be brought from opset {opset(original)} to {OPSET} and to one "
             f"picture of {width}x{height} ({first_line(error)}); export it so"
@@ -230,21 +231,22 @@ def _free_names(editor: OnnxEditor) -> None:
 def _end_in_logits(editor: OnnxEditor, ending: Ending) -> None:
     """Give logits (1, classes) alone; of a sigmoid of z, those are (-z / 2, z / 2)."""
     graph, scores = editor.graph, ending.scores
-    rank = next(
+    sizes: list[int] = next(
         (
-            len(value.type.tensor_type.shape.dim)
+            [dimension.dim_value for dimension in value.type.tensor_type.shape.dim]
             for value in [*graph.value_info, *graph.output]
-            if value.name == scores and value.type.tensor_type.HasField("shape")
+            if value.name == scores
         ),
-        None,
+        [],
     )
-    if rank != 2:
+    one_row = f"{scores}_in_one_row"
+    if sizes[:1] != [1] or len(sizes) == 1:
         shape = editor.add_constant("one_row", np.array([1, -1], np.int64))
-        flat = helper.make_node("Reshape", [scores, shape], [f"{scores}_in_one_row"])
-        if rank is not None and rank > 2:
-            flat = helper.make_node("Flatten", [scores], [f"{scores}_in_one_row"], axis=1)
-        graph.node.append(flat)
-        scores = flat.output[0]
+        graph.node.append(helper.make_node("Reshape", [scores, shape], [one_row]))
+        scores = one_row
+    elif len(sizes) > 2:
+        graph.node.append(helper.make_node("Flatten", [scores], [one_row], axis=1))
+        scores = one_row
     if ending.kind is Kind.SIGMOID:
         halves = editor.add_constant("halves", np.array([[-0.5, 0.5]], np.float32))
         graph.node.append(helper.make_node("MatMul", [scores, halves], ["two_scores"]))

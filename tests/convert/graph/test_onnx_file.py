@@ -91,6 +91,21 @@ class TestVersions:
         with pytest.raises(ConversionError, match=r"net\.onnx: onnxruntime refuses the ONNX model"):
             _open(Net(opset=99), tmp_path)
 
+    def test_a_file_that_names_no_opset_is_refused(self, tmp_path: Path) -> None:
+        model = Net().build()
+        del model.opset_import[:]
+        onnx.save(model, str(tmp_path / "net.onnx"))
+        with pytest.raises(ConversionError, match="onnxruntime refuses the ONNX model"):
+            open_onnx(tmp_path / "net.onnx", NORMALIZATION, GEOMETRY)
+
+    def test_names_that_the_conversion_gives_may_be_taken(self, tmp_path: Path) -> None:
+        tail = [
+            node("Identity", ["y"], ["logits"]),
+            node("Neg", ["logits"], ["probabilities"]),
+            node("Neg", ["probabilities"], ["image"]),
+        ]
+        _check(_open(Net(tail=tail, outputs=["image"]), tmp_path), _expected(Net()))
+
     def test_both_names_of_its_own_operators_are_known(self, tmp_path: Path) -> None:
         net = Net(opset=11)
         model = net.build()
@@ -296,6 +311,8 @@ class TestEnds:
             ([node("LogSoftmax", ["y"], ["z"], axis=1)], 8),
             ([node("Softmax", ["y"], ["s"]), node("Log", ["s"], ["z"])], 17),
             ([node("Reshape", ["y", "map"], ["z"])], 17),
+            ([node("Transpose", ["y"], ["z"], perm=[1, 0])], 17),
+            ([node("Squeeze", ["y"], ["z"])], 17),
             (
                 [node("Reshape", ["y", "map"], ["m"]), node("Softmax", ["m"], ["s"], axis=1),
                  node("Flatten", ["s"], ["z"])], 17,
@@ -351,6 +368,18 @@ class TestEnds:
                 "goes on behind its Softmax with Mul",
             ),
             (
+                [node("Softmax", ["y"], ["s"], axis=1),
+                 node("Slice", ["s", "from", "to", "one"], ["z"])],
+                ["z"],
+                "goes on behind its Softmax with Slice",
+            ),
+            (
+                [node("Softmax", ["y"], ["s"], axis=1), node("Sqrt", ["s"], ["r"]),
+                 node("Concat", ["r", "y"], ["z"], axis=1)],
+                ["z"],
+                "goes on behind its Softmax with Concat",
+            ),
+            (
                 [node("Exp", ["y"], ["e"]), node("ReduceSum", ["e", "one"], ["t"]),
                  node("Div", ["e", "t"], ["z"])],
                 ["z"],
@@ -367,6 +396,8 @@ class TestEnds:
             "map": np.array([1, CLASSES, 1, 1]),
             "hundred": np.float32([100]),
             "one": np.array([1]),
+            "from": np.array([0, 1]),
+            "to": np.array([1, CLASSES]),
         }
         net = Net(tail=tail, outputs=outputs, constants=constants)
         with pytest.raises(ConversionError, match=message):
