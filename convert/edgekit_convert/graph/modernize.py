@@ -171,7 +171,7 @@ def _write_padding(editor: OnnxEditor) -> None:
     """Write automatic padding in numbers, as TFLite's operators and the border's folding need it.
 
     As ONNX has it: as many values more as the output, ceil(input / stride), needs; the odd one at
-    the end (SAME_UPPER) or at the beginning (SAME_LOWER).
+    the end (SAME_UPPER) or at the beginning (SAME_LOWER). onnxruntime takes no dilations with it.
     """
     sizes = {
         value.name: [dimension.dim_value for dimension in value.type.tensor_type.shape.dim]
@@ -191,11 +191,10 @@ def _write_padding(editor: OnnxEditor) -> None:
                 f"the ONNX model has a {node.op_type} with automatic padding whose size is not "
                 "known; export it with padding in numbers"
             )
-        ones = [1] * len(size)
-        strides, dilations = found.get("strides", ones), found.get("dilations", ones)
+        strides = found.get("strides", [1] * len(size))
         missing = [
-            max(0, (-(-length // step) - 1) * step + spread * (window - 1) + 1 - length)
-            for length, step, spread, window in zip(size, strides, dilations, kernel, strict=True)
+            max(0, (-(-length // step) - 1) * step + window - length)
+            for length, step, window in zip(size, strides, kernel, strict=True)
         ]
         less, more = [total // 2 for total in missing], [-(-total // 2) for total in missing]
         set_attribute(node, "auto_pad", "NOTSET")

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from edgekit_convert.graph import onnx_file
 from edgekit_convert.graph.execution import exported_answer, folded_answer
 from edgekit_convert.graph.fold import fold
+from edgekit_convert.graph.modernize import modernize
 from edgekit_convert.graph.onnx_file import open_onnx
 from edgekit_convert.weights.trained import TrainedModel, normalize
 from numpy.typing import NDArray
@@ -115,6 +117,22 @@ class TestVersions:
         onnx.save(model, str(tmp_path / "net.onnx"))
         _check(open_onnx(tmp_path / "net.onnx", NORMALIZATION, GEOMETRY), _expected(net))
 
+    def test_a_mistake_of_the_version_converter_is_found_at_once(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def spoilt(model: onnx.ModelProto, *rest: Any) -> onnx.ModelProto:
+            model = modernize(model, *rest)
+            weight = next(one for one in model.graph.initializer if one.name == "v")
+            values = onnx.numpy_helper.to_array(weight) * 1.02  # 34 dB
+            weight.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float32), "v"))
+            return model
+
+        monkeypatch.setattr(onnx_file, "modernize", spoilt)
+        with pytest.raises(
+            ConversionError, match="answers otherwise when it is brought to opset 17"
+        ):
+            _open(Net(opset=8), tmp_path)
+
 
 class TestPadding:
     @pytest.mark.parametrize("way", ["SAME_UPPER", "SAME_LOWER"])
@@ -135,6 +153,11 @@ class TestPadding:
         assert found["pads"] == [ends[0]] * 2 + [ends[1]] * 2
         assert found["auto_pad"] == b"NOTSET"
         _check(model, _expected(net))
+
+    def test_with_dilations_onnxruntime_refuses_it(self, tmp_path: Path) -> None:
+        net = Net(convolution={"auto_pad": "SAME_UPPER", "dilations": [3, 2]})
+        with pytest.raises(ConversionError, match="onnxruntime cannot run the model"):
+            _open(net, tmp_path)
 
 
 class TestPictures:
@@ -242,7 +265,7 @@ class TestPictures:
         model = Net(listed=True).build()
         del model.graph.initializer[0]
         onnx.save(model, str(tmp_path / "net.onnx"))
-        with pytest.raises(ConversionError, match=r"has 2 inputs \(x, w\)"):
+        with pytest.raises(ConversionError, match=r"has 2 inputs \(w, x\)"):
             open_onnx(tmp_path / "net.onnx", NORMALIZATION, GEOMETRY)
 
 

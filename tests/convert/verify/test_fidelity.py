@@ -104,8 +104,8 @@ class TestFigures:
         assert logit_ratio_interval(reference, 1.1 * reference) == pytest.approx((20, 20))
 
     def test_the_change_of_the_score_is_that_of_the_original_answer(self) -> None:
-        reference = Answers.of_logits(np.log(np.array([[0.6, 0.4], [0.3, 0.7]])))
-        answers = Answers.of_logits(np.log(np.array([[0.5, 0.5], [0.6, 0.4]])))
+        reference = Answers.of_logits(np.log(np.array([[0.6, 0.3, 0.1], [0.2, 0.7, 0.1]])))
+        answers = Answers.of_logits(np.log(np.array([[0.5, 0.1, 0.4], [0.55, 0.4, 0.05]])))
         stage = compare("x", answers, reference, None)
         assert stage.score_change == pytest.approx((0.1 + 0.3) / 2, abs=1e-5)
         # Of two values 0.2 apart the standard error is 0.1.
