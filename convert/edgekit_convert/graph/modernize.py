@@ -7,9 +7,18 @@ Files are of any opset and IR version, of other layouts, types and ends. What le
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import (
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    helper,
+    inliner,
+    numpy_helper,
+    shape_inference,
+    version_converter,
+)  # fmt: skip
 
 from edgekit.errors import ConversionError
 from edgekit.text import first_line
@@ -23,7 +32,7 @@ from edgekit_convert.graph.picture import Picture
 OLDEST_OPSET, OPSET = 13, 17
 _IR_VERSIONS = (8, 10)
 _OTHER_FLOATS = (TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
-_ONNX_ERRORS = (onnx.shape_inference.InferenceError, onnx.version_converter.ConvertError)
+_ONNX_ERRORS = (shape_inference.InferenceError, version_converter.ConvertError)
 _WINDOWED = ("Conv", "MaxPool", "AveragePool", "LpPool")
 
 
@@ -42,7 +51,7 @@ def modernize(model: ModelProto, picture: Picture, height: int, width: int) -> M
     original, model = model, ModelProto()
     model.CopyFrom(original)
     if model.functions:
-        model = onnx.inliner.inline_local_functions(model)
+        model = inliner.inline_local_functions(model)
     _name_domain(model)
     model.ir_version = min(max(model.ir_version, _IR_VERSIONS[0]), _IR_VERSIONS[1])
     graph = model.graph
@@ -51,9 +60,9 @@ def modernize(model: ModelProto, picture: Picture, height: int, width: int) -> M
     _use_float32(graph)
     try:
         if opset(model) < OLDEST_OPSET:
-            model = onnx.version_converter.convert_version(model, OPSET)
+            model = version_converter.convert_version(model, OPSET)
         # Also what a pooling with automatic padding needs to know.
-        model = onnx.shape_inference.infer_shapes(model, data_prop=True)
+        model = shape_inference.infer_shapes(model, data_prop=True)
     # The version converter raises a bare RuntimeError, too.
     except (RuntimeError, ValueError, *_ONNX_ERRORS) as error:
         raise ConversionError(
