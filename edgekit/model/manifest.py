@@ -171,7 +171,8 @@ class Manifest(
     Attributes:
         schema: version of this layout.
         arch: for example `resnet18`; `onnx` for a model that came as an ONNX file.
-        head: layers of the head, for example `Linear(512, 10)`; empty for an ONNX model.
+        head: layers of the head, for example `Linear(512, 10)`; of an ONNX model, what
+            was made of its end, where that was anything.
         classes: number of classes.
         geometry: input geometry, as `edgekit.vision.preprocess.prepare` takes it.
         normalization: folded into the model; a client feeds raw pixel values.

@@ -36,7 +36,7 @@ from torch import nn
 from demo.fixtures import Material
 from demo.train import GEOMETRY, NORMALIZATION
 from edgekit.cli import edgekit as command
-from edgekit.errors import ConversionError
+from edgekit.errors import ConversionError, FidelityError
 from edgekit.inference.runtimes import installed_runtimes
 from edgekit.model.architectures import ARCHITECTURES
 from edgekit.model.container import read_model
@@ -455,6 +455,31 @@ class TestGate:
         gate = allowed.report["gate"]
         assert gate["overridden"] and not gate["passed"]
         assert "the gate did not pass: " in allowed.done.stdout
+
+
+def test_a_network_that_the_labels_contradict_ends_it_before_anything_is_quantized(
+    material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Onnx2tf:
+        def start(self, *_: object) -> None:
+            pass
+
+        def result(self) -> bytes:
+            pytest.fail("it goes on")
+
+    monkeypatch.setattr(steps, "lowering", lambda: nullcontext(Onnx2tf()))
+    names = material.classes.read_text().splitlines()
+    (tmp_path / "names.txt").write_text("\n".join([*names[1:], names[0]]))
+    request = Request(
+        architecture=ARCHITECTURES["18"], weights=str(material.checkpoint),
+        classes=tmp_path / "names.txt", calibration=material.calibration,
+        evaluation=material.evaluation, geometry=GEOMETRY, normalization=NORMALIZATION, io="uint8",
+        target=None, edgetpu=False, thresholds=Thresholds(), allow_loss=False, seed=0,
+        output=tmp_path / "never.tflite",
+    )  # fmt: skip
+    with pytest.raises(FidelityError, match=r"top-1.* class names or their order, --size"):
+        steps.convert(request, Reporter())
+    assert [path.name for path in tmp_path.iterdir()] == ["names.txt"]
 
 
 def test_a_flatbuffer_of_another_architecture_is_refused(converted: Path) -> None:

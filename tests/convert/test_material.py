@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from edgekit_convert.material import check_inputs
 from edgekit_convert.request import Request
 from edgekit_convert.verify.fidelity import Thresholds
 

@@ -31,11 +31,11 @@ class TrainedModel:
         name: what the user gave: `imagenet-v1` or a file's name.
         sha256: of the file, in hexadecimal.
         architecture: none for an ONNX model, whose architecture may be any.
-        head: layers of the head in words; empty for an ONNX model.
+        head: layers of the head in words; of an ONNX model, what was made of its end.
         classes: number of classes.
         parameters: number of weights and biases, BatchNorm folded.
         labels: class names, where the source knows them.
-        network: takes normalized pictures (N, 3, H, W) float32 and gives logits, or softmax.
+        network: takes normalized pictures (N, 3, H, W) float32 and gives logits.
         answer: logits and probabilities of the network, for raw pictures.
         forward: the same for normalized pictures (N, 3, H, W) float32; none for an ONNX model.
         saved_names: class names that lie in the checkpoint.

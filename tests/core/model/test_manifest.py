@@ -2,7 +2,7 @@
 
 import msgspec
 
-from edgekit.model.manifest import Quantization, Recipe
+from edgekit.model.manifest import Quantization, Recipe, StageFidelity
 
 # As edgekit 0.1.0 writes it.
 WRITTEN = b"""{
@@ -30,6 +30,17 @@ def test_older_files_keep_their_quantization() -> None:
         calibration_sha256="ab12",
         seed=7,
     )
+
+
+def test_older_files_keep_their_fidelity() -> None:
+    written = b"""{"stage": "onnx", "images": 32, "agreement": 1.0, "top5_agreement": 1.0,
+        "kl": 0.001, "snr_db": 38.1, "top1": 0.9, "top1_interval": [0.8, 1.0], "top5": 1.0}"""
+    stage = msgspec.json.decode(written, type=StageFidelity)
+    assert (stage.snr_db, stage.top5) == (38.1, 1.0)
+    assert (stage.score_change, stage.snr_interval_db, stage.top1_by_chance) == (None, None, None)
+    assert msgspec.to_builtins(stage) == msgspec.json.decode(written) | {
+        "top1_interval": (0.8, 1.0)
+    }
 
 
 def test_the_keys_stay() -> None:
