@@ -70,6 +70,8 @@ def read_video(path: Path, notes: Notes | None = None) -> Iterator[tuple[float, 
             for stamp, pixels in video.frames():
                 seconds = clock.tick(stamp)
                 yield seconds, pixels
+                # Else it would stay in memory, and in the processor's cache, beside the next one.
+                del pixels
         except DamageError as error:
             raise SourceError(
                 f"the video {path} is damaged after {seconds or 0:.1f} s; copy or record it again"

@@ -72,15 +72,17 @@ class PyAVVideo:
             self._check_colours(frame)
             if frame.interlaced_frame:
                 self._notes.tell("interlaced: every second line of a frame is of another moment")
-            rgb = self._reformatter.reformat(frame, format="rgb24", interpolation="BICUBIC")
-            pixels = upright(square(rgb.to_ndarray(), self._aspect), self._orientation(frame))
             seconds = frame.time or seconds
-            yield frame.time, pixels
+            yield frame.time, self._seen(frame)
         self._tell_of_end(seconds)
 
     def close(self) -> None:
         """See `VideoFile`."""
         self._container.close()
+
+    def _seen(self, frame: Any) -> NDArray[np.uint8]:
+        rgb = self._reformatter.reformat(frame, format="rgb24", interpolation="BICUBIC")
+        return upright(square(rgb.to_ndarray(), self._aspect), self._orientation(frame))
 
     def _main_track(self) -> Any:
         """The largest video track that is no cover picture."""
