@@ -87,7 +87,9 @@ def command(
     for output in (sheet, report):
         if output is not None:
             check_writable(output)
-    recordings = recordings_in(path)
+    recordings, left_out = recordings_in(path)
+    if left_out:
+        click.echo(f"edgekit: {path.name}: {left_out}", err=True)
     a, b = (
         Classifier.open(model, labels=labels, runtime=runtime, threads=threads) for model in models
     )
@@ -105,7 +107,8 @@ def command(
     if sheet is not None:
         write_atomically(sheet, _sheet(result, a, b))
     if report is not None:
-        notes = [f"{one.name}: {note}" for one in recordings for note in one.notes]
+        notes = [left_out] if left_out else []
+        notes += [f"{one.name}: {note}" for one in recordings for note in one.notes]
         facts = provenance(decisions, notes, result.span, time.monotonic() - begun)
         write_atomically(
             report, render_comparison(result, path.resolve().name, a, b, facts).encode()

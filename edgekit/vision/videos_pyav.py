@@ -51,10 +51,13 @@ class PyAVVideo:
         self._container, self._stream = self._open()
         rate = self._stream.average_rate or self._stream.guessed_rate or 0
         self.fps = float(rate)
-        self.duration = (self._container.duration or 0) / 1e6
-        self.length = int(self._stream.frames or self.duration * rate)
-        if self._container.streams.audio:
-            self.duration -= _SOUND
+        if self._stream.duration is not None:
+            self.duration = float(self._stream.duration * self._stream.time_base)
+        else:
+            # That of all tracks.
+            sound = _SOUND if self._container.streams.audio else 0.0
+            self.duration = (self._container.duration or 0) / 1e6 - sound
+        self.length = self._stream.frames or max(0, int(self.duration * rate))
         self._aspect = checked_aspect(path, float(self._stream.sample_aspect_ratio or 0))
         self._reformatter = self._av.video.reformatter.VideoReformatter()
         self._matrix_type = self._av.sidedata.sidedata.Type.DISPLAYMATRIX
