@@ -321,6 +321,16 @@ def test_damage_is_an_error_behind_whole_frames(
     assert all(np.array_equal(a, b) for a, b in zip(given, whole, strict=False))
 
 
+def test_a_frame_of_a_transport_stream_that_is_lost_whole_is_an_error(tmp_path: Path) -> None:
+    film = write_film(tmp_path / "a.ts", noise(30), options={"g": "1"})
+    with av.open(str(film)) as container:
+        starts = [packet.pos for packet in container.demux(video=0) if packet.size]
+    content = film.read_bytes()
+    film.write_bytes(content[: starts[15]] + content[starts[16] :])
+    with pytest.raises(SourceError, match=r"is damaged after 0\.[456] s"):
+        _read(film)
+
+
 def test_a_jpeg_that_is_cut_within_a_stream_is_an_error(tmp_path: Path) -> None:
     film = write_film(tmp_path / "a.mjpeg", noise(3), container="mjpeg", **MJPEG)
     first, second, third = film.read_bytes().split(b"\xff\xd8\xff")[1:]
