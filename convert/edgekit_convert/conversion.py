@@ -88,6 +88,7 @@ def convert(request: Request, reporter: Reporter) -> Report:
         memory=memory,
         edgetpu=edgetpu,
         seconds=reporter.seconds,
+        feeding=material.feeding.fit,
     )
     write_outputs(request.output, report, model, compiled)
     return report

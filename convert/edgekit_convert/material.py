@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.errors import ConversionError
+from edgekit_convert.feeding.candidates import Way
+from edgekit_convert.feeding.check import FeedingCheck, Finding
 from edgekit_convert.graph.onnx_file import open_onnx
 from edgekit_convert.pictures import (
     MAXIMUM_CALIBRATION,
@@ -13,6 +15,7 @@ from edgekit_convert.pictures import (
     hold_out,
     load_calibration,
     load_evaluation,
+    untouched,
 )
 from edgekit_convert.progress import Reporter
 from edgekit_convert.request import Request
@@ -33,6 +36,7 @@ class Material:
         fitted: those of them that set ranges.
         held_out: the others, which choose among recipes.
         evaluation: pictures that decide nothing, where there are any.
+        feeding: whether the pictures are like those that the network was trained on.
     """
 
     trained: TrainedModel
@@ -41,6 +45,7 @@ class Material:
     fitted: Pictures
     held_out: Pictures
     evaluation: Pictures | None
+    feeding: Finding
 
     @property
     def measured(self) -> Pictures:
@@ -60,17 +65,23 @@ def gather(request: Request, reporter: Reporter) -> Material:
         EdgekitError: something cannot be read, does not fit the rest, or will not fit the memory of
             this machine or of the target.
     """
+    check = FeedingCheck(
+        Way(request.geometry, request.normalization), allow_misfit=request.allow_misfit
+    )
+    check.check_normalization()
     trained = _open(request, reporter)
+    check.check_network(trained.network)
     labels = class_names(trained, request.classes, request.evaluation)
     _check_memory(request, Network(trained.architecture, trained.parameters))
     calibration = _calibration(request, trained, reporter)
+    feeding = _check_feeding(request, check, calibration, reporter)
     evaluation = None
     if request.evaluation is not None:
         with reporter.step("reading evaluation pictures") as advance:
             evaluation = load_evaluation(request.evaluation, labels, request.geometry, advance)
         check_disjoint(calibration, evaluation)
     fitted, held_out = hold_out(calibration, request.seed)
-    return Material(trained, labels, calibration, fitted, held_out, evaluation)
+    return Material(trained, labels, calibration, fitted, held_out, evaluation, feeding)
 
 
 def _open(request: Request, reporter: Reporter) -> TrainedModel:
@@ -86,6 +97,21 @@ def _check_memory(request: Request, network: Network) -> None:
     check_workstation(workstation_need(network.parameters, *size, pictures=MAXIMUM_CALIBRATION))
     if request.target is not None:
         check_fits(estimate(network, *size), request.target, network, *size)
+
+
+def _check_feeding(
+    request: Request, check: FeedingCheck, pictures: Pictures, reporter: Reporter
+) -> Finding:
+    source = request.calibration
+    if source is None:
+        return check.unknown(
+            "the calibration pictures are made from the network's BatchNorm statistics, so how it "
+            "was fed in training cannot be checked"
+        )
+    with reporter.step("comparing with what BatchNorm remembers"):
+        return check.check_pictures(
+            pictures.tensors, lambda chosen: untouched(source, pictures.of(chosen).names)
+        )
 
 
 def _calibration(request: Request, trained: TrainedModel, reporter: Reporter) -> Pictures:

@@ -10,7 +10,7 @@ from edgekit.commands.options import json_option
 from edgekit.model import structure
 from edgekit.model.container import ModelFile, read_model
 from edgekit.model.flatbuffer import Tensor
-from edgekit.model.manifest import Quantization
+from edgekit.model.manifest import Feeding, Quantization
 
 
 def _tensor(tensor: Tensor) -> dict[str, Any]:
@@ -46,6 +46,7 @@ def describe(model: ModelFile) -> dict[str, Any]:
         "file_bytes": model.path.stat().st_size,
         "sha256": model.sha256,
         "provenance": {key: details[key] for key in provenance} if manifest else None,
+        "feeding": details.get("feeding"),
         "fidelity": details.get("fidelity"),
     }
 
@@ -80,6 +81,8 @@ def _print(facts: dict[str, Any]) -> None:
             ("quantized", str(quantization)),
             ("made by", ", ".join(f"{name} {v}" for name, v in origin["tools"].items())),
         ]
+    if facts["feeding"]:
+        rows.append(("feeding", str(msgspec.convert(facts["feeding"], Feeding))))
     for name, value in rows:
         click.echo(f"{name:<13} {value}")
     if facts["fidelity"]:

@@ -1,6 +1,7 @@
 """How graphs answer pictures: ONNX in onnxruntime, TFLite in an interpreter."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import onnx
@@ -18,6 +19,11 @@ from edgekit_convert.graph.fold import IMAGE, LOGITS, PROBABILITIES, picture_inp
 from edgekit_convert.weights.trained import normalize
 
 _EDGETPU = "libedgetpu.so.1"
+_RUN_ERRORS = (
+    onnxruntime_errors.InvalidArgument,
+    onnxruntime_errors.Fail,
+    onnxruntime_errors.RuntimeException,
+)
 
 
 def exported_answer(model: onnx.ModelProto, normalization: Normalization) -> Answer:
@@ -92,20 +98,42 @@ def onnx_answer(model: onnx.ModelProto, tensor: str) -> Callable[[NDArray[np.flo
     Raises:
         ConversionError: onnxruntime refuses it; from the answer, too.
     """
-    session = _session(model)
+    run = onnx_runner(model, tensor, [LOGITS, PROBABILITIES])
 
     def answer(values: NDArray[np.float32]) -> Answers:
         rows = []
         for index in range(len(values)):
-            try:
-                found = session.run([LOGITS, PROBABILITIES], {tensor: values[index : index + 1]})
-            except (onnxruntime_errors.InvalidArgument, onnxruntime_errors.Fail) as error:
-                reason = first_line(error)
-                raise ConversionError(f"onnxruntime cannot run the model: {reason}") from error
+            found = run(values[index : index + 1])
             rows.append(Answers(*(np.asarray(v, dtype=np.float32) for v in found)))
         return Answers.join(rows)
 
     return answer
+
+
+def onnx_runner(
+    model: onnx.ModelProto, tensor: str, outputs: list[str]
+) -> Callable[[NDArray[np.float32]], list[NDArray[Any]]]:
+    """Values of some of a model's outputs, in their order, for its input (1, 3, H, W) float32.
+
+    Args:
+        model: the ONNX model.
+        tensor: name of its input.
+        outputs: names of its outputs; what none of them needs is not computed.
+
+    Raises:
+        ConversionError: onnxruntime refuses it; from the call, too.
+    """
+    session = _session(model)
+
+    def run(values: NDArray[np.float32]) -> list[NDArray[Any]]:
+        try:
+            found: list[NDArray[Any]] = session.run(outputs, {tensor: values})
+        except _RUN_ERRORS as error:
+            reason = first_line(error)
+            raise ConversionError(f"onnxruntime cannot run the model: {reason}") from error
+        return found
+
+    return run
 
 
 def _session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
