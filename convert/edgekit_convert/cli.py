@@ -129,6 +129,8 @@ def _print(report: "Report", edgetpu: bool) -> None:
             "data-free: calibrated and measured on pictures made from the network itself; give "
             "--calibration to do better, and --evaluate to know"
         )
+    if manifest.feeding is not None and manifest.feeding.verdict != "fits":
+        click.echo(f"feeding {manifest.feeding.verdict}: {manifest.feeding.reason}")
     if gate.overridden:
         click.echo(f"the gate did not pass: {gate.reason}; written as --allow-loss asks")
     if edgetpu:
@@ -303,6 +305,12 @@ def _next(model: Path) -> str:
     help="Write the file even when int8 loses more than it may; recorded in the file.",
 )
 @click.option(
+    "--allow-misfit",
+    is_flag=True,
+    help="Convert even when the pictures, fed as asked, are not like those that the network was "
+    "trained on; recorded in the file.",
+)
+@click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
     default=0,
@@ -341,6 +349,7 @@ def convert(
     min_snr: float,
     max_score_change: float,
     allow_loss: bool,
+    allow_misfit: bool,
     seed: int,
     output: Path | None,
     as_json: bool,
@@ -348,9 +357,11 @@ def convert(
     """Turn a trained ResNet, or an ONNX classifier, into one self-describing int8 .tflite file.
 
     The file takes raw RGB pixels and carries its labels, geometry, provenance and the fidelity
-    of every stage of the conversion. Beside it lies a report, as a page and as JSON. The file is
-    not written when int8 changes the answers too much (--min-kept, --min-agreement, --min-snr,
-    --max-score-change): the report then shows why, and the exit code is 3.
+    of every stage of the conversion. Beside it lies a report, as a page and as JSON. Nothing is
+    converted when the network was trained on pictures fed otherwise, by its BatchNorm statistics
+    (--allow-misfit), and the file is not written when int8 changes the answers too much
+    (--min-kept, --min-agreement, --min-snr, --max-score-change): the report then shows why. The
+    exit code is 3 in both cases.
 
     \b
     Examples:
@@ -391,6 +402,7 @@ def convert(
         edgetpu=edgetpu,
         thresholds=Thresholds(min_kept, min_agreement, min_snr, max_score_change),
         allow_loss=allow_loss,
+        allow_misfit=allow_misfit,
         seed=seed,
         output=output or Path(f"{name}-int8.tflite"),
         head=head,

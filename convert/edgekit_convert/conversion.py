@@ -95,6 +95,7 @@ def convert(request: Request, reporter: Reporter) -> Report:
         seconds=reporter.seconds,
         notes=reporter.notes,
         labels_from=material.named.source,
+        feeding=material.feeding.fit,
     )
     check_interrupted()
     write_outputs(request.output, report, model, compiled)

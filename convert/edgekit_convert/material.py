@@ -8,6 +8,8 @@ from edgekit.errors import CheckpointError, ConversionError, DatasetError, Image
 from edgekit.model.labels import distinct, read_labels
 from edgekit.model.manifest import Origin
 from edgekit.vision.folders import image_files
+from edgekit_convert.feeding.candidates import Way
+from edgekit_convert.feeding.check import FeedingCheck, Finding
 from edgekit_convert.graph.onnx_file import open_onnx
 from edgekit_convert.pictures import (
     MAXIMUM_CALIBRATION,
@@ -16,6 +18,7 @@ from edgekit_convert.pictures import (
     hold_out,
     load_calibration,
     load_evaluation,
+    untouched,
 )
 from edgekit_convert.progress import Reporter
 from edgekit_convert.request import Request
@@ -39,6 +42,7 @@ class Material:
         held_out: the others, which choose among recipes.
         evaluation: pictures that decide nothing, where there are any.
         reference: the user's own network or its answers, where they were given.
+        feeding: whether the pictures are like those that the network was trained on.
     """
 
     trained: TrainedModel
@@ -49,6 +53,7 @@ class Material:
     held_out: Pictures
     evaluation: Pictures | None
     reference: Reference | None
+    feeding: Finding
 
     @property
     def labels(self) -> list[str]:
@@ -109,10 +114,15 @@ def gather(request: Request, reporter: Reporter) -> Material:
         EdgekitError: something cannot be read, does not fit the rest, or will not fit the memory of
             this machine or of the target; or the network is not the user's own.
     """
+    check = FeedingCheck(
+        Way(request.geometry, request.normalization), allow_misfit=request.allow_misfit
+    )
+    check.check_normalization()
     reference = None
     if request.reference is not None:
         reference = open_reference(request.reference, request.normalization, request.geometry)
     trained = _open(request, reporter)
+    check.check_network(trained.network)
     origin = _origin(trained, reference, reporter)
     named = class_names(trained, request.classes, request.evaluation, request.calibration)
     named = replace(named, names=distinct(named.names, reporter.note))
@@ -128,10 +138,13 @@ def gather(request: Request, reporter: Reporter) -> Material:
         _tell(evaluation, request.evaluation, reporter)
     # Last, as without pictures of the user's they are distilled.
     calibration = _calibration(request, trained, reporter)
+    feeding = _check_feeding(request, check, calibration, reporter)
     if evaluation is not None:
         check_disjoint(calibration, evaluation)
     fitted, held_out = hold_out(calibration, request.seed)
-    return Material(trained, named, origin, calibration, fitted, held_out, evaluation, reference)
+    return Material(
+        trained, named, origin, calibration, fitted, held_out, evaluation, reference, feeding
+    )
 
 
 def _open(request: Request, reporter: Reporter) -> TrainedModel:
@@ -186,6 +199,21 @@ def _check_memory(request: Request, network: Network) -> None:
 def _tell(pictures: Pictures, source: Path, reporter: Reporter) -> None:
     for note in pictures.notes:
         reporter.note(f"{source.name}: {note}")
+
+
+def _check_feeding(
+    request: Request, check: FeedingCheck, pictures: Pictures, reporter: Reporter
+) -> Finding:
+    source = request.calibration
+    if source is None:
+        return check.unknown(
+            "the calibration pictures are made from the network's BatchNorm statistics, so how it "
+            "was fed in training cannot be checked"
+        )
+    with reporter.step("comparing with what BatchNorm remembers"):
+        return check.check_pictures(
+            pictures.tensors, lambda chosen: untouched(source, pictures.of(chosen).names)
+        )
 
 
 def _calibration(request: Request, trained: TrainedModel, reporter: Reporter) -> Pictures:

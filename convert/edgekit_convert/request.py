@@ -27,6 +27,7 @@ class Request:
         edgetpu: whether to compile for the Edge TPU.
         thresholds: of the fidelity gate.
         allow_loss: write the file although the gate fails.
+        allow_misfit: convert although the network was trained on pictures fed otherwise.
         seed: of the held-out pictures and of distilled ones.
         output: path of the model file to write.
         head: layers of a checkpoint's head, where the user says them.
@@ -46,6 +47,7 @@ class Request:
     edgetpu: bool
     thresholds: Thresholds
     allow_loss: bool
+    allow_misfit: bool
     seed: int
     output: Path
     head: tuple[str, ...] | None = None

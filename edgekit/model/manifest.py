@@ -160,6 +160,37 @@ class Fidelity(_Part, frozen=True):
     origin: Origin | None = None
 
 
+class Feeding(_Part, frozen=True):
+    """Whether pictures, fed as asked, are like those that the network was trained on.
+
+    Divergences are those of Kullback and Leibler, in nats, of what a BatchNorm layer gets from what
+    it remembers: the median over its channels.
+
+    Attributes:
+        verdict: `fits`, `doubtful`, `misfit`, or `unknown` where nothing could be compared.
+        reason: in words; empty where it fits.
+        pictures: number of calibration pictures compared.
+        divergence: median over the layers; none where nothing was compared.
+        first_layer: that of the first layer.
+        allowed: up to which the pictures fit.
+        misfit_allowed: whether the user asked for the file although it is a misfit.
+    """
+
+    verdict: str
+    reason: str = ""
+    pictures: int = 0
+    divergence: float | None = None
+    first_layer: float | None = None
+    allowed: float | None = None
+    misfit_allowed: bool = False
+
+    def __str__(self) -> str:
+        words = f"{self.verdict}, misfit allowed" if self.misfit_allowed else self.verdict
+        if self.divergence is not None:
+            words += f" (divergence {self.divergence:.3g} on {self.pictures} pictures)"
+        return f"{words}: {self.reason}" if self.reason else words
+
+
 class Manifest(
     _Part,
     frozen=True,
@@ -180,6 +211,7 @@ class Manifest(
         weights: what the user gave: `imagenet-v1`, or the file's name.
         weights_sha256: of the checkpoint, in hexadecimal.
         tools: versions of the packages that took part.
+        feeding: whether the pictures fit the network; none in files of before this was checked.
     """
 
     schema: int
@@ -194,3 +226,4 @@ class Manifest(
     weights: str
     weights_sha256: str
     tools: dict[str, str]
+    feeding: Feeding | None = None

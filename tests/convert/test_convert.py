@@ -194,6 +194,7 @@ def allowed(material: Material, tmp_path_factory: pytest.TempPathFactory) -> Con
         "convert", "--arch", "26", *SMALL, "--weights", folder / "26.pth", "--edgetpu",
         "--target", "coral-dev-board", "--classes", material.classes,
         "--calibration", material.calibration, "--output", folder / "26.tflite", "--allow-loss",
+        "--allow-misfit",
     )  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", WITH_RESNET26, *map(str, arguments)],
@@ -282,6 +283,18 @@ class TestFile:
         assert manifest.quantization.images == 210
         assert manifest.quantization.calibration == "pictures"
         assert {"edgekit", "torch", "onnx2tf"} <= set(manifest.tools)
+
+    def test_how_it_was_fed_is_recorded(
+        self, converted: Path, from_onnx: Conversion, data_free: Conversion, allowed: Conversion
+    ) -> None:
+        models = (converted, from_onnx.model, data_free.model, allowed.model)
+        found = [_manifest(model).feeding for model in models]
+        verdicts = [one.verdict for one in found if one is not None]
+        assert verdicts == ["fits", "unknown", "unknown", "misfit"]
+        assert "carries no BatchNorm statistics" in str(found[1])
+        assert json.loads(from_onnx.done.stdout)["manifest"]["feeding"]["verdict"] == "unknown"
+        assert "are made from the network's BatchNorm statistics" in data_free.done.stdout
+        assert "feeding misfit: every BatchNorm layer has the mean 0" in allowed.done.stdout
 
     def test_an_onnx_classifier_has_no_architecture_by_name(self, from_onnx: Conversion) -> None:
         manifest = _manifest(from_onnx.model)
@@ -428,7 +441,8 @@ class TestEdgeTpu:
             architecture=ARCHITECTURES["18"], weights=str(material.checkpoint),
             classes=material.classes, calibration=material.calibration, evaluation=None,
             geometry=GEOMETRY, normalization=NORMALIZATION, io="uint8", target=None, edgetpu=True,
-            thresholds=Thresholds(), allow_loss=False, seed=0, output=tmp_path / "other.tflite",
+            thresholds=Thresholds(), allow_loss=False, allow_misfit=False, seed=0,
+            output=tmp_path / "other.tflite",
         )  # fmt: skip
         with pytest.raises(ConversionError, match="the Edge TPU compiler failed"):
             steps.convert(request, Reporter())
@@ -569,7 +583,43 @@ class TestBadInput:
             tmp_path, "--weights", tmp_path / "negative.pth",
             "--classes", material.classes, "--calibration", material.calibration,
         )  # fmt: skip
-        assert "stage pytorch gives answers that are not finite" in message
+        assert "the BatchNorm layer bn1 are damaged: a variance is below 0" in message
+
+    def test_a_network_that_nobody_trained(self, tmp_path: Path, material: Material) -> None:
+        torch.save(network("18").state_dict(), tmp_path / "fresh.pth")
+        options = ("--weights", tmp_path / "fresh.pth", "--calibration", material.calibration)
+        done = _invoke(*BASE, *options, "--output", tmp_path / "never.tflite")
+        assert "the network is not trained" in failure(done, code=3)
+        assert not list(tmp_path.glob("*never*"))
+
+    @pytest.mark.parametrize(
+        ("mean", "std", "expected"),
+        [
+            ("123.675,116.28,103.53", "58.395,57.12,57.375", "of pixels from 0 to 1"),
+            ("0.5,0.5,0.5", "0.5,0.5,0.5", "trained on ImageNet's mean and standard deviation"),
+        ],
+    )
+    def test_a_normalization_that_the_network_was_not_trained_with(
+        self,
+        tmp_path: Path,
+        material: Material,
+        monkeypatch: pytest.MonkeyPatch,
+        mean: str,
+        std: str,
+        expected: str,
+    ) -> None:
+        """It is refused before anything is lowered."""
+        monkeypatch.setattr(steps, "lowering", nullcontext)
+        done = _invoke(
+            *BASE, "--weights", material.checkpoint, "--classes", material.classes,
+            "--calibration", material.calibration, "--mean", mean, "--std", std,
+            "--output", tmp_path / "never.tflite",
+        )  # fmt: skip
+        line = failure(done, code=3)
+        assert expected in line
+        assert "--mean 0.485,0.456,0.406 --std 0.229,0.224,0.225" in line
+        assert "--allow-misfit" in line
+        assert not list(tmp_path.glob("*never*"))
 
     def test_classes_and_calibration(self, tmp_path: Path, material: Material) -> None:
         weights = ("--weights", material.checkpoint)

@@ -15,7 +15,7 @@ ROOMS = {
         "offline", "commands", "cli",
     ),
     "convert/edgekit_convert": (
-        "interruption", "progress", "scratch", "answers", "pictures", "weights", "graph",
+        "interruption", "progress", "scratch", "answers", "pictures", "weights", "graph", "feeding",
         "quantize", "verify", "target", "report", "request", "material", "provenance", "outputs",
         "conversion", "cli",
     ),

@@ -3,6 +3,7 @@
 import msgspec
 
 from edgekit.model.manifest import Fidelity, Manifest
+from edgekit_convert.feeding.check import Fit
 from edgekit_convert.quantize.recipes import Candidate
 from edgekit_convert.target.memory import Memory
 from edgekit_convert.target.preflight import EdgeTpu
@@ -32,6 +33,8 @@ class Report(msgspec.Struct, frozen=True):
         seconds: wall-clock time of each step.
         notes: what was chosen, guessed or left out, in words.
         labels_from: where the class names are from, in words.
+        feeding: what each BatchNorm layer gets beside what it remembers; none where nothing could
+            be compared. The verdict is in the manifest.
     """
 
     output: str
@@ -51,6 +54,7 @@ class Report(msgspec.Struct, frozen=True):
     seconds: dict[str, float]
     notes: list[str] = []
     labels_from: str = ""
+    feeding: Fit | None = None
 
     @property
     def stages(self) -> list[Stage]:

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import msgspec
 import numpy as np
 import pytest
+from edgekit_convert.feeding.check import Fit
 from edgekit_convert.report.render import render_html, render_json
 from edgekit_convert.report.results import Candidate, Report
 from edgekit_convert.target.memory import Memory
@@ -19,6 +20,7 @@ from edgekit_convert.verify.layers import Layer
 
 from edgekit.model.geometry import Geometry
 from edgekit.model.manifest import (
+    Feeding,
     Fidelity,
     Manifest,
     Normalization,
@@ -32,8 +34,8 @@ MIB = 1 << 20
 VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"}
 HOSTILE = ["<script>alert(1)</script>", "\"><img src=x onerror='alert(2)'>", "{{ 7 * 7 }} & <b>"]
 SECTIONS = [
-    "fidelity", "quantization", "layers", "disagreements", "memory", "edgetpu", "architecture",
-    "provenance",
+    "fidelity", "feeding", "quantization", "layers", "disagreements", "memory", "edgetpu",
+    "architecture", "provenance",
 ]  # fmt: skip
 
 
@@ -169,6 +171,7 @@ def passing() -> Report:
         weights="toys.pth",
         weights_sha256="3e" * 32,
         tools={"edgekit": "0.1.0", "onnx2tf": "1.29.24"},
+        feeding=Feeding("fits", "", 64, 0.0123, 0.00456, 0.0425),
     )
     candidates = [
         Candidate(
@@ -232,6 +235,7 @@ def passing() -> Report:
             note="the compiler was not found",
         ),
         seconds={"calibrating": 18.34, "searching": 95.1},
+        feeding=Fit(["bn1", "layer1.0.bn1", "layer1.0.bn2"], [0.00456, 0.0123, 0.5]),
     )
 
 
@@ -262,6 +266,8 @@ def bare(passing: Report) -> Report:
         disagreement_count=0,
         edgetpu=EdgeTpu(31, 31, [], 11 * MIB, 0, "16.0", ""),
         seconds={},
+        feeding=None,
+        manifest=msgspec.structs.replace(report.manifest, feeding=None),
     )
 
 

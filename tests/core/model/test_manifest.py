@@ -2,7 +2,7 @@
 
 import msgspec
 
-from edgekit.model.manifest import Quantization, Recipe, StageFidelity
+from edgekit.model.manifest import Feeding, Manifest, Quantization, Recipe, StageFidelity
 
 # As edgekit 0.1.0 writes it.
 WRITTEN = b"""{
@@ -60,3 +60,14 @@ def test_it_is_a_recipe_that_was_used() -> None:
         "static_wi8_ai8, percentile-99.99 ranges from 40 pictures, equalized, "
         "error-feedback rounding, bias corrected"
     )
+
+
+def test_older_files_do_not_say_how_their_network_was_fed() -> None:
+    assert {f.name: f.default for f in msgspec.structs.fields(Manifest)}["feeding"] is None
+
+
+def test_how_a_network_was_fed_is_one_line() -> None:
+    fits = Feeding("fits", "", pictures=64, divergence=0.00271, first_layer=0.01, allowed=0.0425)
+    assert str(fits) == "fits (divergence 0.00271 on 64 pictures)"
+    misfit = Feeding("misfit", "the network is not trained", misfit_allowed=True)
+    assert str(misfit) == "misfit, misfit allowed: the network is not trained"
