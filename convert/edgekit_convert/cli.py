@@ -2,83 +2,22 @@
 
 import dataclasses
 import os
-import shlex
-from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from edgekit.cli import GROUP
 from edgekit.commands.options import json_option
 from edgekit.model.architectures import ARCHITECTURES, Architecture
 from edgekit.model.geometry import Geometry
 from edgekit.model.manifest import Normalization
-from edgekit.text import percent
 from edgekit_convert.interruption import interruptible
-from edgekit_convert.target.memory import TARGETS, Target, parse_memory
-from edgekit_convert.weights.head_layers import WEIGHTED, WEIGHTLESS, parse_head
+from edgekit_convert.option_types import Head, Memory, Triple, triple
+from edgekit_convert.target.memory import TARGETS, Target
+from edgekit_convert.weights.head_layers import WEIGHTED, WEIGHTLESS
 from edgekit_convert.weights.imagenet import IMAGENET_CROPS, IMAGENET_MEAN, IMAGENET_STD
-
-if TYPE_CHECKING:
-    from edgekit_convert.report.results import Report
 
 _IMAGENET = "imagenet"
 _IO_TYPES = ("uint8", "int8", "float32")
-
-
-def _triple(values: tuple[float, float, float]) -> str:
-    return ",".join(map(str, values))
-
-
-class _Triple(click.ParamType[tuple[float, float, float]]):
-    """Three comma-separated numbers, one for each of red, green and blue."""
-
-    name = "R,G,B"
-
-    def __init__(self, positive: bool = False) -> None:
-        self.positive = positive
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[float, float, float]:
-        try:
-            red, green, blue = (float(part) for part in str(value).split(","))
-        except ValueError:
-            self.fail(f"{value!r} is not three numbers like {_triple(IMAGENET_MEAN)}", param, ctx)
-        if not all(abs(v) < 1e3 for v in (red, green, blue)):
-            self.fail(f"{value!r} is out of range; pixels count from 0 to 1 here", param, ctx)
-        if self.positive and min(red, green, blue) <= 0:
-            self.fail(f"{value!r} holds a standard deviation that is not above 0", param, ctx)
-        return red, green, blue
-
-
-class _Memory(click.ParamType[int]):
-    """An amount of memory, in bytes."""
-
-    name = "SIZE"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        try:
-            return parse_memory(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-class _Head(click.ParamType[tuple[str, ...]]):
-    """Layers of a classification head, in their order."""
-
-    name = "LAYERS"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, ...]:
-        try:
-            return parse_head(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
 
 
 def _weights(architecture: Architecture | None, weights: str) -> tuple[str, float]:
@@ -102,50 +41,6 @@ def _target(name: str | None, memory: int | None) -> Target | None:
         return Target("the device", memory, edgetpu=False) if memory else None
     target = TARGETS[name]
     return dataclasses.replace(target, memory_bytes=memory) if memory else target
-
-
-def _print(report: "Report", edgetpu: bool) -> None:
-    from edgekit_convert.outputs import Paths
-    from edgekit_convert.verify.fidelity import decisive
-
-    paths = Paths.beside(Path(report.output))
-    manifest, gate = report.manifest, report.gate
-    reference, int8 = report.stages[0].figures, decisive(report.stages).figures
-    click.echo(f"wrote {paths.model} ({paths.model.stat().st_size:,} bytes)")
-    if report.edgetpu.compiler:
-        click.echo(f"wrote {paths.edgetpu} (Edge TPU compiler {report.edgetpu.compiler})")
-    elif paths.edgetpu.exists():
-        click.echo(f"{paths.edgetpu} is from an earlier conversion", err=True)
-    if manifest.head:
-        click.echo(f"head: {manifest.head}")
-    click.echo(f"classes: {manifest.classes}, called as in {report.labels_from}")
-    if reference.top1 is not None and int8.top1 is not None:
-        before, after = percent(reference.top1, 2), percent(int8.top1, 2)
-        click.echo(f"top-1 {reference.stage} {before}, int8 {after}")
-    same = percent(int8.agreement, 2)
-    click.echo(f"int8 agrees with {reference.stage} on {same} of {int8.images} pictures")
-    if manifest.quantization.calibration == "data-free":
-        click.echo(
-            "data-free: calibrated and measured on pictures made from the network itself; give "
-            "--calibration to do better, and --evaluate to know"
-        )
-    if manifest.feeding is not None and manifest.feeding.verdict != "fits":
-        click.echo(f"feeding {manifest.feeding.verdict}: {manifest.feeding.reason}")
-    if gate.overridden:
-        click.echo(f"the gate did not pass: {gate.reason}; written as --allow-loss asks")
-    if edgetpu:
-        click.echo(f"Edge TPU: {report.edgetpu.note}")
-    click.echo(f"{reference.stage} is {manifest.fidelity.origin}")
-    click.echo(f"report: {paths.html}")
-    click.echo(f"next: {_next(paths.model)}")
-
-
-def _next(model: Path) -> str:
-    """The command that shows what the file does: the daemon's where it is installed."""
-    file = shlex.quote(str(model))
-    if entry_points(group=GROUP, name="run"):
-        return f"edgekit run --model {file} --source VIDEO"
-    return f"edgekit replay VIDEO --model {file}"
 
 
 @click.command()
@@ -183,7 +78,7 @@ def _next(model: Path) -> str:
 )
 @click.option(
     "--head",
-    type=_Head(),
+    type=Head(),
     help="Layers of the checkpoint's head in their order, for example 'linear, tanh, dropout, "
     f"linear'; a state dict does not say its activations. Of {', '.join((*WEIGHTED, *WEIGHTLESS))}."
     " By default a gap behind a linear layer is taken for relu.",
@@ -234,15 +129,15 @@ def _next(model: Path) -> str:
 )
 @click.option(
     "--mean",
-    type=_Triple(),
-    default=_triple(IMAGENET_MEAN),
+    type=Triple(),
+    default=triple(IMAGENET_MEAN),
     show_default=True,
     help="Mean the network was trained with, for pixels from 0 to 1.",
 )
 @click.option(
     "--std",
-    type=_Triple(positive=True),
-    default=_triple(IMAGENET_STD),
+    type=Triple(positive=True),
+    default=triple(IMAGENET_STD),
     show_default=True,
     help="Standard deviation the network was trained with.",
 )
@@ -262,7 +157,7 @@ def _next(model: Path) -> str:
 )
 @click.option(
     "--device-memory",
-    type=_Memory(),
+    type=Memory(),
     help="Memory of the device, as 512M or 1G, where it differs from the smallest --target of "
     "that name.",
 )
@@ -387,6 +282,7 @@ def convert(
     from edgekit_convert.progress import Reporter
     from edgekit_convert.report.render import render_json
     from edgekit_convert.request import Request
+    from edgekit_convert.summary import print_summary
     from edgekit_convert.verify.fidelity import Thresholds
 
     request = Request(
@@ -413,4 +309,4 @@ def convert(
     if as_json:
         click.echo(render_json(report).decode())
     else:
-        _print(report, request.on_edgetpu)
+        print_summary(report, request.on_edgetpu)

@@ -17,7 +17,7 @@ ROOMS = {
     "convert/edgekit_convert": (
         "interruption", "progress", "scratch", "answers", "pictures", "weights", "graph", "feeding",
         "quantize", "verify", "target", "report", "request", "material", "provenance", "outputs",
-        "conversion", "cli",
+        "conversion", "option_types", "summary", "cli",
     ),
     "device/edgekit_device": (
         "health", "board", "retry", "signals", "config", "sources", "sinks", "daemon", "collect",
