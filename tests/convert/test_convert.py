@@ -543,7 +543,7 @@ class TestBadInput:
         monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
         assert "--weights FILE" in self._fail(tmp_path)
 
-    @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"no checkpoint", b"a\nb\n"])
+    @pytest.mark.parametrize("content", [b"PK\x03\x04 broken", b"no checkpoint", b"a\nb\n"])
     def test_a_file_that_is_no_checkpoint(self, tmp_path: Path, content: bytes) -> None:
         (tmp_path / "x.pth").write_bytes(content)
         message = self._fail(tmp_path, "--weights", tmp_path / "x.pth")
@@ -666,7 +666,7 @@ class TestBadInput:
         assert not list(tmp_path.glob("*never*"))
 
     def test_an_output_that_cannot_be_written(self, tmp_path: Path) -> None:
-        done = _invoke(*BASE, "--weights", "x", "--output", tmp_path / "no" / "x.tflite")
+        done = _invoke(*BASE, "--output", tmp_path / "no" / "x.tflite")
         assert "does not exist" in failure(done)
 
     @pytest.mark.parametrize("option", ["--weights", "--classes", "--calibration"])

@@ -38,8 +38,8 @@ def find_head(rest: dict[str, Any]) -> tuple[dict[str, Tensor], list[str]]:
         if not key.endswith("num_batches_tracked")
         and (
             not isinstance(item, Tensor)
-            or item.ndim == 0
-            or (item.ndim == 1 and _OF_TRAINING.fullmatch(key))
+            or (item.ndim == 0 and not item.is_floating_point())
+            or (item.ndim < 2 and _OF_TRAINING.fullmatch(key))
         )
     ]
     kept = {key: item for key, item in rest.items() if key not in left_out}

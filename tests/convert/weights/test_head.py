@@ -167,6 +167,7 @@ class TestFound:
             {"attention.conv.weight": torch.zeros(4, 4, 1, 1)},
             {"neck.weight": torch.ones(4), "neck.bias": torch.zeros(4)},
             {"act.weight": torch.ones(1)},
+            {"temperature": torch.tensor(3.0)},
             {"loss.kernel": torch.zeros(4, 4)},
         ],
     )
