@@ -178,6 +178,22 @@ def test_the_largest_of_several_tracks_is_read_and_told(tmp_path: Path) -> None:
     assert notes == [f"3 video tracks: the largest, of {WIDTH}x{HEIGHT}, is read"]
 
 
+def test_a_cover_picture_is_no_track(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mp4"), "w") as output:
+        film: Any = output.add_stream("libx264", rate=25)
+        cover: Any = output.add_stream("mjpeg", rate=1)
+        cover.disposition = av.stream.Disposition.attached_pic
+        film.height, film.width, film.pix_fmt = HEIGHT, WIDTH, "yuv420p"
+        cover.height, cover.width, cover.pix_fmt = 500, 500, "yuvj420p"
+        output.mux(cover.encode(av.VideoFrame.from_ndarray(quarters(500, 500), "rgb24")))
+        for _ in range(3):
+            output.mux(film.encode(av.VideoFrame.from_ndarray(quarters(), "rgb24")))
+        output.mux(film.encode(None))
+    frames, _, notes = _read(tmp_path / "a.mp4")
+    assert [frame.shape for frame in frames] == 3 * [(HEIGHT, WIDTH, 3)]
+    assert not notes
+
+
 def test_sound_alone_is_no_video(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "a.mp4"), "w") as output:
         stream: Any = output.add_stream("aac", rate=8000, layout="mono")
