@@ -18,7 +18,7 @@
     ├── ConversionError               1  a model cannot be converted
     │   ├── CheckpointError           1  a checkpoint cannot be read, or does not fit
     │   ├── MisfitError               3  the network was trained on pictures fed otherwise
-    │   └── FidelityError             3  a stage of the conversion changed the model's answers
+    │   └── FidelityError             3  a stage changed the answers, or labels contradict them
     ├── ServiceError                  1  the service cannot be changed, or does not run
     │   └── UpgradeError              1  an upgrade was refused, or rolled back
     ├── PushError                     1  at least one device did not get its model
@@ -119,7 +119,7 @@ class MisfitError(ConversionError):
 
 
 class FidelityError(ConversionError):
-    """A stage of the conversion changed the model's answers."""
+    """A stage of the conversion changed the model's answers, or labels contradict the original."""
 
     exit_code = 3
 
@@ -168,7 +168,8 @@ EXIT_CODES = (
              "to do"),
     ExitCode(ConfigurationError.exit_code, (), "wrong usage or configuration"),
     ExitCode(FidelityError.exit_code, ("convert",), "the network was trained on pictures fed "
-             "otherwise, or the converted model is not faithful enough; no model was written"),
+             "otherwise, labels contradict it, or the converted model is not faithful enough; no "
+             "model was written"),
     ExitCode(SourceLostError.exit_code, ("run", "record"), "the camera did not come back"),
     ExitCode(AcceleratorLostError.exit_code, ("run", "record"), "the accelerator, or an "
              "inference, failed for good"),
