@@ -2,8 +2,8 @@
 
 Bias correction foresees what rounding the weights of one layer does. What the rounding and cutting
 off of activations does to the mean, from layer to layer, shows in the answers to the calibration
-pictures only; the empirical bias correction of Nagel et al. 2019, arXiv:1906.04721, appendix D, for
-the layer that decides between classes.
+pictures only: the empirical form of bias correction (Nagel et al. 2021, arXiv:2106.08295, section
+3.3), for the layer that decides between classes.
 """
 
 from collections.abc import Callable

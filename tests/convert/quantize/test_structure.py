@@ -152,6 +152,25 @@ def _joined(toy: Toy, left: int, right: int) -> int:
     return toy.apply("CONCATENATION", [left, right], [1, 3, 3, 9], options, axis=3)
 
 
+@pytest.mark.parametrize(
+    ("kind", "fixed"),
+    [
+        ("L2_NORMALIZATION", (-1, 127 / 128)),
+        ("LOGISTIC", (0, 255 / 256)),
+        ("LOG_SOFTMAX", (-255 / 16, 0)),
+        ("SOFTMAX", (0, 255 / 256)),
+        ("TANH", (-1, 127 / 128)),
+    ],
+)
+def test_what_tflite_dictates_is_so_whatever_was_seen(
+    kind: str, fixed: tuple[float, float]
+) -> None:
+    toy = Toy(6, 6)
+    graph = toy.build(toy.apply(kind, [_conv(toy, toy.image)], [1, 6, 6, 3]))
+    seen = _seen(conv0=(-1, 1), **{f"{kind.lower()}1": (0, 0.25)})
+    assert build_structure(graph, seen).groups[-1].fixed == fixed
+
+
 class TestConstants:
     def test_a_range_has_0_and_leaves_out_the_lowest_float(self) -> None:
         lowest = np.finfo(np.float32).min
@@ -173,7 +192,8 @@ class TestConstants:
         seen = observe(graph, PICTURES, 1, 0, lambda done: None)
         model = FloatModel.prepare(graph, seen)
         int8 = quantize(model, PLAIN)
-        assert len([group for group in model.structure.groups if group.constants]) == 2
+        held = [index for group in model.structure.groups for index in group.constants]
+        assert len(held) == len(set(held)) == 2
         exact, found = run(graph, PICTURES)["add6"], run(int8, PICTURES)["add6"]
         ratio = signal_to_noise(exact, found)
         assert ratio is not None and ratio > 30
