@@ -230,7 +230,7 @@ class FeedingCheck:
         allowed: float,
     ) -> tuple[Way, Fit] | None:
         """The usual way to feed that fits best, and how well; None for the one asked for."""
-        way = self._colouring(pictures[evenly_spread(len(pictures), _FEW)])
+        way = self._colouring(pictures[evenly_spread(len(pictures), _SOME)], allowed)
         fit = compare(self._memory, way, pictures)
         if fit.score <= allowed:
             return way, fit
@@ -257,17 +257,21 @@ class FeedingCheck:
         way = way.at(best)
         return None if way == self._asked else (way, near[best])
 
-    def _colouring(self, pictures: NDArray[np.uint8]) -> Way:
+    def _colouring(self, pictures: NDArray[np.uint8], allowed: float) -> Way:
         """The usual normalization and order of channels that fit best, at the size asked for.
 
         The first layer tells, at a fraction of the price of all.
         """
 
-        def first(way: Way) -> float:
-            return compare(self._memory, way, pictures, layers=1).first
-
-        best = min(colourings(self._asked), key=first)
-        return best if _BETTER * first(best) < first(self._asked) else self._asked
+        first = {
+            way: compare(self._memory, way, pictures, layers=1).first
+            for way in colourings(self._asked)
+        }
+        best = min(first, key=lambda way: first[way])
+        rgb = min((way for way in first if not way.bgr), key=lambda way: first[way])
+        # Red and blue differ little, and the wrong order is worse advice than none.
+        way = best if first[rgb] > max(allowed, _BETTER * first[best]) else rgb
+        return way if _BETTER * first[way] < first[self._asked] else self._asked
 
 
 def _at_all_sizes(pictures: Iterable[NDArray[np.uint8]], way: Way) -> dict[int, NDArray[np.uint8]]:

@@ -11,7 +11,7 @@ from edgekit.model.manifest import StageFidelity
 from edgekit.report.page import TINY, Figure, render
 from edgekit.text import percent
 from edgekit_convert.feeding.check import Fit
-from edgekit_convert.report.figures import FILTERS, decibels, nats, size
+from edgekit_convert.report.figures import FILTERS, decibels, size
 from edgekit_convert.report.results import Report
 from edgekit_convert.target.memory import Memory
 from edgekit_convert.target.preflight import Refusal
@@ -249,10 +249,17 @@ def _feeding_plot(fit: Fit, allowed: float) -> _Plot:
         _Tick(place(10.0**power), f"{10.0**power:g}", False) for power in range(least, most + 1)
     ]
     rows = [
-        (name, nats(one), place(one), one > allowed)
+        (name, _short(one), place(one), one > allowed)
         for name, one in zip(fit.layers, fit.divergences, strict=True)
     ]
     return _drawn(rows, [*ticks, _Tick(place(allowed), "", True)])
+
+
+def _short(divergence: float) -> str:
+    """In the few characters that a plot has beside it."""
+    if divergence < _LEAST_DIVERGENCE:
+        return f"<{_LEAST_DIVERGENCE}"
+    return f"{divergence:.{3 if divergence < 1 else 1 if divergence < 100 else 0}f}"
 
 
 def _drawn(rows: list[tuple[str, str, float, bool]], ticks: list[_Tick]) -> _Plot:

@@ -41,8 +41,10 @@ def prepared(way: Way, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint
     return np.concatenate([prepare(picture, way.geometry) for picture in pictures])
 
 
-def network(*, way: Way | None = None) -> nn.Sequential:
-    """Four convolutions with BatchNorm, which remember what was fed to them; untrained without."""
+def network(
+    *, way: Way | None = None, pictures: Sequence[NDArray[np.uint8]] | None = None
+) -> nn.Sequential:
+    """Four convolutions with BatchNorm, which remember pictures fed in a way; untrained without."""
     torch.manual_seed(0)
     layers: list[nn.Module] = []
     for inputs, outputs in ((3, 16), (16, 16), (16, 24), (24, 24)):
@@ -60,7 +62,8 @@ def network(*, way: Way | None = None) -> nn.Sequential:
     if way is not None:
         made.train()
         with torch.no_grad():
-            made(torch.from_numpy(way.feed(prepared(way, untouched_pictures(seed=1000)))))
+            seen = untouched_pictures(seed=1000) if pictures is None else pictures
+            made(torch.from_numpy(way.feed(prepared(way, seen))))
     return made.eval()
 
 

@@ -105,10 +105,25 @@ class TestWrong:
         assert words in str(refusal.value)
 
     def test_channels_in_the_other_order(self) -> None:
-        # As Caffe has them.
+        # As Caffe has them; pictures with hardly any blue.
         right = replace(AT_64, normalization=BYTES, bgr=True)
+        vivid = [picture // np.array([1, 3, 20], np.uint8) for picture in untouched_pictures()]
+        trained = network(way=right, pictures=vivid)
         with pytest.raises(MisfitError, match=r"blue, green, red: .* reverse the input channels"):
-            _check(network(way=right), AT_64)
+            _check(trained, AT_64, vivid)
+
+    def test_the_other_order_is_not_named_for_a_little(self) -> None:
+        # Of 16 pictures 9 are like training with red and blue exchanged, and 7 as they are.
+        right = replace(AT_64, normalization=BYTES)
+        grey = [picture[..., :1].repeat(3, axis=2) for picture in untouched_pictures()]
+        red, blue = np.array([20, 0, 0], np.uint8), np.array([0, 0, 20], np.uint8)
+        trained = network(way=right, pictures=[picture // 2 + red for picture in grey])
+        fed = [p // 2 + (blue if i % 16 < 9 else red) for i, p in enumerate(grey)]
+        summary = _check(
+            trained, replace(right, normalization=HALF), fed, allow_misfit=True
+        ).summary
+        assert "on pixels from 0 to 255" in summary.reason
+        assert "blue" not in summary.reason
 
     def test_an_onnx_model_of_one_size_is_tried_at_no_other(self) -> None:
         trained = as_onnx(network(way=AT_64), 64)

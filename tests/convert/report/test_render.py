@@ -329,6 +329,41 @@ def test_the_verdict_on_a_file_that_was_written_although_refused(refused: Report
     assert "--allow-loss" in verdict.text
 
 
+class TestFeeding:
+    def test_what_fits(self, passing: Report) -> None:
+        section = _section(passing, "feeding")
+        assert "are like those that the network was trained on" in section.text
+        assert "On 64 pictures the divergence is 0.0123 nats" in section.text
+        assert "0.00456 in the first layer; 0.0425 may be chance" in section.text
+        values = [text.text for text in section.all("text", class_="value")]
+        assert values == ["0.005", "0.012"]
+        # The layer above the line.
+        assert [text.text for text in section.all("text", class_="worst-text")] == [
+            "layer1.0.bn2", "0.500",
+        ]  # fmt: skip
+
+    def test_the_scale_is_of_decades(self, passing: Report) -> None:
+        texts = _section(passing, "feeding").all("text", **{"text-anchor": "middle"})
+        places = {text.text: text.attributes["x"] for text in texts if text.text}
+        assert places == {"0.001": "0.0%", "0.01": "33.33%", "0.1": "66.67%", "1": "100.0%"}
+
+    def test_divergences_far_off_the_scale(self, passing: Report) -> None:
+        fit = Fit(["bn1", "bn2"], [0.0, 15149.2])
+        section = _section(msgspec.structs.replace(passing, feeding=fit), "feeding")
+        assert "<0.001" in section.text and "15149" in section.text
+        assert {c.attributes["cx"] for c in section.all("circle")} == {"0.0%"}
+
+    @pytest.mark.parametrize("allowed", [False, True])
+    def test_what_does_not_fit_says_why(self, passing: Report, allowed: bool) -> None:
+        feeding = Feeding("misfit", "trained at 64 px: --size 64", misfit_allowed=allowed)
+        manifest = msgspec.structs.replace(passing.manifest, feeding=feeding)
+        report = msgspec.structs.replace(passing, manifest=manifest, feeding=None)
+        caution = _section(report, "feeding").one("p", class_="caution")
+        assert "Misfit. Trained at 64 px: --size 64." in caution.text
+        assert ("--allow-misfit converted it all the same" in caution.text) == allowed
+        assert not _section(report, "feeding").all("svg")
+
+
 def _rows(section: Element) -> list[list[str]]:
     return [[cell.text for cell in row.all("th") + row.all("td")] for row in section.all("tr")[1:]]
 
