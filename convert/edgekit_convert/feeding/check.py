@@ -28,6 +28,9 @@ _FEW, _SOME = 8, 32
 # Thresholds in nats, from the measurements in docs/feeding.md.
 _ALLOWED, _ALLOWED_BY_CHANCE = 0.03, 0.8  # the second over the number of pictures
 _GROSS = 0.6
+# From a third of what is allowed on other ways are tried: one that is far better is told, although
+# the difference may be chance.
+_SUSPICIOUS = 1 / 3
 _FAR_BETTER = 5
 # Light and colour move the first layer, and by several times as much as the median of all.
 _FIRST = 0.25
@@ -135,11 +138,16 @@ class FeedingCheck:
             ConversionError: a layer's variance is below 0, or its statistics are not finite.
         """
         self._memory = find_memory(network)
-        if self._memory.norms and self._memory.untrained:
+        norms, untrained = self._memory.norms, [n.name for n in self._memory.untrained]
+        if untrained:
+            which = "every BatchNorm layer has"
+            if len(untrained) < len(norms):
+                which = (
+                    f"{len(untrained)} of {len(norms)} BatchNorm layers ({untrained[0]}, …) have"
+                )
             self._object(
-                "every BatchNorm layer has the mean 0 and the variance 1 that it was made with: "
-                "the network is not trained, or its statistics were not saved; give the trained "
-                "network's own file"
+                f"{which} the mean 0 and the variance 1 that it was made with: the network is not "
+                "trained, or its statistics were not saved; give the trained network's own file"
             )
 
     def check_pictures(self, pictures: NDArray[np.uint8], untouched: Untouched) -> Finding:
@@ -161,7 +169,7 @@ class FeedingCheck:
         allowed = allowed_by_chance(len(sample))
         fit = compare(self._memory, self._asked, pictures[sample])
         verdict, reason = FITS, ""
-        if fit.score > allowed and not self._objections:
+        if fit.score > _SUSPICIOUS * allowed and not self._objections:
             verdict, reason = self._explain(fit, pictures[sample], sample, untouched, allowed)
         if verdict == MISFIT:
             self._object(reason)
@@ -209,12 +217,16 @@ class FeedingCheck:
         if better is not None:
             way, other = better
             if other.score <= allowed and fit.score >= _FAR_BETTER * other.score:
-                return MISFIT, (
-                    f"{figures}; the network looks trained {describe(way, self._asked)} "
-                    f"({_nats(other.score)})"
+                trained = (
+                    f"the network looks trained {describe(way, self._asked)} ({_nats(other.score)})"
                 )
+                if fit.score > allowed:
+                    return MISFIT, f"{figures}; {trained}"
+                return DOUBTFUL, f"{trained}, as asked it fits less well ({_nats(fit.score)})"
             if fit.score >= _BETTER * other.score:
                 figures += f"; nearer is {describe(way, self._asked)} ({_nats(other.score)})"
+        if fit.score <= allowed:
+            return FITS, ""
         if fit.median > _GROSS:
             return MISFIT, (
                 f"{figures}; the pictures are like none that it was trained on: see to "
@@ -232,7 +244,7 @@ class FeedingCheck:
         """The usual way to feed that fits best, and how well; None for the one asked for."""
         way = self._colouring(pictures[evenly_spread(len(pictures), _SOME)], allowed)
         fit = compare(self._memory, way, pictures)
-        if fit.score <= allowed:
+        if fit.score <= _SUSPICIOUS * allowed:
             return way, fit
         resized = _at_all_sizes(untouched(sample), way) | {way.geometry.width: pictures}
 

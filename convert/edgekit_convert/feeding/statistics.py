@@ -53,12 +53,13 @@ class Memory:
     watch: Callable[[NDArray[np.float32], int], list[Moments]]
 
     @property
-    def untrained(self) -> bool:
-        """Whether every layer has the mean 0 and the variance 1 that it was made with."""
-        return all(
-            not norm.remembered.mean.any() and bool((norm.remembered.variance == 1).all())
+    def untrained(self) -> list[Norm]:
+        """The layers that have the mean 0 and the variance 1 that they were made with."""
+        return [
+            norm
             for norm in self.norms
-        )
+            if not norm.remembered.mean.any() and (norm.remembered.variance == 1).all()
+        ]
 
     def see(self, pictures: NDArray[np.float32], layers: int | None = None) -> list[Moments]:
         """Mean and variance of what the first `layers`, or all of them, get.

@@ -62,5 +62,7 @@ def _by_index(names: Mapping[Any, Any]) -> list[Any] | None:
         ordered = {int(index): name for index, name in pairs}
     except (TypeError, ValueError):
         return None
-    complete = sorted(ordered) == list(range(len(names)))
-    return [ordered[index] for index in range(len(names))] if complete else None
+    indices = sorted(ordered)
+    # Counted from 1, as in MATLAB; the order is the same.
+    complete = indices in (list(range(len(names))), list(range(1, len(names) + 1)))
+    return [ordered[index] for index in indices] if complete else None

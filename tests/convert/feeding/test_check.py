@@ -87,6 +87,12 @@ class TestWrong:
         assert "\n" not in str(refusal.value)
         assert refusal.value.exit_code == 3
 
+    @pytest.mark.parametrize("size", [56, 112])
+    def test_a_size_that_may_fit_by_chance_is_told_with_the_one_that_does(self, size: int) -> None:
+        summary = _check(network(way=AT_64), AT_64.at(size)).summary
+        assert summary.verdict == "doubtful"
+        assert summary.reason.startswith("the network looks trained at 64 px: --size 64")
+
     @pytest.mark.parametrize("name", NORMALIZATIONS)
     def test_another_normalization_is_refused_and_the_right_one_named(self, name: str) -> None:
         right = replace(AT_64, normalization=NORMALIZATIONS[name])
@@ -211,3 +217,11 @@ def test_without_batchnorm_it_says_that_it_cannot_tell() -> None:
     assert found.summary.verdict == "unknown"
     assert found.summary.reason.startswith("the network carries no BatchNorm statistics")
     assert found.summary.divergence is None and found.fit is None
+
+
+def test_a_single_layer_as_it_was_made_is_refused_by_name() -> None:
+    trained = network(way=AT_64)
+    norm = trained[4]
+    norm.reset_running_stats()
+    with pytest.raises(MisfitError, match=r"^1 of 4 BatchNorm layers \(4, …\) have the mean 0"):
+        FeedingCheck(AT_64, allow_misfit=False).check_network(trained)

@@ -19,6 +19,7 @@ LIST = ["cat", "dog", "cow"]
         ("idx_to_class", {2: "cow", 0: "cat", 1: "dog"}),
         ("id2label", {"2": "cow", "0": "cat", "1": "dog"}),
         ("names", {0: "cat", 1: "dog", 2: "cow"}),
+        ("class_to_idx", {"dog": 2, "cow": 3, "cat": 1}),
     ],
 )
 def test_names_are_read_by_their_indices(key: str, value: Any) -> None:
@@ -55,7 +56,7 @@ def test_indices_are_surer_than_an_order() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [7, [], ["one"], [0, 1, 2], {"a": 1, "b": 2}, {"a": 0, "b": 0}, {"a": "b"}, None, "cat", {}],
+    [7, [], ["one"], [0, 1, 2], {"a": 1, "b": 3}, {"a": 0, "b": 0}, {"a": "b"}, None, "cat", {}],
 )
 def test_what_are_no_names_are_left(value: Any) -> None:
     assert find_names({"classes": value}) == []
