@@ -2,11 +2,14 @@
 
 By default on the demo's network and pictures; give a checkpoint of your own for figures that mean
 more. Every int8 model answers all evaluation pictures and is compared with untouched PyTorch.
+`--onnx` measures whole conversions of the ONNX classifiers in ../shared, trained by others.
 """
 
 import argparse
 import os
 import statistics
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +18,17 @@ from edgekit_convert.graph.execution import tflite_answer
 from edgekit_convert.graph.export import lowering
 from edgekit_convert.graph.flatbuffer import separate_constants
 from edgekit_convert.graph.fold import fold
-from edgekit_convert.graph.onnx_file import as_onnx
+from edgekit_convert.graph.onnx_file import as_onnx, open_onnx
 from edgekit_convert.graph.rewrite import rewrite
 from edgekit_convert.pictures import Pictures, hold_out, load_calibration, load_evaluation
 from edgekit_convert.quantize.activations import observe
 from edgekit_convert.quantize.quantizer import FloatModel, quantize
 from edgekit_convert.quantize.recipes import PLAIN
-from edgekit_convert.quantize.search import search
+from edgekit_convert.quantize.search import corrected, search
+from edgekit_convert.scratch import scratch_folder
 from edgekit_convert.verify.scoring import scoring
 from edgekit_convert.weights.imagenet import IMAGENET_MEAN, IMAGENET_STD
-from edgekit_convert.weights.trained import open_resnet
+from edgekit_convert.weights.trained import TrainedModel, open_resnet
 from msgspec.structs import replace
 
 from edgekit.model.architectures import ARCHITECTURES
@@ -32,6 +36,10 @@ from edgekit.model.geometry import Geometry
 from edgekit.model.manifest import Normalization, Recipe
 
 _DEMO = Path("build/demo")
+_SHARED = Path("../shared")
+_IMAGENET = Normalization(mean=IMAGENET_MEAN, std=IMAGENET_STD)
+_TRUNK = Normalization(mean=(0.4829, 0.4545, 0.4042), std=(1 / 255,) * 3)
+_LITE = Normalization(mean=(127 / 255,) * 3, std=(128 / 255,) * 3)
 _THREADS = os.cpu_count() or 1
 _ALL = Recipe(ranges="mse", equalized=True, rounding="error-feedback", bias_corrected=True)
 _TECHNIQUES = {
@@ -52,24 +60,25 @@ _TECHNIQUES = {
 
 
 class _Bench:
-    """A float model, and the evaluation pictures with PyTorch's answers to them."""
+    """A float model, and the evaluation pictures with the original's answers to them."""
 
-    def __init__(self, arguments: argparse.Namespace) -> None:
-        size = arguments.size
-        geometry = Geometry(height=size, width=size, crop=1.0)
-        normalization = Normalization(mean=IMAGENET_MEAN, std=IMAGENET_STD)
-        self.original = open_resnet(
-            ARCHITECTURES[arguments.arch], str(arguments.weights), normalization
-        )
-        folders = sorted(p.name for p in arguments.evaluate.iterdir() if p.is_dir())
-        self.calibration = load_calibration(arguments.calibration, geometry, lambda done: None)
-        self.evaluation = load_evaluation(arguments.evaluate, folders, geometry, lambda done: None)
-        self.exact = in_batches(self.original.answer, self.evaluation.tensors)
-        exported = as_onnx(self.original, size, size)
-        folded = fold(exported, normalization, size, size, centre=False)
+    def __init__(
+        self, original: TrainedModel, geometry: Geometry, normalization: Normalization,
+        calibration: Pictures, evaluation: Pictures,
+    ) -> None:  # fmt: skip
+        self.original, self.calibration, self.evaluation = original, calibration, evaluation
+        self.exact = in_batches(original.answer, evaluation.tensors)
+        height, width = geometry.height, geometry.width
+        exported = as_onnx(original, height, width)
+        folded = fold(exported, normalization, height, width, centre=False)
         with lowering() as onnx2tf:
-            onnx2tf.start(folded, self.calibration.tensors)
+            onnx2tf.start(folded, calibration.tensors)
             self.flatbuffer = rewrite(separate_constants(onnx2tf.result()))
+
+    @property
+    def top1(self) -> float:
+        """The original's, in %."""
+        return 100 * float((self.exact.logits.argmax(axis=1) == self.evaluation.truth).mean())
 
     def float_model(self, pictures: Pictures, seed: int) -> FloatModel:
         """The float model with the activations of some pictures."""
@@ -77,7 +86,7 @@ class _Bench:
         return FloatModel.prepare(self.flatbuffer, seen)
 
     def measure(self, int8: bytes) -> tuple[float, float, float]:
-        """Agreement with PyTorch in %, top-1 in %, signal-to-noise ratio of the logits in dB."""
+        """Agreement with the original and top-1 in %, signal-to-noise ratio of logits in dB."""
         answers = tflite_answer(int8, _THREADS)(self.evaluation.tensors)
         top1 = (answers.probabilities.argmax(axis=1) == self.evaluation.truth).mean()
         snr = logit_ratio(self.exact.logits, answers.logits)
@@ -89,7 +98,11 @@ class _Bench:
         model = self.float_model(fitted, seed)
         reference = in_batches(self.original.answer, held_out.tensors)
         score = scoring(held_out.tensors, reference, _THREADS)
-        found = search(model, score, lambda done: None)
+        found = corrected(
+            search(model, score, lambda done: None),
+            score,
+            lambda int8: tflite_answer(int8, _THREADS)(fitted.tensors).logits.mean(axis=0),
+        )
         return found.recipe, self.measure(found.flatbuffer)
 
 
@@ -138,6 +151,60 @@ def _conversions(bench: _Bench, seeds: int) -> None:
              f"{top1:.2f}", f"{snr:.1f}")  # fmt: skip
 
 
+def _checkpoint(arguments: argparse.Namespace) -> _Bench:
+    geometry = Geometry(height=arguments.size, width=arguments.size, crop=1.0)
+    original = open_resnet(ARCHITECTURES[arguments.arch], str(arguments.weights), _IMAGENET)
+    calibration = load_calibration(arguments.calibration, geometry, lambda done: None)
+    return _Bench(
+        original, geometry, _IMAGENET, calibration, _labelled(arguments.evaluate, geometry)
+    )
+
+
+def _labelled(folder: Path, geometry: Geometry) -> Pictures:
+    """Pictures in a folder per class."""
+    classes = sorted(p.name for p in folder.iterdir() if p.is_dir())
+    return load_evaluation(folder, classes, geometry, lambda done: None)
+
+
+def _onnx_networks(shared: Path) -> None:
+    """Whole conversions of ../shared's ONNX classifiers, on pictures that are there."""
+    cifar, models = shared / "data" / "cifar10", shared / "models"
+    print("\nONNX classifiers\n")
+    _row("network", "float top-1 %", "chosen", "agreement %", "top-1 %", "SNR dB")
+    _row("---", "---", "---", "---", "---", "---")
+    with scratch_folder() as scratch:
+        script = shared / "faults" / "make" / "trunk_head.py"
+        trunk = models / "imagenet_resnet_trunk"
+        subprocess.run([sys.executable, script, trunk, scratch], check=True)
+        networks = {
+            "ResNet-20": (models / "resnet20_cifar10.onnx", 32, 1.0, _IMAGENET, False),
+            "trunk, CIFAR-10 head": (scratch / "cifar10.onnx", 224, 1.0, _TRUNK, False),
+            "trunk, features": (scratch / "features.onnx", 224, 1.0, _TRUNK, True),
+            "EfficientNet-Lite0": (
+                models / "efficientnet_lite0_imagenet.onnx", 224, 0.875, _LITE, True
+            ),
+        }  # fmt: skip
+        for name, (path, size, crop, normalization, on_photos) in networks.items():
+            geometry = Geometry(height=size, width=size, crop=crop)
+            if on_photos:
+                classes = [str(number) for number in range(1000)]
+                photos = load_evaluation(shared / "data" / "photos", classes, geometry, _quietly)
+                order = np.arange(len(photos.tensors))
+                calibration, evaluation = photos.of(order[::2]), photos.of(order[1::2])
+            else:
+                calibration = load_calibration(cifar / "calibration", geometry, _quietly)
+                evaluation = _labelled(cifar / "eval", geometry)
+            original = open_onnx(path, normalization, geometry)
+            bench = _Bench(original, geometry, normalization, calibration, evaluation)
+            recipe, (agrees, top1, snr) = bench.searched(calibration, 0)
+            _row(name, f"{bench.top1:.2f}", str(recipe), f"{agrees:.2f}", f"{top1:.2f}",
+                 f"{snr:.1f}")  # fmt: skip
+
+
+def _quietly(done: int) -> None:
+    """No progress bar."""
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(prog="benchmarks.fidelity", description=__doc__)
@@ -148,13 +215,17 @@ def main() -> None:
     parser.add_argument("--evaluate", type=Path, default=_DEMO / "evaluation")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--conversions-only", action="store_true")
+    parser.add_argument("--onnx", action="store_true")
     arguments = parser.parse_args()
+    if arguments.onnx:
+        if not _SHARED.is_dir():
+            raise SystemExit(f"{_SHARED} is missing; it has the ONNX classifiers and pictures")
+        _onnx_networks(_SHARED)
+        return
     if not arguments.weights.is_file():
         raise SystemExit(f"{arguments.weights} is missing; `make demo` makes the default one")
-    bench = _Bench(arguments)
-    truth = bench.evaluation.truth
-    top1 = 100 * (bench.exact.logits.argmax(axis=1) == truth).mean()
-    print(f"PyTorch: top-1 {top1:.2f} % of {len(bench.evaluation.tensors)} pictures")
+    bench = _checkpoint(arguments)
+    print(f"PyTorch: top-1 {bench.top1:.2f} % of {len(bench.evaluation.tensors)} pictures")
     if not arguments.conversions_only:
         _techniques(bench, arguments.seeds)
     _conversions(bench, arguments.seeds)

@@ -124,6 +124,40 @@ def _replay(path: Path, model: Path = _MODEL, runtime: str = "auto") -> Replay:
     return replay(map(player.play, prepared), has_records=recording.header is not None)
 
 
+def _by_opencv(path: Path) -> Iterator[Image]:
+    """A video or the pictures of a folder, as OpenCV gives them and without a question."""
+    if path.is_dir():
+        for file in image_files(path):
+            yield cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_COLOR_RGB)
+        return
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    while capture.grab():
+        yield cv2.cvtColor(capture.retrieve()[1], cv2.COLOR_BGR2RGB)
+    capture.release()
+
+
+def reading(material: Material, rounds: int) -> None:
+    """Recordings read beside OpenCV alone, in processor time, by turns."""
+    pictures, film = _FOLDER / "pictures", _FOLDER / "once.mp4"
+    for number, (_, frame) in enumerate(read_video(_VIDEO)):
+        if number % 8 == 0:
+            _write(pictures / f"{number}.png", frame)
+    if shutil.which("ffmpeg"):
+        _ffmpeg("-i", _VIDEO, "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", film)
+    for path in (material.evaluation, pictures, _VIDEO, film):
+        if not path.exists():
+            continue
+        costs: dict[str, list[float]] = {"edgekit": [], "OpenCV": []}
+        for _ in range(rounds):
+            for name, frames in (("edgekit", Recording(path)), ("OpenCV", _by_opencv(path))):
+                begun = time.process_time()
+                count = sum(1 for _ in frames)
+                costs[name].append(1000 * (time.process_time() - begun) / count)
+        ours, theirs = (min(one) for one in costs.values())
+        ratio = f"{ours / theirs:.2f}"
+        print(f"reading {path.name:<12} {ours:.2f} ms a frame, OpenCV {theirs:.2f}; ratio {ratio}")
+
+
 def sameness() -> None:
     """A live run, its replay, and replays in other runtimes."""
     _record(_SMALL_MODEL)
@@ -294,6 +328,7 @@ def _compare_calibrations(name: str, material: Material, folder: Path) -> None:
 
 def _sections(given: argparse.Namespace, material: Material) -> Iterator[Callable[[], None]]:
     yield storage
+    yield lambda: reading(material, 3 * given.rounds)
     yield sameness
     yield lambda: speed(given.rounds)
     yield lambda: long_video(material, given.minutes)

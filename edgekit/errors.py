@@ -17,7 +17,8 @@
     │   └── BrokerLostError          12  an MQTT broker was away for too long
     ├── ConversionError               1  a model cannot be converted
     │   ├── CheckpointError           1  a checkpoint cannot be read, or does not fit
-    │   └── FidelityError             3  a stage of the conversion changed the model's answers
+    │   ├── MisfitError               3  the network was trained on pictures fed otherwise
+    │   └── FidelityError             3  a stage changed the answers, or labels contradict them
     ├── ServiceError                  1  the service cannot be changed, or does not run
     │   └── UpgradeError              1  an upgrade was refused, or rolled back
     ├── PushError                     1  at least one device did not get its model
@@ -111,8 +112,14 @@ class CheckpointError(ConversionError):
     """A checkpoint cannot be read or does not fit the architecture."""
 
 
+class MisfitError(ConversionError):
+    """The network was trained on pictures fed otherwise, or was not trained."""
+
+    exit_code = 3
+
+
 class FidelityError(ConversionError):
-    """A stage of the conversion changed the model's answers."""
+    """A stage of the conversion changed the model's answers, or labels contradict the original."""
 
     exit_code = 3
 
@@ -160,8 +167,9 @@ EXIT_CODES = (
     ExitCode(EdgekitError.exit_code, (), "failed; one line on stderr says what is wrong and what "
              "to do"),
     ExitCode(ConfigurationError.exit_code, (), "wrong usage or configuration"),
-    ExitCode(FidelityError.exit_code, ("convert",), "the converted model is not faithful enough; "
-             "nothing was written"),
+    ExitCode(FidelityError.exit_code, ("convert",), "the network was trained on pictures fed "
+             "otherwise, labels contradict it, or the converted model is not faithful enough; no "
+             "model was written"),
     ExitCode(SourceLostError.exit_code, ("run", "record"), "the camera did not come back"),
     ExitCode(AcceleratorLostError.exit_code, ("run", "record"), "the accelerator, or an "
              "inference, failed for good"),

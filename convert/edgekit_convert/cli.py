@@ -2,68 +2,22 @@
 
 import dataclasses
 import os
-import shlex
-import signal
-from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli import GROUP
 from edgekit.commands.options import json_option
 from edgekit.model.architectures import ARCHITECTURES, Architecture
 from edgekit.model.geometry import Geometry
 from edgekit.model.manifest import Normalization
-from edgekit.text import percent
-from edgekit_convert.target.memory import TARGETS, Target, parse_memory
+from edgekit_convert.interruption import interruptible
+from edgekit_convert.option_types import Head, Memory, Triple, triple
+from edgekit_convert.target.memory import TARGETS, Target
+from edgekit_convert.weights.head_layers import WEIGHTED, WEIGHTLESS
 from edgekit_convert.weights.imagenet import IMAGENET_CROPS, IMAGENET_MEAN, IMAGENET_STD
-
-if TYPE_CHECKING:
-    from edgekit_convert.report.results import Report
 
 _IMAGENET = "imagenet"
 _IO_TYPES = ("uint8", "int8", "float32")
-
-
-def _triple(values: tuple[float, float, float]) -> str:
-    return ",".join(map(str, values))
-
-
-class _Triple(click.ParamType[tuple[float, float, float]]):
-    """Three comma-separated numbers, one for each of red, green and blue."""
-
-    name = "R,G,B"
-
-    def __init__(self, positive: bool = False) -> None:
-        self.positive = positive
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[float, float, float]:
-        try:
-            red, green, blue = (float(part) for part in str(value).split(","))
-        except ValueError:
-            self.fail(f"{value!r} is not three numbers like {_triple(IMAGENET_MEAN)}", param, ctx)
-        if not all(abs(v) < 1e3 for v in (red, green, blue)):
-            self.fail(f"{value!r} is out of range; pixels count from 0 to 1 here", param, ctx)
-        if self.positive and min(red, green, blue) <= 0:
-            self.fail(f"{value!r} holds a standard deviation that is not above 0", param, ctx)
-        return red, green, blue
-
-
-class _Memory(click.ParamType[int]):
-    """An amount of memory, in bytes."""
-
-    name = "SIZE"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        try:
-            return parse_memory(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
 
 
 def _weights(architecture: Architecture | None, weights: str) -> tuple[str, float]:
@@ -87,50 +41,6 @@ def _target(name: str | None, memory: int | None) -> Target | None:
         return Target("the device", memory, edgetpu=False) if memory else None
     target = TARGETS[name]
     return dataclasses.replace(target, memory_bytes=memory) if memory else target
-
-
-def _terminate(*_: Any) -> None:
-    raise click.Abort  # so that temporary files and the child process go, as after Ctrl-C
-
-
-def _print(report: "Report", edgetpu: bool) -> None:
-    from edgekit_convert.outputs import Paths
-    from edgekit_convert.verify.fidelity import decisive
-
-    paths = Paths.beside(Path(report.output))
-    manifest, gate = report.manifest, report.gate
-    reference, int8 = report.stages[0].figures, decisive(report.stages).figures
-    click.echo(f"wrote {paths.model} ({paths.model.stat().st_size:,} bytes)")
-    if report.edgetpu.compiler:
-        click.echo(f"wrote {paths.edgetpu} (Edge TPU compiler {report.edgetpu.compiler})")
-    elif paths.edgetpu.exists():
-        click.echo(f"{paths.edgetpu} is from an earlier conversion", err=True)
-    if manifest.head:
-        click.echo(f"head: {manifest.head}")
-    if reference.top1 is not None and int8.top1 is not None:
-        before, after = percent(reference.top1, 2), percent(int8.top1, 2)
-        click.echo(f"top-1 {reference.stage} {before}, int8 {after}")
-    same = percent(int8.agreement, 2)
-    click.echo(f"int8 agrees with {reference.stage} on {same} of {int8.images} pictures")
-    if manifest.quantization.calibration == "data-free":
-        click.echo(
-            "data-free: calibrated and measured on pictures made from the network itself; give "
-            "--calibration to do better, and --evaluate to know"
-        )
-    if gate.overridden:
-        click.echo(f"the gate did not pass: {gate.reason}; written as --allow-loss asks")
-    if edgetpu:
-        click.echo(f"Edge TPU: {report.edgetpu.note}")
-    click.echo(f"report: {paths.html}")
-    click.echo(f"next: {_next(paths.model)}")
-
-
-def _next(model: Path) -> str:
-    """The command that shows what the file does: the daemon's where it is installed."""
-    file = shlex.quote(str(model))
-    if entry_points(group=GROUP, name="run"):
-        return f"edgekit run --model {file} --source VIDEO"
-    return f"edgekit replay VIDEO --model {file}"
 
 
 @click.command()
@@ -158,14 +68,35 @@ def _next(model: Path) -> str:
     help="torchvision's published weights (downloaded once and cached as torchvision does; "
     "'imagenet' is the best there are), or a checkpoint: a state dict saved with "
     "torch.save(model.state_dict(), FILE), also inside {'state_dict': ...}, or safetensors. Its "
-    "head may be a Linear or a Sequential of Linear, ReLU and Dropout.  [default: imagenet]",
+    "head may be a Linear or a Sequential, see --head.  [default: imagenet]",
+)
+@click.option(
+    "--weights-key",
+    metavar="NAME",
+    help="Which state dict of a checkpoint that holds several, for example state_dict_ema. By "
+    "default moving averages (EMA), else the first.",
+)
+@click.option(
+    "--head",
+    type=Head(),
+    help="Layers of the checkpoint's head in their order, for example 'linear, tanh, dropout, "
+    f"linear'; a state dict does not say its activations. Of {', '.join((*WEIGHTED, *WEIGHTLESS))}."
+    " By default a gap behind a linear layer is taken for relu.",
+)
+@click.option(
+    "--reference",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Your own network's answers, a .npz of inputs and logits, or your network as ONNX: what "
+    "is rebuilt from the checkpoint has to give the same. docs/conversion.md has the lines that "
+    "write one.",
 )
 @click.option(
     "--classes",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Class names, one a line, in the order of training. By default ImageNet's, or the names "
-    "of the folders in --evaluate.",
+    help="Class names, one a line, in the order of training. By default ImageNet's, those in the "
+    "checkpoint, or the names of the folders in --evaluate or --calibration.",
 )
 @click.option(
     "--calibration",
@@ -198,15 +129,15 @@ def _next(model: Path) -> str:
 )
 @click.option(
     "--mean",
-    type=_Triple(),
-    default=_triple(IMAGENET_MEAN),
+    type=Triple(),
+    default=triple(IMAGENET_MEAN),
     show_default=True,
     help="Mean the network was trained with, for pixels from 0 to 1.",
 )
 @click.option(
     "--std",
-    type=_Triple(positive=True),
-    default=_triple(IMAGENET_STD),
+    type=Triple(positive=True),
+    default=triple(IMAGENET_STD),
     show_default=True,
     help="Standard deviation the network was trained with.",
 )
@@ -226,7 +157,7 @@ def _next(model: Path) -> str:
 )
 @click.option(
     "--device-memory",
-    type=_Memory(),
+    type=Memory(),
     help="Memory of the device, as 512M or 1G, where it differs from the smallest --target of "
     "that name.",
 )
@@ -269,6 +200,12 @@ def _next(model: Path) -> str:
     help="Write the file even when int8 loses more than it may; recorded in the file.",
 )
 @click.option(
+    "--allow-misfit",
+    is_flag=True,
+    help="Convert even when the pictures, fed as asked, are not like those that the network was "
+    "trained on; recorded in the file.",
+)
+@click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
     default=0,
@@ -282,11 +219,15 @@ def _next(model: Path) -> str:
     help="Model file to write; the report goes beside it.  [default: resnet<arch>-int8.tflite]",
 )
 @json_option
+@interruptible()
 def convert(
     arch: str | None,
     onnx: Path | None,
     int8: bool,
     weights: str | None,
+    weights_key: str | None,
+    head: tuple[str, ...] | None,
+    reference: Path | None,
     classes: Path | None,
     calibration: Path | None,
     evaluation: Path | None,
@@ -303,6 +244,7 @@ def convert(
     min_snr: float,
     max_score_change: float,
     allow_loss: bool,
+    allow_misfit: bool,
     seed: int,
     output: Path | None,
     as_json: bool,
@@ -310,9 +252,11 @@ def convert(
     """Turn a trained ResNet, or an ONNX classifier, into one self-describing int8 .tflite file.
 
     The file takes raw RGB pixels and carries its labels, geometry, provenance and the fidelity
-    of every stage of the conversion. Beside it lies a report, as a page and as JSON. The file is
-    not written when int8 changes the answers too much (--min-kept, --min-agreement, --min-snr,
-    --max-score-change): the report then shows why, and the exit code is 3.
+    of every stage of the conversion. Beside it lies a report, as a page and as JSON. Nothing is
+    converted when the network was trained on pictures fed otherwise, by its BatchNorm statistics
+    (--allow-misfit), and the file is not written when int8 changes the answers too much
+    (--min-kept, --min-agreement, --min-snr, --max-score-change): the report then shows why. The
+    exit code is 3 in both cases.
 
     \b
     Examples:
@@ -328,15 +272,19 @@ def convert(
         raise click.UsageError("an ONNX model holds its weights: leave out --weights")
     architecture = ARCHITECTURES[arch] if arch is not None else None
     source, seen = _weights(architecture, weights or _IMAGENET)
+    of_checkpoint = {"--weights-key": weights_key, "--head": head, "--reference": reference}
+    for option, value in of_checkpoint.items():
+        if value is not None and (onnx is not None or source.startswith(f"{_IMAGENET}-v")):
+            raise click.UsageError(f"{option} is for a checkpoint, given with --weights FILE")
     name = f"resnet{arch}" if onnx is None else onnx.stem
     # TensorFlow and the rest take seconds to import, which --help should not.
     from edgekit_convert.conversion import convert as run
     from edgekit_convert.progress import Reporter
     from edgekit_convert.report.render import render_json
     from edgekit_convert.request import Request
+    from edgekit_convert.summary import print_summary
     from edgekit_convert.verify.fidelity import Thresholds
 
-    signal.signal(signal.SIGTERM, _terminate)
     request = Request(
         architecture=architecture,
         weights=source if onnx is None else os.fspath(onnx),
@@ -350,11 +298,15 @@ def convert(
         edgetpu=edgetpu,
         thresholds=Thresholds(min_kept, min_agreement, min_snr, max_score_change),
         allow_loss=allow_loss,
+        allow_misfit=allow_misfit,
         seed=seed,
         output=output or Path(f"{name}-int8.tflite"),
+        head=head,
+        weights_key=weights_key,
+        reference=reference,
     )
     report = run(request, Reporter())
     if as_json:
         click.echo(render_json(report).decode())
     else:
-        _print(report, request.on_edgetpu)
+        print_summary(report, request.on_edgetpu)

@@ -20,14 +20,15 @@ from edgekit_convert.graph.flatbuffer import separate_constants
 from edgekit_convert.graph.fold import fold
 from edgekit_convert.graph.onnx_file import as_onnx
 from edgekit_convert.graph.rewrite import rewrite
-from edgekit_convert.material import Material, gather
+from edgekit_convert.interruption import check_interrupted
+from edgekit_convert.material import Material, check_inputs, gather
 from edgekit_convert.outputs import check_paths, write_outputs
 from edgekit_convert.pictures import evenly_spread
 from edgekit_convert.progress import Reporter
 from edgekit_convert.provenance import make_manifest
 from edgekit_convert.quantize.activations import observe
 from edgekit_convert.quantize.quantizer import FloatModel, with_io
-from edgekit_convert.quantize.search import CANDIDATES, Found, search
+from edgekit_convert.quantize.search import CANDIDATES, Found, corrected, search
 from edgekit_convert.quantize.structure import check_operators
 from edgekit_convert.report.results import Report
 from edgekit_convert.request import Request
@@ -37,7 +38,7 @@ from edgekit_convert.target.metadata import with_metadata
 from edgekit_convert.target.preflight import EdgeTpu, preflight
 from edgekit_convert.verify.disagreements import find_disagreements
 from edgekit_convert.verify.fidelity import Gate, Kind, Stage, find_confusion, judge
-from edgekit_convert.verify.ladder import SAMPLE, Ladder
+from edgekit_convert.verify.ladder import REFERENCE_STAGE, SAMPLE, Ladder
 from edgekit_convert.verify.layers import Layer, compare_layers
 from edgekit_convert.verify.scoring import scoring
 from edgekit_convert.verify.structure import check_structure
@@ -53,6 +54,7 @@ def convert(request: Request, reporter: Reporter) -> Report:
         FidelityError: the gate refused; the report is written, the model file is not.
         EdgekitError: anything else, see `edgekit.errors`; nothing is written.
     """
+    check_inputs(request)
     check_paths(request.output, request.files, edgetpu=request.edgetpu)
     # onnx2tf loads TensorFlow while PyTorch is loaded here.
     with lowering() as onnx2tf:
@@ -70,6 +72,7 @@ def convert(request: Request, reporter: Reporter) -> Report:
         pictures="evaluation" if material.evaluation else "calibration",
         stages=[stage.figures for stage in ladder.stages],
         loss_allowed=request.allow_loss,
+        origin=material.origin,
     )
     disagreements, count = find_disagreements(
         material.measured, material.labels, ladder.reference, answers
@@ -90,7 +93,11 @@ def convert(request: Request, reporter: Reporter) -> Report:
         memory=memory,
         edgetpu=edgetpu,
         seconds=reporter.seconds,
+        notes=reporter.notes,
+        labels_from=material.named.source,
+        feeding=material.feeding.fit,
     )
+    check_interrupted()
     write_outputs(request.output, report, model, compiled)
     return report
 
@@ -106,7 +113,11 @@ def _lower(
         folded = fold(exported, request.normalization, height, width, centre=request.on_edgetpu)
     onnx2tf.start(folded, material.calibration.tensors)
     # Measured while onnx2tf is at work.
-    ladder.measure(Kind.REFERENCE, trained.stage, trained.answer)
+    own = material.reference.answer if material.reference else None
+    if own is not None:
+        ladder.measure(Kind.REFERENCE, REFERENCE_STAGE, own)
+    kind = Kind.REFERENCE if own is None else Kind.FLOAT
+    ladder.measure(kind, trained.stage, trained.answer)
     _check_reference(request, ladder)
     if trained.architecture is not None:
         answer = exported_answer(exported, request.normalization)
@@ -142,7 +153,12 @@ def _quantize(
             else in_batches(material.trained.answer, held_out)
         )
         prepared = FloatModel.prepare(float_model, activations)
-        return search(prepared, scoring(held_out, reference, _THREADS), advance)
+        score = scoring(held_out, reference, _THREADS)
+        found = search(prepared, score, advance)
+    with reporter.step("correcting the output"):
+        return corrected(
+            found, score, lambda int8: tflite_answer(int8, _THREADS)(fitted).logits.mean(axis=0)
+        )
 
 
 def _finish(request: Request, material: Material, found: Found) -> bytes:

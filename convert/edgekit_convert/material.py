@@ -1,11 +1,15 @@
 """What a conversion works on: the trained model, its class names, and pictures."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgekit.errors import ConversionError
-from edgekit.model.labels import distinct
+from edgekit.errors import CheckpointError, ConversionError, DatasetError, ImageError
+from edgekit.model.labels import distinct, read_labels
+from edgekit.model.manifest import Origin
+from edgekit.vision.folders import image_files
+from edgekit_convert.feeding.candidates import Way
+from edgekit_convert.feeding.check import FeedingCheck, Finding
 from edgekit_convert.graph.onnx_file import open_onnx
 from edgekit_convert.pictures import (
     MAXIMUM_CALIBRATION,
@@ -14,12 +18,14 @@ from edgekit_convert.pictures import (
     hold_out,
     load_calibration,
     load_evaluation,
+    untouched,
 )
 from edgekit_convert.progress import Reporter
 from edgekit_convert.request import Request
 from edgekit_convert.target.memory import Network, check_fits, estimate
 from edgekit_convert.target.workstation import check_workstation, workstation_need
-from edgekit_convert.weights.labels import class_names
+from edgekit_convert.verify.reference import Reference, check_rebuilt, open_reference
+from edgekit_convert.weights.labels import ClassNames, class_names
 from edgekit_convert.weights.trained import TrainedModel, open_resnet
 
 
@@ -29,19 +35,30 @@ class Material:
 
     Attributes:
         trained: the trained classifier.
-        labels: its class names.
+        named: its class names, and where they are from.
+        origin: what the trained classifier is, and how far the user's own answers confirm it.
         calibration: all pictures that decide how it is quantized.
         fitted: those of them that set ranges.
         held_out: the others, which choose among recipes.
         evaluation: pictures that decide nothing, where there are any.
+        reference: the user's own network or its answers, where they were given.
+        feeding: whether the pictures are like those that the network was trained on.
     """
 
     trained: TrainedModel
-    labels: list[str]
+    named: ClassNames
+    origin: Origin
     calibration: Pictures
     fitted: Pictures
     held_out: Pictures
     evaluation: Pictures | None
+    reference: Reference | None
+    feeding: Finding
+
+    @property
+    def labels(self) -> list[str]:
+        """Its class names."""
+        return self.named.names
 
     @property
     def measured(self) -> Pictures:
@@ -54,35 +71,121 @@ class Material:
         return Network(self.trained.architecture, self.trained.parameters)
 
 
+def check_inputs(request: Request) -> None:
+    """Refuse what a request names and is not there, before anything is loaded.
+
+    In the order of the command line's options.
+
+    Raises:
+        EdgekitError: the first that is missing, or cannot be read.
+    """
+    if request.architecture is None:
+        _check_file(Path(request.weights), "the ONNX model")
+    elif not request.weights.startswith("imagenet-v"):
+        _check_file(Path(request.weights), "the checkpoint")
+    if request.reference is not None:
+        _check_file(request.reference, "the reference")
+    if request.classes is not None:
+        read_labels(request.classes)
+    if request.calibration is not None and not request.calibration.exists():
+        raise ImageError(
+            f"no calibration pictures at {request.calibration}; name an image folder or a video"
+        )
+    if request.evaluation is not None and not request.evaluation.is_dir():
+        raise DatasetError(f"{request.evaluation} is not a folder of evaluation pictures")
+    for folder in (request.calibration, request.evaluation):
+        if folder is not None and folder.is_dir():
+            image_files(folder)
+
+
+def _check_file(path: Path, what: str) -> None:
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a folder; name the file in it that is {what}")
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise CheckpointError(f"cannot read {what} {path}: {error.strerror}") from error
+
+
 def gather(request: Request, reporter: Reporter) -> Material:
     """Open the model and read the pictures that a request names.
 
     Raises:
         EdgekitError: something cannot be read, does not fit the rest, or will not fit the memory of
-            this machine or of the target.
+            this machine or of the target; or the network is not the user's own.
     """
+    check = FeedingCheck(
+        Way(request.geometry, request.normalization), allow_misfit=request.allow_misfit
+    )
+    check.check_normalization()
+    reference = None
+    if request.reference is not None:
+        reference = open_reference(request.reference, request.normalization, request.geometry)
     trained = _open(request, reporter)
-    names = class_names(trained, request.classes, request.evaluation)
-    labels = distinct(names, reporter.note)
+    check.check_network(trained.network)
+    origin = _origin(trained, reference, reporter)
+    named = class_names(trained, request.classes, request.evaluation, request.calibration)
+    named = replace(named, names=distinct(named.names, reporter.note))
+    for note in named.notes:
+        reporter.note(note)
     _check_memory(request, Network(trained.architecture, trained.parameters))
-    calibration = _calibration(request, trained, reporter)
     evaluation = None
     if request.evaluation is not None:
         with reporter.step("reading evaluation pictures") as advance:
             evaluation = load_evaluation(
-                request.evaluation, labels, request.geometry, advance, reporter.note
+                request.evaluation, named.names, request.geometry, advance, reporter.note
             )
         _tell(evaluation, request.evaluation, reporter)
+    # Last, as without pictures of the user's they are distilled.
+    calibration = _calibration(request, trained, reporter)
+    feeding = _check_feeding(request, check, calibration, reporter)
+    if evaluation is not None:
         check_disjoint(calibration, evaluation)
     fitted, held_out = hold_out(calibration, request.seed)
-    return Material(trained, labels, calibration, fitted, held_out, evaluation)
+    return Material(
+        trained, named, origin, calibration, fitted, held_out, evaluation, reference, feeding
+    )
 
 
 def _open(request: Request, reporter: Reporter) -> TrainedModel:
     with reporter.step("loading weights"):
         if request.architecture is None:
             return open_onnx(Path(request.weights), request.normalization, request.geometry)
-        return open_resnet(request.architecture, request.weights, request.normalization)
+        return open_resnet(
+            request.architecture,
+            request.weights,
+            request.normalization,
+            request.head,
+            request.weights_key,
+        )
+
+
+def _origin(trained: TrainedModel, reference: Reference | None, reporter: Reporter) -> Origin:
+    """What the trained classifier is; compares it with the user's own, and tells what is open."""
+    for note in trained.notes:
+        reporter.note(note)
+    source = _source(trained)
+    if reference is None:
+        if trained.guess:
+            reporter.note(trained.guess)
+        return Origin(source=source)
+    with reporter.step("comparing with the reference"):
+        figures, difference = check_rebuilt(trained, reference)
+    for open_question in filter(None, (reference.note, difference)):
+        reporter.note(open_question)
+    return Origin(
+        source=source,
+        reference=reference.name,
+        reference_sha256=reference.sha256,
+        rebuilt=figures,
+        is_network=reference.answer is not None,
+    )
+
+
+def _source(trained: TrainedModel) -> str:
+    if trained.architecture is None:
+        return "onnx"
+    return "state dict" if trained.labels is None else "torchvision"
 
 
 def _check_memory(request: Request, network: Network) -> None:
@@ -96,6 +199,21 @@ def _check_memory(request: Request, network: Network) -> None:
 def _tell(pictures: Pictures, source: Path, reporter: Reporter) -> None:
     for note in pictures.notes:
         reporter.note(f"{source.name}: {note}")
+
+
+def _check_feeding(
+    request: Request, check: FeedingCheck, pictures: Pictures, reporter: Reporter
+) -> Finding:
+    source = request.calibration
+    if source is None:
+        return check.unknown(
+            "the calibration pictures are made from the network's BatchNorm statistics, so how it "
+            "was fed in training cannot be checked"
+        )
+    with reporter.step("comparing with what BatchNorm remembers"):
+        return check.check_pictures(
+            pictures.tensors, lambda chosen: untouched(source, pictures.of(chosen).names)
+        )
 
 
 def _calibration(request: Request, trained: TrainedModel, reporter: Reporter) -> Pictures:

@@ -68,9 +68,15 @@ def write_outputs(output: Path, report: Report, model: bytes, compiled: bytes | 
     write_atomically(paths.json, render_json(report))
     if not report.written:
         older = f" ({paths.model} is from an earlier run)" if paths.model.exists() else ""
+        advice = "give more varied calibration pictures"
+        if report.fidelity.stages[0].top1 is None:
+            advice += (
+                ", and labelled ones to --evaluate, which show whether the network is trained and "
+                "fed as in training"
+            )
         raise FidelityError(
-            f"{report.gate.reason}; no model was written{older}, {paths.html} shows why; give "
-            "more varied calibration pictures, or accept the loss with --allow-loss"
+            f"{report.gate.reason}; no model was written{older}, {paths.html} shows why; "
+            f"{advice}, or accept the loss with --allow-loss"
         )
     if compiled is not None:
         digest = hashlib.sha256(compiled).hexdigest()

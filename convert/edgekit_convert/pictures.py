@@ -1,7 +1,7 @@
 """Calibration and evaluation pictures as input tensors."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -109,8 +109,30 @@ def load_calibration(source: Path, geometry: Geometry, advance: Callable[[int], 
             distance *= 2
     chosen = [kept[i] for i in evenly_spread(len(kept), MAXIMUM_CALIBRATION)]
     tensors = np.concatenate([tensor for _, tensor in chosen])
-    names = [f"{source.name}, frame {number}" for number, _ in chosen]
+    names = [_frame_name(source, number) for number, _ in chosen]
     return Pictures(tensors, names, _digest([source]), notes=tuple(recording.notes))
+
+
+def untouched(source: Path, names: list[str]) -> Iterator[NDArray[np.uint8]]:
+    """Pictures (H, W, 3) uint8, RGB, of a calibration source once more, before any resizing.
+
+    Args:
+        source: as `load_calibration` takes it.
+        names: as `load_calibration` gave them, in its order.
+
+    Raises:
+        ImageError, SourceError: a picture cannot be read any more.
+    """
+    if source.is_dir():
+        yield from (read_image(source / name) for name in names)
+        return
+    for frame in Recording(source):
+        if _frame_name(source, frame.position) in names:
+            yield frame.pixels
+
+
+def _frame_name(source: Path, position: int) -> str:
+    return f"{source.name}, frame {position}"
 
 
 def load_evaluation(

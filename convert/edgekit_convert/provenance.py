@@ -40,6 +40,7 @@ def make_manifest(
         weights=trained.name,
         weights_sha256=trained.sha256,
         tools=_tools(),
+        feeding=material.feeding.summary,
     )
 
 

@@ -27,8 +27,12 @@ class Request:
         edgetpu: whether to compile for the Edge TPU.
         thresholds: of the fidelity gate.
         allow_loss: write the file although the gate fails.
+        allow_misfit: convert although the network was trained on pictures fed otherwise.
         seed: of the held-out pictures and of distilled ones.
         output: path of the model file to write.
+        head: layers of a checkpoint's head, where the user says them.
+        weights_key: of the state dict, where a checkpoint holds several.
+        reference: file of the user's own network's answers, or of that network as ONNX.
     """
 
     architecture: Architecture | None
@@ -43,8 +47,12 @@ class Request:
     edgetpu: bool
     thresholds: Thresholds
     allow_loss: bool
+    allow_misfit: bool
     seed: int
     output: Path
+    head: tuple[str, ...] | None = None
+    weights_key: str | None = None
+    reference: Path | None = None
 
     @property
     def files(self) -> list[Path | None]:
@@ -52,7 +60,7 @@ class Request:
         weights = Path(self.weights)
         # Where an exporter puts the data of an ONNX model that it keeps outside of it.
         data = weights.with_name(f"{weights.name}.data")
-        return [weights, data, self.classes, self.calibration, self.evaluation]
+        return [weights, data, self.reference, self.classes, self.calibration, self.evaluation]
 
     @property
     def on_edgetpu(self) -> bool:

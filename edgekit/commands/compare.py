@@ -90,7 +90,9 @@ def command(
     """
     if len(models) != 2:
         raise click.UsageError("give --model twice: the one in use, then the new one")
-    recordings = recordings_in(path)
+    recordings, left_out = recordings_in(path)
+    if left_out:
+        click.echo(f"edgekit: {path.name}: {left_out}", err=True)
     frames = [file for recording in recordings for file in recording.files]
     check_outputs([sheet, report], [*models, opening.labels, config, *frames])
     for one in recordings:
@@ -114,7 +116,8 @@ def command(
         write_atomically(sheet, _sheet(result, a, b))
         _notify_of_letters(sheet, result, a, b)
     if report is not None:
-        notes = [f"{one.name}: {note}" for one in recordings for note in one.notes]
+        notes = [left_out] if left_out else []
+        notes += [f"{one.name}: {note}" for one in recordings for note in one.notes]
         facts = provenance(decisions, notes, result.span, time.monotonic() - begun)
         write_atomically(
             report, render_comparison(result, path.resolve().name, a, b, facts).encode()

@@ -13,7 +13,7 @@ from edgekit.model.container import ModelFile, read_model
 from edgekit.model.flatbuffer import Tensor
 from edgekit.model.foreign import Hints, understand_input
 from edgekit.model.labels import distinct
-from edgekit.model.manifest import Quantization
+from edgekit.model.manifest import Feeding, Origin, Quantization
 
 
 def _tensor(tensor: Tensor) -> dict[str, Any]:
@@ -73,6 +73,7 @@ def describe(model: ModelFile) -> dict[str, Any]:
         "file_bytes": model.path.stat().st_size,
         "sha256": model.sha256,
         "provenance": {key: details[key] for key in provenance} if manifest else None,
+        "feeding": details.get("feeding"),
         "fidelity": details.get("fidelity"),
     }
 
@@ -115,6 +116,8 @@ def _print(facts: dict[str, Any]) -> None:
             ("quantized", str(quantization)),
             ("made by", ", ".join(f"{name} {v}" for name, v in origin["tools"].items())),
         ]
+    if facts["feeding"]:
+        rows.append(("feeding", str(msgspec.convert(facts["feeding"], Feeding))))
     for name, value in rows:
         click.echo(f"{name:<13} {value}")
     if facts["fidelity"]:
@@ -124,6 +127,8 @@ def _print(facts: dict[str, Any]) -> None:
             f"fidelity      beside {stages[0]['stage']}, on {facts['fidelity']['pictures']} "
             f"pictures{allowed}"
         )
+        if (origin := facts["fidelity"].get("origin")) is not None:
+            click.echo(f"  {stages[0]['stage']} is {msgspec.convert(origin, Origin)}")
         for stage in stages:
             accuracy = f"  top-1 {stage['top1']:.2%}" if "top1" in stage else ""
             snr = f"  {stage['snr_db']:.1f} dB" if "snr_db" in stage else ""

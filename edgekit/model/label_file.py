@@ -9,6 +9,7 @@ import ast
 import itertools
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -24,7 +25,7 @@ _FRONT = re.compile(r"(?P<index>\d+)(?:\s*[:;,=\t]\s*|\s*[.)-]\s+|\s+)(?P<name>\
 _SURELY_FRONT = re.compile(r"\d+(?:\s*[:;,=\t]|[.)]\s)")
 _BEHIND = re.compile(r"(?P<name>.*?\S)(?:\s*[:;,=\t]\s*|\s+)(?P<index>\d+)")
 _SURELY_BEHIND = re.compile(r".*(?:[:;=\t]\s*|,)\d+")
-_MARKUP = re.compile(r"""[\[\](){}#"'`]|---|.*[,{[(]$|.*["']\s*:|[\w ]+:$""")
+_MARKUP = re.compile(r"""[\[\](){}#"'`]|---|- |.*[,{[(]$|.*["']\s*:|[\w ]+:$""")
 _AS_JSON = 'write a JSON list, ["first", "second"], which leaves no doubt'
 
 
@@ -45,6 +46,8 @@ def parse(text: str) -> Names:
         ValueError: it is in no such form, or contradicts itself; the message is a clause without
             the file's name.
     """
+    if not text.strip():
+        return Names([])
     if text.lstrip()[:1] in ("{", "["):
         return _of_data(_literal(text.strip()))
     lines = _lines(text)
@@ -103,10 +106,10 @@ def _numbered(lines: list[str], pattern: re.Pattern[str], surely: re.Pattern[str
         return None
     alike = len({name for _, name in pairs}) < len(set(lines))
     if pattern is _BEHIND and not sure:
-        # `gate 1`, `gate 2` are names.
-        if alike or sorted(index for index, _ in pairs) != list(range(len(pairs))):
+        # `gate 1`, `gate 2` are names; nobody counts from 0 but with an index.
+        if alike or 0 not in (index for index, _ in pairs):
             return None
-    elif alike:
+    elif alike or any(name.isdecimal() and int(name) != index for index, name in pairs):
         raise ValueError(f"has numbers that may be part of the names ({lines[0]!r}); {_AS_JSON}")
     return _by_index(pairs)
 
@@ -182,29 +185,23 @@ def _unquoted(text: str) -> str:
 
 def _literal(text: str) -> Any:
     """The value that JSON, or else Python, writes so."""
+    repeated: list[str] = []
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        counts = Counter(key for key, _ in pairs)
+        repeated.extend(key for key, count in counts.items() if count > 1)
+        return dict(pairs)
+
     try:
         try:
-            return json.loads(text, object_pairs_hook=_once)
+            data = json.loads(text, object_pairs_hook=once)
         except json.JSONDecodeError:
-            return ast.literal_eval(text)
-    except (SyntaxError, TypeError, MemoryError, RecursionError) as error:
+            data = ast.literal_eval(text)
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError) as error:
         raise ValueError(f"begins like a JSON list or map, but is none; {_AS_JSON}") from error
-    except ValueError as error:
-        reason = str(error) if isinstance(error, _RepeatedKeyError) else "is none"
-        raise ValueError(f"begins like a JSON list or map, but {reason}; {_AS_JSON}") from error
-
-
-class _RepeatedKeyError(ValueError):
-    pass
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise _RepeatedKeyError(f"has the key {twice!r} twice")
-    return found
+    if repeated:
+        raise ValueError(f"has the key {repeated[0]!r} twice")
+    return data
 
 
 def _of_data(data: Any) -> Names:

@@ -70,13 +70,13 @@ def read_labels(path: Path, expected: int | None = None, notify: Notify = ignore
             names, or their number is not `expected`.
     """
     text = read_text(path, LabelsError, "labels")
-    if not text.strip():
-        raise LabelsError(f"{path} holds no class names; write one a line")
     try:
         names, note = parse(text)
         check_names(names)
     except ValueError as error:
         raise LabelsError(f"{path} {error}") from error
+    if not names:
+        raise LabelsError(f"{path} holds no class names; write one a line")
     if expected is not None and len(names) != expected:
         how = f" ({note})" if note else ""
         raise LabelsError(
@@ -132,10 +132,13 @@ def distinct(names: list[str], notify: Notify = ignore) -> list[str]:
         wanted = f"{name} ({index})" if counts[name] > 1 else class_called(name)
         while wanted != name and wanted in counts:
             wanted += _SUFFIX
-        if wanted != name:
-            why = "alone the word means no class" if is_taken(name) else "other classes are, too"
-            notify(f"class {index}, {name}, is called {wanted}: {why}")
         found.append(wanted)
+    for name, count in counts.items():
+        given = [label for label, one in zip(found, names, strict=True) if one == name]
+        if count > 1:
+            notify(f"{count} classes are called {name}; here they are {', '.join(given)}")
+        elif given != [name]:
+            notify(f"the class {name} is called {given[0]}: alone the word means no class")
     folded: dict[str, str] = {}
     for name in found:
         other = folded.setdefault(name.casefold(), name)

@@ -3,6 +3,7 @@
 import msgspec
 
 from edgekit.model.geometry import Geometry
+from edgekit.text import percent
 
 SCHEMA_VERSION = 2
 
@@ -106,6 +107,43 @@ class StageFidelity(_Part, frozen=True):
     top1_by_chance: float | None = None
 
 
+class Origin(_Part, frozen=True, kw_only=True):
+    """What a conversion started from, and how it compares with the user's network; as text, too.
+
+    Attributes:
+        source: `torchvision`, its published network; `state dict`, a network rebuilt from one,
+            which has torchvision's strides, pooling and activations; or `onnx`, the user's file.
+        reference: name of the file with the user's own network, or with its answers; empty where
+            none was given.
+        reference_sha256: of that file, in hexadecimal.
+        is_network: whether that file is the network, which then is the first stage.
+        rebuilt: the rebuilt network beside the user's, on pictures of that file or, for a network,
+            on a few of coloured squares.
+    """
+
+    source: str
+    reference: str = ""
+    reference_sha256: str = ""
+    is_network: bool = False
+    rebuilt: StageFidelity | None = None
+
+    def __str__(self) -> str:
+        if self.source != "state dict":
+            published = self.source == "torchvision"
+            return "torchvision's published network" if published else "the ONNX model as it came"
+        if self.rebuilt is None:
+            return "rebuilt from the state dict, not compared with the network that was trained"
+        same = percent(self.rebuilt.agreement, 2)
+        decibels = "" if self.rebuilt.snr_db is None else f", {self.rebuilt.snr_db:.1f} dB"
+        found = f"{same} of {self.rebuilt.images} pictures{decibels}"
+        if self.is_network:
+            return (
+                f"{self.reference}, the user's own network; the one rebuilt from the state dict "
+                f"answers as it does on {found}"
+            )
+        return f"rebuilt from the state dict; answers as {self.reference} says on {found}"
+
+
 class Fidelity(_Part, frozen=True):
     """What the conversion measured.
 
@@ -113,11 +151,44 @@ class Fidelity(_Part, frozen=True):
         pictures: `evaluation`, or `calibration`: those held out when the recipe was chosen.
         stages: in the order of the conversion.
         loss_allowed: whether the user asked for the file although a stage failed the gate.
+        origin: what all stages are measured beside; none in files from before it was recorded.
     """
 
     pictures: str
     stages: list[StageFidelity]
     loss_allowed: bool = False
+    origin: Origin | None = None
+
+
+class Feeding(_Part, frozen=True):
+    """Whether pictures, fed as asked, are like those that the network was trained on.
+
+    Divergences are those of Kullback and Leibler, in nats, of what a BatchNorm layer gets from what
+    it remembers: the median over its channels.
+
+    Attributes:
+        verdict: `fits`, `doubtful`, `misfit`, or `unknown` where nothing could be compared.
+        reason: in words; empty where it fits.
+        pictures: number of calibration pictures compared.
+        divergence: median over the layers; none where nothing was compared.
+        first_layer: that of the first layer.
+        allowed: up to which the pictures fit.
+        misfit_allowed: whether the user asked for the file although it is a misfit.
+    """
+
+    verdict: str
+    reason: str = ""
+    pictures: int = 0
+    divergence: float | None = None
+    first_layer: float | None = None
+    allowed: float | None = None
+    misfit_allowed: bool = False
+
+    def __str__(self) -> str:
+        words = f"{self.verdict}, misfit allowed" if self.misfit_allowed else self.verdict
+        if self.divergence is not None:
+            words += f" (divergence {self.divergence:.3g} on {self.pictures} pictures)"
+        return f"{words}: {self.reason}" if self.reason else words
 
 
 class Manifest(
@@ -131,7 +202,8 @@ class Manifest(
     Attributes:
         schema: version of this layout.
         arch: for example `resnet18`; `onnx` for a model that came as an ONNX file.
-        head: layers of the head, for example `Linear(512, 10)`; empty for an ONNX model.
+        head: layers of the head, for example `Linear(512, 10)`; of an ONNX model, what
+            was made of its end, where that was anything.
         classes: number of classes.
         geometry: input geometry, as `edgekit.vision.preprocess.prepare` takes it.
         normalization: folded into the model; a client feeds raw pixel values.
@@ -139,6 +211,7 @@ class Manifest(
         weights: what the user gave: `imagenet-v1`, or the file's name.
         weights_sha256: of the checkpoint, in hexadecimal.
         tools: versions of the packages that took part.
+        feeding: whether the pictures fit the network; none in files of before this was checked.
     """
 
     schema: int
@@ -153,3 +226,4 @@ class Manifest(
     weights: str
     weights_sha256: str
     tools: dict[str, str]
+    feeding: Feeding | None = None

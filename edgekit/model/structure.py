@@ -14,6 +14,8 @@ from edgekit.model.flatbuffer import Graph, Operator
 _PASSING = ("QUANTIZE", "DEQUANTIZE", "PAD", "PADV2", "CONCATENATION", "RESHAPE", "SQUEEZE",
             "TRANSPOSE")  # fmt: skip
 _KINDS: dict[tuple[int, ...], str] = {(3, 3): "basic", (1, 3, 1): "bottleneck"}
+# Operators between the dense layers of a head; a ReLU is usually fused into one.
+_ACTIVATIONS = ("RELU", "RELU6", "GELU", "TANH", "LOGISTIC")
 _STEM = 64
 
 
@@ -51,7 +53,7 @@ class ResNet:
         pool: operator index of the max pooling behind it.
         stages: blocks of each stage; all blocks of a stage give the same number of channels.
         mean: operator index of the global average pooling.
-        head: operator indices of the dense layers.
+        head: operator indices of the dense layers and of activations.
         softmax: operator index of the softmax; None where the network ends in logits.
         name: of the architecture, for example `resnet18`; None for one that is not in the table.
     """
@@ -155,12 +157,12 @@ def _block(walk: _Walk, addition: int) -> tuple[Block, int] | None:
 
 
 def _tail(walk: _Walk, index: int | None) -> tuple[int | None, list[int], int | None]:
-    """The operator in front of the head, the head's dense layers, and the softmax."""
+    """The operator in front of the head, the head's dense layers and activations, the softmax."""
     softmax = index if walk.kind(index) == "SOFTMAX" else None
     if softmax is not None:
         index = walk.before(softmax)
     head: list[int] = []
-    while index is not None and walk.kind(index) == "FULLY_CONNECTED":
+    while index is not None and walk.kind(index) in ("FULLY_CONNECTED", *_ACTIVATIONS):
         head.insert(0, index)
         index = walk.before(index)
     return index, head, softmax
@@ -176,7 +178,8 @@ def read_structure(graph: Graph) -> ResNet | None:
     walk = _Walk(graph)
     end = len(graph.operators)
     mean, head, softmax = _tail(walk, walk.before(end, graph.outputs[0]))
-    if mean is None or walk.kind(mean) != "MEAN" or not head:
+    dense = [index for index in head if walk.kind(index) == "FULLY_CONNECTED"]
+    if mean is None or walk.kind(mean) != "MEAN" or not dense:
         return None
     blocks: list[Block] = []
     at = walk.before(mean, graph.operators[mean].inputs[0])
@@ -256,11 +259,18 @@ def describe(network: ResNet, graph: Graph) -> list[str]:
             f"stage {number}: {len(stage)} {stage[0].kind} block{plural}, {stage[0].outputs} "
             f"channels, {height}x{width}; shortcuts {shortcuts}"
         )
-    dense = [walk.shape(graph.operators[index].inputs[1]) for index in network.head]
-    head = ", ".join(f"Linear({shape[1]}, {shape[0]})" for shape in dense)
+    head = ", ".join(_layer(walk, index) for index in network.head)
     ending = "softmax" if network.softmax is not None else "no softmax"
     lines.append(f"head: global average pooling; {head}; {ending}")
     return lines
+
+
+def _layer(walk: _Walk, index: int) -> str:
+    """A layer of the head in words."""
+    if walk.kind(index) != "FULLY_CONNECTED":
+        return walk.kind(index)
+    shape = walk.shape(walk.graph.operators[index].inputs[1])
+    return f"Linear({shape[1]}, {shape[0]})"
 
 
 def layer_names(graph: Graph) -> dict[int, str]:
@@ -271,7 +281,7 @@ def layer_names(graph: Graph) -> dict[int, str]:
     type and position, as `CONV_2D 7`.
     """
     network = read_structure(graph)
-    known = dict(_resnet_names(network)) if network else {}
+    known = dict(_resnet_names(network, graph)) if network else {}
     return {
         index: known.get(index, f"{operator.name} {index}")
         for index, operator in enumerate(graph.operators)
@@ -279,7 +289,7 @@ def layer_names(graph: Graph) -> dict[int, str]:
     }
 
 
-def _resnet_names(network: ResNet) -> Iterator[tuple[int, str]]:
+def _resnet_names(network: ResNet, graph: Graph) -> Iterator[tuple[int, str]]:
     if network.centre is not None:
         yield network.centre, "normalization"
     yield network.stem, "conv1"
@@ -293,7 +303,8 @@ def _resnet_names(network: ResNet) -> Iterator[tuple[int, str]]:
                 yield block.projection, f"{prefix}.downsample"
             yield block.addition, prefix
     yield network.mean, "avgpool"
-    for order, index in enumerate(network.head, start=1):
-        yield index, "fc" if len(network.head) == 1 else f"fc {order}"
+    dense = [index for index in network.head if graph.operators[index].name == "FULLY_CONNECTED"]
+    for order, index in enumerate(dense, start=1):
+        yield index, "fc" if len(dense) == 1 else f"fc {order}"
     if network.softmax is not None:
         yield network.softmax, "softmax"

@@ -17,7 +17,7 @@ from edgekit.offline.recording import Recording
 from edgekit.offline.statistics import FrameFraction, rounded
 from edgekit.offline.timeline import Run, extend, span_of
 from edgekit.vision.encode import fit
-from edgekit.vision.folders import IMAGE_SUFFIXES, is_hidden, natural
+from edgekit.vision.folders import IMAGE_SUFFIXES, counted, is_hidden, kind_by_name, natural
 
 # Largest size of a picture that is kept, in pixels.
 PICTURE_WIDTH, PICTURE_HEIGHT = 296, 222
@@ -202,8 +202,11 @@ class Comparer:
             heapq.heappushpop(self._kept, entry)
 
 
-def recordings_in(path: Path) -> list[Recording]:
+def recordings_in(path: Path) -> tuple[list[Recording], str]:
     """A recording; or every clip of a folder that holds clips and no pictures.
+
+    Returns:
+        They, and what else of a folder of clips was left out, in words; empty for nothing.
 
     Raises:
         SourceError, ImageError: there is none.
@@ -213,5 +216,6 @@ def recordings_in(path: Path) -> list[Recording]:
         if not any(child.suffix.lower() in IMAGE_SUFFIXES for child in children):
             clips = [child for child in children if child.is_file() and is_clip(child)]
             if clips:
-                return [Recording(clip) for clip in sorted(clips, key=natural)]
-    return [Recording(path)]
+                others = Counter(kind_by_name(child) for child in children if child not in clips)
+                return [Recording(clip) for clip in sorted(clips, key=natural)], counted(others)
+    return [Recording(path)], ""

@@ -58,7 +58,7 @@ def labelled_images(
         images = _from_folders(folder, labels, class_offset, notify)
     empty = sorted(set(range(len(labels))) - {image.index for image in images})
     if not images:
-        raise DatasetError(f"{folder} has no pictures of any class")
+        raise DatasetError(f"there are no images of any class in {folder}")
     if empty:
         notify(
             f"{len(empty)} of {len(labels)} classes have no pictures: "
@@ -191,7 +191,9 @@ def _from_table(
         if not line.strip() or (number == 1 and word.lower() in _HEADERS):
             continue
         if not tab:
-            raise DatasetError(f"{table}, line {number} has no tab; write file<TAB>class_index")
+            raise DatasetError(
+                f"{table}, line {number} is not 'file<TAB>class_index': it has no tab"
+            )
         index = _index(f"{table}, line {number}", word, labels, offset)
         if not (folder / name).is_file():
             raise DatasetError(f"{table}, line {number}: no file {name} in {folder}")

@@ -36,10 +36,20 @@ class PictureFolder(NamedTuple):
 
     @property
     def note(self) -> str:
-        """What was left out, in words: `left out 3 files: 2 .mp4, 1 .txt`; empty for nothing."""
-        count = self.left_out.total()
-        kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(self.left_out.items()))
-        return f"left out {count} {'file' if count == 1 else 'files'}: {kinds}" if count else ""
+        """What was left out, as `counted` says it."""
+        return counted(self.left_out)
+
+
+def counted(kinds: Counter[str]) -> str:
+    """Files that were left out, in words: `left out 3 files: 2 .mp4, 1 .txt`; empty for none."""
+    count = kinds.total()
+    listed = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
+    return f"left out {count} {'file' if count == 1 else 'files'}: {listed}" if count else ""
+
+
+def kind_by_name(path: Path) -> str:
+    """What to call a file of no special kind: its suffix."""
+    return path.suffix.lower() or "without a suffix"
 
 
 def natural(path: Path) -> list[tuple[list[str | int], str]]:
@@ -95,7 +105,7 @@ def _listed(folder: Path) -> PictureFolder:
         if kind is None and path.suffix.lower() in IMAGE_SUFFIXES:
             files.append(path)
         else:
-            others[kind or path.suffix.lower() or "without a suffix"] += 1
+            others[kind or kind_by_name(path)] += 1
     return PictureFolder(sorted(files, key=natural), others)
 
 

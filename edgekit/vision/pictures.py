@@ -144,10 +144,9 @@ def _by_pillow(data: bytes, header: Header) -> _Decoded:
         with pillow.open(io.BytesIO(data)) as image:
             several = getattr(image, "n_frames", 1) > 1
             rgb = transposing.exif_transpose(image).convert("RGB")
-    # Each plugin has errors of its own.
+    # Each plugin has errors of its own, and some name an object in memory.
     except Exception as error:
-        text = " ".join(str(error).split())
-        raise UnsupportedError(f"cannot be decoded, is it whole? ({text})") from error
+        raise UnsupportedError("is damaged; copy it again or remove it") from error
     return _Decoded(np.array(rgb, dtype=np.uint8), FIRST_OF_SEVERAL if several else "")
 
 

@@ -20,10 +20,12 @@ class VideoFile(Protocol):
     Attributes:
         fps: frames per second that it states; 0 where it does not.
         length: number of frames that it states; 0 where it does not.
+        duration: how many seconds its frames last at least, as it states; 0 where it does not.
     """
 
     fps: float
     length: int
+    duration: float
 
     def frames(self) -> Iterator[tuple[float | None, NDArray[np.uint8]]]:
         """Its frames in order, each with its time stamp in seconds; (H, W, 3) uint8, RGB, upright.

@@ -28,10 +28,13 @@ class _Clock:
 
     Args:
         fps: frames per second that the container states, for frames without a usable stamp.
+
+    Attributes:
+        step: seconds that a frame lasts by that.
     """
 
     def __init__(self, fps: float) -> None:
-        self._step = 1 / fps if 0 < fps < 1000 else 1 / 30
+        self.step = 1 / fps if 0 < fps < 1000 else 1 / 30
         self._now: float | None = None
         self._stamp: float | None = None
 
@@ -44,7 +47,7 @@ class _Clock:
         if self._now is None:
             self._now = 0.0
         else:
-            self._now += passed if passed > 0 else self._step
+            self._now += passed if passed > 0 else self.step
         return self._now
 
 
@@ -62,7 +65,8 @@ def read_video(path: Path, notes: Notes | None = None) -> Iterator[tuple[float, 
         SourceError: the file is missing, does not open as a video, is truncated, has no frame, or
             is damaged; the frames before the damage are yielded first.
     """
-    with contextlib.closing(_open(path, notes or Notes())) as video:
+    notes = notes or Notes()
+    with contextlib.closing(_open(path, notes)) as video:
         if is_cut_off(path):
             raise SourceError(f"the video {path} is truncated; copy it again")
         clock, seconds = _Clock(video.fps), None
@@ -70,12 +74,19 @@ def read_video(path: Path, notes: Notes | None = None) -> Iterator[tuple[float, 
             for stamp, pixels in video.frames():
                 seconds = clock.tick(stamp)
                 yield seconds, pixels
+                # Else it would stay in memory, and in the processor's cache, beside the next one.
+                del pixels
         except DamageError as error:
             raise SourceError(
                 f"the video {path} is damaged after {seconds or 0:.1f} s; copy or record it again"
             ) from error
         if seconds is None:
             raise SourceError(f"the video {path} has no frames")
+        # A damaged Matroska file just ends.
+        if seconds + 2.5 * clock.step < video.duration:
+            notes.tell(
+                f"its last frame is at {seconds:.1f} s of the {video.duration:.1f} s that it states"
+            )
 
 
 def frame_count(path: Path) -> int:

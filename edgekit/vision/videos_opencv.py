@@ -19,6 +19,7 @@ from edgekit.vision.video_file import DamageError, address, checked_aspect, not_
 
 # EXIF's number by the degrees that a picture is to be turned clockwise.
 _ORIENTATIONS = {0: 1, 90: 6, 180: 3, 270: 8}
+_ANSI = cv2.VideoWriter.fourcc(*"ansi")
 _LIMITS = (
     "read with OpenCV alone, which takes colours for BT.601 and the first track, and may miss "
     f"mirroring and damage; to be sure: {REMEDY}"
@@ -39,13 +40,16 @@ class OpenCVVideo:
     def __init__(self, path: Path, notes: Notes) -> None:
         # FFmpeg alone: other backends would try after it, and fill stderr with what they think.
         self._capture = cv2.VideoCapture(address(path), cv2.CAP_FFMPEG)
-        if not self._capture.isOpened():
+        # Of text FFmpeg draws a picture.
+        if not self._capture.isOpened() or self._capture.get(cv2.CAP_PROP_FOURCC) == _ANSI:
             raise not_a_video(path)
         # Releases of OpenCV differ in whether they turn frames by themselves.
         self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
         self.fps = self._capture.get(cv2.CAP_PROP_FPS)
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.length = int(count) if 0 < count < 1e9 else 0
+        # OpenCV multiplies what the file says of its length with a rate that it may guess.
+        self.duration = 0.0
         width, height = (
             self._capture.get(one) for one in (cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN)
         )

@@ -16,6 +16,10 @@ from edgekit.vision.video_file import DamageError, address, checked_aspect, not_
 
 # An error where FFmpeg would guess what is missing (libavcodec, `err_detect`).
 _STRICT = {"err_detect": "crccheck+explode"}
+# Codecs whose decoders refuse, if they are strict, what refers to a frame before the first.
+_REFERRING = frozenset({"h264", "hevc"})
+# What FFmpeg draws from text and calls a video.
+_TEXT = frozenset({"ansi", "bintext", "idf", "xbin"})
 # Matrices from YCbCr to RGB that FFmpeg converts (ITU-T H.273, table 4): RGB itself, BT.709,
 # unspecified, FCC, BT.601 twice, SMPTE 240M, BT.2020 with a constant matrix.
 _MATRICES = frozenset({0, 1, 2, 4, 5, 6, 7, 9})
@@ -44,49 +48,74 @@ class PyAVVideo:
     def __init__(self, path: Path, notes: Notes) -> None:
         self._path, self._notes = path, notes
         self._av = optional.load("av")
-        try:
-            # Text in a file may be in any encoding.
-            self._container = self._av.open(address(path), metadata_errors="replace")
-        except (self._av.FFmpegError, UnicodeError) as error:
-            raise not_a_video(path) from error
-        try:
-            self._stream = self._main_track()
-        except BaseException:
-            self._container.close()
-            raise
+        self._container, self._stream = self._open()
         rate = self._stream.average_rate or self._stream.guessed_rate or 0
         self.fps = float(rate)
-        seconds = (self._container.duration or 0) / 1e6
-        self.length = int(self._stream.frames or seconds * rate)
+        if self._stream.duration is not None:
+            self.duration = float(self._stream.duration * self._stream.time_base)
+        else:
+            # That of all tracks.
+            sound = _SOUND if self._container.streams.audio else 0.0
+            self.duration = (self._container.duration or 0) / 1e6 - sound
+        self.length = self._stream.frames or max(0, int(self.duration * rate))
         self._aspect = checked_aspect(path, float(self._stream.sample_aspect_ratio or 0))
         self._reformatter = self._av.video.reformatter.VideoReformatter()
         self._matrix_type = self._av.sidedata.sidedata.Type.DISPLAYMATRIX
+        self._count = 0
 
     def frames(self) -> Iterator[tuple[float | None, NDArray[np.uint8]]]:
         """See `VideoFile`."""
         self._tell_of_times()
-        seconds = 0.0
-        self._stream.thread_type = "AUTO"
-        self._stream.codec_context.options = _STRICT
-        for frame in self._decoded():
-            self._check_colours(frame)
-            if frame.interlaced_frame:
-                self._notes.tell("interlaced: every second line of a frame is of another moment")
-            rgb = self._reformatter.reformat(frame, format="rgb24", interpolation="BICUBIC")
-            pixels = upright(square(rgb.to_ndarray(), self._aspect), self._orientation(frame))
-            seconds = frame.time or seconds
-            yield frame.time, pixels
-        self._tell_of_end(seconds)
+        try:
+            yield from self._frames(_STRICT)
+        except DamageError:
+            if self._count or self._stream.codec_context.name not in _REFERRING:
+                raise
+            self._notes.tell(
+                "its start refers to frames that were cut away, or is damaged: FFmpeg makes up for "
+                "what is missing"
+            )
+            self.close()
+            self._container, self._stream = self._open()
+            yield from self._frames({})
 
     def close(self) -> None:
         """See `VideoFile`."""
         self._container.close()
 
-    def _main_track(self) -> Any:
+    def _open(self) -> tuple[Any, Any]:
+        """The file and its main track."""
+        try:
+            # Text in a file may be in any encoding.
+            container = self._av.open(address(self._path), metadata_errors="replace")
+        except (self._av.FFmpegError, UnicodeError) as error:
+            raise not_a_video(self._path) from error
+        try:
+            return container, self._main_track(container)
+        except BaseException:
+            container.close()
+            raise
+
+    def _frames(self, options: dict[str, str]) -> Iterator[tuple[float | None, NDArray[np.uint8]]]:
+        self._stream.thread_type = "AUTO"
+        self._stream.codec_context.options = options
+        for frame in self._decoded():
+            self._check_colours(frame)
+            if frame.interlaced_frame:
+                self._notes.tell("interlaced: every second line of a frame is of another moment")
+            yield frame.time, self._seen(frame)
+
+    def _seen(self, frame: Any) -> NDArray[np.uint8]:
+        rgb = self._reformatter.reformat(frame, format="rgb24", interpolation="BICUBIC")
+        return upright(square(rgb.to_ndarray(), self._aspect), self._orientation(frame))
+
+    def _main_track(self, container: Any) -> Any:
         """The largest video track that is no cover picture."""
         pictures = self._av.stream.Disposition.attached_pic
-        tracks = [one for one in self._container.streams.video if not one.disposition & pictures]
+        tracks = [one for one in container.streams.video if not one.disposition & pictures]
         tracks = [one for one in tracks if one.codec_context is not None]
+        if any(one.codec_context.name in _TEXT for one in tracks):
+            raise not_a_video(self._path)
         if not tracks:
             raise SourceError(f"{self._path} has no video that can be decoded, only other tracks")
         main = max(tracks, key=lambda one: one.codec_context.width * one.codec_context.height)
@@ -97,22 +126,22 @@ class PyAVVideo:
 
     def _decoded(self) -> Iterator[Any]:
         """Decoded frames in order; those that cannot be, at the start of a cut, are left out."""
-        first_time: int | None = None
-        begun, early, count = False, 0, 0
+        keys, first_time, early = 0, None, 0
         try:
             for packet in self._undamaged():
-                if packet.size and not begun:
-                    begun, first_time = packet.is_keyframe, packet.pts
-                # What comes before the first key frame, in the file or in time, needs a frame
-                # before it, which was cut away.
-                is_early = first_time is not None and (packet.pts or first_time) < first_time
-                if packet.size and (not begun or is_early):
-                    early += 1
-                    continue
+                if packet.size:
+                    keys += packet.is_keyframe
+                    if keys == 1 and packet.is_keyframe:
+                        first_time = packet.pts
+                    # What comes before the first key frame, in the file or in time, needs a frame
+                    # before it, which was cut away.
+                    if keys == 0 or (keys == 1 and _is_before(packet.pts, first_time)):
+                        early += 1
+                        continue
                 for frame in packet.decode():
                     if frame.is_corrupt:
                         raise DamageError
-                    count += 1
+                    self._count += 1
                     yield frame
         except self._av.FFmpegError as error:
             raise DamageError from error
@@ -121,8 +150,9 @@ class PyAVVideo:
                 f"{early} frames before the first key frame need one that was cut away: left out"
             )
         stated = self._stream.frames
-        if count < stated - early:
-            self._notes.tell(f"{stated - count} of the {stated} frames that it states are missing")
+        missing = stated - early - self._count
+        if missing > 0:
+            self._notes.tell(f"{missing} of the {stated} frames that it states are missing")
 
     def _undamaged(self) -> Iterator[Any]:
         """Packets, up to one in which the container knows that bytes are lost."""
@@ -139,16 +169,6 @@ class PyAVVideo:
         # Pictures that follow each other, and nothing else, are a pipe to FFmpeg.
         if container.flags & untimed or container.name.endswith("_pipe"):
             self._notes.tell(f"the file gives no times: {self.fps:g} frames per second are taken")
-
-    def _tell_of_end(self, last: float) -> None:
-        """Compare with the duration that is stated: a damaged Matroska file just ends."""
-        step = 1 / (self.fps or 25)
-        ended = last - (self._container.start_time or 0) / 1e6 + step
-        stated = (self._container.duration or 0) / 1e6
-        if ended + 1.5 * step + (_SOUND if self._container.streams.audio else 0) < stated:
-            self._notes.tell(
-                f"its frames end at {ended:.1f} s of the {stated:.1f} s that it states"
-            )
 
     def _check_colours(self, frame: Any) -> None:
         if frame.colorspace not in _MATRICES:
@@ -174,6 +194,10 @@ class PyAVVideo:
                 f"the video {self._path} is turned by no right angle; turn it: ffmpeg -i IN OUT"
             )
         return orientation
+
+
+def _is_before(time: int | None, other: int | None) -> bool:
+    return time is not None and other is not None and time < other
 
 
 def _whole(waiting: deque[Any]) -> Any:

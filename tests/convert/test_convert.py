@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -29,18 +30,20 @@ from edgekit_convert.verify.fidelity import Kind, Thresholds
 from edgekit_convert.verify.ladder import SAMPLE, Ladder
 from edgekit_convert.verify.structure import check_structure
 from edgekit_convert.weights.torchvision_shim import import_torchvision
+from edgekit_convert.weights.trained import normalize
 from torch import nn
 
 from demo.fixtures import Material
 from demo.train import GEOMETRY, NORMALIZATION
 from edgekit.cli import edgekit as command
-from edgekit.errors import ConversionError
+from edgekit.errors import ConversionError, FidelityError
 from edgekit.inference.runtimes import installed_runtimes
 from edgekit.model.architectures import ARCHITECTURES
 from edgekit.model.container import read_model
 from edgekit.model.manifest import Manifest, StageFidelity
 from tests.conftest import LENIENT, Conversion, Edgekit, failure
 from tests.convert.target.edgetpu_compiler import write_compiler
+from tests.convert.toys import noise, normal
 from tests.convert.weights.test_checkpoint import network
 
 SMALL = ("--int8", "--size", "64", "--crop", "1")
@@ -108,20 +111,6 @@ def from_video(
 
 
 @pytest.fixture(scope="session")
-def data_free(
-    material: Material, edgekit: Edgekit, tmp_path_factory: pytest.TempPathFactory
-) -> Conversion:
-    """Without calibration pictures, and with class names from the evaluation folders."""
-    model = tmp_path_factory.mktemp("free") / "free.tflite"
-    done = edgekit(
-        *BASE, "--weights", material.checkpoint, "--evaluate", material.evaluation, *LENIENT,
-        "--output", model,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return Conversion(model, done)
-
-
-@pytest.fixture(scope="session")
 def classifier(exported: onnx.ModelProto, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo's network as an ONNX file that ends in LogSoftmax, with its weights beside it."""
     file = tmp_path_factory.mktemp("onnx") / "toys.onnx"
@@ -133,6 +122,23 @@ def classifier(exported: onnx.ModelProto, tmp_path_factory: pytest.TempPathFacto
     output.name = "scores"
     onnx.save(model, str(file), save_as_external_data=True, location="toys.onnx.data")
     return file
+
+
+@pytest.fixture(scope="session")
+def data_free(
+    material: Material, classifier: Path, edgekit: Edgekit, tmp_path_factory: pytest.TempPathFactory
+) -> Conversion:
+    """Without calibration pictures, with class names from the evaluation folders.
+
+    The user's own network is at hand as ONNX.
+    """
+    model = tmp_path_factory.mktemp("free") / "free.tflite"
+    done = edgekit(
+        *BASE, "--weights", material.checkpoint, "--evaluate", material.evaluation, *LENIENT,
+        "--reference", classifier, "--output", model,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return Conversion(model, done)
 
 
 @pytest.fixture(scope="session")
@@ -188,6 +194,7 @@ def allowed(material: Material, tmp_path_factory: pytest.TempPathFactory) -> Con
         "convert", "--arch", "26", *SMALL, "--weights", folder / "26.pth", "--edgetpu",
         "--target", "coral-dev-board", "--classes", material.classes,
         "--calibration", material.calibration, "--output", folder / "26.tflite", "--allow-loss",
+        "--allow-misfit",
     )  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", WITH_RESNET26, *map(str, arguments)],
@@ -239,6 +246,19 @@ class TestFidelity:
         # Only pictures that are answered otherwise can be won or lost.
         assert abs(int8.top1 - reference.top1) <= 1 - int8.agreement + 1e-6
 
+    def test_the_users_own_network_is_the_first_stage(
+        self, data_free: Conversion, edgekit: Edgekit
+    ) -> None:
+        stages = _stages(data_free.model)
+        assert list(stages)[:3] == ["reference", "pytorch", "onnx"]
+        assert data_free.report["kinds"][:3] == ["reference", "float", "float"]
+        snr = stages["pytorch"].snr_db
+        assert stages["pytorch"].images == 280
+        assert snr is None or snr > 90
+        said = "reference is toys.onnx, the user's own network"
+        assert said in data_free.done.stdout
+        assert said in edgekit("inspect", data_free.model).stdout
+
     def test_without_evaluation_it_is_that_of_pictures_held_out(
         self, from_onnx: Conversion
     ) -> None:
@@ -263,6 +283,18 @@ class TestFile:
         assert manifest.quantization.images == 210
         assert manifest.quantization.calibration == "pictures"
         assert {"edgekit", "torch", "onnx2tf"} <= set(manifest.tools)
+
+    def test_how_it_was_fed_is_recorded(
+        self, converted: Path, from_onnx: Conversion, data_free: Conversion, allowed: Conversion
+    ) -> None:
+        models = (converted, from_onnx.model, data_free.model, allowed.model)
+        found = [_manifest(model).feeding for model in models]
+        verdicts = [one.verdict for one in found if one is not None]
+        assert verdicts == ["fits", "unknown", "unknown", "misfit"]
+        assert "carries no BatchNorm statistics" in str(found[1])
+        assert json.loads(from_onnx.done.stdout)["manifest"]["feeding"]["verdict"] == "unknown"
+        assert "are made from the network's BatchNorm statistics" in data_free.done.stdout
+        assert "feeding misfit: every BatchNorm layer has the mean 0" in allowed.done.stdout
 
     def test_an_onnx_classifier_has_no_architecture_by_name(self, from_onnx: Conversion) -> None:
         manifest = _manifest(from_onnx.model)
@@ -339,10 +371,12 @@ class TestReport:
         lines = conversion.done.stdout.splitlines()
         assert lines[0].startswith(f"wrote {conversion.model} (")
         assert lines[1] == "head: Linear(512, 7)"
-        assert lines[2].startswith("top-1 pytorch ")
-        assert lines[3].endswith(" of 280 pictures")
-        assert lines[4] == f"report: {conversion.model.with_suffix('.report.html')}"
-        assert lines[5] == f"next: edgekit run --model {conversion.model} --source VIDEO"
+        assert lines[2].startswith("classes: 7, called as in ")
+        assert lines[3].startswith("top-1 pytorch ")
+        assert lines[4].endswith(" of 280 pictures")
+        assert lines[5].startswith("pytorch is rebuilt from the state dict, not compared")
+        assert lines[6] == f"report: {conversion.model.with_suffix('.report.html')}"
+        assert lines[7] == f"next: edgekit run --model {conversion.model} --source VIDEO"
 
     def test_the_next_command_is_one_that_is_installed(
         self, from_video: Conversion, monkeypatch: pytest.MonkeyPatch
@@ -407,7 +441,8 @@ class TestEdgeTpu:
             architecture=ARCHITECTURES["18"], weights=str(material.checkpoint),
             classes=material.classes, calibration=material.calibration, evaluation=None,
             geometry=GEOMETRY, normalization=NORMALIZATION, io="uint8", target=None, edgetpu=True,
-            thresholds=Thresholds(), allow_loss=False, seed=0, output=tmp_path / "other.tflite",
+            thresholds=Thresholds(), allow_loss=False, allow_misfit=False, seed=0,
+            output=tmp_path / "other.tflite",
         )  # fmt: skip
         with pytest.raises(ConversionError, match="the Edge TPU compiler failed"):
             steps.convert(request, Reporter())
@@ -434,6 +469,31 @@ class TestGate:
         gate = allowed.report["gate"]
         assert gate["overridden"] and not gate["passed"]
         assert "the gate did not pass: " in allowed.done.stdout
+
+
+def test_a_network_that_the_labels_contradict_ends_it_before_anything_is_quantized(
+    material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Onnx2tf:
+        def start(self, *_: object) -> None:
+            pass
+
+        def result(self) -> bytes:
+            pytest.fail("it goes on")
+
+    monkeypatch.setattr(steps, "lowering", lambda: nullcontext(Onnx2tf()))
+    names = material.classes.read_text().splitlines()
+    (tmp_path / "names.txt").write_text("\n".join([*names[1:], names[0]]))
+    request = Request(
+        architecture=ARCHITECTURES["18"], weights=str(material.checkpoint),
+        classes=tmp_path / "names.txt", calibration=material.calibration,
+        evaluation=material.evaluation, geometry=GEOMETRY, normalization=NORMALIZATION, io="uint8",
+        target=None, edgetpu=False, thresholds=Thresholds(), allow_loss=False, seed=0,
+        output=tmp_path / "never.tflite",
+    )  # fmt: skip
+    with pytest.raises(FidelityError, match=r"top-1.* class names or their order, --size"):
+        steps.convert(request, Reporter())
+    assert [path.name for path in tmp_path.iterdir()] == ["names.txt"]
 
 
 def test_a_flatbuffer_of_another_architecture_is_refused(converted: Path) -> None:
@@ -483,7 +543,7 @@ class TestBadInput:
         monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
         assert "--weights FILE" in self._fail(tmp_path)
 
-    @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"no checkpoint", b"a\nb\n"])
+    @pytest.mark.parametrize("content", [b"PK\x03\x04 broken", b"no checkpoint", b"a\nb\n"])
     def test_a_file_that_is_no_checkpoint(self, tmp_path: Path, content: bytes) -> None:
         (tmp_path / "x.pth").write_bytes(content)
         message = self._fail(tmp_path, "--weights", tmp_path / "x.pth")
@@ -506,6 +566,15 @@ class TestBadInput:
         torch.save(state, tmp_path / "nan.pth")
         assert "layer2.0.conv1.weight" in self._fail(tmp_path, "--weights", tmp_path / "nan.pth")
 
+    def test_a_reference_of_another_network(self, tmp_path: Path, material: Material) -> None:
+        inputs = normalize(noise(9, 64, 64, 3), NORMALIZATION)
+        np.savez(tmp_path / "other.npz", inputs=inputs, logits=normal(9, 7).astype(np.float32))
+        options = ("--weights", material.checkpoint, "--reference", tmp_path / "other.npz")
+        done = _invoke(*BASE, *options, "--output", tmp_path / "never.tflite")
+        assert "other.npz" in failure(done, code=3)
+        assert "exporting" not in done.stderr
+        assert not list(tmp_path.glob("*never*"))
+
     def test_variances_that_no_network_has(self, tmp_path: Path, material: Material) -> None:
         state = _state(material)
         state["bn1.running_var"][:] = -1
@@ -514,7 +583,43 @@ class TestBadInput:
             tmp_path, "--weights", tmp_path / "negative.pth",
             "--classes", material.classes, "--calibration", material.calibration,
         )  # fmt: skip
-        assert "stage pytorch gives answers that are not finite" in message
+        assert "the BatchNorm layer bn1 are damaged: a variance is below 0" in message
+
+    def test_a_network_that_nobody_trained(self, tmp_path: Path, material: Material) -> None:
+        torch.save(network("18").state_dict(), tmp_path / "fresh.pth")
+        options = ("--weights", tmp_path / "fresh.pth", "--calibration", material.calibration)
+        done = _invoke(*BASE, *options, "--output", tmp_path / "never.tflite")
+        assert "the network is not trained" in failure(done, code=3)
+        assert not list(tmp_path.glob("*never*"))
+
+    @pytest.mark.parametrize(
+        ("mean", "std", "expected"),
+        [
+            ("123.675,116.28,103.53", "58.395,57.12,57.375", "of pixels from 0 to 1"),
+            ("0.5,0.5,0.5", "0.5,0.5,0.5", "trained on ImageNet's mean and standard deviation"),
+        ],
+    )
+    def test_a_normalization_that_the_network_was_not_trained_with(
+        self,
+        tmp_path: Path,
+        material: Material,
+        monkeypatch: pytest.MonkeyPatch,
+        mean: str,
+        std: str,
+        expected: str,
+    ) -> None:
+        """It is refused before anything is lowered."""
+        monkeypatch.setattr(steps, "lowering", nullcontext)
+        done = _invoke(
+            *BASE, "--weights", material.checkpoint, "--classes", material.classes,
+            "--calibration", material.calibration, "--mean", mean, "--std", std,
+            "--output", tmp_path / "never.tflite",
+        )  # fmt: skip
+        line = failure(done, code=3)
+        assert expected in line
+        assert "--mean 0.485,0.456,0.406 --std 0.229,0.224,0.225" in line
+        assert "--allow-misfit" in line
+        assert not list(tmp_path.glob("*never*"))
 
     def test_classes_and_calibration(self, tmp_path: Path, material: Material) -> None:
         weights = ("--weights", material.checkpoint)
@@ -561,7 +666,7 @@ class TestBadInput:
         assert not list(tmp_path.glob("*never*"))
 
     def test_an_output_that_cannot_be_written(self, tmp_path: Path) -> None:
-        done = _invoke(*BASE, "--weights", "x", "--output", tmp_path / "no" / "x.tflite")
+        done = _invoke(*BASE, "--output", tmp_path / "no" / "x.tflite")
         assert "does not exist" in failure(done)
 
     @pytest.mark.parametrize("option", ["--weights", "--classes", "--calibration"])
@@ -587,6 +692,10 @@ class TestBadInput:
             (("--size", "7"), "--size"),
             (("--weights", "imagenet-v2"), "imagenet-v1"),
             (("--onnx", "x.onnx"), "either --arch"),
+            (("--head", "linear"), "--head is for a checkpoint"),
+            (("--weights-key", "model_ema"), "--weights-key is for a checkpoint"),
+            (("--reference", "x.npz"), "--reference is for a checkpoint"),
+            (("--head", "tanh"), "'--head': a head ends in linear"),
             (("--device-memory", "12"), "512M"),
             (("--min-kept", "99"), "--min-kept"),
         ],

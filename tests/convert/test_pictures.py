@@ -1,11 +1,17 @@
-"""How calibration pictures are shared out."""
+"""How calibration pictures are shared out, and read again."""
 
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from edgekit_convert.pictures import Pictures, hold_out, load_calibration, load_evaluation
+from edgekit_convert.pictures import (
+    Pictures,
+    hold_out,
+    load_calibration,
+    load_evaluation,
+    untouched,
+)
 from edgekit_convert.quantize.distillation import DISTILLED
 
 from edgekit.model.geometry import Geometry
@@ -50,3 +56,26 @@ def test_system_folders_do_not_make_a_folder_one_of_classes(tmp_path: Path) -> N
     (tmp_path / "@eaDir" / "a.png").mkdir(parents=True)
     pictures = load_evaluation(tmp_path, ["a"], Geometry(8, 8), lambda _: None)
     assert (pictures.names, pictures.truth) == (["a.png"], None)
+
+
+@pytest.mark.parametrize("kind", ["folder", "video"])
+def test_pictures_can_be_read_again_at_their_own_size(tmp_path: Path, kind: str) -> None:
+    source = tmp_path / "pictures"
+    frames = [np.full((48, 64, 3), 40 * number, np.uint8) for number in range(6)]
+    if kind == "folder":
+        (source / "below").mkdir(parents=True)
+        for number, frame in enumerate(frames):
+            cv2.imwrite(str(source / "below" / f"{number}.png"), frame)
+    else:
+        source = tmp_path / "clip.avi"
+        codec = cv2.VideoWriter.fourcc(*"MJPG")
+        writer = cv2.VideoWriter(str(source), codec, 10, (64, 48))
+        for frame in frames:
+            writer.write(frame)
+        writer.release()
+    pictures = load_calibration(source, Geometry(8, 8), lambda done: None)
+    chosen = pictures.of(np.array([1, 4]))
+    again = list(untouched(source, chosen.names))
+    assert [picture.shape for picture in again] == [(48, 64, 3)] * 2
+    for picture, tensor in zip(again, chosen.tensors, strict=True):
+        assert abs(int(picture.mean()) - int(tensor.mean())) <= 1

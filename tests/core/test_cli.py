@@ -87,8 +87,10 @@ def test_a_full_disk_is_one_line(tmp_path: Path, words: str) -> None:
             command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
         )
     assert done.returncode == 1
+    # Above it may stand what was understood of the model and the video.
+    assert "Traceback" not in done.stderr
     ours = [line for line in done.stderr.splitlines() if "XNNPACK" not in line]
-    assert ours == ["edgekit: cannot write to the output: No space left on device"]
+    assert ours[-1] == "edgekit: cannot write to the output: No space left on device"
 
 
 def test_an_output_that_is_closed_is_refused_before_any_work(tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ ROOMS = {
         "inference", "report", "offline", "commands", "cli",
     ),
     "convert/edgekit_convert": (
-        "progress", "scratch", "answers", "pictures", "weights", "graph", "quantize", "verify",
-        "target", "report", "request", "material", "provenance", "outputs", "conversion", "cli",
+        "interruption", "progress", "scratch", "answers", "pictures", "weights", "graph", "feeding",
+        "quantize", "verify", "target", "report", "request", "material", "provenance", "outputs",
+        "conversion", "option_types", "summary", "cli",
     ),
     "device/edgekit_device": (
         "health", "board", "retry", "signals", "config", "sources", "sinks", "daemon", "collect",

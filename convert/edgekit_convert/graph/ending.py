@@ -14,16 +14,13 @@ from edgekit_convert.graph.onnx_editor import OnnxEditor
 
 # They pass their input on: they change its shape or type, not what it means.
 _PASSING = (
-    "Identity",
-    "Reshape",
-    "Flatten",
-    "Squeeze",
-    "Unsqueeze",
-    "Cast",
-    "Dropout",
-    "Transpose",
-)
-_ARITHMETIC = ("Add", "Sub", "Mul", "Div", "Clip", "Round", "Pow", "Neg", "Exp", "Min", "Max")
+    "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Cast", "Dropout", "Transpose",
+)  # fmt: skip
+# What is behind one of them is made of features, not of scores.
+_LAYERS = (
+    "Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum", "AveragePool", "MaxPool",
+    "GlobalAveragePool", "GlobalMaxPool",
+)  # fmt: skip
 _ACTIVATIONS = ("Softmax", "LogSoftmax", "Sigmoid", "HardSigmoid")
 _CHOICES = ("ArgMax", "ArgMin", "TopK", "Hardmax", "NonMaxSuppression", "OneHot")
 _EXPORT = "export it so that it ends in logits, or in Softmax"
@@ -187,15 +184,19 @@ def _behind(editor: OnnxEditor, name: str) -> NodeProto | None:
 
 
 def _activation(editor: OnnxEditor, node: NodeProto) -> str | None:
-    """The activation that a node's arithmetic with constants goes on behind."""
-    while node.op_type in _ARITHMETIC:
-        computed = [name for name in node.input if name and editor.constant(name) is None]
-        before = _behind(editor, computed[0]) if len(computed) == 1 else None
-        if before is None:
-            return None
-        if before.op_type in _ACTIVATIONS:
-            return str(before.op_type)
-        node = before
+    """An activation of classes that a node's values come from, with no layer in between."""
+    open_nodes = [node]
+    seen: set[str] = set()
+    while open_nodes:
+        one = open_nodes.pop()
+        if one.op_type in _ACTIVATIONS:
+            return str(one.op_type)
+        if one.op_type in _LAYERS or one.op_type.startswith("Reduce"):
+            continue
+        for name in set(one.input) - seen:
+            seen.add(name)
+            if (writer := editor.writer(name)) is not None:
+                open_nodes.append(writer)
     return None
 
 

@@ -7,9 +7,18 @@ Files are of any opset and IR version, of other layouts, types and ends. What le
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import (
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    helper,
+    inliner,
+    numpy_helper,
+    shape_inference,
+    version_converter,
+)  # fmt: skip
 
 from edgekit.errors import ConversionError
 from edgekit.text import first_line
@@ -23,6 +32,7 @@ from edgekit_convert.graph.picture import Picture
 OLDEST_OPSET, OPSET = 13, 17
 _IR_VERSIONS = (8, 10)
 _OTHER_FLOATS = (TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
+_ONNX_ERRORS = (shape_inference.InferenceError, version_converter.ConvertError)
 _WINDOWED = ("Conv", "MaxPool", "AveragePool", "LpPool")
 
 
@@ -41,7 +51,7 @@ def modernize(model: ModelProto, picture: Picture, height: int, width: int) -> M
     original, model = model, ModelProto()
     model.CopyFrom(original)
     if model.functions:
-        model = onnx.inliner.inline_local_functions(model)
+        model = inliner.inline_local_functions(model)
     _name_domain(model)
     model.ir_version = min(max(model.ir_version, _IR_VERSIONS[0]), _IR_VERSIONS[1])
     graph = model.graph
@@ -50,11 +60,11 @@ def modernize(model: ModelProto, picture: Picture, height: int, width: int) -> M
     _use_float32(graph)
     try:
         if opset(model) < OLDEST_OPSET:
-            model = onnx.version_converter.convert_version(model, OPSET)
+            model = version_converter.convert_version(model, OPSET)
         # Also what a pooling with automatic padding needs to know.
-        model = onnx.shape_inference.infer_shapes(model, data_prop=True)
-    # The version converter raises a bare RuntimeError.
-    except (RuntimeError, ValueError) as error:
+        model = shape_inference.infer_shapes(model, data_prop=True)
+    # The version converter raises a bare RuntimeError, too.
+    except (RuntimeError, ValueError, *_ONNX_ERRORS) as error:
         raise ConversionError(
             f"the ONNX model cannot be brought from opset {opset(original)} to {OPSET} and to one "
             f"picture of {width}x{height} ({first_line(error)}); export it so"
@@ -170,7 +180,7 @@ def _write_padding(editor: OnnxEditor) -> None:
     """Write automatic padding in numbers, as TFLite's operators and the border's folding need it.
 
     As ONNX has it: as many values more as the output, ceil(input / stride), needs; the odd one at
-    the end (SAME_UPPER) or at the beginning (SAME_LOWER).
+    the end (SAME_UPPER) or at the beginning (SAME_LOWER). onnxruntime takes no dilations with it.
     """
     sizes = {
         value.name: [dimension.dim_value for dimension in value.type.tensor_type.shape.dim]
@@ -190,11 +200,10 @@ def _write_padding(editor: OnnxEditor) -> None:
                 f"the ONNX model has a {node.op_type} with automatic padding whose size is not "
                 "known; export it with padding in numbers"
             )
-        ones = [1] * len(size)
-        strides, dilations = found.get("strides", ones), found.get("dilations", ones)
+        strides = found.get("strides", [1] * len(size))
         missing = [
-            max(0, (-(-length // step) - 1) * step + spread * (window - 1) + 1 - length)
-            for length, step, spread, window in zip(size, strides, dilations, kernel, strict=True)
+            max(0, (-(-length // step) - 1) * step + window - length)
+            for length, step, window in zip(size, strides, kernel, strict=True)
         ]
         less, more = [total // 2 for total in missing], [-(-total // 2) for total in missing]
         set_attribute(node, "auto_pad", "NOTSET")
@@ -230,21 +239,22 @@ def _free_names(editor: OnnxEditor) -> None:
 def _end_in_logits(editor: OnnxEditor, ending: Ending) -> None:
     """Give logits (1, classes) alone; of a sigmoid of z, those are (-z / 2, z / 2)."""
     graph, scores = editor.graph, ending.scores
-    rank = next(
+    sizes: list[int] = next(
         (
-            len(value.type.tensor_type.shape.dim)
+            [dimension.dim_value for dimension in value.type.tensor_type.shape.dim]
             for value in [*graph.value_info, *graph.output]
-            if value.name == scores and value.type.tensor_type.HasField("shape")
+            if value.name == scores
         ),
-        None,
+        [],
     )
-    if rank != 2:
+    one_row = f"{scores}_in_one_row"
+    if sizes[:1] != [1] or len(sizes) == 1:
         shape = editor.add_constant("one_row", np.array([1, -1], np.int64))
-        flat = helper.make_node("Reshape", [scores, shape], [f"{scores}_in_one_row"])
-        if rank is not None and rank > 2:
-            flat = helper.make_node("Flatten", [scores], [f"{scores}_in_one_row"], axis=1)
-        graph.node.append(flat)
-        scores = flat.output[0]
+        graph.node.append(helper.make_node("Reshape", [scores, shape], [one_row]))
+        scores = one_row
+    elif len(sizes) > 2:
+        graph.node.append(helper.make_node("Flatten", [scores], [one_row], axis=1))
+        scores = one_row
     if ending.kind is Kind.SIGMOID:
         halves = editor.add_constant("halves", np.array([[-0.5, 0.5]], np.float32))
         graph.node.append(helper.make_node("MatMul", [scores, halves], ["two_scores"]))

@@ -8,8 +8,13 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
-from onnx import TensorProto
-from onnx.external_data_helper import ExternalDataInfo, uses_external_data
+from onnx import TensorProto, numpy_helper
+from onnx.checker import ValidationError
+from onnx.external_data_helper import (
+    ExternalDataInfo,
+    load_external_data_for_model,
+    uses_external_data,
+)
 
 from edgekit.errors import ConversionError
 from edgekit.model.geometry import Geometry
@@ -108,8 +113,8 @@ def _load_external_data(model: onnx.ModelProto, path: Path) -> list[Path]:
                 "together: copy both into one folder"
             )
     try:
-        onnx.load_external_data_for_model(model, str(path.parent))
-    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+        load_external_data_for_model(model, str(path.parent))
+    except (OSError, ValueError, ValidationError) as error:
         raise ConversionError(
             f"cannot read the weights of {path}: {first_line(error)}; copy both files again"
         ) from error
@@ -125,7 +130,7 @@ def _load_external_data(model: onnx.ModelProto, path: Path) -> list[Path]:
 def _is_whole(constant: TensorProto) -> bool:
     """Whether a constant has as many bytes as its shape says."""
     try:
-        onnx.numpy_helper.to_array(constant)
+        numpy_helper.to_array(constant)
     except ValueError:
         return False
     return True
@@ -192,8 +197,9 @@ def _noise(geometry: Geometry) -> NDArray[np.uint8]:
 
 def _check_same(expected: Answers, found: Answers) -> None:
     """Refuse a network that answers otherwise since it was brought up."""
-    same = expected.logits.shape == found.logits.shape
-    ratio = signal_to_noise(expected.logits, found.logits) if same else -math.inf
+    ratio: float | None = 0.0
+    if expected.logits.shape == found.logits.shape:
+        ratio = signal_to_noise(expected.logits, found.logits)
     if ratio is not None and ratio < _SAME_DB:
         raise ConversionError(
             f"the ONNX model answers otherwise when it is brought to opset {OPSET}, float32 and "

@@ -1,9 +1,10 @@
 """Find the recipe whose int8 model is closest to the original."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgekit.model.manifest import Recipe
+from edgekit_convert.quantize.output_correction import MeanLogits, correct_output
 from edgekit_convert.quantize.quantizer import FloatModel, quantize
 from edgekit_convert.quantize.recipes import (
     RECIPES,
@@ -75,6 +76,23 @@ def search(model: FloatModel, score: Scoring, advance: Callable[[int], None]) ->
         recipe=winner.recipe,
         candidates=[Candidate.of(one.recipe, one.score, chosen=one is winner) for one in attempts],
     )
+
+
+def corrected(found: Found, score: Scoring, mean_logits: MeanLogits) -> Found:
+    """The winner with its output corrected, where that brings it closer to the original.
+
+    Args:
+        found: the winner, with bias correction or without; only with it its output is corrected.
+        score: as for `search`.
+        mean_logits: see `correct_output`.
+    """
+    if not found.recipe.bias_corrected:
+        return found
+    flatbuffer = correct_output(found.flatbuffer, found.model.activations, mean_logits)
+    before = max(candidate.snr_db for candidate in found.candidates)
+    if flatbuffer is None or score(flatbuffer).snr_db <= before:
+        return found
+    return replace(found, flatbuffer=flatbuffer)
 
 
 def _best(attempts: Iterable[_Attempt]) -> _Attempt:

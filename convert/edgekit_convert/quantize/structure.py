@@ -7,6 +7,7 @@ another reader needs, a QUANTIZE in between rescales that tensor to the group.
 """
 
 import copy
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -125,8 +126,8 @@ class _Builder:
         self._activations = activations
         self._float = set(_floats(model, range(len(model.graph.tensors))))
         self._group_of: dict[int, Group] = {}
-        # Buffers of constants that have a group; converters let equal constants share one.
-        self._taken: set[int] = set()
+        # How many tensors have each buffer: converters let equal constants share one.
+        self._users = Counter(tensor.buffer for tensor in model.graph.tensors)
         # Tensors that an operator computes with, at whatever scale they have.
         self._needed = {
             int(index)
@@ -174,9 +175,9 @@ class _Builder:
             if index < 0:
                 continue
             tensor = model.graph.tensors[index]
+            self._separate(tensor)
             model.set_constant(index, np.zeros(tensor.shape, dtype))
             self._put_type(tensor, stored)
-            self._taken.add(tensor.buffer)
             self._float.discard(int(index))
         axis = 3 if kind == "DEPTHWISE_CONV_2D" else 0
         model.graph.tensors[operator.inputs[1]].quantization.quantizedDimension = axis
@@ -214,18 +215,23 @@ class _Builder:
         if known:
             operator.inputs[position] = known[0]
             return
-        tensor = model.graph.tensors[index]
         own = index
-        if tensor.buffer in self._taken:
-            own = model.add_tensor(copy.deepcopy(tensor))
-            tensor = model.graph.tensors[own]
-            tensor.name += f"_{own}".encode()
-            model.model.buffers.append(copy.deepcopy(model.model.buffers[tensor.buffer]))
-            tensor.buffer = len(model.model.buffers) - 1
+        if index in self._group_of:
+            own = model.add_tensor(copy.deepcopy(model.graph.tensors[index]))
+            model.graph.tensors[own].name += f"_{own}".encode()
+            self._users[model.graph.tensors[own].buffer] += 1
             operator.inputs[position] = own
-        self._taken.add(tensor.buffer)
+        self._separate(model.graph.tensors[own])
         group.constants[own] = index
         self._put(own, group)
+
+    def _separate(self, tensor: Any) -> None:
+        """Give a constant a buffer of its own."""
+        buffers = self._model.model.buffers
+        if self._users[tensor.buffer] > 1:
+            self._users[tensor.buffer] -= 1
+            buffers.append(copy.deepcopy(buffers[tensor.buffer]))
+            tensor.buffer = len(buffers) - 1
 
     def _range(self, group: Group) -> tuple[float, float]:
         """What a group's values were seen to be."""
@@ -244,15 +250,15 @@ class _Builder:
             for position, index in enumerate(operator.inputs)
             if index in self._float and position not in constants
         ]
-        groups = list(dict.fromkeys(self._group_of[operator.inputs[p]] for p in moved))
         held = [constant_range(self._model.constant(operator.inputs[p])) for p in constants]
-        seen = [self._range(group) for group in groups]
+        groups = list(dict.fromkeys(self._group_of[operator.inputs[p]] for p in moved))
+        seen = {group: self._range(group) for group in groups}
         shared = Group()
         for group in groups:
-            rest = [self._range(other) for other in groups if other is not group]
-            if group.fixed is not None and _holds(group.fixed, hull([*rest, *held])):
+            others = hull([*(seen[other] for other in groups if other is not group), *held])
+            if group.fixed is not None and _holds(group.fixed, others):
                 shared = group
-        low, high = shared.fixed or hull([*seen, *held])
+        low, high = shared.fixed or hull([*seen.values(), *held])
         for group in groups:
             if group is not shared and not self._stays_apart(group, shared, high - low):
                 self._merge(group, shared)
@@ -269,10 +275,10 @@ class _Builder:
         if group.fixed is not None:
             return group.fixed != shared.fixed
         low, high = self._range(group)
+        if group.centred and shared.fixed is not None:
+            return True
         needed = not self._needed.isdisjoint(group.tensors)
-        return (group.centred and shared.fixed is not None) or (
-            needed and width > _WIDER * (high - low)
-        )
+        return needed and width > _WIDER * (high - low)
 
     def _centre(self, operator: Any, position: int, operators: list[Any]) -> None:
         """Let an input have the zero point 0."""

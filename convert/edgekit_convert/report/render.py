@@ -10,6 +10,7 @@ import msgspec
 from edgekit.model.manifest import StageFidelity
 from edgekit.report.page import TINY, Figure, render
 from edgekit.text import percent
+from edgekit_convert.feeding.check import Fit
 from edgekit_convert.report.figures import FILTERS, decibels, size
 from edgekit_convert.report.results import Report
 from edgekit_convert.target.memory import Memory
@@ -24,6 +25,7 @@ _ROW = 18  # pixels a layer in the plot
 _AXIS = 24  # pixels above the first layer
 _TICKS = 6
 _MANY_ROWS = 40  # with more, the axis stands below the plot as well
+_LEAST_DIVERGENCE = 0.001  # nats; the left end of the plot
 
 
 @dataclass(frozen=True)
@@ -49,25 +51,34 @@ class _Stage:
 
 @dataclass(frozen=True)
 class _Point:
-    """A layer in the plot; x in percent of the plot's width, y in pixels."""
+    """A layer in a plot; x in percent of the plot's width, y in pixels."""
 
-    layer: Layer
     name: str
+    value: str
     x: float
     y: int
     worst: bool
 
 
 @dataclass(frozen=True)
+class _Tick:
+    """A line across a plot, x in percent of its width; a strong one is what to look at."""
+
+    x: float
+    text: str
+    strong: bool
+
+
+@dataclass(frozen=True)
 class _Plot:
-    """Signal-to-noise ratios from left to right, layers from top to bottom.
+    """Values from left to right, layers from top to bottom.
 
     Only the layers' number decides the height, and x is in percent, so that names keep their size
     on a phone.
     """
 
     points: list[_Point]
-    ticks: list[tuple[float, int]]
+    ticks: list[_Tick]
     top: int
     bottom: int
     height: int
@@ -109,10 +120,15 @@ def render_html(report: Report) -> str:
             "float_agreement": FLOAT_AGREEMENT,
             "float_snr_db": FLOAT_SNR_DB,
             "stages": _stages(report),
+            "origin": report.fidelity.origin,
             "chosen": next((one for one in report.candidates if one.chosen), None),
             "data_free": report.manifest.quantization.calibration == "data-free",
             "unseen": report.fidelity.pictures == "evaluation",
             "plot": _plot(report.layers) if report.layers else None,
+            "feeding": report.manifest.feeding,
+            "feeding_plot": _feeding_plot(report.feeding, report.manifest.feeding.allowed or 0)
+            if report.feeding and report.manifest.feeding
+            else None,
             "worst": _worst(report.layers),
             "tiny": TINY,
             "right": _right(report.disagreements),
@@ -199,6 +215,7 @@ def _worst(layers: list[Layer]) -> list[Layer]:
 
 
 def _plot(layers: list[Layer]) -> _Plot:
+    """Signal-to-noise ratios."""
     ratios = [layer.snr_db for layer in layers]
     lowest, highest = min(0.0, *ratios), max(10.0, *ratios)
     step = _step((highest - lowest) / _TICKS)
@@ -208,15 +225,52 @@ def _plot(layers: list[Layer]) -> _Plot:
         return round(100 * (ratio / step - first) / (last - first), 2)
 
     worst = _worst(layers)
-    names = [_shortened(layer.name) for layer in layers]
-    points = [
-        _Point(layer, name, place(layer.snr_db), _AXIS + _ROW * row + _ROW // 2, layer in worst)
-        for row, (layer, name) in enumerate(zip(layers, names, strict=True))
+    ticks = [
+        _Tick(place(number * step), str(number * step).replace("-", "\u2212"), number == 0)
+        for number in range(first, last + 1)
     ]
-    ticks = [(place(number * step), number * step) for number in range(first, last + 1)]
-    bottom = _AXIS + _ROW * len(layers)
-    height = bottom + (_AXIS if len(layers) > _MANY_ROWS else 0)
-    return _Plot(points, ticks, _AXIS, bottom, height, max(map(len, names)))
+    rows = [
+        (layer.name, decibels(layer.snr_db), place(layer.snr_db), layer in worst)
+        for layer in layers
+    ]
+    return _drawn(rows, ticks)
+
+
+def _feeding_plot(fit: Fit, allowed: float) -> _Plot:
+    """Divergences, on a scale of decades."""
+    least = math.floor(math.log10(_LEAST_DIVERGENCE))
+    most = max(0, *(math.ceil(math.log10(max(one, 1e-12))) for one in fit.divergences))
+
+    def place(divergence: float) -> float:
+        decades = math.log10(max(divergence, _LEAST_DIVERGENCE)) - least
+        return round(100 * decades / (most - least), 2)
+
+    ticks = [
+        _Tick(place(10.0**power), f"{10.0**power:g}", False) for power in range(least, most + 1)
+    ]
+    rows = [
+        (name, _short(one), place(one), one > allowed)
+        for name, one in zip(fit.layers, fit.divergences, strict=True)
+    ]
+    return _drawn(rows, [*ticks, _Tick(place(allowed), "", True)])
+
+
+def _short(divergence: float) -> str:
+    """In the few characters that a plot has beside it."""
+    if divergence < _LEAST_DIVERGENCE:
+        return f"<{_LEAST_DIVERGENCE}"
+    return f"{divergence:.{3 if divergence < 1 else 1 if divergence < 100 else 0}f}"
+
+
+def _drawn(rows: list[tuple[str, str, float, bool]], ticks: list[_Tick]) -> _Plot:
+    """A plot of layers: name, value as text, x in percent, and whether it is one of the worst."""
+    points = [
+        _Point(_shortened(name), value, x, _AXIS + _ROW * row + _ROW // 2, worst)
+        for row, (name, value, x, worst) in enumerate(rows)
+    ]
+    bottom = _AXIS + _ROW * len(rows)
+    height = bottom + (_AXIS if len(rows) > _MANY_ROWS else 0)
+    return _Plot(points, ticks, _AXIS, bottom, height, max(len(point.name) for point in points))
 
 
 def _step(least: float) -> int:

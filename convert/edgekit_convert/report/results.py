@@ -3,6 +3,7 @@
 import msgspec
 
 from edgekit.model.manifest import Fidelity, Manifest
+from edgekit_convert.feeding.check import Fit
 from edgekit_convert.quantize.recipes import Candidate
 from edgekit_convert.target.memory import Memory
 from edgekit_convert.target.preflight import EdgeTpu
@@ -30,6 +31,10 @@ class Report(msgspec.Struct, frozen=True):
         memory: what the model needs on a device.
         edgetpu: preflight, and the compiler's result where it ran.
         seconds: wall-clock time of each step.
+        notes: what was chosen, guessed or left out, in words.
+        labels_from: where the class names are from, in words.
+        feeding: what each BatchNorm layer gets beside what it remembers; none where nothing could
+            be compared. The verdict is in the manifest.
     """
 
     output: str
@@ -47,6 +52,9 @@ class Report(msgspec.Struct, frozen=True):
     memory: Memory
     edgetpu: EdgeTpu
     seconds: dict[str, float]
+    notes: list[str] = []
+    labels_from: str = ""
+    feeding: Fit | None = None
 
     @property
     def stages(self) -> list[Stage]:

@@ -200,7 +200,7 @@ def find_confusion(reference: StageFidelity) -> str | None:
     interval) that the network is half as good as it could be beyond chance.
     """
     top1, chance = reference.top1, reference.top1_by_chance
-    if top1 is None or chance is None:
+    if top1 is None:
         return None
     hits = round(top1 * reference.images)
     blame = (
@@ -212,6 +212,8 @@ def find_confusion(reference: StageFidelity) -> str | None:
             f"{reference.stage} and the labels disagree wholly (top-1 is right for 0 of "
             f"{reference.images} pictures): {blame}"
         )
+    if chance is None:
+        return None
     by_chance = chance < 1 and _at_least(hits, reference.images, chance) > 0.05
     if by_chance and wilson(top1, reference.images)[1] < (1 + chance) / 2:
         return (

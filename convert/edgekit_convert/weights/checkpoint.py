@@ -2,27 +2,22 @@
 
 import contextlib
 import hashlib
-import io
 import os
-import pickle
 import sys
 import urllib.error
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
 from edgekit.errors import CheckpointError
 from edgekit.model.architectures import Architecture
+from edgekit_convert.weights.formats import read
+from edgekit_convert.weights.head import find_head
+from edgekit_convert.weights.names import SavedNames, find_names
+from edgekit_convert.weights.state_dicts import choose
 from edgekit_convert.weights.torchvision_shim import import_torchvision
-
-# Keys under which training scripts keep the state dict, beside epochs and optimisers.
-_WRAPPERS = ("state_dict", "model_state_dict", "model")
 
 
 @dataclass(frozen=True)
@@ -30,16 +25,20 @@ class Checkpoint:
     """Weights and where they came from.
 
     Attributes:
-        state: torchvision's state dict.
+        state: by torchvision's keys; the head, whatever it was called, under `fc`.
         name: `imagenet-v1`, `imagenet-v2` or the file's name.
         sha256: of the file, in hexadecimal.
-        labels: class names, where the source knows them.
+        labels: class names of torchvision's published weights.
+        saved_names: class names in the file.
+        notes: what was chosen or left out, in words.
     """
 
     state: dict[str, Tensor]
     name: str
     sha256: str
-    labels: list[str] | None
+    labels: list[str] | None = None
+    saved_names: list[SavedNames] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def load_imagenet(architecture: Architecture, version: int) -> Checkpoint:
@@ -64,69 +63,33 @@ def load_imagenet(architecture: Architecture, version: int) -> Checkpoint:
     return Checkpoint(state, f"imagenet-v{version}", digest, list(weights.meta["categories"]))
 
 
-def load_file(path: Path) -> Checkpoint:
-    """A state dict saved with `torch.save` or as safetensors; nothing in the file is executed.
+def load_file(path: Path, key: str | None = None) -> Checkpoint:
+    """A ResNet's state dict, saved with `torch.save` or as safetensors; no code in it is run.
 
-    It may be wrapped, as in `{"state_dict": …, "epoch": …}`, and its keys may share a prefix, as
+    It may be wrapped, as in `{"state_dict": …, "epoch": …}`, and its keys may have prefixes, as
     `module.` from DataParallel.
 
+    Args:
+        path: of the file.
+        key: of the state dict that is wanted, where there are several.
+
     Raises:
-        CheckpointError: missing, damaged, needs code to load, or holds no state dict.
+        CheckpointError: missing, damaged, needs code to load, or holds no ResNet.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise CheckpointError(f"cannot read the checkpoint {path}: {error.strerror}") from error
-    if path.suffix == ".safetensors":
-        try:
-            loaded: Any = safetensors.torch.load(content)
-        except (safetensors.SafetensorError, KeyError, ValueError) as error:
-            raise CheckpointError(
-                f"{path} is not a safetensors file, or is damaged ({error})"
-            ) from error
-    else:
-        loaded = _unpickle(content, path)
-    state = _without_prefix(_unwrap(loaded, path))
-    return Checkpoint(state, path.name, hashlib.sha256(content).hexdigest(), None)
-
-
-def _unpickle(content: bytes, path: Path) -> Any:
-    try:
-        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if "Unsupported global" in str(error) or "unrecognized function" in str(error):
-            raise CheckpointError(
-                f"{path} holds more than tensors and would run code when loaded; save the weights "
-                "alone: torch.save(model.state_dict(), FILE)"
-            ) from error
-        raise CheckpointError(f"{path} is not a PyTorch checkpoint, or is damaged") from error
-    except Exception as error:  # whatever damage provokes in the unpickler
-        raise CheckpointError(f"{path} is not a PyTorch checkpoint, or is damaged") from error
-
-
-def _unwrap(loaded: Any, path: Path) -> dict[str, Tensor]:
-    state = loaded
-    while isinstance(state, Mapping) and not _is_state_dict(state):
-        state = next((state[key] for key in _WRAPPERS if key in state), None)
-    if not isinstance(state, Mapping):
-        held = ", ".join(map(str, list(loaded)[:5])) if isinstance(loaded, Mapping) else "none"
-        raise CheckpointError(
-            f"{path} holds no state dict (its keys: {held}); save one: "
-            "torch.save(model.state_dict(), FILE)"
-        )
-    return dict(state)
-
-
-def _is_state_dict(value: Mapping[Any, Any]) -> bool:
-    return bool(value) and all(
-        isinstance(key, str) and isinstance(tensor, Tensor) for key, tensor in value.items()
+    loaded = read(path, content)
+    found, choice = choose(loaded, path, key)
+    head, left_out = find_head(found.rest)
+    notes = [choice] if choice else []
+    if left_out:
+        notes.append(f"left out of {path}, as no part of the network: {', '.join(left_out)}")
+    return Checkpoint(
+        found.trunk | head,
+        path.name,
+        hashlib.sha256(content).hexdigest(),
+        saved_names=find_names(loaded),
+        notes=notes,
     )
-
-
-def _without_prefix(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Drop what stands before `conv1.weight`, where all keys share it."""
-    stems = [key for key in state if key.endswith("conv1.weight") and "layer" not in key]
-    prefix = stems[0].removesuffix("conv1.weight") if len(stems) == 1 else ""
-    if all(key.startswith(prefix) for key in state):
-        return {key.removeprefix(prefix): tensor for key, tensor in state.items()}
-    return state

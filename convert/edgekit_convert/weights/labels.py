@@ -1,32 +1,98 @@
 """Where a model's class names come from."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.errors import LabelsError
 from edgekit.model.labels import read_labels
+from edgekit.vision.dataset import class_folders
 from edgekit_convert.weights.trained import TrainedModel
 
+_SHOWN = 6
+_NO_NAMES = (
+    "the checkpoint has {classes} classes and no names for them{found}; pass --classes FILE with "
+    "one name a line, in the order of training, or put the pictures of --evaluate or --calibration "
+    "into a folder for each class, or save the names beside the state dict: {{'state_dict': …, "
+    "'classes': […]}}"
+)
 
-def class_names(model: TrainedModel, file: Path | None, evaluation: Path | None) -> list[str]:
+
+@dataclass(frozen=True)
+class ClassNames:
+    """Names of a model's classes.
+
+    Attributes:
+        names: in the order of training.
+        source: where they are from, in words.
+        notes: what else is named otherwise, in words.
+    """
+
+    names: list[str]
+    source: str
+    notes: list[str]
+
+
+def class_names(
+    model: TrainedModel, file: Path | None, evaluation: Path | None, calibration: Path | None
+) -> ClassNames:
     """Names of a model's classes, in the order of training.
 
     Args:
-        model: the trained classifier; ImageNet's weights know their names.
+        model: the trained classifier; ImageNet's weights know their names, a checkpoint may.
         file: of one name a line; decides where it is given.
-        evaluation: pictures in a folder for each class, whose names do where nothing else has any.
+        evaluation, calibration: pictures in a folder for each class, whose names do where nothing
+            else has any: in alphabetical order, as torchvision's ImageFolder numbers them.
 
     Raises:
         LabelsError: there are none, or not as many as classes.
     """
+    saved = {f"'{one.key}' in the checkpoint": one.names for one in model.saved_names}
+    published = {"torchvision's ImageNet": model.labels} if model.labels is not None else {}
+    folders = {
+        f"the folders of {option}": _folders(folder)
+        for option, folder in (("--evaluate", evaluation), ("--calibration", calibration))
+    }
+    found = {source: names for source, names in (saved | published | folders).items() if names}
+    fitting = {source: names for source, names in found.items() if len(names) == model.classes}
     if file is not None:
-        return read_labels(file, model.classes)
-    if model.labels is not None:
-        return model.labels
-    if evaluation is not None and evaluation.is_dir():
-        names = sorted(child.name for child in evaluation.iterdir() if child.is_dir())
-        if len(names) == model.classes:
-            return names
-    raise LabelsError(
-        f"the checkpoint has {model.classes} classes and no names for them; pass --classes FILE "
-        "with one name a line, in the order of training"
-    )
+        source, chosen = str(file), read_labels(file, model.classes)
+    elif fitting:
+        source, chosen = next(iter(fitting.items()))
+    else:
+        counts = ", ".join(f"{len(names)} in {one}" for one, names in found.items())
+        raise LabelsError(
+            _NO_NAMES.format(classes=model.classes, found=f" ({counts})" if counts else "")
+        )
+    others = {one: names for one, names in (saved | folders).items() if one != source}
+    notes = [
+        f"class names are those of {source} ({_listed(chosen)}); {other} has {difference} "
+        f"({_listed(names)}), and one of the two is wrong"
+        for other, names in others.items()
+        if (difference := _difference(names, chosen, ordered=other in saved))
+    ]
+    return ClassNames(chosen, source, notes)
+
+
+def _listed(names: list[str]) -> str:
+    """The first few of them."""
+    return f"{', '.join(names[:_SHOWN])}{', …' if len(names) > _SHOWN else ''}"
+
+
+def _folders(folder: Path | None) -> list[str]:
+    """Names of the folders of classes, as torchvision's ImageFolder numbers them."""
+    if folder is None or not folder.is_dir():
+        return []
+    return class_folders(folder)
+
+
+def _difference(names: list[str], chosen: list[str], *, ordered: bool) -> str | None:
+    """In what names contradict those chosen, in words.
+
+    Folders have no order, and as many as there are classes or they are something else, as the days
+    of a recording.
+    """
+    if not ordered and len(names) != len(chosen):
+        return None
+    if {name.casefold() for name in names} != {name.casefold() for name in chosen}:
+        return "other names"
+    return "the same names in another order" if ordered and names != chosen else None

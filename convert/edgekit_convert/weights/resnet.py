@@ -1,15 +1,16 @@
 """A torchvision ResNet with the head and the weights of a checkpoint."""
 
-from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
 from edgekit.errors import CheckpointError
 from edgekit.model.architectures import Architecture, find_architecture
+from edgekit_convert.weights.head import PREFIX, build_head, check_sizes
 from edgekit_convert.weights.torchvision_shim import import_torchvision
 
-_HEAD = "fc."
+_ELSE = "export the network to ONNX and pass it with --onnx"
 
 
 def recognise(state: dict[str, Tensor]) -> Architecture | None:
@@ -21,78 +22,38 @@ def recognise(state: dict[str, Tensor]) -> Architecture | None:
     return find_architecture(blocks, bottleneck=any(".conv3." in key for key in state))
 
 
-def build_head(state: dict[str, Tensor]) -> nn.Module:
-    """The head `fc` of a state dict: a Linear, or a Sequential of Linear, ReLU and Dropout.
-
-    ReLU and Dropout leave no weights behind, only gaps in the numbering. Two Linear layers with a
-    gap in between have a ReLU there: without one they would be a single Linear. Other gaps are
-    Dropout, which does nothing at inference; nor would a ReLU before the first Linear, as its
-    input, a mean of ReLU outputs, is not negative.
-
-    Raises:
-        CheckpointError: there is no head, or it holds layers of another kind.
-    """
-    keys = [key.removeprefix(_HEAD) for key in state if key.startswith(_HEAD)]
-    if not keys:
-        raise CheckpointError(
-            "the checkpoint has no classification head (no key starts with 'fc.'); save the whole "
-            "network's state dict"
-        )
-    names = list(dict.fromkeys(key.rpartition(".")[0] for key in keys))
-    linears: dict[str, nn.Module] = {}
-    for name in names:
-        prefix = f"{_HEAD}{name}." if name else _HEAD
-        weight, bias = state.get(f"{prefix}weight"), state.get(f"{prefix}bias")
-        kinds = {key.removeprefix(f"{name}.") for key in keys if key.rpartition(".")[0] == name}
-        if weight is None or weight.ndim != 2 or not kinds <= {"weight", "bias"}:
+def _check_values(state: dict[str, Tensor]) -> None:
+    """Refuse tensors that are no float weights, or not finite."""
+    for key, value in state.items():
+        if key.endswith("batches_tracked"):
+            continue
+        if not isinstance(value, Tensor) or value.is_quantized or not value.is_floating_point():
             raise CheckpointError(
-                f"the head's layer {prefix[:-1]} is not a Linear layer; heads are made of Linear, "
-                "ReLU and Dropout"
+                f"the checkpoint holds no float weights in {key}: it was quantized; edgekit "
+                "quantizes float networks, so save the state dict from before that"
             )
-        linears[name] = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
-    if names == [""]:
-        return linears[""]
-    if not all(name.isdigit() for name in names):
+        if not value.isfinite().all():
+            raise CheckpointError(f"the checkpoint holds values that are not finite, in {key}")
+
+
+def _check_stem(state: dict[str, Tensor]) -> None:
+    """Refuse first convolutions of other ResNets, whose strides no state dict shows."""
+    first = state.get("conv1.weight")
+    if first is None or first.ndim != 4:
+        return
+    _, channels, height, width = first.shape
+    if channels != 3:
         raise CheckpointError(
-            f"the head's layers are called {', '.join(names)}; name them by their position, as "
-            "torch.nn.Sequential(...) does"
+            f"the checkpoint's network takes pictures of {channels} channel{'s'[: channels > 1]}, "
+            "not RGB, which is what cameras give; put a layer in front that makes them of RGB, "
+            f"and {_ELSE}"
         )
-    positions = sorted(map(int, names))
-    layers: OrderedDict[str, nn.Module] = OrderedDict()
-    for position in range(positions[-1] + 1):
-        if position in positions:
-            layers[str(position)] = linears[str(position)]
-        elif position - 1 in positions:
-            layers[str(position)] = nn.ReLU()
-        else:
-            layers[str(position)] = nn.Dropout()
-    return nn.Sequential(layers)
-
-
-def _check_sizes(head: nn.Module, features: int) -> None:
-    for linear in [module for module in head.modules() if isinstance(module, nn.Linear)]:
-        if linear.in_features != features:
-            raise CheckpointError(
-                f"a layer of the head takes {linear.in_features} values where {features} arrive; "
-                "the checkpoint's head does not belong to its network"
-            )
-        features = linear.out_features
-    if features < 2:
+    if (height, width) != (7, 7):
         raise CheckpointError(
-            "the checkpoint tells no classes apart: its head gives a single value; train it with "
-            "two classes or more, and a softmax"
+            f"the checkpoint's first convolution is {height}x{width} where torchvision's ResNet has"
+            " 7x7 (ResNets for small pictures, as CIFAR's, begin so): its stride, and whether max "
+            f"pooling follows, are not in a state dict; {_ELSE}"
         )
-
-
-def describe_head(head: nn.Module) -> str:
-    """For example `Linear(512, 1000) - ReLU - Dropout - Linear(1000, 10)`."""
-    layers = list(head) if isinstance(head, nn.Sequential) else [head]
-    return " - ".join(
-        f"Linear({layer.in_features}, {layer.out_features})"
-        if isinstance(layer, nn.Linear)
-        else type(layer).__name__
-        for layer in layers
-    )
 
 
 def _list(keys: list[str]) -> str:
@@ -117,34 +78,45 @@ def _check_keys(
     found = recognise(state)
     if found and found is not architecture:
         remedy = f"it fits --arch {found.option}"
+    elif found and not (problems["missing"] or problems["unexpected"]):
+        remedy = f"its blocks have other widths, as a wide ResNet's or a ResNeXt's: {_ELSE}"
     else:
-        remedy = "it needs the keys of torchvision's ResNet"
+        remedy = f"it needs the keys of torchvision's ResNet; {_ELSE}"
     raise CheckpointError(
         f"the checkpoint's keys do not fit {architecture.name}: {details}; {remedy}"
     )
 
 
-def load(architecture: Architecture, state: dict[str, Tensor]) -> nn.Module:
+def load(
+    architecture: Architecture, state: dict[str, Tensor], head: Sequence[str] | None = None
+) -> nn.Module:
     """Build the network that `state` belongs to and load it, in evaluation mode.
+
+    Args:
+        architecture: which ResNet.
+        state: by torchvision's keys, the head under `fc`.
+        head: its layers (`parse_head`), where the user says them.
 
     Raises:
         CheckpointError: names the keys that do not fit, and the `--arch` that would; or the
             first tensor with values that are not finite.
     """
+    _check_values(state)
     resnet = import_torchvision().models.resnet
     block = resnet.Bottleneck if architecture.bottleneck else resnet.BasicBlock
     network: Any = resnet.ResNet(block, architecture.blocks)
-    network.fc = build_head(state)
-    expected = network.state_dict()
+    expected = {key: item for key, item in network.state_dict().items() if not _is_head(key)}
     # Counters of training steps, which older checkpoints lack and inference does not use.
-    state = {
-        key: value.zero_() for key, value in expected.items() if key.endswith("batches_tracked")
-    } | state
-    _check_keys(architecture, state, expected)
-    _check_sizes(network.fc, architecture.features)
-    for key, value in state.items():
-        if value.is_floating_point() and not value.isfinite().all():
-            raise CheckpointError(f"the checkpoint holds values that are not finite, in {key}")
-    network.load_state_dict(state)
+    trunk = {key: item.zero_() for key, item in expected.items() if key.endswith("batches_tracked")}
+    trunk |= {key: item for key, item in state.items() if not _is_head(key)}
+    _check_stem(trunk)
+    _check_keys(architecture, trunk, expected)
+    network.load_state_dict(trunk, strict=False)
+    check_sizes(state, architecture.features)
+    network.fc = build_head(state, head)
     module: nn.Module = network.eval().float()
     return module
+
+
+def _is_head(key: str) -> bool:
+    return key.startswith(PREFIX)

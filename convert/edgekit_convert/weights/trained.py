@@ -1,16 +1,18 @@
 """The trained classifier that a user brings, as the measure of all that is made of it."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.errors import ConversionError
+from edgekit.errors import CheckpointError, ConversionError
 from edgekit.model.architectures import Architecture
 from edgekit.model.manifest import Normalization
 from edgekit_convert.answers import Answer, Answers
+from edgekit_convert.weights.names import SavedNames
 
 if TYPE_CHECKING:
     import onnx
@@ -29,12 +31,16 @@ class TrainedModel:
         name: what the user gave: `imagenet-v1` or a file's name.
         sha256: of the file, in hexadecimal.
         architecture: none for an ONNX model, whose architecture may be any.
-        head: layers of the head in words; empty for an ONNX model.
+        head: layers of the head in words; of an ONNX model, what was made of its end.
         classes: number of classes.
         parameters: number of weights and biases, BatchNorm folded.
         labels: class names, where the source knows them.
-        network: takes normalized pictures (N, 3, H, W) float32 and gives logits, or softmax.
+        network: takes normalized pictures (N, 3, H, W) float32 and gives logits.
         answer: logits and probabilities of the network, for raw pictures.
+        forward: the same for normalized pictures (N, 3, H, W) float32; none for an ONNX model.
+        saved_names: class names that lie in the checkpoint.
+        notes: what was chosen, guessed or left out when it was opened, in words.
+        guess: what the state dict does not say of the head and was guessed, in words.
     """
 
     stage: str
@@ -47,6 +53,10 @@ class TrainedModel:
     labels: list[str] | None
     network: Network
     answer: Answer
+    forward: Callable[[NDArray[np.float32]], Answers] | None = None
+    saved_names: list[SavedNames] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    guess: str | None = None
 
 
 def normalize(pictures: NDArray[np.uint8], normalization: Normalization) -> NDArray[np.float32]:
@@ -61,7 +71,11 @@ def normalize(pictures: NDArray[np.uint8], normalization: Normalization) -> NDAr
 
 
 def open_resnet(
-    architecture: Architecture, weights: str, normalization: Normalization
+    architecture: Architecture,
+    weights: str,
+    normalization: Normalization,
+    head: Sequence[str] | None = None,
+    key: str | None = None,
 ) -> TrainedModel:
     """A ResNet made of torchvision's blocks.
 
@@ -69,6 +83,8 @@ def open_resnet(
         architecture: which.
         weights: `imagenet-v1`, `imagenet-v2`, or the path of a checkpoint.
         normalization: what it was trained with.
+        head: layers of the head (`parse_head`), where the user says them.
+        key: of the state dict, where the checkpoint holds several.
 
     Raises:
         CheckpointError: the weights cannot be had, read, or do not fit the architecture.
@@ -84,22 +100,24 @@ def open_resnet(
         ) from error
 
     from edgekit_convert.weights.checkpoint import load_file, load_imagenet
-    from edgekit_convert.weights.resnet import describe_head, load
+    from edgekit_convert.weights.head import describe_head, guess
+    from edgekit_convert.weights.resnet import load
 
     if weights.startswith("imagenet-v"):
         checkpoint = load_imagenet(architecture, int(weights[-1]))
     else:
-        checkpoint = load_file(Path(weights))
-    network = load(architecture, checkpoint.state)
-    head = network.get_submodule("fc")
-    of_head = sum(values.numel() for values in head.parameters())
-    last = [layer for layer in head.modules() if isinstance(layer, torch.nn.Linear)][-1]
+        checkpoint = load_file(Path(weights), key)
+    try:
+        network = load(architecture, checkpoint.state, head)
+    except CheckpointError as error:
+        raise CheckpointError(f"{checkpoint.name}: {error}") from error
+    built = network.get_submodule("fc")
+    of_head = sum(values.numel() for values in built.parameters())
+    last = [layer for layer in built.modules() if isinstance(layer, torch.nn.Linear)][-1]
 
-    def answer(pictures: NDArray[np.uint8]) -> Answers:
+    def forward(tensors: NDArray[np.float32]) -> Answers:
         # Channels last in memory, which is the faster order here.
-        pixels = torch.from_numpy(normalize(pictures, normalization)).contiguous(
-            memory_format=torch.channels_last
-        )
+        pixels = torch.from_numpy(tensors).contiguous(memory_format=torch.channels_last)
         with torch.inference_mode():
             logits = np.asarray(network(pixels).numpy(), dtype=np.float32)
         return Answers.of_logits(logits)
@@ -109,10 +127,14 @@ def open_resnet(
         name=checkpoint.name,
         sha256=checkpoint.sha256,
         architecture=architecture,
-        head=describe_head(head),
+        head=describe_head(built),
         classes=last.out_features,
         parameters=architecture.parameters() + of_head,
         labels=checkpoint.labels,
         network=network,
-        answer=answer,
+        answer=lambda pictures: forward(normalize(pictures, normalization)),
+        forward=forward,
+        saved_names=checkpoint.saved_names,
+        notes=checkpoint.notes,
+        guess=None if head else guess(checkpoint.state),
     )

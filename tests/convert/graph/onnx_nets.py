@@ -29,7 +29,7 @@ class Net:
         shape, dtype: of the input.
         classes: number of scores.
         constants: more of them.
-        listed: whether constants are inputs too, as before IR 4.
+        listed: whether constants are inputs too, in front of the picture, as before IR 4.
     """
 
     opset: int = 17
@@ -79,7 +79,7 @@ class Net:
         tensors = [numpy_helper.from_array(array, name) for name, array in constants.items()]
         inputs = [helper.make_tensor_value_info("x", self.dtype, self.shape)]
         if self.listed:
-            inputs += [
+            inputs[:0] = [
                 helper.make_tensor_value_info(t.name, t.data_type, list(t.dims)) for t in tensors
             ]
         outputs = [onnx.ValueInfoProto(name=name) for name in self.outputs]

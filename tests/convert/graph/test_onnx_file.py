@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from edgekit_convert.graph import onnx_file
 from edgekit_convert.graph.execution import exported_answer, folded_answer
 from edgekit_convert.graph.fold import fold
+from edgekit_convert.graph.modernize import modernize
 from edgekit_convert.graph.onnx_file import open_onnx
 from edgekit_convert.weights.trained import TrainedModel, normalize
 from numpy.typing import NDArray
@@ -91,6 +93,21 @@ class TestVersions:
         with pytest.raises(ConversionError, match=r"net\.onnx: onnxruntime refuses the ONNX model"):
             _open(Net(opset=99), tmp_path)
 
+    def test_a_file_that_names_no_opset_is_refused(self, tmp_path: Path) -> None:
+        model = Net().build()
+        del model.opset_import[:]
+        onnx.save(model, str(tmp_path / "net.onnx"))
+        with pytest.raises(ConversionError, match="onnxruntime refuses the ONNX model"):
+            open_onnx(tmp_path / "net.onnx", NORMALIZATION, GEOMETRY)
+
+    def test_names_that_the_conversion_gives_may_be_taken(self, tmp_path: Path) -> None:
+        tail = [
+            node("Identity", ["y"], ["logits"]),
+            node("Neg", ["logits"], ["probabilities"]),
+            node("Neg", ["probabilities"], ["image"]),
+        ]
+        _check(_open(Net(tail=tail, outputs=["image"]), tmp_path), _expected(Net()))
+
     def test_both_names_of_its_own_operators_are_known(self, tmp_path: Path) -> None:
         net = Net(opset=11)
         model = net.build()
@@ -99,6 +116,22 @@ class TestVersions:
             one.domain = "ai.onnx"
         onnx.save(model, str(tmp_path / "net.onnx"))
         _check(open_onnx(tmp_path / "net.onnx", NORMALIZATION, GEOMETRY), _expected(net))
+
+    def test_a_mistake_of_the_version_converter_is_found_at_once(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def spoilt(model: onnx.ModelProto, *rest: Any) -> onnx.ModelProto:
+            model = modernize(model, *rest)
+            weight = next(one for one in model.graph.initializer if one.name == "v")
+            values = onnx.numpy_helper.to_array(weight) * 1.02  # 34 dB
+            weight.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float32), "v"))
+            return model
+
+        monkeypatch.setattr(onnx_file, "modernize", spoilt)
+        with pytest.raises(
+            ConversionError, match="answers otherwise when it is brought to opset 17"
+        ):
+            _open(Net(opset=8), tmp_path)
 
 
 class TestPadding:
@@ -120,6 +153,11 @@ class TestPadding:
         assert found["pads"] == [ends[0]] * 2 + [ends[1]] * 2
         assert found["auto_pad"] == b"NOTSET"
         _check(model, _expected(net))
+
+    def test_with_dilations_onnxruntime_refuses_it(self, tmp_path: Path) -> None:
+        net = Net(convolution={"auto_pad": "SAME_UPPER", "dilations": [3, 2]})
+        with pytest.raises(ConversionError, match="onnxruntime cannot run the model"):
+            _open(net, tmp_path)
 
 
 class TestPictures:
@@ -227,7 +265,7 @@ class TestPictures:
         model = Net(listed=True).build()
         del model.graph.initializer[0]
         onnx.save(model, str(tmp_path / "net.onnx"))
-        with pytest.raises(ConversionError, match=r"has 2 inputs \(x, w\)"):
+        with pytest.raises(ConversionError, match=r"has 2 inputs \(w, x\)"):
             open_onnx(tmp_path / "net.onnx", NORMALIZATION, GEOMETRY)
 
 
@@ -296,6 +334,8 @@ class TestEnds:
             ([node("LogSoftmax", ["y"], ["z"], axis=1)], 8),
             ([node("Softmax", ["y"], ["s"]), node("Log", ["s"], ["z"])], 17),
             ([node("Reshape", ["y", "map"], ["z"])], 17),
+            ([node("Transpose", ["y"], ["z"], perm=[1, 0])], 17),
+            ([node("Squeeze", ["y"], ["z"])], 17),
             (
                 [node("Reshape", ["y", "map"], ["m"]), node("Softmax", ["m"], ["s"], axis=1),
                  node("Flatten", ["s"], ["z"])], 17,
@@ -351,6 +391,18 @@ class TestEnds:
                 "goes on behind its Softmax with Mul",
             ),
             (
+                [node("Softmax", ["y"], ["s"], axis=1),
+                 node("Slice", ["s", "from", "to", "one"], ["z"])],
+                ["z"],
+                "goes on behind its Softmax with Slice",
+            ),
+            (
+                [node("Softmax", ["y"], ["s"], axis=1), node("Sqrt", ["s"], ["r"]),
+                 node("Concat", ["r", "y"], ["z"], axis=1)],
+                ["z"],
+                "goes on behind its Softmax with Concat",
+            ),
+            (
                 [node("Exp", ["y"], ["e"]), node("ReduceSum", ["e", "one"], ["t"]),
                  node("Div", ["e", "t"], ["z"])],
                 ["z"],
@@ -367,6 +419,8 @@ class TestEnds:
             "map": np.array([1, CLASSES, 1, 1]),
             "hundred": np.float32([100]),
             "one": np.array([1]),
+            "from": np.array([0, 1]),
+            "to": np.array([1, CLASSES]),
         }
         net = Net(tail=tail, outputs=outputs, constants=constants)
         with pytest.raises(ConversionError, match=message):

@@ -171,6 +171,18 @@ class TestChooseRanges:
         ranges = _chosen(graph, seen, "min-max")
         assert ranges["conv0"] == ranges["pool1"] == (-2, 24)
 
+    def test_of_what_others_read_too_a_pool_decides_nothing(self) -> None:
+        toy = Toy(4, 4)
+        convolved = toy.conv(toy.image, np.ones((1, 1, 1, 3)), [0], NONE)
+        pooled = toy.max_pool(convolved, 2)
+        graph = toy.build(toy.add(toy.mean(pooled), toy.mean(convolved)))
+        seen = {
+            "conv0": _activation([[-50.0], [24.0]]), "pool1": _activation([[-2.0], [24.0]]),
+            "mean2": _activation([[9.0]]), "mean3": _activation([[9.0]]),
+            "add4": _activation([[18.0]]),
+        }  # fmt: skip
+        assert _chosen(graph, seen, "min-max")["conv0"] == (-50, 24)
+
     @pytest.mark.parametrize(("fused", "cut"), [(RELU, True), (NONE, False)])
     def test_a_summand_is_judged_behind_the_relu_of_the_sum(self, fused: int, cut: bool) -> None:
         rng = np.random.default_rng(0)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import msgspec
+import numpy as np
 import pytest
 from edgekit_convert.quantize import search as search_module
 from edgekit_convert.quantize.activations import observe
@@ -16,7 +17,7 @@ from edgekit_convert.quantize.recipes import (
     Scoring,
     without_each_technique,
 )
-from edgekit_convert.quantize.search import CANDIDATES, Found, search
+from edgekit_convert.quantize.search import CANDIDATES, Found, corrected, search
 
 from edgekit.model.manifest import Quantization, Recipe
 from tests.convert.toys import NONE, Toy, noise, normal
@@ -118,6 +119,22 @@ class TestSearch:
         done: list[int] = []
         search(model, _scores([0] * 9), done.append)
         assert done == [1] * CANDIDATES
+
+
+class TestCorrected:
+    @pytest.mark.parametrize(("after", "kept"), [(4.5, True), (4.0, False)])
+    def test_a_corrected_output_is_kept_where_it_is_closer(
+        self, model: FloatModel, after: float, kept: bool
+    ) -> None:
+        found = _search(model, [1, 2, 3, 4, 0, 0, 0, 0])
+        better = corrected(found, _scores([after]), lambda flatbuffer: np.ones(3))
+        assert (better.flatbuffer != found.flatbuffer) == kept
+        assert better.recipe == found.recipe
+
+    def test_without_bias_correction_the_output_stays(self, model: FloatModel) -> None:
+        found = _search(model, [1, 2, 3, 4, 0, 9, 0, 0])
+        assert found.recipe == PLAIN
+        assert corrected(found, _scores([]), lambda flatbuffer: np.ones(3)) is found
 
 
 def test_every_rule_for_ranges_is_tried() -> None:

@@ -152,6 +152,25 @@ def _joined(toy: Toy, left: int, right: int) -> int:
     return toy.apply("CONCATENATION", [left, right], [1, 3, 3, 9], options, axis=3)
 
 
+@pytest.mark.parametrize(
+    ("kind", "fixed"),
+    [
+        ("L2_NORMALIZATION", (-1, 127 / 128)),
+        ("LOGISTIC", (0, 255 / 256)),
+        ("LOG_SOFTMAX", (-255 / 16, 0)),
+        ("SOFTMAX", (0, 255 / 256)),
+        ("TANH", (-1, 127 / 128)),
+    ],
+)
+def test_what_tflite_dictates_is_so_whatever_was_seen(
+    kind: str, fixed: tuple[float, float]
+) -> None:
+    toy = Toy(6, 6)
+    graph = toy.build(toy.apply(kind, [_conv(toy, toy.image)], [1, 6, 6, 3]))
+    seen = _seen(conv0=(-1, 1), **{f"{kind.lower()}1": (0, 0.25)})
+    assert build_structure(graph, seen).groups[-1].fixed == fixed
+
+
 class TestConstants:
     def test_a_range_has_0_and_leaves_out_the_lowest_float(self) -> None:
         lowest = np.finfo(np.float32).min
@@ -173,10 +192,36 @@ class TestConstants:
         seen = observe(graph, PICTURES, 1, 0, lambda done: None)
         model = FloatModel.prepare(graph, seen)
         int8 = quantize(model, PLAIN)
-        assert len([group for group in model.structure.groups if group.constants]) == 2
+        held = [index for group in model.structure.groups for index in group.constants]
+        assert len(held) == len(set(held)) == 2
         exact, found = run(graph, PICTURES)["add6"], run(int8, PICTURES)["add6"]
         ratio = signal_to_noise(exact, found)
         assert ratio is not None and ratio > 30
+
+    def test_equal_constants_of_several_types_do_not_spoil_each_other(self) -> None:
+        """Converters keep equal bytes once: here of a weight, a summand and four axes."""
+        toy = Toy(6, 6)
+        zeros = toy.constant(np.zeros(4))
+        source = toy.conv(toy.image, normal(4, 1, 1, 3) / 255, normal(4), NONE)
+        moved = toy.apply(
+            "SLICE",
+            [toy.add(source, zeros, NONE), toy.constant(np.zeros(4, np.int32)),
+             toy.constant(np.array([1, 6, 6, 4], np.int32))],
+            [1, 6, 6, 4],
+            schema.SliceOptionsT(),
+        )  # fmt: skip
+        graph = toy.build(toy.dense(toy.mean(moved), np.zeros((1, 4)), [1.0], NONE))
+        editor = FlatbufferEditor(graph)
+        same = editor.graph.tensors[zeros]
+        for tensor in editor.graph.tensors:
+            data = editor.model.buffers[tensor.buffer].data
+            if data is not None and bytes(data) == bytes(16):
+                tensor.buffer = same.buffer
+        graph = editor.pack()
+        model = FloatModel.prepare(graph, observe(graph, PICTURES, 1, 0, lambda done: None))
+        exact, found = run(graph, PICTURES), run(quantize(model, PLAIN), PICTURES)
+        assert np.allclose(found["slice2"], exact["slice2"], atol=0.1)
+        assert np.allclose(found["dense4"], exact["dense4"], atol=0.01)
 
     def test_the_padding_of_a_maximum_does_not_stretch_the_range(self) -> None:
         toy = Toy(6, 6)

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import msgspec
 import numpy as np
 import pytest
+from edgekit_convert.feeding.check import Fit
 from edgekit_convert.report.render import render_html, render_json
 from edgekit_convert.report.results import Candidate, Report
 from edgekit_convert.target.memory import Memory
@@ -18,15 +19,23 @@ from edgekit_convert.verify.fidelity import Gate, Kind
 from edgekit_convert.verify.layers import Layer
 
 from edgekit.model.geometry import Geometry
-from edgekit.model.manifest import Fidelity, Manifest, Normalization, Quantization, StageFidelity
+from edgekit.model.manifest import (
+    Feeding,
+    Fidelity,
+    Manifest,
+    Normalization,
+    Origin,
+    Quantization,
+    StageFidelity,
+)
 from edgekit.vision.encode import encode_png
 
 MIB = 1 << 20
 VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"}
 HOSTILE = ["<script>alert(1)</script>", "\"><img src=x onerror='alert(2)'>", "{{ 7 * 7 }} & <b>"]
 SECTIONS = [
-    "fidelity", "quantization", "layers", "disagreements", "memory", "edgetpu", "architecture",
-    "provenance",
+    "fidelity", "feeding", "quantization", "layers", "disagreements", "memory", "edgetpu",
+    "architecture", "provenance",
 ]  # fmt: skip
 
 
@@ -162,6 +171,7 @@ def passing() -> Report:
         weights="toys.pth",
         weights_sha256="3e" * 32,
         tools={"edgekit": "0.1.0", "onnx2tf": "1.29.24"},
+        feeding=Feeding("fits", "", 64, 0.0123, 0.00456, 0.0425),
     )
     candidates = [
         Candidate(
@@ -225,6 +235,7 @@ def passing() -> Report:
             note="the compiler was not found",
         ),
         seconds={"calibrating": 18.34, "searching": 95.1},
+        feeding=Fit(["bn1", "layer1.0.bn1", "layer1.0.bn2"], [0.00456, 0.0123, 0.5]),
     )
 
 
@@ -255,6 +266,8 @@ def bare(passing: Report) -> Report:
         disagreement_count=0,
         edgetpu=EdgeTpu(31, 31, [], 11 * MIB, 0, "16.0", ""),
         seconds={},
+        feeding=None,
+        manifest=msgspec.structs.replace(report.manifest, feeding=None),
     )
 
 
@@ -316,6 +329,41 @@ def test_the_verdict_on_a_file_that_was_written_although_refused(refused: Report
     assert "--allow-loss" in verdict.text
 
 
+class TestFeeding:
+    def test_what_fits(self, passing: Report) -> None:
+        section = _section(passing, "feeding")
+        assert "are like those that the network was trained on" in section.text
+        assert "On 64 pictures the divergence is 0.0123 nats" in section.text
+        assert "0.00456 in the first layer; 0.0425 may be chance" in section.text
+        values = [text.text for text in section.all("text", class_="value")]
+        assert values == ["0.005", "0.012"]
+        # The layer above the line.
+        assert [text.text for text in section.all("text", class_="worst-text")] == [
+            "layer1.0.bn2", "0.500",
+        ]  # fmt: skip
+
+    def test_the_scale_is_of_decades(self, passing: Report) -> None:
+        texts = _section(passing, "feeding").all("text", **{"text-anchor": "middle"})
+        places = {text.text: text.attributes["x"] for text in texts if text.text}
+        assert places == {"0.001": "0.0%", "0.01": "33.33%", "0.1": "66.67%", "1": "100.0%"}
+
+    def test_divergences_far_off_the_scale(self, passing: Report) -> None:
+        fit = Fit(["bn1", "bn2"], [0.0, 15149.2])
+        section = _section(msgspec.structs.replace(passing, feeding=fit), "feeding")
+        assert "<0.001" in section.text and "15149" in section.text
+        assert {c.attributes["cx"] for c in section.all("circle")} == {"0.0%"}
+
+    @pytest.mark.parametrize("allowed", [False, True])
+    def test_what_does_not_fit_says_why(self, passing: Report, allowed: bool) -> None:
+        feeding = Feeding("misfit", "trained at 64 px: --size 64", misfit_allowed=allowed)
+        manifest = msgspec.structs.replace(passing.manifest, feeding=feeding)
+        report = msgspec.structs.replace(passing, manifest=manifest, feeding=None)
+        caution = _section(report, "feeding").one("p", class_="caution")
+        assert "Misfit. Trained at 64 px: --size 64." in caution.text
+        assert ("--allow-misfit converted it all the same" in caution.text) == allowed
+        assert not _section(report, "feeding").all("svg")
+
+
 def _rows(section: Element) -> list[list[str]]:
     return [[cell.text for cell in row.all("th") + row.all("td")] for row in section.all("tr")[1:]]
 
@@ -354,6 +402,60 @@ def test_what_is_not_all_does_not_look_like_it(passing: Report) -> None:
     stages[3] = msgspec.structs.replace(stages[3], agreement=0.99998, top5_agreement=0.00001)
     rows = _rows(_section(_with_stages(passing, Fidelity("evaluation", stages)), "fidelity"))
     assert rows[3][2:4] == ["99.99%", "0.01%"]
+
+
+def _with_origin(report: Report, origin: Origin) -> Report:
+    return _with_stages(report, msgspec.structs.replace(report.fidelity, origin=origin))
+
+
+REBUILT = StageFidelity("pytorch", 35, 1.0, 1.0, 3e-8, 98.25)
+
+
+def test_the_users_answers_are_the_first_rung(passing: Report) -> None:
+    origin = Origin(source="state dict", reference="answers.npz", rebuilt=REBUILT)
+    section = _section(_with_origin(passing, origin), "fidelity")
+    first, second = section.one("tbody").all("tr")[:2]
+    assert first.text.startswith("answers.npz (the user’s answers) 35 100.00% 100.00% –")
+    assert first.text.endswith("98.2")
+    assert second.text.startswith("pytorch (reference) 1,000")
+    said = "rebuilt from the state dict; answers as answers.npz says on 100.00% of 35 pictures"
+    assert said in section.text
+    provenance = msgspec.structs.replace(origin, reference_sha256="ab" * 32)
+    assert "ab" * 32 in _section(_with_origin(passing, provenance), "provenance").text
+
+
+def test_the_users_network_is_a_stage_as_others_are(passing: Report) -> None:
+    origin = Origin(source="state dict", reference="mine.onnx", is_network=True, rebuilt=REBUILT)
+    section = _section(_with_origin(passing, origin), "fidelity")
+    assert len(section.one("tbody").all("tr")) == len(_stages())
+    assert "mine.onnx, the user's own network" in section.text
+
+
+@pytest.mark.parametrize(
+    ("source", "words", "warned"),
+    [
+        ("state dict", "rebuilt from the state dict, not compared", True),
+        ("torchvision", "torchvision's published network", False),
+        ("onnx", "the ONNX model as it came", False),
+    ],
+)
+def test_the_reference_is_called_what_it_is(
+    source: str, words: str, warned: bool, passing: Report
+) -> None:
+    text = _section(_with_origin(passing, Origin(source=source)), "fidelity").text
+    assert f"The reference, pytorch, is {words}" in text
+    assert ("--reference compares it with your own" in text) == warned
+
+
+def test_notes_stand_at_the_top(passing: Report) -> None:
+    noted = msgspec.structs.replace(passing, notes=["fc.1 was guessed", "n was left out"])
+    cautions = [one.text for one in _page(noted).all("p", class_="caution")]
+    assert cautions == ["Fc.1 was guessed.", "N was left out."]
+
+
+def test_where_class_names_are_from_is_said(passing: Report) -> None:
+    named = msgspec.structs.replace(passing, labels_from="the folders of --evaluate")
+    assert "Class names fromthe folders of --evaluate" in _section(named, "provenance").text
 
 
 def test_without_labels_there_is_no_column_for_accuracy(bare: Report) -> None:

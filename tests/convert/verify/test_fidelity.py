@@ -104,8 +104,8 @@ class TestFigures:
         assert logit_ratio_interval(reference, 1.1 * reference) == pytest.approx((20, 20))
 
     def test_the_change_of_the_score_is_that_of_the_original_answer(self) -> None:
-        reference = Answers.of_logits(np.log(np.array([[0.6, 0.4], [0.3, 0.7]])))
-        answers = Answers.of_logits(np.log(np.array([[0.5, 0.5], [0.6, 0.4]])))
+        reference = Answers.of_logits(np.log(np.array([[0.6, 0.3, 0.1], [0.2, 0.7, 0.1]])))
+        answers = Answers.of_logits(np.log(np.array([[0.5, 0.1, 0.4], [0.55, 0.4, 0.05]])))
         stage = compare("x", answers, reference, None)
         assert stage.score_change == pytest.approx((0.1 + 0.3) / 2, abs=1e-5)
         # Of two values 0.2 apart the standard error is 0.1.
@@ -366,8 +366,10 @@ class TestConfusion:
 
     def test_the_gate_never_passes_0_of_0(self) -> None:
         reference = _labelled(0, 280, 0.143)
-        int8 = msgspec.structs.replace(reference, stage=LITERT)
-        stages = [Stage(Kind.REFERENCE, reference), Stage(Kind.INT8, int8)]
-        gate = judge(stages, Thresholds(), held_out=False)
-        assert not gate.passed
-        assert gate.reason.startswith("pytorch and the labels disagree wholly")
+        for chance in (0.143, None):  # a file of before does not say
+            first = msgspec.structs.replace(reference, top1_by_chance=chance)
+            int8 = msgspec.structs.replace(first, stage=LITERT)
+            stages = [Stage(Kind.REFERENCE, first), Stage(Kind.INT8, int8)]
+            gate = judge(stages, Thresholds(), held_out=False)
+            assert not gate.passed
+            assert gate.reason.startswith("pytorch and the labels disagree wholly")

@@ -44,6 +44,8 @@ def test_too_many_or_too_few_are_refused(tmp_path: Path) -> None:
         (b"", "holds no class names"),
         (b"\n \n", "holds no class names"),
         (b"\xff\xfe", "holds no class names"),
+        (b"[]", "holds no class names"),
+        (b"label\n", "holds no class names"),
         (b"cat\n\ndog\n", "has no name in line 2"),
         (b"caf\xe9\n", r"is not UTF-8 text \(line 1; is it Latin-1\?\)"),
         ("cat\ndog".encode("utf-16-le"), "UTF-16 text without a byte order mark"),
@@ -84,11 +86,11 @@ def test_how_a_file_was_understood_is_told(tmp_path: Path) -> None:
 
 def test_two_classes_of_one_name_are_told_apart() -> None:
     told: list[str] = []
-    names = ["crane", "ball", "crane", "crane (2)"]
-    assert distinct(names, told.append) == ["crane (0)", "ball", "crane (2) (class)", "crane (2)"]
-    assert [line.partition(":")[0] for line in told] == [
-        "class 0, crane, is called crane (0)",
-        "class 2, crane, is called crane (2) (class)",
+    names = ["crane", "crane (2)", "crane", "crane"]
+    wanted = ["crane (0)", "crane (2)", "crane (2) (class)", "crane (3)"]
+    assert distinct(names, told.append) == wanted
+    assert told == [
+        "3 classes are called crane; here they are crane (0), crane (2) (class), crane (3)"
     ]
 
 
@@ -96,7 +98,7 @@ def test_two_classes_of_one_name_are_told_apart() -> None:
 def test_a_word_for_no_class_is_no_classs_name(word: str) -> None:
     told: list[str] = []
     assert distinct(["mug", word], told.append) == ["mug", f"{word} (class)"]
-    assert told == [f"class 1, {word}, is called {word} (class): alone the word means no class"]
+    assert told == [f"the class {word} is called {word} (class): alone the word means no class"]
 
 
 def test_usual_names_stay_as_they_are() -> None:

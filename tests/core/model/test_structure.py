@@ -55,7 +55,7 @@ class _Builder:
 
 def resnet(
     kind: str, counts: tuple[int, ...], head: tuple[int, ...] = (10,), *, centre: bool = False,
-    size: int = 64, project_all: bool = False,
+    size: int = 64, project_all: bool = False, activation: str = "",
 ) -> Graph:  # fmt: skip
     builder = _Builder(size)
     entry = builder.last
@@ -73,11 +73,15 @@ def resnet(
             builder.block(kind, width, outputs, stride, project_all or inputs != outputs)
             inputs = outputs
     at = builder.add("MEAN", (1, inputs), builder.last, builder._tensor((2,), 8))
-    for outputs in head:
+    for number, outputs in enumerate(head):
+        if number and activation:
+            at = builder.add(activation, builder.tensors[at].shape, at)
         weight = builder._tensor((outputs, builder.tensors[at].shape[1]), 1)
         at = builder.add("FULLY_CONNECTED", (1, outputs), at, weight)
-    at = builder.add("SOFTMAX", (1, head[-1]), at)
-    at = builder.add("QUANTIZE", (1, head[-1]), at)
+    if not head and activation:
+        at = builder.add(activation, (1, inputs), at)
+    at = builder.add("SOFTMAX", builder.tensors[at].shape, at)
+    at = builder.add("QUANTIZE", builder.tensors[at].shape, at)
     return Graph(tuple(builder.tensors), (entry,), (at,), tuple(builder.operators))
 
 
@@ -123,6 +127,23 @@ def test_a_head_of_two_layers_and_a_normalising_convolution() -> None:
     names = list(layer_names(graph).values())
     assert names[:5] == ["normalization", "conv1", "maxpool", "layer1.0.conv1", "layer1.0.conv2"]
     assert names[-4:] == ["avgpool", "fc 1", "fc 2", "softmax"]
+
+
+@pytest.mark.parametrize("activation", ["TANH", "LOGISTIC", "GELU", "RELU"])
+def test_activations_of_a_head_are_read(activation: str) -> None:
+    graph = resnet(*BLOCKS["resnet18"], head=(64, 7), activation=activation)
+    network = read_structure(graph)
+    assert network is not None
+    assert network.name == "resnet18"
+    said = f"head: global average pooling; Linear(512, 64), {activation}, Linear(64, 7); softmax"
+    assert describe(network, graph)[-1] == said
+    names = list(layer_names(graph).values())[-4:]
+    assert (names[0], names[2:]) == ("fc 1", ["fc 2", "softmax"])
+
+
+def test_an_activation_alone_is_no_head() -> None:
+    graph = resnet(*BLOCKS["resnet18"], head=(), activation="TANH")
+    assert read_structure(graph) is None
 
 
 @pytest.mark.parametrize(

@@ -109,10 +109,14 @@ def test_a_folder_of_clips_counts_as_one(edgekit: Edgekit, model: Path, tmp_path
     for name in ("a", "b"):
         video = write_video(tmp_path / f"{name}.avi", ["red"] * 10)
         edgekit("record", "--model", model, "--source", video, "--output", folder / f"{name}.clip")
+    (folder / "notes.txt").touch()
+    (folder / "._a.clip").touch()
     pictures = write_pictures(tmp_path / "pictures", ["red", "blue"])
     for path, frames in ((folder, 20), (pictures, 2)):
         done = edgekit("compare", path, "--model", model, "--model", model, "--json")
         assert json.loads(done.stdout)["frames"] == frames
+        told = "edgekit: clips: left out 1 file: 1 .txt" in done.stderr
+        assert told == (path == folder)
 
 
 def test_nothing_that_is_read_is_overwritten(

@@ -98,7 +98,7 @@ def test_a_class_called_unknown_is_no_undecided_frame(
     found = json.loads(done.stdout)
     assert (found["judged"], found["decided"], found["model"]) == (30, 1, 1)
     assert (found["answers"], found["right_answers"]) == (3, 3)
-    assert "class 0, unknown, is called unknown (class)" in done.stderr
+    assert "the class unknown is called unknown (class)" in done.stderr
 
 
 def test_a_clip_is_evaluated_as_the_video_it_was_recorded_from(

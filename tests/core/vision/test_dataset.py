@@ -167,7 +167,7 @@ def test_a_folder_without_any_picture_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"neither a folder per class nor a labels.tsv"):
         _read(tmp_path)
     (tmp_path / "mug").mkdir()
-    with pytest.raises(DatasetError, match="no pictures of any class"):
+    with pytest.raises(DatasetError, match="no images of any class in"):
         _read(tmp_path)
     (tmp_path / "mug" / "a.txt").touch()
     with pytest.raises(ImageError, match="no images in"):
@@ -209,8 +209,8 @@ def test_pictures_that_are_not_in_it_are_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a.png 0\n", r"line 1 has no tab; write file<TAB>class_index"),
-        ("a.png,0\n", r"line 1 has no tab"),
+        ("a.png 0\n", r"line 1 is not 'file<TAB>class_index': it has no tab"),
+        ("a.png,0\n", r"it has no tab"),
         ("a.png\t4\n", r"line 1: class 4 is not one of the model's 4 \(0-based\)"),
         ("a.png\t-1\n", r"line 1: class -1 is not one"),
         ("a.png\tcube\n", r"line 1: 'cube' is neither a class index nor a class's name"),

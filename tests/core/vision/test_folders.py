@@ -88,11 +88,12 @@ def test_links_are_followed(tmp_path: Path) -> None:
 def test_every_folder_is_read_once_and_loops_end(tmp_path: Path) -> None:
     _make(tmp_path, "real/a.png", "z.png")
     (tmp_path / "real" / "loop").symlink_to(tmp_path)
-    # First by name; the folder is read in its own place all the same.
+    # Before and behind it by name; the folder is read in its own place all the same.
     (tmp_path / "again").symlink_to(tmp_path / "real")
+    (tmp_path / "zero").symlink_to(tmp_path / "real")
     found = picture_folder(tmp_path)
     assert _names(tmp_path) == ["real/a.png", "z.png"]
-    assert found.note == "left out 2 files: 2 link to a folder that is read already"
+    assert found.note == "left out 3 files: 3 link to a folder that is read already"
 
 
 def test_what_would_not_end_or_is_not_there_is_left_out(tmp_path: Path) -> None:

@@ -100,7 +100,8 @@ def test_what_follows_a_picture_does_not_matter(kind: str) -> None:
 def test_a_truncated_picture_is_refused(kind: str, part: float) -> None:
     # The second picture of an MPO file may well be cut.
     data = _file(_noise(), kind) if kind != "MPO" else _file(_noise(), "JPEG")
-    with pytest.raises(ImageError):
+    told = "truncated" if kind in ("JPEG", "PNG", "WEBP") else None
+    with pytest.raises(ImageError, match=told):
         decode_image(data[: int(len(data) * part)], "it")
 
 
@@ -138,6 +139,12 @@ def test_padding_before_a_jpegs_end_is_no_damage(padding: bytes) -> None:
     data = _file(_noise(), "JPEG")
     padded = data[:-2] + padding + data[-2:]
     assert np.array_equal(decode_image(padded, "it"), decode_image(data, "it"))
+
+
+def test_other_bytes_before_a_jpegs_end_are_damage() -> None:
+    data = _file(_noise(), "JPEG")
+    with pytest.raises(ImageError, match="it is damaged"):
+        decode_image(data[:-2] + bytes(range(1, 41)) + data[-2:], "it")
 
 
 def test_a_png_whose_checksum_fails_is_refused() -> None:

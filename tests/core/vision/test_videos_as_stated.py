@@ -178,6 +178,22 @@ def test_the_largest_of_several_tracks_is_read_and_told(tmp_path: Path) -> None:
     assert notes == [f"3 video tracks: the largest, of {WIDTH}x{HEIGHT}, is read"]
 
 
+def test_a_cover_picture_is_no_track(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mp4"), "w") as output:
+        film: Any = output.add_stream("libx264", rate=25)
+        cover: Any = output.add_stream("mjpeg", rate=1)
+        cover.disposition = av.stream.Disposition.attached_pic
+        film.height, film.width, film.pix_fmt = HEIGHT, WIDTH, "yuv420p"
+        cover.height, cover.width, cover.pix_fmt = 500, 500, "yuvj420p"
+        output.mux(cover.encode(av.VideoFrame.from_ndarray(quarters(500, 500), "rgb24")))
+        for _ in range(3):
+            output.mux(film.encode(av.VideoFrame.from_ndarray(quarters(), "rgb24")))
+        output.mux(film.encode(None))
+    frames, _, notes = _read(tmp_path / "a.mp4")
+    assert [frame.shape for frame in frames] == 3 * [(HEIGHT, WIDTH, 3)]
+    assert not notes
+
+
 def test_sound_alone_is_no_video(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "a.mp4"), "w") as output:
         stream: Any = output.add_stream("aac", rate=8000, layout="mono")
@@ -321,6 +337,16 @@ def test_damage_is_an_error_behind_whole_frames(
     assert all(np.array_equal(a, b) for a, b in zip(given, whole, strict=False))
 
 
+def test_a_frame_of_a_transport_stream_that_is_lost_whole_is_an_error(tmp_path: Path) -> None:
+    film = write_film(tmp_path / "a.ts", noise(30), options={"g": "1"})
+    with av.open(str(film)) as container:
+        starts = [packet.pos for packet in container.demux(video=0) if packet.size]
+    content = film.read_bytes()
+    film.write_bytes(content[: starts[15]] + content[starts[16] :])
+    with pytest.raises(SourceError, match=r"is damaged after 0\.[456] s"):
+        _read(film)
+
+
 def test_a_jpeg_that_is_cut_within_a_stream_is_an_error(tmp_path: Path) -> None:
     film = write_film(tmp_path / "a.mjpeg", noise(3), container="mjpeg", **MJPEG)
     first, second, third = film.read_bytes().split(b"\xff\xd8\xff")[1:]
@@ -343,6 +369,48 @@ def test_frames_before_the_first_key_frame_are_counted(tmp_path: Path) -> None:
     assert "6 frames before the first key frame need one that was cut away: left out" in notes
 
 
+def test_a_cut_into_groups_that_refer_to_each_other_is_read_and_told(tmp_path: Path) -> None:
+    options = {"x264-params": "open-gop=1:keyint=10:bframes=2:scenecut=0"}
+    film = write_film(tmp_path / "a.ts", noise(40), options=options)
+    whole, content = _read(film)[0], film.read_bytes()
+    with av.open(str(film)) as container:
+        keys = [packet.pos for packet in container.demux(video=0) if packet.is_keyframe]
+    film.write_bytes(content[: 3 * 188] + content[keys[1] :])
+    frames, _, notes = _read(film)
+    assert len(frames) == 30
+    assert all(np.array_equal(a, b) for a, b in zip(frames, whole[10:], strict=True))
+    assert notes[0].startswith("its start refers to frames that were cut away, or is damaged")
+
+
+def test_of_recordings_behind_each_other_the_later_may_be_the_first(tmp_path: Path) -> None:
+    early = write_film(tmp_path / "early.ts", 15 * [quarters()], times=range(15))
+    late = write_film(tmp_path / "late.ts", 15 * [quarters()], times=range(100, 115))
+    both = tmp_path / "both.ts"
+    both.write_bytes(late.read_bytes() + early.read_bytes())
+    _, times, notes = _read(both)
+    assert times == pytest.approx([number / 25 for number in range(30)])
+    assert not notes
+
+
+def test_frames_that_a_container_counts_and_does_not_hold_are_told(tmp_path: Path) -> None:
+    film = write_film(tmp_path / "a.avi", noise(10), **MJPEG)
+    content = bytearray(film.read_bytes())
+    for place in (content.index(b"avih") + 8 + 16, content.index(b"strh") + 8 + 32):
+        content[place : place + 4] = (12).to_bytes(4, "little")
+    film.write_bytes(content)
+    assert "2 of the 12 frames that it states are missing" in _read(film)[2]
+
+
+@pytest.mark.parametrize("device", [False, True], ids=["PyAV", "OpenCV"])
+def test_text_is_no_video(device: bool, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    if device:
+        request.getfixturevalue("without_pyav")
+    # FFmpeg draws a terminal with it.
+    (tmp_path / "a.txt").write_text("hello world\n" * 100)
+    with pytest.raises(SourceError, match=r"a\.txt does not open as a video"):
+        _read(tmp_path / "a.txt")
+
+
 def test_a_file_that_ends_before_it_states_to_is_told(tmp_path: Path) -> None:
     film = write_film(tmp_path / "a.mkv", noise(40), options={"g": "10"})
     whole, content = _read(film)[0], film.read_bytes()
@@ -354,4 +422,4 @@ def test_a_file_that_ends_before_it_states_to_is_told(tmp_path: Path) -> None:
     assert all(np.array_equal(a, b) for a, b in zip(frames[:20], whole, strict=False))
     (note,) = notes
     # Whether the last block before the hole counts is for the release of FFmpeg to say.
-    assert re.fullmatch(r"its frames end at 0\.[78] s of the 1\.6 s that it states", note)
+    assert re.fullmatch(r"its last frame is at 0\.[78] s of the 1\.6 s that it states", note)

@@ -1,0 +1,339 @@
+"""Whether the pictures, as they are fed, are like those that the network was trained on.
+
+Without a label: every BatchNorm layer remembers the mean and the variance of its channels over the
+training, and what it gets now is compared with that.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterable
+
+import msgspec
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from edgekit.errors import ConversionError, MisfitError
+from edgekit.model.manifest import Feeding, Normalization
+from edgekit.vision.preprocess import prepare
+from edgekit_convert.feeding.candidates import SIZES, Way, colourings, describe, triple
+from edgekit_convert.feeding.of_onnx import onnx_memory
+from edgekit_convert.feeding.statistics import Memory
+from edgekit_convert.pictures import evenly_spread
+from edgekit_convert.weights.trained import Network
+
+FITS, DOUBTFUL, MISFIT, UNKNOWN = "fits", "doubtful", "misfit", "unknown"
+# Pictures that are compared; at 224 px, of those that other ways are tried on: first, and at last.
+SAMPLE = 64
+_FEW, _SOME = 8, 32
+# Thresholds in nats, from the measurements in docs/feeding.md.
+_ALLOWED, _ALLOWED_BY_CHANCE = 0.03, 0.8  # the second over the number of pictures
+_GROSS = 0.6
+# From a third of what is allowed on other ways are tried: one that is far better is told, although
+# the difference may be chance.
+_SUSPICIOUS = 1 / 3
+_FAR_BETTER = 5
+# Light and colour move the first layer, and by several times as much as the median of all.
+_FIRST = 0.25
+# A change of the colours or of the size is followed where it halves what does not fit.
+_BETTER = 2
+
+
+class Fit(msgspec.Struct, frozen=True):
+    """How far what the BatchNorm layers get is from what they remember, in nats.
+
+    Attributes:
+        layers: their names, in the order in which a picture passes them.
+        divergences: of each, the median over its channels.
+    """
+
+    layers: list[str]
+    divergences: list[float]
+
+    @property
+    def median(self) -> float:
+        """Of the layers."""
+        return float(np.median(self.divergences))
+
+    @property
+    def first(self) -> float:
+        """That of the first layer, which sees the colours before anything has evened them out."""
+        return self.divergences[0]
+
+    @property
+    def score(self) -> float:
+        """What ways to feed are compared by."""
+        return max(self.median, _FIRST * self.first)
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What the check found: the summary, which the manifest keeps, and the fit, if there is one."""
+
+    summary: Feeding
+    fit: Fit | None = None
+
+
+# The untouched pictures (H, W, 3) uint8 that some of the prepared ones were made from, by index.
+Untouched = Callable[[NDArray[np.intp]], Iterable[NDArray[np.uint8]]]
+
+
+def compare(
+    memory: Memory, way: Way, pictures: NDArray[np.uint8], layers: int | None = None
+) -> Fit:
+    """How far what the first `layers`, or all, get is from what they remember.
+
+    Args:
+        memory: of the network.
+        way: how it is fed.
+        pictures: prepared for that, (N, H, W, 3) uint8.
+        layers: how many; fewer cost less.
+
+    Raises:
+        ConversionError: the network takes no pictures of this size.
+    """
+    norms = memory.norms[:layers]
+    seen = memory.see(way.feed(pictures), layers)
+    found = [norm.divergence(moments) for norm, moments in zip(norms, seen, strict=True)]
+    return Fit([norm.name for norm in norms], found)
+
+
+def allowed_by_chance(count: int) -> float:
+    """Up to which score `count` pictures, fed as in training, may come, in nats."""
+    return _ALLOWED + _ALLOWED_BY_CHANCE / count
+
+
+class FeedingCheck:
+    """The check, in three steps, each as early in a conversion as it can be.
+
+    Args:
+        asked: how the network is to be fed.
+        allow_misfit: only note what would be refused.
+    """
+
+    def __init__(self, asked: Way, *, allow_misfit: bool) -> None:
+        self._asked = asked
+        self._allow_misfit = allow_misfit
+        self._objections: list[str] = []
+        self._memory = Memory([], None, lambda pictures, layers: [])
+
+    def check_normalization(self) -> None:
+        """Before anything is read: no pixels from 0 to 1 have such a mean or standard deviation.
+
+        Raises:
+            MisfitError: so it is.
+        """
+        likely = _from_0_to_1(self._asked.normalization)
+        if likely != self._asked.normalization:
+            self._object(
+                f"--mean {triple(self._asked.normalization.mean)} and --std "
+                f"{triple(self._asked.normalization.std)} are not of pixels from 0 to 1; of pixels "
+                f"from 0 to 255 they would be --mean {triple(likely.mean)} --std "
+                f"{triple(likely.std)}"
+            )
+
+    def check_network(self, network: Network) -> None:
+        """Before pictures are read: statistics as they were made mean that nobody trained them.
+
+        Raises:
+            MisfitError: so they are.
+            ConversionError: a layer's variance is below 0, or its statistics are not finite.
+        """
+        self._memory = find_memory(network)
+        norms, untrained = self._memory.norms, [n.name for n in self._memory.untrained]
+        if untrained:
+            which = "every BatchNorm layer has"
+            if len(untrained) < len(norms):
+                which = (
+                    f"{len(untrained)} of {len(norms)} BatchNorm layers ({untrained[0]}, …) have"
+                )
+            self._object(
+                f"{which} the mean 0 and the variance 1 that it was made with: the network is not "
+                "trained, or its statistics were not saved; give the trained network's own file"
+            )
+
+    def check_pictures(self, pictures: NDArray[np.uint8], untouched: Untouched) -> Finding:
+        """Compare what the layers get of calibration pictures with what they remember.
+
+        Args:
+            pictures: prepared as asked, (N, H, W, 3) uint8.
+            untouched: gives them for other sizes.
+
+        Raises:
+            MisfitError: another way to feed fits far better, or the pictures do not fit at all.
+        """
+        if not self._memory.norms:
+            return self.unknown(
+                "the network carries no BatchNorm statistics, so how it was fed in training "
+                "cannot be checked"
+            )
+        sample = evenly_spread(len(pictures), SAMPLE)
+        allowed = allowed_by_chance(len(sample))
+        fit = compare(self._memory, self._asked, pictures[sample])
+        verdict, reason = FITS, ""
+        if fit.score > _SUSPICIOUS * allowed and not self._objections:
+            verdict, reason = self._explain(fit, pictures[sample], sample, untouched, allowed)
+        if verdict == MISFIT:
+            self._object(reason)
+        summary = self._summary(verdict, reason)
+        return Finding(
+            msgspec.structs.replace(
+                summary,
+                pictures=len(sample),
+                divergence=round(fit.median, 4),
+                first_layer=round(fit.first, 4),
+                allowed=round(allowed, 4),
+            ),
+            fit,
+        )
+
+    def unknown(self, reason: str) -> Finding:
+        """What is found where there is nothing to compare."""
+        return Finding(self._summary(UNKNOWN, reason))
+
+    def _object(self, reason: str) -> None:
+        if not self._allow_misfit:
+            raise MisfitError(f"{reason} (or accept it: --allow-misfit)")
+        self._objections.append(reason)
+
+    def _summary(self, verdict: str, reason: str) -> Feeding:
+        if self._objections:
+            return Feeding(MISFIT, "; ".join(self._objections), misfit_allowed=True)
+        return Feeding(verdict, reason)
+
+    def _explain(
+        self,
+        fit: Fit,
+        pictures: NDArray[np.uint8],
+        sample: NDArray[np.intp],
+        untouched: Untouched,
+        allowed: float,
+    ) -> tuple[str, str]:
+        """Verdict and reason where the way asked for does not fit: is there one that does?"""
+        figures = (
+            f"BatchNorm remembers other pictures than the network is fed with (divergence "
+            f"{_nats(fit.median)}, first layer {_nats(fit.first)}, where {_nats(allowed)} may be "
+            "chance)"
+        )
+        better = self._better(pictures, sample, untouched, allowed)
+        if better is not None:
+            way, other = better
+            if other.score <= allowed and fit.score >= _FAR_BETTER * other.score:
+                trained = (
+                    f"the network looks trained {describe(way, self._asked)} ({_nats(other.score)})"
+                )
+                if fit.score > allowed:
+                    return MISFIT, f"{figures}; {trained}"
+                return DOUBTFUL, f"{trained}, as asked it fits less well ({_nats(fit.score)})"
+            if fit.score >= _BETTER * other.score:
+                figures += f"; nearer is {describe(way, self._asked)} ({_nats(other.score)})"
+        if fit.score <= allowed:
+            return FITS, ""
+        if fit.median > _GROSS:
+            return MISFIT, (
+                f"{figures}; the pictures are like none that it was trained on: see to "
+                "--calibration, --mean, --std and --size"
+            )
+        return DOUBTFUL, f"{figures}; see to --calibration, --mean, --std and --size"
+
+    def _better(
+        self,
+        pictures: NDArray[np.uint8],
+        sample: NDArray[np.intp],
+        untouched: Untouched,
+        allowed: float,
+    ) -> tuple[Way, Fit] | None:
+        """The usual way to feed that fits best, and how well; None for the one asked for."""
+        way = self._colouring(pictures[evenly_spread(len(pictures), _SOME)], allowed)
+        fit = compare(self._memory, way, pictures)
+        if fit.score <= _SUSPICIOUS * allowed:
+            return way, fit
+        resized = _at_all_sizes(untouched(sample), way) | {way.geometry.width: pictures}
+
+        def fits(sizes: Iterable[int], count: int) -> dict[int, Fit]:
+            found = {}
+            for size in sizes:
+                # As many pictures of each size as cost what `count` do at 224 px.
+                chosen = evenly_spread(len(sample), max(2, int(count * (224 / size) ** 2)))
+                # An ONNX model may take pictures of one size.
+                with contextlib.suppress(ConversionError):
+                    found[size] = compare(self._memory, way.at(size), resized[size][chosen])
+            return found
+
+        scores = {size: fit.score for size, fit in fits(resized, _FEW).items()}
+        # Few pictures tell neighbours apart by chance.
+        limit = _BETTER * min(scores.values())
+        near = fits([size for size, score in scores.items() if score <= limit], _SOME)
+        best = min(near, key=lambda size: near[size].score)
+        asked = self._asked.geometry.width
+        if asked in near and near[asked].score < _BETTER * near[best].score:
+            best = asked
+        way = way.at(best)
+        return None if way == self._asked else (way, near[best])
+
+    def _colouring(self, pictures: NDArray[np.uint8], allowed: float) -> Way:
+        """The usual normalization and order of channels that fit best, at the size asked for.
+
+        The first layer tells, at a fraction of the price of all.
+        """
+
+        first = {
+            way: compare(self._memory, way, pictures, layers=1).first
+            for way in colourings(self._asked)
+        }
+        best = min(first, key=lambda way: first[way])
+        rgb = min((way for way in first if not way.bgr), key=lambda way: first[way])
+        # Red and blue differ little, and the wrong order is worse advice than none.
+        way = best if first[rgb] > max(allowed, _BETTER * first[best]) else rgb
+        return way if _BETTER * first[way] < first[self._asked] else self._asked
+
+
+def _at_all_sizes(pictures: Iterable[NDArray[np.uint8]], way: Way) -> dict[int, NDArray[np.uint8]]:
+    """Pictures (N, size, size, 3), by size."""
+    prepared: dict[int, list[NDArray[np.uint8]]] = {size: [] for size in SIZES}
+    for picture in pictures:
+        for size, made in prepared.items():
+            made.append(prepare(picture, way.at(size).geometry))
+    return {size: np.concatenate(made) for size, made in prepared.items()}
+
+
+def _from_0_to_1(normalization: Normalization) -> Normalization:
+    """The same, but what can only be of pixels from 0 to 255 divided by 255."""
+    mean, std = normalization.mean, normalization.std
+    of_bytes = max(mean) > 1
+    if of_bytes:
+        mean = _divided(mean)
+    # 1 means that nothing was divided, by pixels of either range.
+    if max(std) > 1 or (of_bytes and min(std) == 1):
+        std = _divided(std)
+    return Normalization(mean, std)
+
+
+def _divided(values: tuple[float, float, float]) -> tuple[float, float, float]:
+    red, green, blue = (value / 255 for value in values)
+    return red, green, blue
+
+
+def _nats(divergence: float) -> str:
+    return f"{divergence:.2g}" if divergence < 1000 else f"{divergence:.0f}"
+
+
+def find_memory(network: Network) -> Memory:
+    """The BatchNorm layers of a network, if it has any.
+
+    Raises:
+        ConversionError: a layer's variance is below 0, or its statistics are not finite.
+    """
+    if isinstance(network, onnx.ModelProto):
+        memory = onnx_memory(network)
+    else:
+        # Loads torch, which an ONNX model does without.
+        from edgekit_convert.feeding.of_pytorch import pytorch_memory
+
+        memory = pytorch_memory(network)
+    for norm in memory.norms:
+        mean, variance = norm.remembered
+        if not (np.isfinite(mean).all() and np.isfinite(variance).all() and variance.min() >= 0):
+            raise ConversionError(
+                f"the statistics of the BatchNorm layer {norm.name} are damaged: a variance is "
+                "below 0, or a value is not finite; save the network again"
+            )
+    return memory

@@ -1,0 +1,57 @@
+"""The BatchNorm layers of a PyTorch network."""
+
+import contextlib
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from edgekit_convert.feeding.statistics import Memory, Moments, Norm
+
+
+class EndOfLayers(Exception):
+    """The layers that were asked for have seen their inputs; the rest need not be computed."""
+
+
+def pytorch_memory(network: nn.Module) -> Memory:
+    """Those of a network in evaluation mode that keep running statistics."""
+    layers = {
+        name: module
+        for name, module in network.named_modules()
+        if isinstance(module, _BatchNorm) and module.running_mean is not None
+    }
+
+    def watch(pictures: NDArray[np.float32], count: int) -> list[Moments]:
+        seen: dict[str, Moments] = {}
+
+        def look(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+            def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+                axes = [axis for axis in range(inputs[0].ndim) if axis != 1]
+                variance, mean = torch.var_mean(inputs[0], dim=axes, correction=0)
+                seen[name] = Moments(mean.double().numpy(), variance.double().numpy())
+                if len(seen) == count:
+                    raise EndOfLayers
+
+            return hook
+
+        watched = list(layers)[:count]
+        hooks = [layers[name].register_forward_pre_hook(look(name)) for name in watched]
+        pixels = torch.from_numpy(pictures).contiguous(memory_format=torch.channels_last)
+        try:
+            with torch.inference_mode(), contextlib.suppress(EndOfLayers):
+                network(pixels)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return [seen[name] for name in watched]
+
+    return Memory([_norm(*layer) for layer in layers.items()], None, watch)
+
+
+def _norm(name: str, module: _BatchNorm) -> Norm:
+    assert module.running_mean is not None and module.running_var is not None
+    mean, variance = (t.double().numpy() for t in (module.running_mean, module.running_var))
+    return Norm(name, Moments(mean, variance), module.eps)
