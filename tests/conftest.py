@@ -115,7 +115,7 @@ def fake_delegate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return library
 
 
-NOTES = (" has no manifest; ", " classes are called ")
+NOTES = (" has no manifest; ", " classes are called ", " classes have no pictures: ")
 
 
 def failure(done: subprocess.CompletedProcess[str], code: int = 1) -> str:

@@ -54,8 +54,8 @@ def convert(request: Request, reporter: Reporter) -> Report:
         FidelityError: the gate refused; the report is written, the model file is not.
         EdgekitError: anything else, see `edgekit.errors`; nothing is written.
     """
-    check_inputs(request)
     check_paths(request.output, request.files, edgetpu=request.edgetpu)
+    check_inputs(request)
     # onnx2tf loads TensorFlow while PyTorch is loaded here.
     with lowering() as onnx2tf:
         material = gather(request, reporter)

@@ -18,8 +18,8 @@ import onnx
 import pytest
 import torch
 from click.testing import CliRunner
-from edgekit_convert import cli
 from edgekit_convert import conversion as steps
+from edgekit_convert import summary
 from edgekit_convert.graph.execution import tflite_answer
 from edgekit_convert.graph.flatbuffer import FlatbufferEditor
 from edgekit_convert.progress import Reporter
@@ -383,11 +383,11 @@ class TestReport:
     ) -> None:
         quoted = "'it'\"'\"'s a toy.tflite'"
         assert quoted.removeprefix("'") in from_video.done.stdout.splitlines()[-1]
-        assert cli._next(Path("it's a toy.tflite")) == (
+        assert summary._next(Path("it's a toy.tflite")) == (
             f"edgekit run --model {quoted} --source VIDEO"
         )
-        monkeypatch.setattr(cli, "entry_points", lambda **_: [])
-        assert cli._next(Path("toys.tflite")) == "edgekit replay VIDEO --model toys.tflite"
+        monkeypatch.setattr(summary, "entry_points", lambda **_: [])
+        assert summary._next(Path("toys.tflite")) == "edgekit replay VIDEO --model toys.tflite"
 
 
 class TestEdgeTpu:
@@ -488,8 +488,8 @@ def test_a_network_that_the_labels_contradict_ends_it_before_anything_is_quantiz
         architecture=ARCHITECTURES["18"], weights=str(material.checkpoint),
         classes=tmp_path / "names.txt", calibration=material.calibration,
         evaluation=material.evaluation, geometry=GEOMETRY, normalization=NORMALIZATION, io="uint8",
-        target=None, edgetpu=False, thresholds=Thresholds(), allow_loss=False, seed=0,
-        output=tmp_path / "never.tflite",
+        target=None, edgetpu=False, thresholds=Thresholds(), allow_loss=False, allow_misfit=False,
+        seed=0, output=tmp_path / "never.tflite",
     )  # fmt: skip
     with pytest.raises(FidelityError, match=r"top-1.* class names or their order, --size"):
         steps.convert(request, Reporter())
@@ -630,7 +630,7 @@ class TestBadInput:
         cases = [
             (weights, "--classes FILE"),
             ((*weights, "--classes", tmp_path / "two.txt"), "2 class names, but the model has 7"),
-            ((*weights, "--classes", tmp_path / "nowhere"), "cannot read labels"),
+            ((*weights, "--classes", tmp_path / "nowhere"), "cannot read the labels"),
             ((*named, "--calibration", tmp_path / "none"), "no images"),
             ((*named, "--calibration", tmp_path / "bad.avi"), "video"),
         ]

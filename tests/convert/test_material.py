@@ -38,7 +38,8 @@ def _request(named: dict[str, Any], **changed: Any) -> Request:
     fixed: dict[str, Any] = {
         "architecture": ARCHITECTURES["18"], "geometry": Geometry(64, 64, 1.0),
         "normalization": Normalization((0, 0, 0), (1, 1, 1)), "io": "uint8", "target": None,
-        "edgetpu": False, "thresholds": Thresholds(), "allow_loss": False, "seed": 0,
+        "edgetpu": False, "thresholds": Thresholds(), "allow_loss": False, "allow_misfit": False,
+        "seed": 0,
     }  # fmt: skip
     return Request(**(fixed | named | changed))
 

@@ -18,7 +18,7 @@ TREE = {
     if inspect.isclass(kind) and issubclass(kind, EdgekitError)
 }
 # Raised to a library or between two functions, never to a user.
-INTERNAL = {"EndOfSource", "EndOfLayers"}
+INTERNAL = {"DamageError", "EndOfLayers", "EndOfSource", "TruncatedError", "UnsupportedError"}
 
 
 def _classes(file: Path) -> list[ast.ClassDef]:
