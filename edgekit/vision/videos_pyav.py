@@ -106,7 +106,8 @@ class PyAVVideo:
             yield frame.time, self._seen(frame)
 
     def _seen(self, frame: Any) -> NDArray[np.uint8]:
-        rgb = self._reformatter.reformat(frame, format="rgb24", interpolation="BICUBIC")
+        # By default each frame wakes a thread for each processor, which small frames do not repay.
+        rgb = self._reformatter.reformat(frame, format="rgb24", interpolation="BICUBIC", threads=1)
         return upright(square(rgb.to_ndarray(), self._aspect), self._orientation(frame))
 
     def _main_track(self, container: Any) -> Any:
