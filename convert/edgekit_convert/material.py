@@ -122,7 +122,7 @@ def gather(request: Request, reporter: Reporter) -> Material:
     if request.reference is not None:
         reference = open_reference(request.reference, request.normalization, request.geometry)
     trained = _open(request, reporter)
-    check.check_network(trained.network)
+    check.check_network(trained.network, one_size=trained.one_size)
     origin = _origin(trained, reference, reporter)
     named = class_names(trained, request.classes, request.evaluation, request.calibration)
     named = replace(named, names=distinct(named.names, reporter.note))

@@ -114,6 +114,7 @@ class FeedingCheck:
         self._allow_misfit = allow_misfit
         self._objections: list[str] = []
         self._memory = Memory([], None, lambda pictures, layers: [])
+        self._one_size = False
 
     def check_normalization(self) -> None:
         """Before anything is read: no pixels from 0 to 1 have such a mean or standard deviation.
@@ -130,14 +131,18 @@ class FeedingCheck:
                 f"{triple(likely.std)}"
             )
 
-    def check_network(self, network: Network) -> None:
+    def check_network(self, network: Network, *, one_size: bool = False) -> None:
         """Before pictures are read: statistics as they were made mean that nobody trained them.
+
+        Args:
+            network: the trained one.
+            one_size: whether it takes pictures of the size asked for only; no other is tried then.
 
         Raises:
             MisfitError: so they are.
             ConversionError: a layer's variance is below 0, or its statistics are not finite.
         """
-        self._memory = find_memory(network)
+        self._memory, self._one_size = find_memory(network), one_size
         norms, untrained = self._memory.norms, [n.name for n in self._memory.untrained]
         if untrained:
             which = "every BatchNorm layer has"
@@ -246,14 +251,15 @@ class FeedingCheck:
         fit = compare(self._memory, way, pictures)
         if fit.score <= _SUSPICIOUS * allowed:
             return way, fit
-        resized = _at_all_sizes(untouched(sample), way) | {way.geometry.width: pictures}
+        resized = {} if self._one_size else _at_all_sizes(untouched(sample), way)
+        resized[way.geometry.width] = pictures
 
         def fits(sizes: Iterable[int], count: int) -> dict[int, Fit]:
             found = {}
             for size in sizes:
                 # As many pictures of each size as cost what `count` do at 224 px.
                 chosen = evenly_spread(len(sample), max(2, int(count * (224 / size) ** 2)))
-                # An ONNX model may take pictures of one size.
+                # What it does behind its layers may need a size.
                 with contextlib.suppress(ConversionError):
                     found[size] = compare(self._memory, way.at(size), resized[size][chosen])
             return found

@@ -45,7 +45,7 @@ def onnx_memory(model: onnx.ModelProto) -> Memory:
         inputs = [tensor for _, tensor in nodes[:count]]
         names = dict.fromkeys(inputs)  # two layers may have the same input
         part.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-        # Other sizes are tried, too.
+        # For the sizes that are tried.
         sizes = part.graph.input[0].type.tensor_type.shape.dim
         for size in sizes[2:]:
             size.Clear()

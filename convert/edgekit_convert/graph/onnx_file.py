@@ -175,6 +175,7 @@ def _open(
         labels=None,
         network=network,
         answer=answer or brought_up,
+        one_size=picture.height is not None,
     )
 
 

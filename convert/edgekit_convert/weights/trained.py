@@ -41,6 +41,7 @@ class TrainedModel:
         saved_names: class names that lie in the checkpoint.
         notes: what was chosen, guessed or left out when it was opened, in words.
         guess: what the state dict does not say of the head and was guessed, in words.
+        one_size: whether it takes pictures of one size only.
     """
 
     stage: str
@@ -57,6 +58,7 @@ class TrainedModel:
     saved_names: list[SavedNames] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     guess: str | None = None
+    one_size: bool = False
 
 
 def normalize(pictures: NDArray[np.uint8], normalization: Normalization) -> NDArray[np.float32]:

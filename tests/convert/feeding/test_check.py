@@ -33,11 +33,12 @@ def _check(
     pictures: Sequence[NDArray[np.uint8]] | None = None,
     *,
     allow_misfit: bool = False,
+    one_size: bool = False,
 ) -> Finding:
     untouched = untouched_pictures() if pictures is None else pictures
     check = FeedingCheck(asked, allow_misfit=allow_misfit)
     check.check_normalization()
-    check.check_network(trained)
+    check.check_network(trained, one_size=one_size)
     return check.check_pictures(
         prepared(asked, untouched), lambda chosen: (untouched[i] for i in chosen)
     )
@@ -134,7 +135,9 @@ class TestWrong:
     def test_an_onnx_model_of_one_size_is_tried_at_no_other(self) -> None:
         trained = as_onnx(network(way=AT_64), 64)
         with pytest.raises(MisfitError, match="looks trained on ImageNet's mean"):
-            _check(trained, replace(AT_64, normalization=HALF))
+            _check(trained, replace(AT_64, normalization=HALF), one_size=True)
+        summary = _check(trained, AT_64.at(112), one_size=True, allow_misfit=True).summary
+        assert "--size 64" not in summary.reason
 
     @pytest.mark.parametrize("world", ["black and white", "one colour"])
     def test_pictures_of_another_world_are_refused(self, world: str) -> None:
