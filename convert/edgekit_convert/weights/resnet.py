@@ -76,9 +76,12 @@ def _check_keys(
         f"{len(keys)} {what} ({_list(keys)})" for what, keys in problems.items() if keys
     )
     found = recognise(state)
-    if found and found is not architecture:
+    # All of torchvision's plain ResNets begin with 64 channels.
+    block = state.get("layer1.0.conv2.weight")
+    widened = block is not None and block.shape[:2] != (64, 64)
+    if found and found is not architecture and not widened:
         remedy = f"it fits --arch {found.option}"
-    elif found and not (problems["missing"] or problems["unexpected"]):
+    elif found and (widened or not (problems["missing"] or problems["unexpected"])):
         remedy = f"its blocks have other widths, as a wide ResNet's or a ResNeXt's: {_ELSE}"
     else:
         remedy = f"it needs the keys of torchvision's ResNet; {_ELSE}"

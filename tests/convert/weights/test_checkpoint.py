@@ -294,6 +294,15 @@ def test_other_heads_are_refused(head: nn.Module, message: str) -> None:
         load(ARCHITECTURES["18"], state)
 
 
+@pytest.mark.parametrize("widths", [{"groups": 32, "width_per_group": 4}, {"width_per_group": 128}])
+def test_wider_blocks_are_sent_to_no_other_arch(widths: dict[str, int]) -> None:
+    resnet = import_torchvision().models.resnet
+    state = resnet.ResNet(resnet.Bottleneck, [3, 4, 6, 3], **widths).state_dict()
+    with pytest.raises(CheckpointError, match="other widths") as refusal:
+        load(ARCHITECTURES["18"], state)
+    assert "--arch" not in str(refusal.value)
+
+
 @pytest.mark.parametrize(
     ("key", "change", "message"),
     [
