@@ -22,6 +22,7 @@ from edgekit_convert.graph.onnx_file import as_onnx, open_onnx
 from edgekit_convert.graph.rewrite import rewrite
 from edgekit_convert.pictures import Pictures, hold_out, load_calibration, load_evaluation
 from edgekit_convert.quantize.activations import observe
+from edgekit_convert.quantize.distillation import DISTILLED, STEPS, distil
 from edgekit_convert.quantize.quantizer import FloatModel, quantize
 from edgekit_convert.quantize.recipes import PLAIN
 from edgekit_convert.quantize.search import corrected, search
@@ -66,7 +67,8 @@ class _Bench:
         self, original: TrainedModel, geometry: Geometry, normalization: Normalization,
         calibration: Pictures, evaluation: Pictures,
     ) -> None:  # fmt: skip
-        self.original, self.calibration, self.evaluation = original, calibration, evaluation
+        self.original, self.normalization = original, normalization
+        self.calibration, self.evaluation = calibration, evaluation
         self.exact = in_batches(original.answer, evaluation.tensors)
         height, width = geometry.height, geometry.width
         exported = as_onnx(original, height, width)
@@ -140,11 +142,12 @@ def _conversions(bench: _Bench, seeds: int) -> None:
             )
             _row(f"{count} pictures", str(seed), str(recipe), f"{agrees:.2f}", f"{top1:.2f}",
                  f"{snr:.1f}")  # fmt: skip
-    distil = bench.original.distil
-    assert distil is not None
     height, width = bench.calibration.tensors.shape[1:3]
     for seed in range(seeds):
-        tensors = distil(height, width, seed, lambda done: None)
+        tensors = distil(
+            bench.original.network, bench.normalization, height, width, DISTILLED, STEPS, seed,
+            lambda done: None,
+        )  # fmt: skip
         pictures = Pictures(tensors, [str(i) for i in range(len(tensors))], "")
         recipe, (agrees, top1, snr) = bench.searched(pictures, seed)
         _row(f"data-free ({len(tensors)})", str(seed), str(recipe), f"{agrees:.2f}",
