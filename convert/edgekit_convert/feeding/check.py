@@ -228,7 +228,7 @@ class FeedingCheck:
                 if fit.score > allowed:
                     return MISFIT, f"{figures}; {trained}"
                 return DOUBTFUL, f"{trained}, as asked it fits less well ({_nats(fit.score)})"
-            if fit.score >= _BETTER * other.score:
+            if fit.score >= _BETTER * other.score and other.score <= _BETTER * allowed:
                 figures += f"; nearer is {describe(way, self._asked)} ({_nats(other.score)})"
         if fit.score <= allowed:
             return FITS, ""
