@@ -4,9 +4,11 @@ Every step raises when something is not as it should be. What became of each goe
 /payload/result.json at once, so that a board that hangs or dies has said how far it came.
 """
 
+import fcntl
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -24,7 +26,8 @@ STATUS = Path("/run/edgekit/status.json")
 # As it was installed: the service may only remove it again when it is just that.
 ORIGINAL = PAYLOAD / "edgekit.toml"
 MATERIAL = Path("/srv/edgekit")
-FROZEN = MATERIAL / "pictures" / "0003.png"
+# Where leases are known: an overlay has none.
+FROZEN = Path("/run/frozen-pictures/0003.png")
 # Emulated, and on a busy machine.
 TIMEOUT = 120.0
 # What changes by itself while a machine runs.
@@ -312,14 +315,15 @@ def _segmentation_fault() -> str:
 
 @step("a source that freezes trips the watchdog, and it recovers")
 def _freeze() -> str:
-    # A picture that never comes, as from a network share that hangs. The unit's own minute would
-    # only take longer.
+    # A picture that never comes, as from a network share that hangs: who opens a file waits for
+    # another's lease on it, up to 45 s. The unit's own minute would only take longer.
+    run("cp", "-r", str(MATERIAL / "pictures"), str(FROZEN.parent))
+    signal.signal(signal.SIGIO, signal.SIG_IGN)  # how the kernel asks for the lease back
+    lease = os.open(FROZEN, os.O_RDONLY)
+    fcntl.fcntl(lease, fcntl.F_SETLEASE, fcntl.F_WRLCK)
     drop_in = Path(f"/run/systemd/system/{UNIT}.d/watchdog.conf")
     drop_in.parent.mkdir(parents=True, exist_ok=True)
     drop_in.write_text("[Service]\nWatchdogSec=10\n", encoding="ascii")
-    picture = FROZEN.read_bytes()
-    FROZEN.unlink()
-    os.mkfifo(FROZEN, 0o644)
     config(source=f'"{FROZEN.parent}"')
     run("systemctl", "daemon-reload")
     run("systemctl", "reset-failed", UNIT)
@@ -329,8 +333,7 @@ def _freeze() -> str:
     until("the watchdog", lambda: "Watchdog timeout" in journal())
     fired = time.monotonic() - started
     until("a restart", lambda: int(shown()["NRestarts"]) >= 1)
-    FROZEN.unlink()
-    FROZEN.write_bytes(picture)
+    os.close(lease)
     drop_in.unlink()
     CONFIG.write_bytes(ORIGINAL.read_bytes())
     run("systemctl", "daemon-reload")
