@@ -28,7 +28,8 @@ from onnx import numpy_helper
 from edgekit.model.architectures import ARCHITECTURES
 from edgekit.model.geometry import Geometry
 from edgekit.model.manifest import Normalization
-from edgekit.vision.pictures import image_files, read_image
+from edgekit.vision.folders import image_files
+from edgekit.vision.pictures import read_image
 from edgekit.vision.preprocess import prepare
 
 _SHARED = Path("../shared")
