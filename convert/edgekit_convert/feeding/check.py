@@ -248,9 +248,10 @@ class FeedingCheck:
     ) -> tuple[Way, Fit] | None:
         """The usual way to feed that fits best, and how well; None for the one asked for."""
         way = self._colouring(pictures[evenly_spread(len(pictures), _SOME)], allowed)
-        fit = compare(self._memory, way, pictures)
-        if fit.score <= _SUSPICIOUS * allowed:
-            return way, fit
+        if way != self._asked:
+            fit = compare(self._memory, way, pictures)
+            if fit.score <= _SUSPICIOUS * allowed:
+                return way, fit
         resized = {} if self._one_size else _at_all_sizes(untouched(sample), way)
         resized[way.geometry.width] = pictures
 
