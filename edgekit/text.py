@@ -1,6 +1,6 @@
 """Figures and other programs' words, as people read them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 
 def percent(fraction: float, digits: int = 1) -> str:
@@ -36,6 +36,11 @@ def one_line(text: object, maximum: int = 1000) -> str:
     """
     line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
     return line if len(line) <= maximum else f"{line[: maximum - 1]}…"
+
+
+def listed(names: Sequence[str], maximum: int) -> str:
+    """The first `maximum` of some names, as `a, b, c, …`; without `…` where that is all."""
+    return ", ".join([*names[:maximum], *(["…"] if len(names) > maximum else [])])
 
 
 def first_line(text: object) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from edgekit.errors import DatasetError
 from edgekit.files import read_text
 from edgekit.model.labels import Notify, class_called, ignore
+from edgekit.text import listed
 from edgekit.vision.folders import IMAGE_SUFFIXES, image_files, is_hidden
 
 TABLE = "labels.tsv"
@@ -62,7 +63,7 @@ def labelled_images(
     if empty:
         notify(
             f"{len(empty)} of {len(labels)} classes have no pictures: "
-            f"{_listed([labels[index] for index in empty])}"
+            f"{listed([labels[index] for index in empty], _SHOWN)}"
         )
     return images
 
@@ -82,10 +83,6 @@ def _pictures(paths: Iterator[Path]) -> list[Path]:
         for path in paths
         if path.suffix.lower() in IMAGE_SUFFIXES and not is_hidden(path.name) and path.is_file()
     ]
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join([*names[:_SHOWN], *(["…"] if len(names) > _SHOWN else [])])
 
 
 def _classes_called(name: str, labels: list[str]) -> list[int]:
@@ -125,7 +122,7 @@ def _from_folders(
         owners[index] = name
     respelt = [f"{name} is {labels[i]}" for name, i in indices.items() if name != labels[i]]
     if respelt:
-        notify(f"folders that are not spelt like their classes: {_listed(respelt)}")
+        notify(f"folders that are not spelt like their classes: {listed(respelt, _SHOWN)}")
     loose = _pictures(folder.iterdir())
     if loose:
         notify(f"{len(loose)} pictures lie beside the class folders and are left out")
@@ -154,7 +151,7 @@ def _only(folder: Path, found: list[int], labels: list[str]) -> int:
             f"the folder {folder} is no class, but has folders that are; did you mean {folder}?"
         )
     near = difflib.get_close_matches(folder.name, labels, n=3)
-    remedy = f"did you mean {' or '.join(near)}?" if near else f"they are {_listed(labels)}"
+    remedy = f"did you mean {' or '.join(near)}?" if near else f"they are {listed(labels, _SHOWN)}"
     raise DatasetError(
         f"the folder {folder} is not named like one of the model's {len(labels)} classes; "
         f"{remedy} (rename it, or list the pictures in a {TABLE})"

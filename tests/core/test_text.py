@@ -2,7 +2,7 @@
 
 import pytest
 
-from edgekit.text import clock, one_line, percent
+from edgekit.text import clock, listed, one_line, percent
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,8 @@ def test_words_of_others_are_one_line_that_steers_nothing(text: str, line: str) 
 def test_a_line_has_an_end() -> None:
     assert one_line("a" * 1000) == "a" * 1000
     assert one_line("a" * 1001) == "a" * 999 + "…"
+
+
+def test_of_many_names_the_first_are_listed() -> None:
+    assert listed(["a", "b", "c"], 2) == "a, b, …"
+    assert listed(["a", "b"], 2) == "a, b"

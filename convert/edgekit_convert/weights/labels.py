@@ -5,6 +5,7 @@ from pathlib import Path
 
 from edgekit.errors import LabelsError
 from edgekit.model.labels import read_labels
+from edgekit.text import listed
 from edgekit.vision.dataset import class_folders
 from edgekit_convert.weights.trained import TrainedModel
 
@@ -65,17 +66,12 @@ def class_names(
         )
     others = {one: names for one, names in (saved | folders).items() if one != source}
     notes = [
-        f"class names are those of {source} ({_listed(chosen)}); {other} has {difference} "
-        f"({_listed(names)}), and one of the two is wrong"
+        f"class names are those of {source} ({listed(chosen, _SHOWN)}); {other} has {difference} "
+        f"({listed(names, _SHOWN)}), and one of the two is wrong"
         for other, names in others.items()
         if (difference := _difference(names, chosen, ordered=other in saved))
     ]
     return ClassNames(chosen, source, notes)
-
-
-def _listed(names: list[str]) -> str:
-    """The first few of them."""
-    return f"{', '.join(names[:_SHOWN])}{', …' if len(names) > _SHOWN else ''}"
 
 
 def _folders(folder: Path | None) -> list[str]:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from edgekit.errors import CheckpointError
 from edgekit.model.architectures import Architecture, find_architecture
+from edgekit.text import listed
 from edgekit_convert.weights.head import PREFIX, build_head, check_sizes
 from edgekit_convert.weights.torchvision_shim import import_torchvision
 
@@ -56,10 +57,6 @@ def _check_stem(state: dict[str, Tensor]) -> None:
         )
 
 
-def _list(keys: list[str]) -> str:
-    return f"{', '.join(keys[:3])}{', …' if len(keys) > 3 else ''}"
-
-
 def _check_keys(
     architecture: Architecture, state: dict[str, Tensor], expected: dict[str, Tensor]
 ) -> None:
@@ -73,7 +70,7 @@ def _check_keys(
     if not any(problems.values()):
         return
     details = "; ".join(
-        f"{len(keys)} {what} ({_list(keys)})" for what, keys in problems.items() if keys
+        f"{len(keys)} {what} ({listed(keys, 3)})" for what, keys in problems.items() if keys
     )
     found = recognise(state)
     # All of torchvision's plain ResNets begin with 64 channels.
