@@ -8,6 +8,7 @@ from typing import Any
 import click
 import msgspec
 
+from edgekit.commands.notify import notify
 from edgekit.commands.options import (
     Opening,
     config_option,
@@ -92,7 +93,7 @@ def command(
         raise click.UsageError("give --model twice: the one in use, then the new one")
     recordings, left_out = recordings_in(path)
     if left_out:
-        click.echo(f"edgekit: {path.name}: {left_out}", err=True)
+        notify(f"{path.name}: {left_out}")
     frames = [file for recording in recordings for file in recording.files]
     check_outputs([sheet, report], [*models, opening.labels, config, *frames])
     for one in recordings:
@@ -159,11 +160,10 @@ def _notify_of_letters(sheet: Path, result: Comparison, a: Classifier, b: Classi
         names |= {one.a[0], one.b[0], one.recording}
     others = sorted(name for name in names if not is_written(name))
     if others:
-        click.echo(
-            f"edgekit: {sheet}: {others[0]} is written {plain(others[0])}, and so on for "
+        notify(
+            f"{sheet}: {others[0]} is written {plain(others[0])}, and so on for "
             f"{len(others)} of {len(names)} names: that takes Pillow, fontconfig and a font with "
-            "their letters; --report shows them all",
-            err=True,
+            "their letters; --report shows them all"
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 import msgspec
 
+from edgekit.commands.notify import notify
 from edgekit.commands.options import (
     Opening,
     class_offset_option,
@@ -101,12 +102,12 @@ def command(
         raise click.UsageError("--report, --config and --decision-* need a recording and --truth")
     classifier = opening.open(model, config)
     if truth is None:
-        images = labelled_images(path, classifier.labels, class_offset, _notify)
+        images = labelled_images(path, classifier.labels, class_offset, notify)
         notes = Notes(left_out(path))
         with click.progressbar(images, label="evaluating", file=sys.stderr, hidden=as_json) as bar:
             measured = evaluate_images(classifier, bar, notes)
         for note in notes.lines:
-            click.echo(f"edgekit: {path.name}: {note}", err=True)
+            notify(f"{path.name}: {note}")
         _print_images(measured, as_json)
         return
     recording = Recording(path)
@@ -138,10 +139,6 @@ def command(
         click.echo(f"report      {report}")
 
 
-def _notify(text: str) -> None:
-    click.echo(f"edgekit: {text}", err=True)
-
-
 def _check_judged(result: RecordingEvaluation, truth: Truth, path: Path) -> None:
     if not result.decided.count:
         raise DatasetError(
@@ -152,12 +149,12 @@ def _check_judged(result: RecordingEvaluation, truth: Truth, path: Path) -> None
 
 def _notify_of_other_length(result: RecordingEvaluation, truth: Path) -> None:
     if result.unseen:
-        _notify(f"{result.unseen} intervals lie behind the recording's end")
+        notify(f"{result.unseen} intervals lie behind the recording's end")
     if result.beyond < 0:
-        _notify(f"{truth} has no label for {-result.beyond:.0f} of {result.frames} frames")
+        notify(f"{truth} has no label for {-result.beyond:.0f} of {result.frames} frames")
     elif result.beyond >= 1:
         unit = "frames" if result.in_frames else "s"
-        _notify(f"{truth} goes on for {result.beyond:g} {unit} behind the recording's end")
+        notify(f"{truth} goes on for {result.beyond:g} {unit} behind the recording's end")
 
 
 def _print_images(result: ImageEvaluation, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 import click
 import msgspec
 
+from edgekit.commands.notify import notify
 from edgekit.inference.runtimes import choices
 from edgekit.model.foreign import Hints
 from edgekit.settings import Key, keys, load
@@ -69,7 +70,7 @@ class Opening:
             model, labels=self.labels, hints=hints, runtime=self.runtime, threads=self.threads
         )
         for note in classifier.notes:
-            click.echo(f"edgekit: {note}", err=True)
+            notify(note)
         return classifier
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import click
 import msgspec
 
+from edgekit.commands.notify import notify
 from edgekit.commands.options import (
     Opening,
     config_option,
@@ -96,7 +97,7 @@ def command(
         hidden=as_json,
     )
     if update:
-        _notify(f"wrote {len(found.changes)} changes to {golden}")
+        notify(f"wrote {len(found.changes)} changes to {golden}")
         return
     if as_json:
         click.echo(msgspec.json.encode(_summary(recording, classifier, found, lines)).decode())
@@ -106,10 +107,6 @@ def command(
         raise ReplayDiffersError(
             f"{len(lines)} events differ from {golden or 'what was decided at the time'}"
         )
-
-
-def _notify(text: str) -> None:
-    click.echo(f"edgekit: {text}", err=True)
 
 
 def _summary(
@@ -135,9 +132,9 @@ def _print(
 ) -> None:
     header = recording.header
     if header is not None and header.model_sha256 != classifier.sha256:
-        _notify(f"recorded with another model: {header.model} ({header.model_sha256[:12]})")
+        notify(f"recorded with another model: {header.model} ({header.model_sha256[:12]})")
     if found.inputs_differ:
-        _notify(
+        notify(
             f"the input differs from the recorded one in {found.inputs_differ} of {found.frames} "
             "frames: this OpenCV prepares pictures otherwise than the device's"
         )
@@ -145,7 +142,7 @@ def _print(
         click.echo(line)
     pace = f"{found.span / found.seconds:.1f} x real time, " if found.seconds else ""
     same = "" if lines is None else ", all as expected" if not lines else ""
-    _notify(
+    notify(
         f"{found.frames} frames, {found.span:.1f} s in {found.seconds:.1f} s ({pace}"
         f"{classifier.runtime_name}); {len(found.changes)} changes{same}"
     )
