@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +16,7 @@ from tests.conftest import Edgekit, failure
 from tests.integration.broker import Broker, Listener, running_broker
 from tests.integration.daemon import Daemon
 from tests.recordings import write_video
+from tests.serving import serving
 from tests.tiny import tiny_model
 
 FRAMES = 30
@@ -48,14 +48,8 @@ def _webhook(status: int, port: int = 0) -> Iterator[ThreadingHTTPServer]:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(ThreadingHTTPServer(("127.0.0.1", port), Handler)) as server:
+        yield server
 
 
 def test_a_recording_fails_with_what_neither_a_broker_nor_a_webhook_got(

@@ -12,6 +12,18 @@ from numpy.typing import NDArray
 
 WIDTH, HEIGHT = 64, 48
 Pixels = NDArray[np.uint8]
+# By EXIF's orientation: x' = ax + cy and y' = bx + dy lay a stored pixel where it is seen; y goes
+# down.
+MATRICES = {
+    1: (1, 0, 0, 1),
+    2: (-1, 0, 0, 1),
+    3: (-1, 0, 0, -1),
+    4: (1, 0, 0, -1),
+    5: (0, 1, 1, 0),
+    6: (0, 1, -1, 0),
+    7: (0, -1, -1, 0),
+    8: (0, -1, 1, 0),
+}
 
 
 def quarters(width: int = WIDTH, height: int = HEIGHT) -> Pixels:

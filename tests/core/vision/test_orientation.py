@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from edgekit.vision.orientation import of_display_matrix, square, upright
+from tests.core.vision.films import MATRICES
 
 # A picture of two rows and three columns, as stored and as EXIF 2.32 says it is to be seen.
 STORED = np.array([[1, 2, 3], [4, 5, 6]], np.uint8)[..., np.newaxis]
@@ -18,17 +19,6 @@ SEEN = {
     6: [[4, 1], [5, 2], [6, 3]],
     7: [[6, 3], [5, 2], [4, 1]],
     8: [[3, 6], [2, 5], [1, 4]],
-}
-# x' = ax + cy and y' = bx + dy lay a stored pixel where it is seen; y goes down.
-MATRICES = {
-    1: (1, 0, 0, 1),
-    2: (-1, 0, 0, 1),
-    3: (-1, 0, 0, -1),
-    4: (1, 0, 0, -1),
-    5: (0, 1, 1, 0),
-    6: (0, 1, -1, 0),
-    7: (0, -1, -1, 0),
-    8: (0, -1, 1, 0),
 }
 
 

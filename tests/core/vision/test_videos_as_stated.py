@@ -18,6 +18,7 @@ from edgekit.vision.orientation import upright
 from edgekit.vision.videos import frame_count, read_video
 from tests.core.vision.films import (
     HEIGHT,
+    MATRICES,
     WIDTH,
     Pixels,
     display_matrix,
@@ -92,18 +93,6 @@ def test_high_dynamic_range_is_told(transfer: int, name: str, tmp_path: Path) ->
 def test_ten_bits_are_read_as_eight(tmp_path: Path) -> None:
     film = write_film(tmp_path / "a.mkv", [quarters()], codec="ffv1", pixel_format="yuv420p10le")
     assert _same(_read(film)[0][0], quarters())
-
-
-MATRICES = {
-    1: (1, 0, 0, 1),
-    2: (-1, 0, 0, 1),
-    3: (-1, 0, 0, -1),
-    4: (1, 0, 0, -1),
-    5: (0, 1, 1, 0),
-    6: (0, 1, -1, 0),
-    7: (0, -1, -1, 0),
-    8: (0, -1, 1, 0),
-}
 
 
 @pytest.mark.parametrize("orientation", MATRICES)

@@ -21,6 +21,7 @@ from edgekit_device.sinks.webhook import Webhook
 from edgekit import __version__
 from edgekit.errors import ConfigurationError, SettingsError
 from tests.device.sinks.samples import make_event, until
+from tests.serving import serving
 
 
 class Server(ThreadingHTTPServer):
@@ -56,21 +57,9 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-@contextmanager
-def _serving(port: int = 0) -> Iterator[Server]:
-    with Server(port) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with _serving() as server:
+    with serving(Server()) as server:
         yield server
 
 
@@ -191,14 +180,14 @@ def test_what_cannot_become_better_is_tried_once(
 
 
 def test_a_server_that_is_away_is_reached_later() -> None:
-    with _serving() as server:
+    with serving(Server()) as server:
         url, port = server.url, server.server_port
     delays = Held()
     with _started(WebhookSettings(url=url, tries=20), delays) as sink:
         sink.event(make_event())
         until(lambda: sink.report().problem)
         assert sink.report().problem == f"cannot reach 127.0.0.1:{port}: Connection refused"
-        with _serving(port) as server:
+        with serving(Server(port)) as server:
             delays.free.set()
             until(_settled(sink))
         assert sink.report().sent == 1
