@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench docs clean
+.PHONY: demo test check bench soak docs clean
 
 $(READY): pyproject.toml convert/pyproject.toml device/pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -30,6 +30,9 @@ bench: $(READY)  ## speed, memory and fidelity, as ratios within one run: a quar
 	$(BIN)/python -m benchmarks.offline
 	$(BIN)/python -m benchmarks.fidelity
 	$(BIN)/python -m benchmarks.conversion
+
+soak: $(READY)  ## an hour of frames with every sink on and faults at random
+	$(BIN)/python -m benchmarks.soak
 
 docs: $(READY)  ## write docs/cli.md and systemd/edgekit.toml again from the program
 	$(BIN)/python docs/generate_cli.py

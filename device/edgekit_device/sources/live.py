@@ -60,7 +60,7 @@ class LiveSource:
         advice: what to do when it fails, in words.
 
     Attributes:
-        dropped: frames that a newer one replaced, or that were damaged.
+        dropped: frames that a newer one replaced, that were damaged, or that waited at the end.
         damaged: those that were.
         message: of the camera, once it is open.
     """
@@ -130,10 +130,13 @@ class LiveSource:
     def close(self) -> None:
         """End capturing; the camera is released as soon as it returns from what it is doing.
 
-        Waits half a second for that at most.
+        Waits half a second for that at most. A frame that nobody has fetched counts as dropped.
         """
         self._closing.set()
         self._thread.join(_CLOSE_TIMEOUT)
+        with self._changed:
+            self.dropped += self._newest is not None
+            self._newest = None
 
     def _complaint(self) -> str:
         if not self._opened:

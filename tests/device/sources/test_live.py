@@ -90,6 +90,19 @@ def test_the_newest_frame_is_kept_and_the_rest_is_counted(camera: FakeCamera) ->
     _close(source, camera)
 
 
+def test_a_frame_that_nobody_fetched_is_counted_at_the_end(camera: FakeCamera) -> None:
+    source = _source(camera)
+    camera.give(BLUE)
+    _read(source)
+    camera.give(BLUE)
+    camera.wait_for_reads(3)
+    camera.give(RuntimeError("gone"))
+    assert camera.released.wait(timeout=30)
+    source.close()
+    source.close()
+    assert source.dropped == 1
+
+
 @pytest.mark.parametrize(
     ("bgr", "pixels", "rgb"),
     [
