@@ -214,6 +214,15 @@ def before_start(layout: Layout) -> None:
 
 @service.command(hidden=True)
 @click.pass_obj
+def before_reload(layout: Layout) -> None:
+    """What the unit runs before the configuration is read again."""
+    from edgekit_device.service.hooks import before_reload as work
+
+    work(layout, _notify)
+
+
+@service.command(hidden=True)
+@click.pass_obj
 def after_start(layout: Layout) -> None:
     """What the unit runs after a start while an upgrade is not confirmed."""
     from edgekit_device.service.hooks import after_start as work

@@ -52,10 +52,15 @@ def drop_in(layout: Layout) -> bytes | None:
         return None
     lines = ["# Written by `edgekit service install` for the environment it was run from."]
     lines += ["[Service]"]
-    for line in packaged("edgekit.service").decode().splitlines():
-        if str(COMMAND) in line:
-            # An empty assignment takes back what the unit has.
-            lines += [f"{line.partition('=')[0]}=", line.replace(str(COMMAND), _quoted(executable))]
+    unit = packaged("edgekit.service").decode().splitlines()
+    for key in dict.fromkeys(line.partition("=")[0] for line in unit if str(COMMAND) in line):
+        # An empty assignment takes back all that the unit has.
+        lines.append(f"{key}=")
+        lines += [
+            line.replace(str(COMMAND), _quoted(executable))
+            for line in unit
+            if line.startswith(f"{key}=")
+        ]
     return "".join(f"{line}\n" for line in lines).encode()
 
 

@@ -1,4 +1,4 @@
-"""What the unit runs before and after each start of the daemon, as root.
+"""What the unit runs around each start of the daemon, and before a reload, as root.
 
 It must never be in the way: the unit ignores its failures.
 """
@@ -7,12 +7,14 @@ import contextlib
 import time
 from collections.abc import Callable
 
+from edgekit.errors import EdgekitError
 from edgekit.files import read_bounded
 from edgekit_device.config.file import load
 from edgekit_device.retry import SERVICE_RESTART
 from edgekit_device.service import systemctl
 from edgekit_device.service.durable import locked
 from edgekit_device.service.layout import Layout
+from edgekit_device.service.network import open_network
 from edgekit_device.service.probation import Probation, watch
 from edgekit_device.service.state import observe
 from edgekit_device.service.store import Store
@@ -23,7 +25,8 @@ _LIMIT = 1 << 20
 
 
 def before_start(layout: Layout, notify: Callable[[str], None]) -> None:
-    """Settle an upgrade that was cut short, and wait when the service keeps failing."""
+    """Open the network, settle an upgrade that was cut short, and wait after repeated failures."""
+    before_reload(layout, notify)
     with locked(layout.lock) as ours:
         # Otherwise an upgrade is at work: it judges its model itself, and wants no delay.
         if not ours:
@@ -37,6 +40,15 @@ def before_start(layout: Layout, notify: Callable[[str], None]) -> None:
     if seconds:
         notify(f"{earlier} other restarts within the hour: waiting for {seconds:g} s")
         time.sleep(seconds)
+
+
+def before_reload(layout: Layout, notify: Callable[[str], None]) -> None:
+    """Let the service reach what its configuration names now."""
+    try:
+        open_network(layout, notify)
+    except EdgekitError as error:
+        # The daemon itself says what is wrong with a configuration.
+        notify(f"network: {error}; as it was")
 
 
 def _note_restart(layout: Layout) -> int:

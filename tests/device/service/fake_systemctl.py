@@ -102,6 +102,9 @@ def show(state):
 
 
 def main(verb, *rest):
+    if verb == os.environ.get("FAKE_SYSTEMD_REFUSES"):
+        print("Access denied", file=sys.stderr)
+        return 1
     state = json.loads(FILE.read_text())
     wants = Path(state["unit"]).parent / "multi-user.target.wants" / "edgekit.service"
     well = True

@@ -32,7 +32,7 @@ def test_pauses_grow_to_a_bound(running: Device, slept: list[float]) -> None:
         running.set(restarts=restarts)
         _before_start(running)
     assert slept == [4.0, 8.0, 16.0, 32.0, 64.0, 120.0, 120.0, 120.0]
-    assert running.said[0] == "1 other restarts within the hour: waiting for 4 s"
+    assert "1 other restarts within the hour: waiting for 4 s" in running.said
 
 
 def test_a_start_by_hand_waits_for_nothing(running: Device, slept: list[float]) -> None:
@@ -115,4 +115,5 @@ def test_a_living_upgrade_judges_by_itself(
             _before_start(running)
         hooks.after_start(running.layout, running.said.append)
     assert running.store.pending == pending
-    assert slept == running.said == []
+    assert slept == []
+    assert set(running.said) == {"network: this machine"}

@@ -386,6 +386,13 @@ def test_an_environment_elsewhere_is_named_in_a_drop_in(
     assert text.count("ExecStart=\n") == 1
     assert 'ExecStart="/srv/my venv/bin/edgekit" run --config' in text
     assert 'ExecStartPre=-+"/srv/my venv/bin/edgekit" service before-start' in text
+    # Taking a key back takes back all of its lines, those without the command as well.
+    reloads = [line for line in text.splitlines() if line.startswith("ExecReload=")]
+    assert reloads == [
+        "ExecReload=",
+        'ExecReload=-+"/srv/my venv/bin/edgekit" service before-reload',
+        "ExecReload=/bin/sh -c 'kill -HUP $MAINPID'",
+    ]
     assert "/opt/edgekit" not in text
 
 
