@@ -5,15 +5,20 @@ Every step raises when something is not as it should be. What became of each goe
 """
 
 import fcntl
+import http.server
 import json
 import os
 import re
 import signal
+import socket
+import struct
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +33,9 @@ ORIGINAL = PAYLOAD / "edgekit.toml"
 MATERIAL = Path("/srv/edgekit")
 # Where leases are known: an overlay has none.
 FROZEN = Path("/run/frozen-pictures/0003.png")
+_JOURNAL = ("systemd-journald.socket", "systemd-journald-dev-log.socket",
+            "systemd-journald.service")  # fmt: skip
+_SIOCSIFADDR = 0x8916
 # Emulated, and on a busy machine.
 TIMEOUT = 120.0
 # What changes by itself while a machine runs.
@@ -272,6 +280,68 @@ def _live_page() -> str:
     CONFIG.write_bytes(ORIGINAL.read_bytes())
     run("systemctl", "reload", UNIT)
     return f"{told['runtime']}, {told['frames']} frames"
+
+
+@step("it reaches what its configuration names, and nobody else", kind="machine")
+def _network() -> str:
+    # An address that is not this machine's own in the eyes of systemd, though it is.
+    other, port = "192.0.2.1", 8000
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        address = struct.pack("=16sHH4s8x", b"lo:1", socket.AF_INET, 0, socket.inet_aton(other))
+        fcntl.ioctl(any_socket, _SIOCSIFADDR, address)
+    server = http.server.HTTPServer((other, port), _Hook)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    pid = shown()["MainPID"]
+    config(url=f'"http://{other}:{port}/"')
+    # Not through systemctl: nobody opens the network.
+    os.kill(int(pid), signal.SIGHUP)
+    until("a complaint", lambda: any("not permitted" in text for text in health()["problems"]))
+    complaint = "; ".join(health()["problems"])
+    run("systemctl", "reload", UNIT)
+    until("an event at the webhook", lambda: health()["sinks"]["webhook"]["sent"])
+    server.shutdown()
+    server.server_close()
+    assert f"network: this machine, {other}" in journal()
+    CONFIG.write_bytes(ORIGINAL.read_bytes())
+    run("systemctl", "reload", UNIT)
+    until("no complaint", lambda: is_in("running"))
+    assert shown()["MainPID"] == pid
+    return complaint
+
+
+class _Hook(http.server.BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@step("it survives a journal that is restarted, killed, and away for a while")
+def _journal() -> str:
+    told = []
+    for what, command in (
+        ("restarted", ("restart", "systemd-journald")),
+        ("killed", ("kill", "--signal=KILL", "systemd-journald")),
+        ("away", ("stop", *_JOURNAL)),
+    ):
+        before = shown()["MainPID"]
+        run("systemctl", *command)
+        if what == "away":
+            # Events come every second, and find nobody.
+            time.sleep(5)
+            run("systemctl", "start", *_JOURNAL)
+        until(f"answers after a journal that was {what}", answers_frames)
+        until(f"labels after a journal that was {what}", partial(_has_more_labels, len(labels())))
+        again = "" if shown()["MainPID"] == before else " (started again)"
+        told.append(f"{what}{again}")
+    return ", ".join(told)
+
+
+def _has_more_labels(before: int) -> bool:
+    return len(labels()) > before
 
 
 @step("status says that it runs; a second install changes nothing", kind="container")
