@@ -66,6 +66,7 @@ listen = "127.0.0.1:{http}"
 [webhook]
 url = "http://127.0.0.1:{webhook}/"
 timeout = 1.0
+tries = {tries}
 [health]
 interval = 1.0
 """
@@ -140,7 +141,7 @@ class Soak:
         self.model = tiny_model(self.folder / "model.tflite")
         self.control = Control(self.folder / "control", create=True)
         self.reading.set()
-        self.configure(3)
+        self.configure()
         self.said = (self.folder / "stderr").open("w+")
         command = [
             sys.executable, "-m", "benchmarks.soak_daemon", self.folder / "control", str(self.fps),
@@ -158,10 +159,10 @@ class Soak:
             self.reading.wait()
             self.lines += 1
 
-    def configure(self, top_k: int) -> None:
+    def configure(self, top_k: int = 3, tries: int = 5) -> None:
         """Write a configuration that is right."""
         text = _CONFIG.format(
-            model=self.model, top_k=top_k, mqtt=self.broker.port, http=self.http,
+            model=self.model, top_k=top_k, tries=tries, mqtt=self.broker.port, http=self.http,
             webhook=self.webhook.server_port,
         )  # fmt: skip
         (self.folder / "edgekit.toml").write_text(text)
@@ -268,7 +269,8 @@ def _daemon_stopped_for_a_while(soak: Soak, chance: random.Random) -> None:
 @_fault
 def _configuration_read_again(soak: Soak, chance: random.Random) -> None:
     for top_k in chance.sample(range(1, 4), 3):
-        soak.configure(top_k)
+        # Other tries mean another webhook: a sink goes, and one comes.
+        soak.configure(top_k, tries=chance.randrange(3, 6))
         soak.process.send_signal(signal.SIGHUP)
         time.sleep(chance.uniform(0, 0.5))
 
@@ -279,7 +281,7 @@ def _configuration_damaged(soak: Soak, chance: random.Random) -> None:
     config.write_bytes(chance.choice([b"threads = 0\n", b"a = [" * 3000, chance.randbytes(100)]))
     soak.process.send_signal(signal.SIGHUP)
     time.sleep(chance.uniform(0.2, 1))
-    soak.configure(3)
+    soak.configure()
     soak.process.send_signal(signal.SIGHUP)
 
 
