@@ -9,10 +9,12 @@ import msgspec
 import pytest
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon import hot_swap, models
+from edgekit_device.daemon.daemon import Daemon
 from edgekit_device.daemon.hot_swap import ModelWatch
 from edgekit_device.daemon.models import Loaded, check_file, model_settings, open_on_cpu
 
 from edgekit.errors import ModelFileError, SignatureError
+from tests.device.fakes import FakeSource
 from tests.signing import NAME, NEEDS_SSH_KEYGEN, KeyPair, resigned
 from tests.tiny import tiny_model
 
@@ -145,3 +147,16 @@ def test_a_key_that_is_taken_away_shows_when_the_settings_are_followed_again(
     watch.watch.follow(settings)
     assert "does not vouch" in watch.until_told()
     assert watch.watch.problem
+
+
+def test_a_reload_asks_again_who_may_sign_though_the_settings_are_the_same(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed: list[Settings] = []
+    monkeypatch.setattr(ModelWatch, "follow", lambda _, settings: followed.append(settings))
+    settings = msgspec.structs.replace(settings, source="test:")
+    for same in (settings, msgspec.structs.replace(settings, allowed_signers=None)):
+        daemon = Daemon(same, lambda _: FakeSource(), lambda same=same: same, lambda _: None)
+        daemon.request_reload()
+        daemon._turn()
+    assert followed == [settings]
