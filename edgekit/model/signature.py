@@ -234,7 +234,8 @@ def _text(content: bytes, archive: zipfile.ZipFile) -> bytes:
         raise SignatureError("its signature is not the last entry of its zip")
     if not _is_gapless(content, archive, entries, start):
         raise SignatureError(
-            "its zip has a comment, or bytes that belong to no entry, which no signature covers"
+            "its zip has a comment, or bytes that belong to no entry, which no signature covers; "
+            "pack it anew"
         )
     lines = [_line(content[:start], "flatbuffer")]
     for entry in sorted(entries, key=lambda entry: entry.filename.encode()):

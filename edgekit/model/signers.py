@@ -30,7 +30,7 @@ from edgekit.text import last_line, one_line
 
 UNSIGNED = "unsigned"
 # Seconds, of which a board under load needs one.
-_TIMEOUT = 30.0
+_TIMEOUT = 10.0
 # Bytes of a file of keys: thousands of them.
 _LARGEST = 1 << 20
 
@@ -124,7 +124,8 @@ def _reason(stderr: bytes, allowed: str) -> str:
     if not lines:
         return ""
     now = datetime.datetime.now(datetime.UTC)
-    clock = f"; the clock here says {now:%Y-%m-%d %H:%M} UTC" if "valid" in lines[-1] else ""
+    timed = "expired" in lines[-1] or "not yet valid" in lines[-1]
+    clock = f"; the clock here says {now:%Y-%m-%d %H:%M} UTC" if timed else ""
     return f" (line {one_line(lines[-1], 300)}{clock})"
 
 

@@ -193,7 +193,14 @@ def _behind(content: bytes) -> bytes:
     return content[:-2] + struct.pack("<H", 4) + b"junk"
 
 
-@pytest.mark.parametrize("change", [_between, _behind])
+def _behind_and_counted(content: bytes) -> bytes:
+    """With a comment that counts the bytes of the directory as if it were the zip's end."""
+    (size,) = struct.unpack_from("<I", content, len(content) - 10)
+    comment = struct.pack("<12xI6x", size + 22)
+    return content[:-2] + struct.pack("<H", len(comment)) + comment
+
+
+@pytest.mark.parametrize("change", [_between, _behind, _behind_and_counted])
 def test_bytes_of_no_entry_are_refused(change: Callable[[bytes], bytes]) -> None:
     content = change(packed({"labels.txt": LABELS, ENTRY: SIGNATURE}))
     with pytest.raises(SignatureError, match="bytes that belong to no entry"):
