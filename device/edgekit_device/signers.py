@@ -39,7 +39,7 @@ def allowed_signers(settings: Settings, root: Path = Path("/")) -> AllowedSigner
         return None
     path = root / settings.allowed_signers.absolute().relative_to("/")
     allowed = AllowedSigners.read(path)
-    if place := _open_to_others(path):
+    if place := _open_to_others(path, root):
         raise ConfigurationError(
             f"the allowed signers {path} could be changed by others, who may write to {place}; "
             f"let that be root's or your own: sudo chmod go-w {place}"
@@ -66,10 +66,12 @@ def missing_for_checks(root: Path = Path("/")) -> tuple[str, str] | None:
     return None
 
 
-def _open_to_others(path: Path) -> Path | None:
+def _open_to_others(path: Path, root: Path) -> Path | None:
     """The file, or what is above it, that others than root and this account may change."""
-    given, real = path.absolute(), path.resolve()
-    places = (given, *given.parents, real, *real.parents)
+    real = path.resolve()
+    places = (path, *path.parents, real, *real.parents)
+    # What is above an image is no part of the machine that it is for.
+    places = tuple(place for place in places if place.is_relative_to(root))
     return next((place for place in places if _is_open(place.lstat())), None)
 
 

@@ -103,12 +103,18 @@ def test_a_group_that_may_write_is_one_of_others(allowed: Path) -> None:
 
 
 def test_the_keys_of_an_image_are_those_below_its_root(tmp_path: Path) -> None:
-    (tmp_path / "etc").mkdir()
-    (tmp_path / "etc/keys").write_text("a@example.com ssh-ed25519 AAAA\n")
+    image = tmp_path / "open" / "image"
+    (image / "etc").mkdir(parents=True)
+    (image / "etc/keys").write_text("a@example.com ssh-ed25519 AAAA\n")
+    # Above the image is another machine.
+    image.parent.chmod(0o777)
     settings = _settings(Path("/etc/keys"))
-    assert allowed_signers(settings, tmp_path)
+    assert allowed_signers(settings, image)
     with pytest.raises(ConfigurationError, match="No such file"):
-        allowed_signers(settings, tmp_path / "etc")
+        allowed_signers(settings, tmp_path)
+    (image / "etc").chmod(0o777)
+    with pytest.raises(ConfigurationError, match="could be changed by others"):
+        allowed_signers(settings, image)
 
 
 @pytest.mark.parametrize(

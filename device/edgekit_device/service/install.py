@@ -69,7 +69,7 @@ def install(
     drop_in = environment.drop_in(layout)
     signers = signers or allowed_signers(settings, layout.root)
     if signers and (missing := missing_for_checks(layout.root)):
-        raise ServiceError(f"{missing[0]}, which signatures are checked with: {missing[1]}")
+        raise ServiceError(f"signatures could not be checked: {missing[0]}; {missing[1]}")
     checked = Model.read(model)
     signer = check_signed(checked, signers)
     verify(checked, settings)
