@@ -3,6 +3,8 @@
 import json
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from click.testing import CliRunner, Result
 from edgekit import cli
 from edgekit.model.container import read_model
 from edgekit.model.signature import ENTRY
-from tests.signing import NAME, NEEDS_SSH_KEYGEN, KeyPair, entries, packed, resigned
+from tests.signing import NAME, NEEDS_SSH_KEYGEN, KeyPair, entries, keygen, packed, resigned
 from tests.tiny import LABELS, tiny_model
 
 pytestmark = NEEDS_SSH_KEYGEN
@@ -160,3 +162,22 @@ def test_inspect_says_what_is_wrong_with_a_signature_and_goes_on(
     line, found = _inspected(model)
     assert f"by {key.fingerprint}, refused: " in line
     assert "changed after it was signed" in found["problem"]
+
+
+def test_ssh_keygen_asks_for_a_passphrase_on_the_terminal(model: Path, tmp_path: Path) -> None:
+    key = tmp_path / "locked"
+    keygen("-q", "-t", "ed25519", "-N", "secret", "-f", str(key))
+    command = [sys.executable, "-m", "edgekit", "sign", str(model), str(key)]
+    terminal = [sys.executable, "-c", f"import pty; pty.spawn({command})"]
+    with subprocess.Popen(terminal, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        said = b""
+        while b"passphrase" not in said and (more := process.stdout.read(1)):
+            said += more
+        assert b"passphrase" in said
+        process.stdin.write(b"secret\n")
+        process.stdin.flush()
+        said += process.stdout.read()
+    assert f"{model} is signed by ED25519" in said.decode()
+    assert read_model(model).signature is not None
