@@ -62,6 +62,7 @@ def run(
     *,
     timeout: float | None = None,
     environment: Mapping[str, str] | None = None,
+    input: bytes = b"",
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a program without a terminal, and wait for its end; its output comes back as bytes.
 
@@ -69,6 +70,7 @@ def run(
         command: the program, on PATH or absolute, and its arguments; paths have to be absolute.
         timeout: seconds after which it is killed.
         environment: variables beside those of this process.
+        input: what it finds on its standard input.
 
     Raises:
         FileNotFoundError: there is no such program.
@@ -82,7 +84,7 @@ def run(
         [str(program), *arguments],
         cwd=WORKING_FOLDER,
         env={**os.environ, **environment} if environment else None,
-        stdin=subprocess.DEVNULL,
+        input=input,
         capture_output=True,
         timeout=timeout,
         check=False,

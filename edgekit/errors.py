@@ -7,6 +7,7 @@
     ├── DatasetError                  1  a labelled data set does not have the expected layout
     ├── LabelsError                   1  a labels or classes file does not fit the model
     ├── ModelFileError                1  a model file is damaged or not what it claims to be
+    │   └── SignatureError            1  a model file is not signed, or not by who has to
     ├── RuntimeUnavailableError       1  no TFLite interpreter that was asked for can be loaded
     ├── InferenceError                1  the interpreter, or its delegate, failed on a frame
     ├── AcceleratorLostError         11  the accelerator, or an inference, failed for good
@@ -64,6 +65,10 @@ class LabelsError(EdgekitError):
 
 class ModelFileError(EdgekitError):
     """A model file is damaged or is not what it claims to be."""
+
+
+class SignatureError(ModelFileError):
+    """A model file is not signed, its signature is damaged, or nobody vouches for who made it."""
 
 
 class RuntimeUnavailableError(EdgekitError):

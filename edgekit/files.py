@@ -124,8 +124,13 @@ def replace_file(
     sync_folder(path.parent)
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes, mode: int | None = None) -> None:
     """Write a file that a user asked for, whole or not at all.
+
+    Args:
+        path: the file to write or replace.
+        content: its bytes.
+        mode: permissions; those that the umask leaves of 0666 by default.
 
     Raises:
         OutputError: the folder does not exist or cannot be written, or the disk is full.
@@ -134,7 +139,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     # Of its own name, because two may write the same file at once.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        replace_file(path, content, temporary)
+        replace_file(path, content, temporary, mode)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 

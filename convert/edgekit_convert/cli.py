@@ -218,6 +218,14 @@ def _target(name: str | None, memory: int | None) -> Target | None:
     metavar="FILE",
     help="Model file to write; the report goes beside it.  [default: resnet<arch>-int8.tflite]",
 )
+@click.option(
+    "--sign",
+    "key",
+    type=click.Path(path_type=Path),
+    metavar="KEY",
+    help="Sign the model file with this OpenSSH key, see edgekit sign; that it signs is tried "
+    "before anything is converted.",
+)
 @json_option
 @interruptible()
 def convert(
@@ -247,6 +255,7 @@ def convert(
     allow_misfit: bool,
     seed: int,
     output: Path | None,
+    key: Path | None,
     as_json: bool,
 ) -> None:
     """Turn a trained ResNet, or an ONNX classifier, into one self-describing int8 .tflite file.
@@ -304,6 +313,7 @@ def convert(
         head=head,
         weights_key=weights_key,
         reference=reference,
+        key=key,
     )
     report = run(request, Reporter())
     if as_json:

@@ -7,6 +7,7 @@ import msgspec
 from edgekit.errors import FidelityError
 from edgekit.model import flatbuffer as tflite
 from edgekit.model.manifest import Fidelity
+from edgekit.model.signers import check_key
 from edgekit.model.structure import describe, read_structure
 from edgekit_convert.answers import in_batches
 from edgekit_convert.graph.execution import (
@@ -56,6 +57,8 @@ def convert(request: Request, reporter: Reporter) -> Report:
     """
     check_paths(request.output, request.files, edgetpu=request.edgetpu)
     check_inputs(request)
+    if request.key is not None:
+        check_key(request.key)
     # onnx2tf loads TensorFlow while PyTorch is loaded here.
     with lowering() as onnx2tf:
         material = gather(request, reporter)
@@ -98,7 +101,7 @@ def convert(request: Request, reporter: Reporter) -> Report:
         feeding=material.feeding.fit,
     )
     check_interrupted()
-    write_outputs(request.output, report, model, compiled)
+    write_outputs(request.output, report, model, compiled, request.key)
     return report
 
 

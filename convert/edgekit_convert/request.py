@@ -33,6 +33,7 @@ class Request:
         head: layers of a checkpoint's head, where the user says them.
         weights_key: of the state dict, where a checkpoint holds several.
         reference: file of the user's own network's answers, or of that network as ONNX.
+        key: of OpenSSH, to sign the model file with.
     """
 
     architecture: Architecture | None
@@ -53,6 +54,7 @@ class Request:
     head: tuple[str, ...] | None = None
     weights_key: str | None = None
     reference: Path | None = None
+    key: Path | None = None
 
     @property
     def files(self) -> list[Path | None]:
@@ -60,7 +62,9 @@ class Request:
         weights = Path(self.weights)
         # Where an exporter puts the data of an ONNX model that it keeps outside of it.
         data = weights.with_name(f"{weights.name}.data")
-        return [weights, data, self.reference, self.classes, self.calibration, self.evaluation]
+        return [
+            weights, data, self.reference, self.classes, self.calibration, self.evaluation, self.key
+        ]  # fmt: skip
 
     @property
     def on_edgetpu(self) -> bool:

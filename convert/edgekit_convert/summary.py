@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from edgekit.cli import GROUP
+from edgekit.model.signature import read_signature
 from edgekit.text import percent
 from edgekit_convert.outputs import Paths
 from edgekit_convert.report.results import Report
@@ -28,6 +29,8 @@ def print_summary(report: Report, edgetpu: bool) -> None:
         click.echo(f"wrote {paths.edgetpu} (Edge TPU compiler {report.edgetpu.compiler})")
     elif paths.edgetpu.exists():
         click.echo(f"{paths.edgetpu} is from an earlier conversion", err=True)
+    if signature := read_signature(paths.model.read_bytes()):
+        click.echo(f"signed by {signature.key}")
     if manifest.head:
         click.echo(f"head: {manifest.head}")
     click.echo(f"classes: {manifest.classes}, called as in {report.labels_from}")

@@ -71,6 +71,8 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
         throttled: what slows the processor down now, such as `under-voltage`.
         restarts: how often each part was opened again.
         sinks: by name.
+        model_signer: who signed the model: `NAME, KIND SHA256:…` by the allowed signers; without
+            these `KIND SHA256:…, not checked`, or `unsigned`. Empty until it runs.
     """
 
     ts: str
@@ -97,6 +99,7 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
     temperature_c: float | None = None
     throttled: list[str] = []
     damaged: int = 0
+    model_signer: str = ""
 
 
 def headline(health: Health) -> str:

@@ -1,19 +1,22 @@
 """What is inside a model file."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
-from edgekit.commands.options import json_option
-from edgekit.errors import LabelsError, ModelFileError
+from edgekit.commands.options import allowed_signers_option, json_option
+from edgekit.errors import LabelsError, ModelFileError, SettingsError, SignatureError
 from edgekit.model import structure
 from edgekit.model.container import ModelFile, read_model
 from edgekit.model.flatbuffer import Tensor
 from edgekit.model.foreign import Hints, understand_input
 from edgekit.model.labels import distinct
 from edgekit.model.manifest import Feeding, Origin, Quantization
+from edgekit.model.signers import AllowedSigners, check_intact
+from edgekit.text import one_line
 
 
 def _tensor(tensor: Tensor) -> dict[str, Any]:
@@ -47,7 +50,22 @@ def _understood(model: ModelFile) -> dict[str, str]:
     return {"input": fed, "scores": "probabilities (softmax)" if last == "SOFTMAX" else tried}
 
 
-def describe(model: ModelFile) -> dict[str, Any]:
+def _signature(model: ModelFile, allowed: AllowedSigners | None) -> dict[str, Any] | None:
+    """Who signed a model, and what is to be said against it; None where nobody did."""
+    if model.signature is None:
+        return None
+    principal = problem = None
+    try:
+        if allowed is None:
+            check_intact(model)
+        else:
+            principal = allowed.check(model).principal
+    except (SignatureError, SettingsError) as error:
+        problem = str(error)
+    return {**dataclasses.asdict(model.signature.key), "principal": principal, "problem": problem}
+
+
+def describe(model: ModelFile, allowed: AllowedSigners | None = None) -> dict[str, Any]:
     """Facts about a model file as plain JSON types; those of the manifest are None without one."""
     graph, manifest = model.graph, model.manifest
     output = graph.tensors[graph.outputs[0]]
@@ -72,6 +90,7 @@ def describe(model: ModelFile) -> dict[str, Any]:
         "flatbuffer_bytes": len(model.flatbuffer),
         "file_bytes": model.path.stat().st_size,
         "sha256": model.sha256,
+        "signature": _signature(model, allowed),
         "provenance": {key: details[key] for key in provenance} if manifest else None,
         "feeding": details.get("feeding"),
         "fidelity": details.get("fidelity"),
@@ -91,6 +110,17 @@ def _rows(understood: dict[str, str] | None) -> list[tuple[str, str]]:
     return [("fed", understood["input"]), ("scores", understood["scores"])]
 
 
+def _signed(signature: dict[str, Any] | None) -> str:
+    if signature is None:
+        return "none"
+    by = f"by {signature['kind']} {signature['fingerprint']}"
+    if signature["problem"]:
+        return f"{by}, refused: {signature['problem']}"
+    if signature["principal"] is None:
+        return f"{by}; whose key that is, --allowed-signers tells"
+    return f"{by} of {one_line(signature['principal'], 100)}"
+
+
 def _print(facts: dict[str, Any]) -> None:
     found = facts["structure"]
     rows = [
@@ -106,6 +136,7 @@ def _print(facts: dict[str, Any]) -> None:
         ("parameters", f"{facts['parameters']:,}"),
         ("size", f"{facts['flatbuffer_bytes']:,} bytes of flatbuffer, {facts['file_bytes']:,} all"),
         ("sha256", facts["sha256"]),
+        ("signature", _signed(facts["signature"])),
     ]
     if facts["provenance"]:
         geometry, origin = facts["input"]["geometry"], facts["provenance"]
@@ -139,17 +170,20 @@ def _print(facts: dict[str, Any]) -> None:
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
+@allowed_signers_option
 @json_option
-def inspect(model: Path, as_json: bool) -> None:
+def inspect(model: Path, allowed_signers: Path | None, as_json: bool) -> None:
     """Show what is inside MODEL: structure, shapes, operators, labels, provenance, fidelity.
 
-    Reads the file itself, without an interpreter; works for any .tflite image classifier.
+    Reads the file itself, without an interpreter; works for any .tflite image classifier. What is
+    wrong with a signature is shown; `edgekit verify` fails on it.
 
     \b
     Example:
       edgekit inspect resnet18-int8.tflite --json
     """
-    facts = describe(read_model(model))
+    allowed = AllowedSigners.read(allowed_signers) if allowed_signers else None
+    facts = describe(read_model(model), allowed)
     if as_json:
         click.echo(msgspec.json.encode(facts).decode())
     else:

@@ -29,6 +29,12 @@ config_option = click.option(
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object instead of text."
 )
+allowed_signers_option = click.option(
+    "--allowed-signers",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Who may sign, in the format of OpenSSH's allowed_signers.",
+)
 class_offset_option = click.option(
     "--class-offset",
     type=int,

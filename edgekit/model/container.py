@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from edgekit.errors import LabelsError, ModelFileError
+from edgekit.errors import LabelsError, ModelFileError, SignatureError
 from edgekit.files import decode_text
 from edgekit.model import flatbuffer as tflite
 from edgekit.model.foreign import check_classifier
@@ -21,6 +21,7 @@ from edgekit.model.geometry import Geometry
 from edgekit.model.label_file import parse, plain_lines
 from edgekit.model.labels import check_names
 from edgekit.model.manifest import SCHEMA_VERSION, Manifest
+from edgekit.model.signature import Signature, read_signature
 
 MANIFEST = "edgekit.json"
 LABELS = "labels.txt"
@@ -39,6 +40,7 @@ class ModelFile:
         manifest: none for a model that edgekit did not make.
         label_file: the text file with class names in the zip, or none where there is none.
         sha256: of the whole file, in hexadecimal.
+        signature: as it was found, or none; `edgekit.model.signers` checks it.
     """
 
     path: Path
@@ -47,6 +49,7 @@ class ModelFile:
     manifest: Manifest | None
     label_file: bytes | None
     sha256: str
+    signature: Signature | None = None
 
     @property
     def labels(self) -> list[str] | None:
@@ -155,7 +158,8 @@ def _read(path: Path, content: bytes) -> ModelFile:
     names = [LABELS] if LABELS in texts else [n for n in texts if n.endswith(".txt")]
     label_file = texts[names[0]] if len(names) == 1 else None
     sha256 = hashlib.sha256(content).hexdigest()
-    model = ModelFile(path, flatbuffer, graph, manifest, label_file, sha256)
+    signature = read_signature(content)
+    model = ModelFile(path, flatbuffer, graph, manifest, label_file, sha256, signature)
     if manifest is not None:
         _check_labels(model, manifest)
     return model
@@ -182,8 +186,23 @@ def read_model(path: Path) -> ModelFile:
         content = path.read_bytes()
     except OSError as error:
         raise ModelFileError(f"cannot read the model {path}: {error.strerror}") from error
+    return parse_model(path, content)
+
+
+def parse_model(path: Path, content: bytes) -> ModelFile:
+    """Check a model whose bytes were read already.
+
+    Args:
+        path: where they are from, for messages.
+        content: of the whole file.
+
+    Raises:
+        ModelFileError: as `read_model`, and nothing else, whatever the bytes are.
+    """
     try:
         model = _read(path, content)
+    except SignatureError as error:
+        raise SignatureError(f"{path} cannot be trusted: {error}; sign it again") from error
     except ModelFileError as error:
         raise ModelFileError(f"{path} is not a usable model: {error}; convert it again") from error
     try:

@@ -36,7 +36,7 @@ from torch import nn
 from demo.fixtures import Material
 from demo.train import GEOMETRY, NORMALIZATION
 from edgekit.cli import edgekit as command
-from edgekit.errors import ConversionError, FidelityError
+from edgekit.errors import ConversionError, FidelityError, SignatureError
 from edgekit.inference.runtimes import installed_runtimes
 from edgekit.model.architectures import ARCHITECTURES
 from edgekit.model.container import read_model
@@ -45,6 +45,7 @@ from tests.conftest import LENIENT, Conversion, Edgekit, failure
 from tests.convert.target.edgetpu_compiler import write_compiler
 from tests.convert.toys import noise, normal
 from tests.convert.weights.test_checkpoint import network
+from tests.signing import NEEDS_SSH_KEYGEN
 
 SMALL = ("--int8", "--size", "64", "--crop", "1")
 BASE = ("convert", "--arch", "18", *SMALL)
@@ -494,6 +495,25 @@ def test_a_network_that_the_labels_contradict_ends_it_before_anything_is_quantiz
     with pytest.raises(FidelityError, match=r"top-1.* class names or their order, --size"):
         steps.convert(request, Reporter())
     assert [path.name for path in tmp_path.iterdir()] == ["names.txt"]
+
+
+@NEEDS_SSH_KEYGEN
+def test_a_key_that_does_not_sign_ends_it_before_anything_is_read(
+    material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "gather", lambda *_: pytest.fail("it goes on"))
+    monkeypatch.setattr(steps, "lowering", nullcontext)
+    (tmp_path / "key").write_text("no key\n")
+    request = Request(
+        architecture=ARCHITECTURES["18"], weights=str(material.checkpoint),
+        classes=material.classes, calibration=material.calibration, evaluation=None,
+        geometry=GEOMETRY, normalization=NORMALIZATION, io="uint8", target=None, edgetpu=False,
+        thresholds=Thresholds(), allow_loss=False, allow_misfit=False, seed=0,
+        output=tmp_path / "never.tflite", key=tmp_path / "key",
+    )  # fmt: skip
+    with pytest.raises(SignatureError, match="does not sign with"):
+        steps.convert(request, Reporter())
+    assert [path.name for path in tmp_path.iterdir()] == ["key"]
 
 
 def test_a_flatbuffer_of_another_architecture_is_refused(converted: Path) -> None:

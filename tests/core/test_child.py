@@ -142,6 +142,8 @@ def _names(tree: ast.AST) -> set[str]:
 
 # Who may start a process by other means than `edgekit.child`, and by which.
 EXCEPTIONS = {
+    # A person answers what it asks, on the terminal.
+    "edgekit/model/signers.py": {"subprocess.run"},
     # In a folder of its own, and goes on talking to it.
     "convert/edgekit_convert/graph/export.py": {"subprocess.Popen", "sys.executable"},
     "convert/edgekit_convert/target/compiler.py": {"subprocess.Popen"},

@@ -214,6 +214,14 @@ class Settings(Section, frozen=True):
         ]
         | None
     ) = None  # fmt: skip
+    allowed_signers: (
+        Annotated[
+            Path,
+            Meta(description="Run only models that one of these has signed, a file in the format "
+                 "of OpenSSH's allowed_signers; any model, signed or not, if unset."),
+        ]
+        | None
+    ) = None  # fmt: skip
     channels: Channels | None = None
     normalization: Normalized | None = None
     softmax: Softmax = False

@@ -142,6 +142,7 @@ class Daemon:
             source=shown(worker.source_name),
             model=shown(classifier.path.name) if classifier else "",
             model_sha256=classifier.sha256 if classifier else "",
+            model_signer=worker.loaded.signer if worker.loaded else "",
             runtime=classifier.runtime_name if classifier else "",
             accelerator=classifier.accelerator if classifier else "",
             frames=statistics.frames,
@@ -230,7 +231,8 @@ class Daemon:
         self._problems.pop("configuration", None)
         self._settings = settings
         self._worker.change_to(settings)
-        if model_settings(before) != model_settings(settings):
+        # The keys that may sign may have changed, though their file is the same.
+        if settings.allowed_signers or model_settings(before) != model_settings(settings):
             self._models.follow(settings)
         self._exchange(sinks)
         self._notify("the configuration was read again")

@@ -9,13 +9,16 @@ from edgekit.errors import (
     ConfigurationError,
     EdgekitError,
     InferenceError,
+    ModelFileError,
     RuntimeUnavailableError,
 )
 from edgekit.inference.classifier import Classifier
 from edgekit.model.container import read_model
+from edgekit.model.signers import UNSIGNED
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon import delegate
 from edgekit_device.retry import Retry
+from edgekit_device.signers import check_signer
 
 # A Coral stick takes up to about five seconds when its firmware has to be sent first.
 LOAD_TIMEOUT = 15.0
@@ -47,11 +50,13 @@ class Loaded:
         classifier: the model.
         signature: of the file that `settings.model` named when it was read.
         degraded: why it runs on the CPU although an accelerator was asked for; None otherwise.
+        signer: who signed it, in words.
     """
 
     classifier: Classifier
     signature: Signature | None
     degraded: str | None = None
+    signer: str = UNSIGNED
 
 
 def model_path(settings: Settings) -> Path:
@@ -70,9 +75,10 @@ def check_file(settings: Settings) -> None:
 
     Raises:
         SettingsError: no model is set.
-        ModelFileError: the file is missing, damaged, or no image classifier.
+        ModelFileError: the file is missing, damaged, no image classifier, or not signed by whom it
+            has to be.
     """
-    read_model(model_path(settings))
+    check_signer(read_model(model_path(settings)), settings)
 
 
 def open_on_cpu(settings: Settings, because: str | None = None) -> Loaded:
@@ -85,7 +91,8 @@ def open_on_cpu(settings: Settings, because: str | None = None) -> Loaded:
     signature = Signature.of(path)
     if because is not None:
         path = delegate.cpu_model(path, settings.cpu_model)
-    return Loaded(_open(settings, path), signature, because)
+    classifier, signer = _open(settings, path)
+    return Loaded(classifier, signature, because, signer)
 
 
 def open_model(settings: Settings) -> Loaded:
@@ -103,15 +110,17 @@ def open_model(settings: Settings) -> Loaded:
     signature = Signature.of(path)
     what = f"loading the delegate {settings.delegate}"
     # A driver can hang in here, and must not take us with it.
-    classifier = delegate.call_with_timeout(
+    classifier, signer = delegate.call_with_timeout(
         lambda: _open(settings, path, wanted), LOAD_TIMEOUT, what
     )
-    return Loaded(classifier, signature)
+    return Loaded(classifier, signature, signer=signer)
 
 
 def _open(
     settings: Settings, path: Path, accelerator: delegate.Delegate | None = None
-) -> Classifier:
+) -> tuple[Classifier, str]:
+    model = read_model(path)
+    signer = check_signer(model, settings)
     classifier = Classifier.open(
         path,
         labels=settings.labels,
@@ -121,8 +130,10 @@ def _open(
         delegate=accelerator.library if accelerator else None,
         delegate_options=accelerator.options if accelerator else None,
     )
+    if classifier.sha256 != model.sha256:
+        raise ModelFileError(f"{path} changed while it was read; offer it again")
     classifier.warm_up()
-    return classifier
+    return classifier, str(signer or UNSIGNED)
 
 
 def open_with_retries(
@@ -178,6 +189,7 @@ def model_settings(settings: Settings) -> tuple[object, ...]:
     return (
         settings.model,
         settings.labels,
+        settings.allowed_signers,
         settings.hints(),
         settings.runtime,
         settings.threads,

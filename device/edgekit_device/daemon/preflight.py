@@ -18,10 +18,11 @@ _FIRST_FRAME = 10.0
 
 
 def _check_model(settings: Settings) -> str:
-    classifier = open_model(settings).classifier
+    loaded = open_model(settings)
+    classifier = loaded.classifier
     what = (
         f"{classifier.path}, {len(classifier.labels)} classes, {classifier.runtime_name} on "
-        f"{classifier.accelerator}"
+        f"{classifier.accelerator}; signer: {loaded.signer}"
     )
     return "; ".join([what, *classifier.notes])
 

@@ -22,6 +22,7 @@ CHECKS: dict[str, Check] = {
     "power": machine.check_power,
     "clock": machine.check_clock,
     "service": service.check_service,
+    "signatures": service.check_signatures,
 }
 
 

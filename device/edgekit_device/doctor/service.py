@@ -8,6 +8,7 @@ from edgekit_device.health import headline, shown
 from edgekit_device.service.layout import UNIT, Layout
 from edgekit_device.service.state import ServiceState
 from edgekit_device.service.systemctl import SHOW, Unit
+from edgekit_device.signers import missing_for_checks
 
 _LOGS = "journalctl -u edgekit -n 50"
 _INSTALL = "sudo edgekit service install --model MODEL"
@@ -41,3 +42,17 @@ def check_service(device: Device) -> Iterator[Diagnosis]:
         yield Diagnosis("service", "note", text, _LOGS)
     else:
         yield Diagnosis("service", "ok", text)
+
+
+def check_signatures(device: Device) -> Iterator[Diagnosis]:
+    """Whether the service can check who signed a model, where that was asked for."""
+    allowed = Layout(device.root).allowed_signers
+    if not allowed.is_file():
+        return
+    if missing := missing_for_checks(device.root):
+        text = f"{missing[0]}: no model runs, because nobody can check who signed it"
+        yield Diagnosis("signatures", "problem", text, missing[1])
+    else:
+        yield Diagnosis(
+            "signatures", "ok", f"models of those in /{allowed.relative_to(device.root)}"
+        )

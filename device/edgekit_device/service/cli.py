@@ -91,6 +91,13 @@ def service(context: click.Context) -> None:
     help="Where frames come from, for a configuration that is made: picamera2: where that is "
     "installed, else v4l2:/dev/video0, if left out.",
 )
+@click.option(
+    "--allowed-signers",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Run only models that one of these has signed, in the format of OpenSSH's "
+    "allowed_signers; copied to /etc/edgekit, and set in the configuration.",
+)
 @click.option("--no-start", is_flag=True, help="Install and enable, but do not start.")
 @_dry_run
 @_root
@@ -100,6 +107,7 @@ def install(
     model: Path,
     config: Path | None,
     source: str | None,
+    allowed_signers: Path | None,
     no_start: bool,
     dry_run: bool,
     root: Path | None,
@@ -117,7 +125,7 @@ def install(
     if not dry_run:
         _need_root(layout, "installing a service")
     changes = Changes(_notify, dry=dry_run)
-    work(layout, changes, model, config, source, start=not no_start)
+    work(layout, changes, model, config, source, allowed=allowed_signers, start=not no_start)
     if not changes.changed:
         _notify("all is as it should be: nothing was changed")
     if dry_run or layout.offline or no_start:
@@ -192,9 +200,10 @@ def logs(follow: bool, lines: int) -> None:
 def upgrade(layout: Layout, model: Path) -> None:
     """Let the running service change to MODEL, without a pause; `-` reads it from standard input.
 
-    The model is checked, put beside the one in use and switched to. When frames are not answered
-    with it for a while without a break, the one before comes back by itself, and the exit code
-    is 1. A power cut at any moment leaves one of the two, whole.
+    The model is checked, with its signature where the configuration has allowed-signers, put
+    beside the one in use and switched to. When frames are not answered with it for a while without
+    a break, the one before comes back by itself, and the exit code is 1. A power cut at any moment
+    leaves one of the two, whole.
     """
     from edgekit_device.service.upgrade import upgrade as work
     from edgekit_device.service.verify import Model

@@ -72,7 +72,7 @@ def check_visible(settings: Settings) -> None:
     """
     named = (
         settings.source, settings.source_password_file, settings.labels, settings.cpu_model,
-        settings.delegate,
+        settings.delegate, settings.allowed_signers,
         settings.mqtt.ca_file, settings.mqtt.cert_file, settings.mqtt.key_file,
         settings.mqtt.password_file, settings.http.token_file, settings.webhook.token_file,
     )  # fmt: skip

@@ -5,18 +5,31 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+import msgspec
+
 from edgekit.errors import ServiceError
 from edgekit.model.container import read_model
+from edgekit.model.signers import AllowedSigners
 from edgekit_device.config.file import load, render, shown
 from edgekit_device.config.settings import Settings
 from edgekit_device.service import durable, environment, systemctl
 from edgekit_device.service.changes import Changes, Private
-from edgekit_device.service.layout import GROUP, MODEL, UNIT, Layout, packaged
+from edgekit_device.service.layout import (
+    ALLOWED_SIGNERS,
+    GROUP,
+    MODEL,
+    UNIT,
+    Layout,
+    packaged,
+)
+from edgekit_device.service.signed import check_signed
 from edgekit_device.service.state import observe
 from edgekit_device.service.store import Store
 from edgekit_device.service.upgrade import upgrade
 from edgekit_device.service.verify import Model, verify
+from edgekit_device.signers import allowed_signers, missing_for_checks
 
+_ALLOWED_LINE = f'allowed-signers = "{ALLOWED_SIGNERS}"'
 _GROUPS = ("video", "plugdev", GROUP)
 # The Coral USB Accelerator, before and after its firmware was sent.
 _CORAL_VENDORS = ("1a6e", "18d1")
@@ -29,6 +42,7 @@ def install(
     config: Path | None = None,
     source: str | None = None,
     *,
+    allowed: Path | None = None,
     start: bool = True,
 ) -> None:
     """Install what is missing or different, and start the service.
@@ -39,24 +53,34 @@ def install(
         model: the model to run; one that runs already is exchanged as `upgrade` does.
         config: a configuration to install; without one, the one that is there is kept.
         source: where frames come from, for a configuration that is made from scratch.
+        allowed: file of those whose models may run, to install and to set in the configuration.
         start: start the service now.
 
     Raises:
-        ModelFileError: the model is no good; nothing was changed.
+        ModelFileError: the model is no good, or not signed by whom it has to be; nothing was
+            changed.
         SettingsError: the configuration is wrong; nothing was changed.
         ServiceError: something cannot be changed, or a start failed.
     """
-    chosen = _choose(layout, model, config, source)
+    signers = AllowedSigners.read(allowed) if allowed else None
+    chosen = _choose(layout, model, config, source, signers)
     settings = chosen.settings
     environment.check_visible(settings)
     drop_in = environment.drop_in(layout)
+    signers = signers or allowed_signers(settings, layout.root)
+    if signers and (missing := missing_for_checks(layout.root)):
+        raise ServiceError(f"signatures could not be checked: {missing[0]}; {missing[1]}")
     checked = Model.read(model)
+    signer = check_signed(checked, signers)
     verify(checked, settings)
     sha256 = checked.sha256
-    changes.notify(f"model {sha256[:12]} is sound: {model}")
+    changes.notify(
+        f"model {sha256[:12]} is sound{f', signed by {signer}' if signer else ''}: {model}"
+    )
 
     units = _install_files(layout, changes, drop_in)
-    configured = _install_config(layout, changes, chosen)
+    configured = allowed is not None and _install_allowed_signers(layout, changes, signers)
+    configured |= _install_config(layout, changes, chosen)
     store = Store(layout.state)
     current = store.current if store.is_whole(store.current) else None
     # A model that may be running is exchanged with the way back open.
@@ -94,13 +118,21 @@ class _Choice:
     shown: str = ""
 
 
-def _choose(layout: Layout, model: Path, config: Path | None, source: str | None) -> _Choice:
+def _choose(
+    layout: Layout,
+    model: Path,
+    config: Path | None,
+    source: str | None,
+    signers: AllowedSigners | None = None,
+) -> _Choice:
     if config is not None and source is not None:
         raise ServiceError("--source is for a configuration made from scratch; set it in FILE")
     present = _present(layout)
     if config is None and source is None and present is not None:
-        return _Choice(load(layout.config, {}))
-    if config is not None:
+        settings, content = load(layout.config, {}), present
+        if signers is None:
+            return _Choice(settings)
+    elif config is not None:
         settings = load(config, {})
         content = config.read_bytes()
     else:
@@ -110,9 +142,51 @@ def _choose(layout: Layout, model: Path, config: Path | None, source: str | None
             delegate="edgetpu" if _is_compiled(model) else "none",
         )
         content = render(settings).encode()
+    if signers is not None:
+        settings, content = _with_allowed_signers(settings, content)
     if present in (None, content) or _is_as_written(layout):
+        _check_not_loosened(layout, present, settings)
         return _Choice(settings, content=content, shown=shown(settings))
-    return _Choice(load(layout.config, {}), beside=content, shown=shown(settings))
+    edited = load(layout.config, {})
+    if signers is not None and edited.allowed_signers != ALLOWED_SIGNERS:
+        raise ServiceError(
+            f"{layout.config} was edited and stays as it is; put {_ALLOWED_LINE} into its first "
+            "line, and repeat this"
+        )
+    return _Choice(edited, beside=content, shown=shown(settings))
+
+
+def _check_not_loosened(layout: Layout, present: bytes | None, settings: Settings) -> None:
+    """Check that a new configuration does not let all models run where the one before did not."""
+    if present and settings.allowed_signers is None and load(layout.config, {}).allowed_signers:
+        raise ServiceError(
+            f"models that nobody signed would run again, as {layout.config} forbids: pass "
+            "--allowed-signers, or take allowed-signers out of it first"
+        )
+
+
+def _with_allowed_signers(settings: Settings, content: bytes) -> tuple[Settings, bytes]:
+    """A configuration that lets no other models run than those that are signed."""
+    if settings.allowed_signers == ALLOWED_SIGNERS:
+        return settings, content
+    if settings.allowed_signers is not None:
+        raise ServiceError(
+            f"the configuration has other allowed-signers already, {settings.allowed_signers}; "
+            "leave out --allowed-signers, or take them out of it"
+        )
+    # In front of all sections, and with what the user has written as it is.
+    changed = f"{_ALLOWED_LINE}\n".encode() + content
+    return msgspec.structs.replace(settings, allowed_signers=ALLOWED_SIGNERS), changed
+
+
+def _install_allowed_signers(
+    layout: Layout, changes: Changes, signers: AllowedSigners | None
+) -> bool:
+    """Whose models may run, where that was given; whether it changed."""
+    if signers is None:
+        return False
+    shown = signers.content.decode("utf-8", "replace")
+    return changes.write(layout.allowed_signers, signers.content, Private(shown, mode=0o644))
 
 
 def _present(layout: Layout) -> bytes | None:
@@ -271,6 +345,7 @@ def uninstall(layout: Layout, changes: Changes, *, purge: bool = False) -> None:
         changes.notify(f"keep {layout.config}, which was edited; --purge removes it")
     else:
         changes.remove(layout.config)
+        changes.remove(layout.allowed_signers)
     changes.remove(layout.config.with_name("edgekit.toml.new"))
     if not edited or purge:
         changes.remove_folder(layout.config.parent)

@@ -9,6 +9,7 @@ UNIT = "edgekit.service"
 # As the unit names them.
 COMMAND = Path("/opt/edgekit/bin/edgekit")
 MODEL = Path("/var/lib/edgekit/model.tflite")
+ALLOWED_SIGNERS = Path("/etc/edgekit/allowed_signers")
 # May read the configuration; the service's own account exists only while it runs, and is in it.
 GROUP = "edgekit-config"
 
@@ -26,6 +27,7 @@ class Layout:
         rules: the udev rule.
         sysusers: the groups.
         config: the configuration, which belongs to the user.
+        allowed_signers: whose models may run, where that was asked for.
         state: models, and what an upgrade must not forget when the power goes.
         written_config: the configuration as it was last installed, to tell whether the user edited
             it.
@@ -42,6 +44,7 @@ class Layout:
         self.rules = root / "etc/udev/rules.d/70-edgekit.rules"
         self.sysusers = root / "etc/sysusers.d/edgekit.conf"
         self.config = root / "etc/edgekit/edgekit.toml"
+        self.allowed_signers = root / ALLOWED_SIGNERS.relative_to("/")
         self.state = root / "var/lib/edgekit"
         self.written_config = self.state / "edgekit.toml"
         self.runtime = root / SERVICE_FOLDER.relative_to("/")
@@ -53,8 +56,8 @@ class Layout:
     def files(self) -> tuple[Path, ...]:
         """What may be written beside the models, one or more in every folder of ours."""
         return (
-            self.unit, self.drop_in, self.rules, self.sysusers, self.config, self.written_config,
-            self.lock,
+            self.unit, self.drop_in, self.rules, self.sysusers, self.config, self.allowed_signers,
+            self.written_config, self.lock,
         )  # fmt: skip
 
 

@@ -33,6 +33,8 @@ def describe(layout: Layout, state: ServiceState) -> Iterator[str]:
     model = one_line(health.model_sha256 if health else "") or store.current or "none"
     unconfirmed = store.pending is not None
     yield f"model    {model[:12]}{', not yet confirmed after an upgrade' if unconfirmed else ''}"
+    if health and health.model_signer:
+        yield f"signer   {one_line(health.model_signer)}"
     if health:
         yield f"rate     {health.fps:g} fps"
         for problem in health.problems:

@@ -12,10 +12,12 @@ from edgekit_device.service import systemctl
 from edgekit_device.service.durable import locked
 from edgekit_device.service.layout import Layout
 from edgekit_device.service.probation import Probation, watch
+from edgekit_device.service.signed import check_signed
 from edgekit_device.service.state import ServiceState, observe
 from edgekit_device.service.status import SILENT
 from edgekit_device.service.store import Store
 from edgekit_device.service.verify import Model, verify
+from edgekit_device.signers import allowed_signers
 
 
 def upgrade(
@@ -30,7 +32,8 @@ def upgrade(
         afresh: start the service afresh in any case, because its unit has changed.
 
     Raises:
-        ModelFileError: the model is no good; nothing was changed.
+        ModelFileError: the model is no good, or not signed by whom it has to be; nothing was
+            changed.
         UpgradeError: it did not pass its probation, and was taken back.
         ServiceError: there is no service, or it cannot be changed.
     """
@@ -40,6 +43,7 @@ def upgrade(
     with locked(layout.lock) as ours, _undisturbed():
         if not ours:
             raise ServiceError("another upgrade is at work; wait for its end")
+        check_signed(model, allowed_signers(settings, layout.root))
         verify(model, settings)
         sha256 = model.sha256
         store = Store(layout.state)

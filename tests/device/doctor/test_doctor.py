@@ -421,3 +421,16 @@ def test_the_exit_code_tells_of_a_problem(pi: BrokenPi, monkeypatch: pytest.Monk
 
 def test_the_model_for_trying_is_the_one_that_is_described() -> None:
     assert probe.MODEL.read_bytes() == probe_model()
+
+
+def test_what_signatures_are_checked_with(pi: BrokenPi) -> None:
+    assert "signatures" not in {diagnosis.check for diagnosis in pi.examine()}
+    pi.write("etc/edgekit/allowed_signers", "a@example.com ssh-ed25519 AAAA")
+    missing = one(pi, "signatures")
+    assert (missing.level, missing.remedy) == ("problem", "sudo apt install openssh-client")
+    pi.write("usr/bin/ssh-keygen", "")
+    assert one(pi, "signatures").remedy == "sudo apt install libnss-systemd"
+    pi.write("etc/nsswitch.conf", "passwd: files systemd")
+    assert found(pi, "signatures") == []
+    texts = {diagnosis.check: diagnosis.text for diagnosis in pi.examine()}
+    assert texts["signatures"] == "models of those in /etc/edgekit/allowed_signers"

@@ -80,6 +80,7 @@ def leave_status(state):
         "version": "0.0", "uptime_s": 1.0, "source": "test:", "model": "model.tflite",
         "model_sha256": state["loaded"], "runtime": "fake", "accelerator": "cpu", "frames": 5,
         "dropped": 0, "events": 1, "fps": 5.0, "memory_bytes": 1, "restarts": {}, "sinks": {},
+        "model_signer": "unsigned",
     }  # fmt: skip
     status = {"pid": state["pid"], "health": health, "problems": problems}
     if state["refused_model"]:

@@ -49,6 +49,7 @@ def families(health: Health) -> Iterator[Metric]:
         "source": health.source,
         "model": health.model,
         "model_sha256": health.model_sha256,
+        "model_signer": health.model_signer,
         "runtime": health.runtime,
         "accelerator": health.accelerator,
     }

@@ -198,6 +198,7 @@ function showHealth() {
     ["Runtime", h.runtime || "–"],
     ["Version", h.version],
     ["Model", h.model ? `${h.model}, SHA-256 ${h.model_sha256.slice(0, 12)}…` : "–", "wide"],
+    ["Signed by", h.model_signer || "–", "wide"],
   ];
   $("health").replaceChildren(...rows.map(([term, value, kind]) => element("div",
     kind === "wide" ? { class: "wide" } : {},
