@@ -182,6 +182,19 @@ def read_model(path: Path) -> ModelFile:
         content = path.read_bytes()
     except OSError as error:
         raise ModelFileError(f"cannot read the model {path}: {error.strerror}") from error
+    return parse_model(path, content)
+
+
+def parse_model(path: Path, content: bytes) -> ModelFile:
+    """Check a model whose bytes were read already.
+
+    Args:
+        path: where they are from, for messages.
+        content: of the whole file.
+
+    Raises:
+        ModelFileError: as `read_model`, and nothing else, whatever the bytes are.
+    """
     try:
         model = _read(path, content)
     except ModelFileError as error:
