@@ -1,5 +1,9 @@
-"""Open the model as the settings say, on its accelerator where it has one."""
+"""Open the model as the settings say, on its accelerator where it has one.
 
+Its file is read once, and tried in a process of its own before anything of it is used in this one.
+"""
+
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +16,18 @@ from edgekit.errors import (
     RuntimeUnavailableError,
 )
 from edgekit.inference.classifier import Classifier
-from edgekit.model.container import read_model
+from edgekit.model.container import ModelFile, parse_model
+from edgekit.model.labels import LabelFile
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon import delegate
 from edgekit_device.retry import Retry
+from edgekit_device.trial import read_label_file, read_model_bytes, try_model
 
 # A Coral stick takes up to about five seconds when its firmware has to be sent first.
 LOAD_TIMEOUT = 15.0
+# What has passed a trial and need not again: an accelerator that comes back, or an upgrade that is
+# taken back, shall not wait for one.
+_passed: deque[tuple[object, ...]] = deque(maxlen=4)
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,8 @@ def check_file(settings: Settings) -> None:
         SettingsError: no model is set.
         ModelFileError: the file is missing, damaged, or no image classifier.
     """
-    read_model(model_path(settings))
+    path = model_path(settings)
+    parse_model(path, read_model_bytes(path))
 
 
 def open_on_cpu(settings: Settings, because: str | None = None) -> Loaded:
@@ -85,7 +95,8 @@ def open_on_cpu(settings: Settings, because: str | None = None) -> Loaded:
     signature = Signature.of(path)
     if because is not None:
         path = delegate.cpu_model(path, settings.cpu_model)
-    return Loaded(_open(settings, path), signature, because)
+    model, labels = _read(settings, path, accelerated=False)
+    return Loaded(_load(settings, model, labels), signature, because)
 
 
 def open_model(settings: Settings) -> Loaded:
@@ -101,20 +112,39 @@ def open_model(settings: Settings) -> Loaded:
         return open_on_cpu(settings)
     path = model_path(settings)
     signature = Signature.of(path)
+    model, labels = _read(settings, path, accelerated=True)
     what = f"loading the delegate {settings.delegate}"
     # A driver can hang in here, and must not take us with it.
     classifier = delegate.call_with_timeout(
-        lambda: _open(settings, path, wanted), LOAD_TIMEOUT, what
+        lambda: _load(settings, model, labels, wanted), LOAD_TIMEOUT, what
     )
     return Loaded(classifier, signature)
 
 
-def _open(
-    settings: Settings, path: Path, accelerator: delegate.Delegate | None = None
+def _read(
+    settings: Settings, path: Path, *, accelerated: bool
+) -> tuple[ModelFile, LabelFile | None]:
+    """The model and its labels, read once and tried: what was tried is what runs."""
+    content = read_model_bytes(path)
+    model = parse_model(path, content)
+    labels = read_label_file(settings.labels) if settings.labels else None
+    # Here a model is known, and no runtime has met it yet.
+    tried = (model.sha256, labels, settings.hints(), settings.runtime, accelerated)
+    if tried not in _passed:
+        try_model(path, content, labels, settings, accelerated=accelerated)
+        _passed.append(tried)
+    return model, labels
+
+
+def _load(
+    settings: Settings,
+    model: ModelFile,
+    labels: LabelFile | None,
+    accelerator: delegate.Delegate | None = None,
 ) -> Classifier:
-    classifier = Classifier.open(
-        path,
-        labels=settings.labels,
+    classifier = Classifier.load(
+        model,
+        labels=labels,
         hints=settings.hints(),
         runtime=settings.runtime,
         threads=settings.threads,
