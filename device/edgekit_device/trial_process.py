@@ -13,7 +13,6 @@ import resource
 import signal
 import sys
 import time
-from importlib.resources import files
 from pathlib import Path
 from typing import NoReturn
 
@@ -49,7 +48,7 @@ def prepare(runtime: str) -> None:
     runtimes.load(runtime)
     for encoding in ("cp437", "utf-8-sig", "utf-16"):
         codecs.lookup(encoding)
-    ours = (files("edgekit_device.doctor") / "probe.tflite").read_bytes()
+    ours = Path(__file__).with_name("doctor").joinpath("probe.tflite").read_bytes()
     hints = Hints(normalization="imagenet")
     job = Job("a model of ours", len(ours), 0, runtime, hints, labels="its labels")
     refused = _refusal(job, ours, b"one\ntwo\nthree\n")
@@ -98,7 +97,10 @@ def _confine(job: Job, memory: int) -> None:
         resource.RLIMIT_DATA: memory + job.memory,
     }
     for which, limit in limits.items():
-        resource.setrlimit(which, (limit, limit))
+        # A limit that is there already may be lower, and cannot be raised.
+        _, hard = resource.getrlimit(which)
+        lower = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        resource.setrlimit(which, (lower, lower))
     prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
     if os.geteuid() == 0:
         os.setgroups([])

@@ -1,6 +1,7 @@
 """A model is tried in a process of its own, whose end is no harm to who started it."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -8,11 +9,12 @@ import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from edgekit_device import board, trial
+from edgekit_device import board, trial, trial_process
 from edgekit_device.config.settings import Settings
-from edgekit_device.trial import Limits, Report, read_label_file, read_model_bytes, try_model
+from edgekit_device.trial import Job, Limits, Report, read_label_file, read_model_bytes, try_model
 
 from edgekit.errors import LabelsError, ModelFileError, RuntimeUnavailableError
 from edgekit.model.labels import LabelFile
@@ -118,7 +120,7 @@ def test_a_runtime_may_say_as_much_as_it_likes(
 
 
 def test_one_that_hangs_is_ended(content: bytes, misbehave: Callable[[str], None]) -> None:
-    misbehave("while True: time.sleep(1)")
+    misbehave("time.sleep(20)")
     with pytest.raises(ModelFileError, match=r"^m\.tflite gave no answer within 0\.5 s; take a"):
         _try(content, limits=Limits(64 << 20, 0.5))
 
@@ -177,6 +179,23 @@ def test_it_is_no_more_than_it_has_to_be(content: bytes, misbehave: Callable[[st
         _try(content)
     # Which of ours are blocked is as it was.
     assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & {signal.SIGINT, signal.SIGTERM}
+
+
+def test_limits_that_are_lower_already_are_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    there = {resource.RLIMIT_DATA: 1 << 20, resource.RLIMIT_NPROC: resource.RLIM_INFINITY}
+    found: dict[int, tuple[int, int]] = {}
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (0, there.get(which, 1 << 60)))
+    monkeypatch.setattr(resource, "setrlimit", found.__setitem__)
+    for name in ("nice", "setgroups", "setgid", "setuid"):
+        monkeypatch.setattr(trial_process.os, name, lambda _: None)
+    monkeypatch.setattr(trial_process.Path, "write_text", lambda *_, **__: 0)
+    monkeypatch.setattr(trial_process.ctypes, "CDLL", lambda _: SimpleNamespace(prctl=print))
+    trial_process._confine(Job("m", 0, memory=64 << 20, parent=os.getppid()), 1 << 20)
+    assert found[resource.RLIMIT_DATA] == (1 << 20, 1 << 20)
+    assert found[resource.RLIMIT_NPROC] == (0, 0)
+    assert found[resource.RLIMIT_FSIZE] == (trial.LARGEST_OUTPUT, trial.LARGEST_OUTPUT)
 
 
 def test_it_does_not_outlive_who_started_it(tmp_path: Path, content: bytes) -> None:
@@ -297,6 +316,12 @@ class TestReading:
         (tmp_path / "m").write_bytes(bytes((1 << 20) + 1))
         with pytest.raises(ModelFileError, match="m is larger than the 1 MiB that fit here; take"):
             read_model_bytes(tmp_path / "m")
+
+    def test_an_empty_file_is_read_and_is_no_model(self, tmp_path: Path) -> None:
+        (tmp_path / "m").touch()
+        assert read_model_bytes(tmp_path / "m") == b""
+        with pytest.raises(ModelFileError, match=r"^m\.tflite is not a usable model"):
+            _try(b"")
 
     def test_a_list_of_names_is_no_gigabyte(self, tmp_path: Path) -> None:
         with (tmp_path / "l").open("wb") as stream:

@@ -61,7 +61,9 @@ class Bench:
 
     def settle(self) -> None:
         """Look until something was loaded, and take what comes of it."""
+        deadline = time.monotonic() + 30
         while self._inbox.empty():
+            assert time.monotonic() < deadline, "nothing was loaded"
             self.look()
             time.sleep(0.001)
         self.take()
