@@ -61,6 +61,20 @@ def memory_bytes(root: Path = _ROOT) -> int:
         return peak if sys.platform == "darwin" else 1024 * peak
 
 
+def memory_limit(root: Path = _ROOT) -> int:
+    """Bytes of memory that this process may take: the machine's, or less in a control group."""
+    found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    top = root / "sys/fs/cgroup"
+    group = top / _read(root / "proc/self/cgroup").rpartition("0::/")[2].strip()
+    for folder in (group, *group.parents):
+        limit = _read(folder / "memory.max").strip()
+        if limit.isdecimal():
+            found.append(int(limit))
+        if folder == top:
+            break
+    return min(found)
+
+
 def release_memory() -> None:
     """Give freed memory back to the system.
 

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.errors import EdgekitError
+from edgekit.errors import EdgekitError, ModelFileError
 from edgekit.inference.foreign import Foreign
 from edgekit.inference.interpreter import Interpreter
+from edgekit.inference.probabilities import are_probabilities, trial_pictures
 from edgekit.model.container import ModelFile, read_model
 from edgekit.model.foreign import Hints
-from edgekit.model.labels import class_names
+from edgekit.model.labels import LabelFile, class_names
 from edgekit.vision.preprocess import prepare
 
 _NO_HINTS = Hints()
@@ -54,6 +55,8 @@ class Classifier:
         self.accelerator = interpreter.accelerator
         self._interpreter = interpreter
         self._foreign = foreign
+        output = model.graph.tensors[model.graph.outputs[0]]
+        self._step = output.scale[0] if output.scale else 0.0
 
     @classmethod
     def open(
@@ -72,6 +75,39 @@ class Classifier:
         Args:
             path: a model file of ours, or any `.tflite` image classifier.
             labels: class names, one a line; those in the file by default.
+            hints, runtime, threads, delegate, delegate_options: as for `load`.
+
+        Raises:
+            ModelFileError, LabelsError: a file cannot be read, or as `load`.
+            RuntimeUnavailableError, InferenceError: as `load`.
+        """
+        return cls.load(
+            read_model(path),
+            labels=LabelFile.read(labels) if labels else None,
+            hints=hints,
+            runtime=runtime,
+            threads=threads,
+            delegate=delegate,
+            delegate_options=delegate_options,
+        )
+
+    @classmethod
+    def load(
+        cls,
+        model: ModelFile,
+        *,
+        labels: LabelFile | None = None,
+        hints: Hints = _NO_HINTS,
+        runtime: str = "auto",
+        threads: int = 1,
+        delegate: str | None = None,
+        delegate_options: Mapping[str, str] | None = None,
+    ) -> "Classifier":
+        """Load a model that was read: no file is opened for it again.
+
+        Args:
+            model: a model file of ours, or any image classifier.
+            labels: class names that take the place of those in the file.
             hints: what the file does not say, where it has no manifest.
             runtime: one of `runtimes.choices()`.
             threads: CPU threads for each inference.
@@ -79,13 +115,12 @@ class Classifier:
                 `Interpreter`.
 
         Raises:
-            ModelFileError: the file cannot be used, is no image classifier, answers something else
-                than probabilities, or its input cannot be understood.
+            ModelFileError: it answers something else than probabilities, or its input cannot be
+                understood.
             LabelsError: the labels do not fit the model.
             RuntimeUnavailableError: the runtime, or the accelerator, is not there or refuses it.
             InferenceError: the runtime, or the accelerator, failed on a picture to try it with.
         """
-        model = read_model(path)
         notes: list[str] = []
         foreign = None
         if model.manifest is None:
@@ -93,10 +128,10 @@ class Classifier:
         elif hints != _NO_HINTS:
             notes.append(
                 "--channels, --normalization and --softmax are for models without a manifest, "
-                f"which {path.name} has; they change nothing"
+                f"which {model.path.name} has; they change nothing"
             )
         carried = model.labels if labels is None else None
-        names = class_names(path, model.classes, carried, labels, notes.append)
+        names = class_names(model.path, model.classes, carried, labels, notes.append)
         interpreter = Interpreter(
             model.flatbuffer,
             runtime=runtime,
@@ -121,6 +156,23 @@ class Classifier:
         """
         shape = (1, self.geometry.height, self.geometry.width, 3)
         self.invoke(np.full(shape, 128, np.uint8))
+
+    def check_answers(self) -> None:
+        """Answer several pictures: one answer may be luck.
+
+        Raises:
+            ModelFileError: an answer is no finite probability for each class.
+            InferenceError: the interpreter, or its delegate, failed.
+        """
+        for picture in trial_pictures(self.geometry):
+            scores = self.invoke(picture)
+            if len(scores) != len(self.labels):
+                what = f"{len(scores)} values for {len(self.labels)} classes"
+            elif not are_probabilities(scores, self._step):
+                what = f"no probabilities, but values from {scores.min():.4g} to {scores.max():.4g}"
+            else:
+                continue
+            raise ModelFileError(f"{self.path} answers {what}; convert it again")
 
     def close(self) -> None:
         """Let go of the model and the accelerator; see `Interpreter.close`."""

@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 
 from edgekit.errors import ModelFileError
 from edgekit.inference.interpreter import Interpreter
+from edgekit.inference.probabilities import are_probabilities, trial_pictures
 from edgekit.model.container import ModelFile
 from edgekit.model.foreign import Hints, understand_input
 from edgekit.model.structure import ending
-
-_TOLERANCE = 0.02
 
 
 class Foreign:
@@ -72,8 +71,10 @@ class Foreign:
         """
         certain = self._ending == "SOFTMAX"
         if not certain:
-            answers = [interpreter.answer(self._encoded(one)) for one in self._trials()]
-            certain = all(map(self._are_probabilities, answers))
+            pictures = trial_pictures(self._geometry)
+            answers = [interpreter.answer(self._encoded(one)) for one in pictures]
+            step = self._output.scale[0] if self._output.scale else 0.0
+            certain = all(are_probabilities(one, step) for one in answers)
         if certain and self._softmax:
             self._softmax = False
             self.notes.append("its answers are probabilities already; --softmax changes nothing")
@@ -86,18 +87,6 @@ class Foreign:
             )
         elif self._softmax:
             self.notes.append("its answers are logits; a softmax makes probabilities of them")
-
-    def _trials(self) -> list[NDArray[np.uint8]]:
-        shape = (1, self._geometry.height, self._geometry.width, 3)
-        noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-        return [*(np.full(shape, value, np.uint8) for value in (0, 128, 255)), noise]
-
-    def _are_probabilities(self, values: NDArray[np.float32]) -> bool:
-        # Rounded to the output's steps, a class may lose or gain half of one.
-        step = self._output.scale[0] if self._output.scale else 0.0
-        slack = _TOLERANCE + len(values) * step / 2
-        inside = bool((values >= -_TOLERANCE).all() and (values <= 1 + _TOLERANCE).all())
-        return inside and abs(float(values.sum()) - 1) <= slack
 
     def _encoded(self, tensor: NDArray[np.uint8]) -> NDArray[Any]:
         values: NDArray[Any] = tensor

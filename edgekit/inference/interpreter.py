@@ -110,7 +110,7 @@ class Interpreter:
                 "the model was compiled for an Edge TPU, which the CPU cannot stand in for; use "
                 "the file without _edgetpu in its name, or the delegate edgetpu"
             )
-        return f"{self.runtime} refuses the model: {reason}"
+        return f"{self.runtime} refuses the model: {reason}; convert it again"
 
     def close(self) -> None:
         """Let go of the model and the accelerator, whoever still holds this; it is of no use then.

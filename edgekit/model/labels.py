@@ -4,9 +4,10 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from edgekit.errors import LabelsError
-from edgekit.files import read_text
+from edgekit.files import decode_text
 from edgekit.model.label_file import parse
 
 # What the daemon answers while no class is sure enough.
@@ -23,11 +24,35 @@ def ignore(_: str) -> None:
     """Tell nobody."""
 
 
+class LabelFile(NamedTuple):
+    """A file with class names as it was read, once.
+
+    Attributes:
+        path: where it was read from, for messages.
+        content: its bytes.
+    """
+
+    path: Path
+    content: bytes
+
+    @classmethod
+    def read(cls, path: Path) -> "LabelFile":
+        """Read it.
+
+        Raises:
+            LabelsError: it cannot be read.
+        """
+        try:
+            return cls(path, path.read_bytes())
+        except OSError as error:
+            raise LabelsError(f"cannot read the labels {path}: {error.strerror}") from error
+
+
 def class_names(
     model: Path,
     classes: int,
     carried: list[str] | None,
-    file: Path | None,
+    file: LabelFile | None,
     notify: Notify = ignore,
 ) -> list[str]:
     """The name of every class of a model, by index; no two are the same.
@@ -46,7 +71,7 @@ def class_names(
         LabelsError: `file` cannot be used, or there are more or fewer names than classes.
     """
     if file is not None:
-        return distinct(read_labels(file, classes, notify), notify)
+        return distinct(parse_labels(file, classes, notify), notify)
     if carried is None:
         return [f"class {index}" for index in range(classes)]
     if len(carried) != classes:
@@ -66,10 +91,25 @@ def read_labels(path: Path, expected: int | None = None, notify: Notify = ignore
         notify: called with a line when the form is another than one name a line.
 
     Raises:
-        LabelsError: the file is missing, not text, empty, in no form that is understood, has blank
-            names, or their number is not `expected`.
+        LabelsError: the file is missing, or as `parse_labels`.
     """
-    text = read_text(path, LabelsError, "labels")
+    return parse_labels(LabelFile.read(path), expected, notify)
+
+
+def parse_labels(
+    file: LabelFile, expected: int | None = None, notify: Notify = ignore
+) -> list[str]:
+    """Class names of a file that was read, as they stand there; arguments as for `read_labels`.
+
+    Raises:
+        LabelsError: the file is not text, empty, in no form that is understood, has blank names,
+            or their number is not `expected`.
+    """
+    path = file.path
+    try:
+        text = decode_text(file.content)
+    except ValueError as error:
+        raise LabelsError(f"{path} {error}; save it as UTF-8") from error
     try:
         names, note = parse(text)
         check_names(names)

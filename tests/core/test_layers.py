@@ -20,8 +20,8 @@ ROOMS = {
         "conversion", "option_types", "summary", "cli",
     ),
     "device/edgekit_device": (
-        "health", "board", "retry", "signals", "config", "signers", "sources", "sinks", "daemon",
-        "collect", "service", "doctor",
+        "health", "board", "retry", "signals", "config", "signers", "trial", "trial_process",
+        "sources", "sinks", "daemon", "collect", "service", "doctor",
     ),
 }  # fmt: skip
 FORBIDDEN = {

@@ -143,3 +143,25 @@ def test_this_machine() -> None:
     board.throttled()
     board.model()
     board.release_memory()
+
+
+def test_memory_is_what_the_machine_has_or_less_where_a_group_is_limited(tmp_path: Path) -> None:
+    everything = board.memory_limit(tmp_path)
+    assert everything > 1 << 28
+    root = _tree(tmp_path, {
+        "proc/self/cgroup": "0::/system.slice/edgekit.service\n",
+        "sys/fs/cgroup/system.slice/edgekit.service/memory.max": "max\n",
+        "sys/fs/cgroup/system.slice/memory.max": "max\n",
+    })  # fmt: skip
+    assert board.memory_limit(root) == everything
+    _tree(root, {"sys/fs/cgroup/system.slice/edgekit.service/memory.max": "402653184\n"})
+    assert board.memory_limit(root) == 384 << 20
+    _tree(root, {"sys/fs/cgroup/memory.max": "1048576\n"})  # as in a container
+    assert board.memory_limit(root) == 1 << 20
+
+
+def test_a_group_that_is_named_oddly_is_none(tmp_path: Path) -> None:
+    everything = board.memory_limit(tmp_path)
+    for text in ("", "0::/\n", "12:memory:/user\n", "0::/../../x\n"):
+        root = _tree(tmp_path, {"proc/self/cgroup": text})
+        assert board.memory_limit(root) == everything

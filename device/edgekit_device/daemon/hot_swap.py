@@ -3,14 +3,34 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from edgekit.errors import EdgekitError
+from edgekit.errors import EdgekitError, ModelFileError
 from edgekit_device import retry
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon.models import Loaded, Signature, model_path, open_model, open_on_cpu
 
 # How often the file is looked at, in seconds.
 LOOK_EVERY = 2.0
+# Seconds for a model to be read, tried and loaded: more than the time-outs of these together.
+LOAD_WITHIN = 100.0
+
+
+@dataclass(frozen=True, eq=False)
+class _Load:
+    """A model that is being loaded.
+
+    Attributes:
+        settings: that name it.
+        signature: of its file when that began.
+        probing: whether it runs already, and its delegate alone is tried.
+        deadline: when it counts as hung, on the monotonic clock.
+    """
+
+    settings: Settings
+    signature: Signature | None
+    probing: bool
+    deadline: float
 
 
 class ModelWatch:
@@ -39,7 +59,7 @@ class ModelWatch:
         self._seen: Signature | None = None
         self._refused: Signature | None = None
         self._handed_over: Signature | None = None
-        self._loading = False
+        self._load: _Load | None = None
         self._wanted = False
         self._look_at = 0.0
         self._probe_at: float | None = None
@@ -63,7 +83,11 @@ class ModelWatch:
             probe: whether a delegate that failed may be tried again.
         """
         now = time.monotonic()
-        if self._loading:
+        if self._load is not None:
+            if now > self._load.deadline:
+                path = model_path(self._load.settings)
+                hung = f"{path} was not loaded within {LOAD_WITHIN:g} s; convert it again"
+                self._settle(self._load, ModelFileError(hung))
             return
         if loaded.degraded is None or not probe:
             self._probe_at = None
@@ -71,12 +95,12 @@ class ModelWatch:
             self._probe_at = now + retry.DELEGATE_PROBE.delay(1)
         elif now >= self._probe_at:
             self._probe_at = None
-            self._load(open_model, probing=True)
+            self._begin(open_model, probing=True)
             return
         if self._wanted or (now >= self._look_at and self._is_changed(loaded)):
             self._wanted = False
             because = loaded.degraded if self._settings.delegate != "none" else None
-            self._load(lambda s: open_on_cpu(s, because) if because else open_model(s))
+            self._begin(lambda s: open_on_cpu(s, because) if because else open_model(s))
 
     def _is_changed(self, loaded: Loaded) -> bool:
         self._look_at = time.monotonic() + LOOK_EVERY
@@ -84,34 +108,54 @@ class ModelWatch:
         # A file that is still being written changes from one look to the next.
         settled, self._seen = signature == self._seen, signature
         self._gone = signature is None
+        if self._gone:  # what comes back is worth another try
+            self._refused = None
         if signature == loaded.signature and signature != self._refused:
             self._failure = None
         # What was handed over is in use only when a frame has come.
         known = (None, loaded.signature, self._handed_over, self._refused)
         return settled and signature not in known
 
-    def _load(self, load: Callable[[Settings], Loaded], probing: bool = False) -> None:
-        self._loading = True
+    def _begin(self, open_it: Callable[[Settings], Loaded], probing: bool = False) -> None:
         settings = self._settings
+        signature = Signature.of(model_path(settings))
+        load = _Load(settings, signature, probing, time.monotonic() + LOAD_WITHIN)
+        self._load = load
 
         def work() -> None:
             outcome: Loaded | EdgekitError
             try:
-                outcome = load(settings)
+                outcome = open_it(settings)
             except EdgekitError as error:
                 outcome = error
-            self._hand_over(lambda: self._settle(settings, outcome, probing))
+            # Any: whatever a file makes go wrong, the next one is looked at.
+            except Exception as error:
+                outcome = _unexpected(settings, error)
+            self._hand_over(lambda: self._settle(load, outcome))
 
-        threading.Thread(target=work, name="load model", daemon=True).start()
+        try:
+            threading.Thread(target=work, name="load model", daemon=True).start()
+        except RuntimeError as error:  # as many threads as the system allows
+            self._settle(load, _unexpected(settings, error))
 
-    def _settle(self, settings: Settings, outcome: Loaded | EdgekitError, probing: bool) -> None:
-        self._loading = False
+    def _settle(self, load: _Load, outcome: Loaded | EdgekitError) -> None:
+        if load is not self._load:  # it was given up, and comes too late
+            return
+        self._load = None
         if isinstance(outcome, Loaded):
             self._failure = self._refused = None
             self._handed_over = outcome.signature
             self._use(outcome)
             self._notify(f"model: {outcome.classifier.path} runs from the next frame on")
-        elif not probing:  # that a delegate still does not work is no news
-            self._refused = Signature.of(model_path(settings))
+        elif not load.probing:  # that a delegate still does not work is no news
+            # Another file may have come since, or this one may have gone for a moment.
+            there = Signature.of(model_path(load.settings))
+            self._refused = there if there == load.signature else None
             self._failure = f"{outcome}; going on with the one before"
             self._notify(f"model: {self._failure}")
+
+
+def _unexpected(settings: Settings, error: Exception) -> ModelFileError:
+    return ModelFileError(
+        f"{model_path(settings)} cannot be loaded: unexpected {error!r}; convert it again"
+    )

@@ -1,5 +1,9 @@
-"""Open the model as the settings say, on its accelerator where it has one."""
+"""Open the model as the settings say, on its accelerator where it has one.
 
+Its file is read once, and tried in a process of its own before anything of it is used in this one.
+"""
+
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,19 +13,23 @@ from edgekit.errors import (
     ConfigurationError,
     EdgekitError,
     InferenceError,
-    ModelFileError,
     RuntimeUnavailableError,
 )
 from edgekit.inference.classifier import Classifier
-from edgekit.model.container import read_model
+from edgekit.model.container import ModelFile, parse_model
+from edgekit.model.labels import LabelFile
 from edgekit.model.signers import UNSIGNED
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon import delegate
 from edgekit_device.retry import Retry
 from edgekit_device.signers import check_signer
+from edgekit_device.trial import read_label_file, read_model_bytes, try_model
 
 # A Coral stick takes up to about five seconds when its firmware has to be sent first.
 LOAD_TIMEOUT = 15.0
+# What has passed a trial and need not again: an accelerator that comes back, or an upgrade that is
+# taken back, shall not wait for one.
+_passed: deque[tuple[object, ...]] = deque(maxlen=4)
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,21 @@ class Loaded:
     signer: str = UNSIGNED
 
 
+@dataclass(frozen=True)
+class _Read:
+    """A model that was read once, may run, and has passed its trial.
+
+    Attributes:
+        model: its file.
+        labels: names in the place of those in the file; none where there are none.
+        signer: see `Loaded`.
+    """
+
+    model: ModelFile
+    labels: LabelFile | None
+    signer: str
+
+
 def model_path(settings: Settings) -> Path:
     """The model's path.
 
@@ -78,7 +101,8 @@ def check_file(settings: Settings) -> None:
         ModelFileError: the file is missing, damaged, no image classifier, or not signed by whom it
             has to be.
     """
-    check_signer(read_model(model_path(settings)), settings)
+    path = model_path(settings)
+    check_signer(parse_model(path, read_model_bytes(path)), settings)
 
 
 def open_on_cpu(settings: Settings, because: str | None = None) -> Loaded:
@@ -91,8 +115,8 @@ def open_on_cpu(settings: Settings, because: str | None = None) -> Loaded:
     signature = Signature.of(path)
     if because is not None:
         path = delegate.cpu_model(path, settings.cpu_model)
-    classifier, signer = _open(settings, path)
-    return Loaded(classifier, signature, because, signer)
+    read = _read(settings, path, accelerated=False)
+    return Loaded(_load(settings, read), signature, because, read.signer)
 
 
 def open_model(settings: Settings) -> Loaded:
@@ -108,32 +132,43 @@ def open_model(settings: Settings) -> Loaded:
         return open_on_cpu(settings)
     path = model_path(settings)
     signature = Signature.of(path)
+    read = _read(settings, path, accelerated=True)
     what = f"loading the delegate {settings.delegate}"
     # A driver can hang in here, and must not take us with it.
-    classifier, signer = delegate.call_with_timeout(
-        lambda: _open(settings, path, wanted), LOAD_TIMEOUT, what
+    classifier = delegate.call_with_timeout(
+        lambda: _load(settings, read, wanted), LOAD_TIMEOUT, what
     )
-    return Loaded(classifier, signature, signer=signer)
+    return Loaded(classifier, signature, signer=read.signer)
 
 
-def _open(
-    settings: Settings, path: Path, accelerator: delegate.Delegate | None = None
-) -> tuple[Classifier, str]:
-    model = read_model(path)
+def _read(settings: Settings, path: Path, *, accelerated: bool) -> _Read:
+    """The model and its labels, read once and tried: what was tried is what runs."""
+    content = read_model_bytes(path)
+    model = parse_model(path, content)
+    # Before a runtime meets it.
     signer = check_signer(model, settings)
-    classifier = Classifier.open(
-        path,
-        labels=settings.labels,
+    labels = read_label_file(settings.labels) if settings.labels else None
+    tried = (model.sha256, labels, settings.hints(), settings.runtime, accelerated)
+    if tried not in _passed:
+        try_model(path, content, labels, settings, accelerated=accelerated)
+        _passed.append(tried)
+    return _Read(model, labels, str(signer or UNSIGNED))
+
+
+def _load(
+    settings: Settings, read: _Read, accelerator: delegate.Delegate | None = None
+) -> Classifier:
+    classifier = Classifier.load(
+        read.model,
+        labels=read.labels,
         hints=settings.hints(),
         runtime=settings.runtime,
         threads=settings.threads,
         delegate=accelerator.library if accelerator else None,
         delegate_options=accelerator.options if accelerator else None,
     )
-    if classifier.sha256 != model.sha256:
-        raise ModelFileError(f"{path} changed while it was read; offer it again")
     classifier.warm_up()
-    return classifier, str(signer or UNSIGNED)
+    return classifier
 
 
 def open_with_retries(

@@ -6,7 +6,7 @@ import pytest
 
 from edgekit.errors import LabelsError
 from edgekit.model.container import read_model
-from edgekit.model.labels import class_names, distinct, read_labels
+from edgekit.model.labels import LabelFile, class_names, distinct, read_labels
 from tests.tiny import tiny_model
 
 MODEL = Path("m.tflite")
@@ -20,7 +20,7 @@ def _file(folder: Path, text: str) -> Path:
 
 def test_a_file_wins_over_the_names_inside_the_model(tmp_path: Path) -> None:
     file = _file(tmp_path, "Katze\nHund\n")
-    assert class_names(MODEL, 2, ["cat", "dog"], file) == ["Katze", "Hund"]
+    assert class_names(MODEL, 2, ["cat", "dog"], LabelFile.read(file)) == ["Katze", "Hund"]
     assert class_names(MODEL, 2, ["cat", "dog"], None) == ["cat", "dog"]
 
 
@@ -28,13 +28,13 @@ def test_without_either_they_are_numbered() -> None:
     assert class_names(MODEL, 3, None, None) == ["class 0", "class 1", "class 2"]
 
 
-def test_too_many_or_too_few_are_refused(tmp_path: Path) -> None:
+def test_too_many_or_too_few_are_refused() -> None:
     with pytest.raises(LabelsError, match=r"^m\.tflite carries 2 labels for 3 classes; pass the"):
         class_names(MODEL, 3, ["cat", "dog"], None)
     with pytest.raises(LabelsError, match="has 1 class names, but the model has 3 classes"):
-        class_names(MODEL, 3, ["a", "b", "c"], _file(tmp_path, "cat\n"))
+        class_names(MODEL, 3, ["a", "b", "c"], LabelFile(MODEL, b"cat\n"))
     with pytest.raises(LabelsError, match=r"has 1 class names \(its first line, 'name', is a hea"):
-        class_names(MODEL, 2, None, _file(tmp_path, "name\ncat\n"))
+        class_names(MODEL, 2, None, LabelFile(MODEL, b"name\ncat\n"))
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_mark_of_byte_order_is_no_part_of_a_name(tmp_path: Path, encoding: str
 def test_how_a_file_was_understood_is_told(tmp_path: Path) -> None:
     told: list[str] = []
     path = _file(tmp_path, "1 dog\n0 cat\n")
-    assert class_names(MODEL, 2, None, path, told.append) == ["cat", "dog"]
+    assert class_names(MODEL, 2, None, LabelFile.read(path), told.append) == ["cat", "dog"]
     assert told == [f"{path}: its class indices are obeyed, from 0 on"]
 
 

@@ -29,8 +29,10 @@ def options(shared: Path) -> list[str]:
 
 
 @contextmanager
-def _started(*options: str) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "edgekit", "run", *options]
+def _started(*options: str, changed: str = "") -> Iterator[subprocess.Popen[str]]:
+    """The process, in which some Python of ours may have run before."""
+    program = f"{changed}\nfrom edgekit.cli import main; main()"
+    command = [sys.executable, "-c", program, "run", *options]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -108,19 +110,23 @@ def test_a_repeated_sigterm_is_one_sigterm(options: list[str]) -> None:
 def test_a_signal_stops_it_while_it_loads(
     options: list[str], tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
-    # Opening a FIFO to write waits until someone opens it to read: loading has begun then, and
-    # goes on for as long as nothing is written.
-    labels = tmp_path / "labels.txt"
-    os.mkfifo(labels)
+    # Opening a FIFO to write waits until someone opens it to read: the trial of the model has begun
+    # then, and goes on for as long as nothing is written.
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    slow = (
+        "from edgekit_device import trial\n"
+        f"trial.child.python_command = lambda module: ['/bin/sh', '-c', 'read line < {pipe}']"
+    )
     loading = threading.Event()
     writers: list[int] = []
 
     def wait() -> None:
-        writers.append(os.open(labels, os.O_WRONLY))
+        writers.append(os.open(pipe, os.O_WRONLY))
         loading.set()
 
     threading.Thread(target=wait, daemon=True).start()
-    with _started(*options, "--labels", str(labels)) as process:
+    with _started(*options, changed=slow) as process:
         assert loading.wait(timeout=30)
         process.send_signal(number)
         assert process.wait(timeout=10) == code

@@ -10,8 +10,10 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from edgekit_device import trial
 from edgekit_device.config.secrets import secret_file
 from edgekit_device.config.settings import Settings
+from edgekit_device.daemon.models import LOAD_TIMEOUT
 from edgekit_device.retry import SERVICE_RESTART
 from edgekit_device.service.layout import GROUP, Layout
 
@@ -62,6 +64,16 @@ def test_its_status_is_where_the_commands_look_for_it_and_all_may_read_it() -> N
     assert _values("RuntimeDirectoryMode") == ["0755"]
     # Kept, it would be private to root, and hold what an earlier process said.
     assert _values("RuntimeDirectoryPreserve") == []
+
+
+def test_memory_that_ends_while_a_model_is_tried_does_not_end_the_service() -> None:
+    """systemd's default stops a service of which the kernel has killed any process."""
+    assert _values("OOMPolicy") == ["continue"]
+
+
+def test_a_trial_gives_up_before_systemd_does() -> None:
+    (start,) = _values("TimeoutStartSec")
+    assert float(start) > trial.TIMEOUT + LOAD_TIMEOUT
 
 
 def test_it_waits_for_no_device() -> None:

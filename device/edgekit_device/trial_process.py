@@ -1,0 +1,168 @@
+"""The process in which a model is tried; `edgekit_device.trial` starts it, and says what it is for.
+
+A process that has called `prepare` may also be forked, and `run` called in each fork: so thousands
+of files are tried in little time.
+"""
+
+import codecs
+import contextlib
+import ctypes
+import os
+import re
+import resource
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+
+from edgekit.errors import (
+    EdgekitError,
+    InferenceError,
+    LabelsError,
+    ModelFileError,
+    RuntimeUnavailableError,
+)
+from edgekit.model.foreign import Hints
+from edgekit.model.labels import LabelFile
+from edgekit.text import one_line
+from edgekit_device.trial import LARGEST_OUTPUT, READY, Job, Report, too_much
+
+_NICENESS = 10
+_NOBODY = 65534
+_PDEATHSIG, _NO_NEW_PRIVILEGES = 1, 38
+
+
+def prepare(runtime: str) -> None:
+    """Use once, on a model of ours, all that a trial may need.
+
+    Without root's rights, what is imported late may be out of reach.
+
+    Raises:
+        RuntimeUnavailableError: the runtime does not work here.
+    """
+    from edgekit.inference import runtimes
+
+    runtimes.load(runtime)
+    for encoding in ("cp437", "utf-8-sig", "utf-16"):
+        codecs.lookup(encoding)
+    ours = Path(__file__).with_name("doctor").joinpath("probe.tflite").read_bytes()
+    hints = Hints(normalization="imagenet")
+    job = Job("a model of ours", len(ours), 0, runtime, hints, labels="its labels")
+    refused = _refusal(job, ours, b"one\ntwo\nthree\n")
+    if refused is not None:
+        raise RuntimeUnavailableError(str(refused))
+
+
+def run(job: Job, content: bytes, labels: bytes | None) -> Report:
+    """Give up what a model could abuse, then let it answer; needs a `prepare` before it.
+
+    This process is of no use for anything else afterwards.
+    """
+    try:
+        # A look of the kernel's own: what `getrusage` tells counts the process that started this.
+        status = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        status = None
+    _confine(job, _memory(status, b"VmData"))
+    start = time.perf_counter()
+    error = _refusal(job, content, labels)
+    seconds = round(time.perf_counter() - start, 3)
+    memory = _memory(status, b"VmHWM")
+    if error is None:
+        return Report(seconds=seconds, memory=memory)
+    return Report(one_line(error), type(error).__name__, seconds, memory)
+
+
+def _memory(status: int | None, name: bytes) -> int:
+    """A figure of /proc/self/status, in bytes; 0 where there is no such file."""
+    text = b"" if status is None else os.pread(status, 1 << 16, 0)
+    found = re.search(rb"^%b:\s*(\d+) kB" % name, text, re.MULTILINE)
+    return 1024 * int(found[1]) if found else 0
+
+
+def _confine(job: Job, memory: int) -> None:
+    """Give up what a model could abuse: rights, memory, disk, processes, and to outlive ours."""
+    # Where the processor is short the others go first, and where memory is short this one goes.
+    with contextlib.suppress(OSError):
+        os.nice(_NICENESS)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="utf-8")
+    limits = {
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_FSIZE: LARGEST_OUTPUT,
+        resource.RLIMIT_NPROC: 0,
+        resource.RLIMIT_DATA: memory + job.memory,
+    }
+    for which, limit in limits.items():
+        # A limit that is there already may be lower, and cannot be raised.
+        _, hard = resource.getrlimit(which)
+        lower = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        resource.setrlimit(which, (lower, lower))
+    prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setgid(_NOBODY)
+        os.setuid(_NOBODY)
+    if prctl is not None:
+        prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+        prctl(_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != job.parent:
+            sys.exit("who started it has gone")
+
+
+def _refusal(job: Job, content: bytes, labels: bytes | None) -> EdgekitError | None:
+    """Why a model is no good, whatever its file makes go wrong."""
+    try:
+        _answer(job, content, labels)
+    except (ModelFileError, LabelsError) as error:
+        return error
+    except RuntimeUnavailableError as error:
+        return ModelFileError(f"{job.path} gives no answer: {error}")
+    except InferenceError as error:
+        return ModelFileError(f"{job.path} gives no answer: {error}; convert it again")
+    except MemoryError:
+        return ModelFileError(too_much(job))
+    except Exception as error:
+        return ModelFileError(f"{job.path} gives no answer: {error!r}; convert it again")
+    return None
+
+
+def _answer(job: Job, content: bytes, labels: bytes | None) -> None:
+    # Loaded in this process alone: OpenCV and the runtime take memory.
+    from edgekit.inference.classifier import Classifier
+    from edgekit.model.container import parse_model
+    from edgekit.model.labels import class_names
+    from edgekit.model.schema import OPERATORS
+
+    model = parse_model(Path(job.path), content)
+    given = None if job.labels is None or labels is None else LabelFile(Path(job.labels), labels)
+    if job.accelerated and any(one.name not in OPERATORS for one in model.graph.operators):
+        class_names(model.path, model.classes, model.labels if given is None else None, given)
+        return
+    Classifier.load(model, labels=given, hints=job.hints, runtime=job.runtime).check_answers()
+
+
+def say(report: Report) -> NoReturn:
+    """Write how it went to stdout, and end."""
+    os.write(1, b"\n" + msgspec.json.encode(report) + b"\n")
+    # At once: a runtime's own end may go wrong, or say something.
+    os._exit(0)
+
+
+def _main() -> None:
+    job = msgspec.json.decode(sys.stdin.buffer.readline(), type=Job)
+    try:
+        prepare(job.runtime)
+    except RuntimeUnavailableError as error:
+        say(Report(str(error), type(error).__name__))
+    content, labels = sys.stdin.buffer.read(job.size), sys.stdin.buffer.read()
+    sys.stdin.close()
+    os.write(1, READY + b"\n")
+    say(run(job, content, labels))
+
+
+if __name__ == "__main__":
+    _main()

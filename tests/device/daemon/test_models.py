@@ -1,0 +1,141 @@
+"""The model's file is read once, tried, and loaded; what was tried is what runs."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from edgekit_device.config.settings import Settings
+from edgekit_device.daemon import models
+from edgekit_device.daemon.models import check_file, open_model, open_on_cpu
+from edgekit_device.trial import Report
+
+from edgekit.errors import EdgekitError, LabelsError, ModelFileError
+from tests.tiny import tiny_model
+
+Tried = list[tuple[str, bytes, bool]]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tiny_model(tmp_path / "m.tflite")
+
+
+@pytest.fixture
+def tried(monkeypatch: pytest.MonkeyPatch) -> Tried:
+    """What was tried: path, labels, and whether for an accelerator; all of it is good."""
+    found: Tried = []
+
+    def try_model(path, content, labels, settings, *, accelerated):  # type: ignore[no-untyped-def]
+        found.append((path.name, labels.content if labels else b"", accelerated))
+        return Report()
+
+    monkeypatch.setattr(models, "try_model", try_model)
+    monkeypatch.setattr(models, "_passed", type(models._passed)(maxlen=4))
+    return found
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, then: Callable[[], object] = lambda: None) -> None:
+    def try_model(path, *_: object, **__: object) -> Report:  # type: ignore[no-untyped-def]
+        then()
+        raise ModelFileError(f"{path} crashes the TFLite runtime")
+
+    monkeypatch.setattr(models, "try_model", try_model)
+
+
+def test_a_model_is_tried_before_it_is_loaded(
+    path: Path, tried: Tried, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert open_model(Settings(model=path)).classifier.labels == ["red", "green", "blue"]
+    assert tried == [("m.tflite", b"", False)]
+
+    def load(*_: object, **__: object) -> None:
+        raise AssertionError("a runtime met it")
+
+    monkeypatch.setattr(models.Classifier, "load", load)
+    path.write_bytes(path.read_bytes() + b"other")
+    refuse(monkeypatch)
+    with pytest.raises(ModelFileError, match="crashes the TFLite runtime"):
+        open_model(Settings(model=path))
+
+
+def test_the_real_trial_is_what_tries_it(path: Path) -> None:
+    logits = tiny_model(path, logits=True)
+    with pytest.raises(ModelFileError, match=r"m\.tflite answers no probabilities"):
+        open_model(Settings(model=logits))
+
+
+def test_what_was_tried_is_what_runs(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tried: Tried
+) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("a\nb\nc\n")
+
+    def exchange(*_: object, **__: object) -> Report:
+        path.write_bytes(b"another file")
+        labels.write_bytes(b"other names")
+        return Report()
+
+    monkeypatch.setattr(models, "try_model", exchange)
+    found = open_model(Settings(model=path, labels=labels))
+    assert found.classifier.labels == ["a", "b", "c"]
+    # So the exchange is noticed.
+    assert found.signature != models.Signature.of(path)
+
+
+def test_what_has_passed_is_not_tried_again_unless_something_is_different(
+    path: Path, tmp_path: Path, tried: Tried
+) -> None:
+    settings = Settings(model=path)
+    for _ in range(3):
+        open_on_cpu(settings)
+    assert len(tried) == 1
+    (tmp_path / "labels.txt").write_text("a\nb\nc\n")
+    for other in (
+        Settings(model=path, labels=tmp_path / "labels.txt"),
+        Settings(model=path, runtime="litert"),
+        Settings(model=path, channels="bgr"),
+    ):
+        before = len(tried)
+        open_on_cpu(other)
+        assert len(tried) == before + 1
+    path.write_bytes(path.read_bytes() + b"\0")
+    open_on_cpu(settings)
+    assert len(tried) == 5
+
+
+def test_what_was_refused_is_tried_again(
+    path: Path, tried: Tried, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times: list[int] = []
+    refuse(monkeypatch, lambda: times.append(1))
+    for _ in range(2):
+        with pytest.raises(ModelFileError):
+            open_model(Settings(model=path))
+    assert len(times) == 2
+
+
+def test_one_for_an_accelerator_and_the_one_that_stands_in_are_both_tried(
+    tmp_path: Path, tried: Tried
+) -> None:
+    tiny_model(tmp_path / "m.tflite")
+    path = tiny_model(tmp_path / "m_edgetpu.tflite", compiled=True)
+    settings = Settings(model=path, delegate=str(tmp_path / "m.tflite"))
+    # No accelerator takes it here, but that is found out behind the trial.
+    with pytest.raises(EdgekitError):
+        open_model(settings)
+    open_on_cpu(settings, "it failed")
+    assert tried == [("m_edgetpu.tflite", b"", True), ("m.tflite", b"", False)]
+
+
+def test_neither_a_model_nor_labels_that_are_a_pipe_keep_anybody(
+    path: Path, tmp_path: Path, tried: Tried
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for settings in (Settings(model=tmp_path / "pipe"), Settings(model=path.parent)):
+        for open_it in (check_file, open_model, open_on_cpu):
+            with pytest.raises(ModelFileError, match=r"cannot read the model .* regular file"):
+                open_it(settings)
+    with pytest.raises(LabelsError, match=r"cannot read the labels .*pipe: is not a regular file"):
+        open_model(Settings(model=path, labels=tmp_path / "pipe"))
+    assert tried == []
