@@ -49,6 +49,7 @@ def install(
     chosen = _choose(layout, model, config, source)
     settings = chosen.settings
     environment.check_visible(settings)
+    environment.check_token(layout, settings)
     drop_in = environment.drop_in(layout)
     checked = Model.read(model)
     verify(checked, settings)

@@ -1,6 +1,7 @@
 """uvicorn, set up for a small device on a network that may be unfriendly."""
 
 import asyncio
+import socket
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -18,7 +19,9 @@ from edgekit_device.sinks.http.limits import Limits, client_of
 _HEADER_BYTES = 8192
 # Connections taken from the system at once, each a file before it can be counted. A quarter of what
 # a client may have: a request that comes at once is heard before its connection would give way.
-_BACKLOG = 16
+_AT_ONCE = 16
+# Connections that wait in the system for that.
+_BACKLOG = 128
 
 
 class Guard:
@@ -172,6 +175,14 @@ class Connection(H11Protocol):
         self.transport.abort()
 
 
+class _Server(Server):
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        # To asyncio, how many wait and how many are taken at once are the same number.
+        for listener in sockets or ():
+            listener.listen(_BACKLOG)
+
+
 def make_server(
     feed: Feed,
     name: str,
@@ -197,7 +208,7 @@ def make_server(
     application = Application(feed, name, viewers, limits.events, refused)
     access = Access(application.app, token, port, limits.wrong_token, refused)
     guard = Guard(access, limits, refused, failed)
-    server = Server(
+    server = _Server(
         Config(
             guard,
             loop="asyncio",
@@ -212,7 +223,7 @@ def make_server(
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            backlog=_BACKLOG,
+            backlog=_AT_ONCE,
             h11_max_incomplete_event_size=_HEADER_BYTES,
         )
     )
