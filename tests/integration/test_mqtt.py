@@ -145,7 +145,7 @@ def test_home_assistant_is_told_what_there_is(broker: Broker) -> None:
             "name": "Label",
             "unique_id": "edgekit_pi_label",
             "state_topic": "edgekit/pi/state",
-            "value_template": "{{ value_json.label }}",
+            "value_template": "{{ value_json.label | default('unknown') }}",
             "icon": "mdi:image-search",
             "availability_topic": "edgekit/pi/status",
             "device": {
