@@ -147,6 +147,18 @@ class TestWhatIsNoHttp:
         assert say(sink, sent).startswith(b"HTTP/1.1 %d " % status)
         assert refused(sink) == {}
 
+    @pytest.mark.parametrize(
+        "sent",
+        [
+            GET + b"X: " + 9000 * b"x" + b"\r\n\r\n",
+            GET + 1000 * b"X:yyyyyyyy\r\n" + b"\r\n",
+            b"GET /?" + 9000 * b"x" + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        ],
+    )
+    def test_a_header_that_is_too_long(self, sink: Http, sent: bytes) -> None:
+        # In one piece it is understood, in several it is not waited for.
+        assert say(sink, sent)[:13] in (b"HTTP/1.1 431 ", b"HTTP/1.1 400 ")
+
     @pytest.mark.parametrize("host", [b"[", b"[::1", b"]", b"a b", b"::::", b"x:99999", b"@", b"%"])
     def test_a_host_that_is_none(self, sink: Http, guarded: Http, host: bytes) -> None:
         request = b"GET /healthz HTTP/1.1\r\nHost: " + host + b"\r\n\r\n"

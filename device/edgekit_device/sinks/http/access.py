@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edgekit.report.page import theme
 from edgekit_device.retry import RetryPolicy
-from edgekit_device.sinks.http.limits import client_of
+from edgekit_device.sinks.http.limits import Limits, client_of
 
 _LOGIN_LIMIT = 4096
 # Wrong tokens in a row before a client has to wait: people mistype.
@@ -104,7 +104,7 @@ class Access:
         app: the application.
         token: what clients must show; None for those on this machine, which need none.
         port: where it listens; browsers do not tell ports apart when they send cookies.
-        wrong_token: how long a client that showed a wrong token has to wait.
+        limits: what is too much.
         refused: counts what was not given, by reason.
     """
 
@@ -113,11 +113,12 @@ class Access:
         app: ASGIApp,
         token: str | None,
         port: int,
-        wrong_token: RetryPolicy,
+        limits: Limits,
         refused: Counter[str],
     ) -> None:
         self._app = app
-        self._guesses = None if token is None else Guesses(token, wrong_token, refused)
+        self._header_bytes = limits.header_bytes
+        self._guesses = None if token is None else Guesses(token, limits.wrong_token, refused)
         self._cookie = f"edgekit-{port}"
         # Not the token itself: it may hold characters that a cookie may not. Nobody guesses this
         # one, so it is looked at whatever else a client's address has shown.
@@ -144,6 +145,9 @@ class Access:
         """None to let it through."""
         # Not `request.url`, which fails on a Host header that is no host.
         path = request.scope["path"]
+        # What came in one piece was never looked at for its length.
+        if _header_bytes(request) > self._header_bytes:
+            return PlainTextResponse("The header is too long.\n", 431)
         if path != "/login" and _has_body(request):
             return PlainTextResponse("A request here has no body.\n", 413)
         if self._guesses is None:
@@ -223,6 +227,12 @@ def _bearer(request: Request) -> str | None:
     """The token in the Authorization header, if there is one."""
     scheme, _, shown = request.headers.get("authorization", "").partition(" ")
     return shown.strip() if scheme.lower() == "bearer" else None
+
+
+def _header_bytes(request: Request) -> int:
+    scope = request.scope
+    fields = sum(len(name) + len(value) for name, value in scope["headers"])
+    return fields + len(scope["raw_path"]) + len(scope["query_string"])
 
 
 def _has_body(request: Request) -> bool:

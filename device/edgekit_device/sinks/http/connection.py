@@ -16,7 +16,6 @@ from edgekit_device.sinks.http.app import Application
 from edgekit_device.sinks.http.feed import Feed
 from edgekit_device.sinks.http.limits import Limits, client_of
 
-_HEADER_BYTES = 8192
 # Connections taken from the system at once, each a file before it can be counted. A quarter of what
 # a client may have: a request that comes at once is heard before its connection would give way.
 _AT_ONCE = 16
@@ -206,7 +205,7 @@ def make_server(
         failed: called with what went wrong on our side.
     """
     application = Application(feed, name, viewers, limits.events, refused)
-    access = Access(application.app, token, port, limits.wrong_token, refused)
+    access = Access(application.app, token, port, limits, refused)
     guard = Guard(access, limits, refused, failed)
     server = _Server(
         Config(
@@ -224,7 +223,7 @@ def make_server(
             proxy_headers=False,
             server_header=False,
             backlog=_AT_ONCE,
-            h11_max_incomplete_event_size=_HEADER_BYTES,
+            h11_max_incomplete_event_size=limits.header_bytes,
         )
     )
     return server, guard

@@ -27,6 +27,7 @@ class Limits:
         connections: that wait for a request or for the end of an answer, in all.
         client_connections: those of them that a client may have, see `client_of`.
         events: readers of `/events`, which do not count as `connections`; nor do live pictures.
+        header_bytes: of a request.
         request_timeout: seconds from connecting until a request is there and answered.
         send_timeout: seconds for the network to take a piece of an answer.
         wrong_token: for how long nothing a client shows is looked at, after wrong tokens in a row.
@@ -35,6 +36,7 @@ class Limits:
     connections: int = 128
     client_connections: int = 64
     events: int = 32
+    header_bytes: int = 8192
     request_timeout: float = 10.0
     send_timeout: float = 20.0
     wrong_token: RetryPolicy = WRONG_TOKEN
