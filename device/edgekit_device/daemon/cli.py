@@ -84,5 +84,5 @@ def _run(settings: Settings, reload: Callable[[], Settings]) -> None:
     except EdgekitError as error:
         failure = error
     if failure is None:
-        say(daemon.summary(), timeout=0.5 if is_live(settings) else None)
+        say(daemon.summary())
     end(failure, stuck=daemon.stuck, interrupted=stop.interrupted and not is_live(settings))

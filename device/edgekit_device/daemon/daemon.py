@@ -129,8 +129,9 @@ class Daemon:
 
     def _health_of(self, indicators: Indicators) -> Health:
         worker, statistics, settings = self._worker, self.statistics, self._settings
+        source = worker.source
         classifier = worker.loaded.classifier if worker.loaded else None
-        delivered = self._deliveries.report(self._sinks)
+        sinks = self._sinks
         return Health(
             ts=timestamp(),
             name=settings.device_name,
@@ -144,13 +145,14 @@ class Daemon:
             runtime=classifier.runtime_name if classifier else "",
             accelerator=classifier.accelerator if classifier else "",
             frames=statistics.frames,
-            dropped=statistics.dropped,
-            damaged=statistics.damaged,
+            dropped=statistics.dropped + (source.dropped if source else 0),
+            damaged=statistics.damaged + (source.damaged if source else 0),
             events=statistics.events,
             fps=round(statistics.fps, 2),
             memory_bytes=board.memory_bytes(),
-            restarts=statistics.restarts | delivered.restarts,
-            sinks={name: sink.shown() for name, sink in delivered.sinks.items()},
+            restarts=statistics.restarts
+            | {name: sink.restarts for name, sink in sinks.items() if sink.restarts},
+            sinks={name: sink.report().shown() for name, sink in sinks.items()},
             latency_ms=statistics.latency(),
             frame_age_s=round(indicators.frame_age, 2) if indicators.ready else None,
             inference_age_s=round(indicators.inference_age, 2) if indicators.ready else None,

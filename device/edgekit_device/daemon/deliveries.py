@@ -1,11 +1,8 @@
 """What becomes of events on their way out: who is away now, and how many never arrived."""
 
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
-from weakref import WeakSet
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 
 from edgekit.errors import DeliveryError, EdgekitError
 from edgekit_device.health import SinkHealth
@@ -20,8 +17,7 @@ class _Watched:
     """What is known of the sinks of a name, of which a reload may open several in a row.
 
     Attributes:
-        sent, lost, restarts, refused: counts of those that are closed.
-        missing: those of the lost that were owed.
+        sent, lost: events of those that are closed.
         told_lost: events of the open one that are known to be lost.
         away: the problem that was told last; None while it delivers, as far as was told.
         reason: the last problem, told or not.
@@ -30,9 +26,6 @@ class _Watched:
 
     sent: int = 0
     lost: int = 0
-    missing: int = 0
-    restarts: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
     told_lost: int = 0
     away: str | None = None
     reason: str | None = None
@@ -57,24 +50,8 @@ class Loss:
         return f"{self.sink}: {self.count}: {self.reason}"
 
 
-@dataclass(frozen=True)
-class Delivered:
-    """What became of messages since the start: counts that never fall.
-
-    Attributes:
-        sinks: by the names of those that are open.
-        restarts: of those that had any.
-    """
-
-    sinks: dict[str, SinkHealth]
-    restarts: dict[str, int]
-
-
 class Deliveries:
-    """Adds up what sinks have done, those that a reload has closed included, and watches them.
-
-    What it says, and concludes, is of the sinks that owe each event a delivery
-    (`Sink.owes_events`).
+    """Watches the sinks that owe each event a delivery (`Sink.owes_events`).
 
     Args:
         notify: called with a line for people.
@@ -87,56 +64,21 @@ class Deliveries:
         self._notify = notify
         self._clock = clock
         self._watched: dict[str, _Watched] = {}
-        # Guards the counts of closed sinks, and which sinks are in them; health is asked for by
-        # other threads, which may hold on to a sink that was closed meanwhile.
-        self._lock = threading.Lock()
-        self._closed: WeakSet[Sink] = WeakSet()
-
-    def report(self, sinks: Mapping[str, Sink]) -> Delivered:
-        """The sinks as they are, with the counts of all that had their names; from any thread."""
-        with self._lock:
-            delivered = Delivered({}, {})
-            for name, sink in sinks.items():
-                before = self._watched.get(name) or _Watched()
-                now, restarts = sink.report(), sink.restarts
-                if sink in self._closed:
-                    now, restarts = SinkHealth(0, 0, 0, now.problem), 0
-                delivered.sinks[name] = SinkHealth(
-                    now.sent + before.sent,
-                    now.dropped + before.lost,
-                    now.queued,
-                    now.problem,
-                    dict(before.refused + Counter(now.refused)),
-                )
-                if restarts + before.restarts:
-                    delivered.restarts[name] = restarts + before.restarts
-            return delivered
 
     def look(self, sinks: Iterable[Sink], *, live: bool) -> None:
         """Note why a sink does not deliver; while `live`, say so once, and when that changes."""
-        for sink in filter(_owes, sinks):
-            report = sink.report()
-            with self._lock:
-                watched = self._watched.setdefault(sink.name, _Watched())
-            watched.reason = report.problem or watched.reason
+        for watched, sink, report in self._owing(sinks):
             if live:
                 self._tell(sink.name, watched, report)
 
     def close(self, sinks: Iterable[Sink], *, live: bool) -> None:
         """Add up what closed sinks have done; what still waits in them is lost."""
-        for sink in sinks:
-            with self._lock:
-                watched, report = self._watched.setdefault(sink.name, _Watched()), sink.report()
-                lost = report.dropped + report.queued
-                watched.sent += report.sent
-                watched.lost += lost
-                watched.missing += lost if _owes(sink) else 0
-                watched.restarts += sink.restarts
-                watched.refused += Counter(report.refused)
-                watched.reason = report.problem or watched.reason
-                self._closed.add(sink)
-            if live and _owes(sink) and lost > watched.told_lost:
+        for watched, sink, report in self._owing(sinks):
+            lost = report.dropped + report.queued
+            if live and lost > watched.told_lost:
                 self._notify(f"{sink.name}: {_lost(lost - watched.told_lost)} as it was closed")
+            watched.sent += report.sent
+            watched.lost += lost
             watched.told_lost, watched.away = 0, None
 
     def conclude(
@@ -164,12 +106,18 @@ class Deliveries:
 
     def _losses(self) -> list[Loss]:
         return [
-            Loss(
-                name, one.missing, one.sent + one.lost, one.reason or "they were not taken in time"
-            )
+            Loss(name, one.lost, one.sent + one.lost, one.reason or "they were not taken in time")
             for name, one in self._watched.items()
-            if one.missing
+            if one.lost
         ]
+
+    def _owing(self, sinks: Iterable[Sink]) -> Iterable[tuple[_Watched, Sink, SinkHealth]]:
+        for sink in sinks:
+            # A reader of stdout that has gone had what it wanted.
+            if sink.owes_events and not isinstance(sink.failure, BrokenPipeError):
+                watched, report = self._watched.setdefault(sink.name, _Watched()), sink.report()
+                watched.reason = report.problem or watched.reason
+                yield watched, sink, report
 
     def _tell(self, name: str, watched: _Watched, report: SinkHealth) -> None:
         now = self._clock()
@@ -189,11 +137,6 @@ class Deliveries:
         if report.problem is None:
             watched.told_lost = report.dropped
         self._notify(f"{name}: {line}")
-
-
-def _owes(sink: Sink) -> bool:
-    # A reader of stdout that has gone had what it wanted.
-    return sink.owes_events and not isinstance(sink.failure, BrokenPipeError)
 
 
 def _lost(count: int) -> str:

@@ -2,8 +2,6 @@
 
 import contextlib
 import os
-import select
-import sys
 
 import click
 
@@ -11,43 +9,10 @@ from edgekit.errors import INTERRUPTED, EdgekitError
 from edgekit.redaction import redact
 
 
-class _Say:
-    """Prints lines for people on stderr, and never keeps a daemon from its work.
-
-    That nobody can hear them, on a full disk say, is no failure. A journal that hangs takes none:
-    they are lost after a while, and the next that it takes says how many.
-    """
-
-    def __init__(self) -> None:
-        self._lost = 0
-
-    def __call__(self, text: str, timeout: float | None = 0.5) -> None:
-        """Print a line.
-
-        Args:
-            text: the line.
-            timeout: seconds to wait for whoever reads; None for as long as it takes.
-        """
-        with contextlib.suppress(OSError):
-            if not _is_taken(timeout):
-                self._lost += 1
-                return
-            lost, self._lost = self._lost, 0
-            if lost:
-                text = f"{text} ({lost} lines before this one were not taken)"
-            click.echo(f"edgekit: {redact(text)}", err=True)
-
-
-say = _Say()
-
-
-def _is_taken(timeout: float | None) -> bool:
-    """Whether stderr takes a line now, or before the timeout."""
-    try:
-        descriptor = sys.stderr.fileno()
-    except (OSError, ValueError):  # no file: a test listens
-        return True
-    return bool(select.select([], [descriptor], [], timeout)[1])
+def say(text: str) -> None:
+    """Print a line for people; that nobody can hear it, on a full disk say, ends no daemon."""
+    with contextlib.suppress(OSError):
+        click.echo(f"edgekit: {redact(text)}", err=True)
 
 
 def end(failure: EdgekitError | None, *, stuck: bool, interrupted: bool = False) -> None:

@@ -1,6 +1,5 @@
 """What is known about how the daemon is, and what state that amounts to."""
 
-import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -10,7 +9,6 @@ from numpy.typing import NDArray
 
 from edgekit.inference.events import State
 from edgekit_device.health import Latency
-from edgekit_device.sources.base import Source
 
 _LATENCIES = 1000
 _RATE_SECONDS = 10.0
@@ -51,7 +49,8 @@ class Statistics:
     """Counts since the start. Written by the thread that infers, read by any.
 
     Attributes:
-        frames, events: counts.
+        frames, dropped, damaged, events: counts; `dropped` and `damaged` are of the sources that
+            were closed.
         restarts: how often each part was opened again.
         fps: frames answered per second lately.
         first_inference, last_frame, last_inference: on the monotonic clock; before the first, the
@@ -60,6 +59,8 @@ class Statistics:
 
     started: float = field(default_factory=time.monotonic)
     frames: int = 0
+    dropped: int = 0
+    damaged: int = 0
     events: int = 0
     restarts: dict[str, int] = field(default_factory=dict)
     fps: float = 0.0
@@ -69,35 +70,10 @@ class Statistics:
     _latencies: NDArray[np.float32] = field(
         default_factory=lambda: np.zeros(_LATENCIES, np.float32)
     )
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _source: Source | None = None
-    # Of the sources that were closed.
-    _dropped: int = 0
-    _damaged: int = 0
     _times: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=64))
 
     def __post_init__(self) -> None:
         self.last_frame = self.last_inference = self.started
-
-    def follow(self, source: Source | None) -> None:
-        """Count what is dropped of an open source from now on, beside what was of those before."""
-        with self._lock:
-            if self._source is not None:
-                self._dropped += self._source.dropped
-                self._damaged += self._source.damaged
-            self._source = source
-
-    @property
-    def dropped(self) -> int:
-        """Frames that came and were never answered, of all sources."""
-        with self._lock:
-            return self._dropped + (self._source.dropped if self._source else 0)
-
-    @property
-    def damaged(self) -> int:
-        """Those of them that were damaged."""
-        with self._lock:
-            return self._damaged + (self._source.damaged if self._source else 0)
 
     def answered(self, latency_ms: float) -> None:
         """Count an answer."""

@@ -150,7 +150,7 @@ class Worker:
     def _open(self) -> None:
         # The source first: a wrong name shows at once, not after the model has loaded.
         if self.source is None:
-            self._take(self._open_source(self._settings))
+            self.source = self._open_source(self._settings)
         if self._cpu_because is None:
             loaded = self._open_model(None)
         else:
@@ -222,7 +222,7 @@ class Worker:
         self._close_source()
         self._decision = self._new_decision()
         try:
-            self._take(self._open_source(self._settings))
+            self.source = self._open_source(self._settings)
         except (SourceError, SettingsError) as error:
             self._go_back(before, str(error))
         else:
@@ -285,7 +285,7 @@ class Worker:
             self._stopping.wait(min(wait, _POLL))
             return False
         try:
-            self._take(self._open_source(self._settings))
+            self.source = self._open_source(self._settings)
         except (SourceError, SettingsError) as error:
             self._lose_camera(error)
             return False
@@ -295,15 +295,12 @@ class Worker:
             self._use(self.loaded)
         return True
 
-    def _take(self, source: Source) -> None:
-        self._statistics.follow(source)
-        self.source = source
-
     def _close_source(self) -> None:
         source, self.source = self.source, None
         if source is not None:
             source.close()
-            self._statistics.follow(None)
+            self._statistics.dropped += source.dropped
+            self._statistics.damaged += source.damaged
 
     def _answer(self, frame: Frame) -> None:
         result = self._process(frame)

@@ -150,39 +150,3 @@ def test_what_nobody_waits_for_is_not_lost(excuse: Callable[[Sink], None]) -> No
     sink.set(lost=9)
     excuse(sink)
     assert lost_in(sink) == []
-
-
-class TestCounts:
-    """What health and metrics show of sinks that come and go."""
-
-    def test_go_on_when_a_reload_opens_a_sink_again(self) -> None:
-        old, new, deliveries = Counting(), Counting(), Deliveries([].append)
-        old.counts = SinkHealth(5, 2, 3, "slow", {"error": 1})
-        old.restarts = 4
-        deliveries.close([old], live=True)
-        new.counts = SinkHealth(1, 0, 7, None, {"error": 2, "wrong-token": 6})
-        new.restarts = 1
-        report = deliveries.report({"mqtt": new})
-        # What still waited in the old one is lost.
-        assert report.sinks == {"mqtt": SinkHealth(6, 5, 7, None, {"error": 3, "wrong-token": 6})}
-        assert report.restarts == {"mqtt": 5}
-        deliveries.close([new], live=True)
-        assert deliveries.report({}).sinks == {}
-        assert deliveries.report({"mqtt": Counting()}).sinks["mqtt"].sent == 6
-
-    def test_are_not_doubled_where_somebody_still_holds_the_old_sink(self) -> None:
-        sink, deliveries = Counting(), Deliveries([].append)
-        sink.set("away", sent=5, lost=2, queued=1)
-        before = {"mqtt": sink}
-        assert deliveries.report(before).sinks["mqtt"] == SinkHealth(5, 2, 1, "away")
-        deliveries.close([sink], live=True)
-        assert deliveries.report(before).sinks["mqtt"] == SinkHealth(5, 3, 0, "away")
-
-    def test_of_one_that_owes_nothing_are_no_loss(self) -> None:
-        said: list[str] = []
-        sink, deliveries = Counting("record"), Deliveries(said.append)
-        sink.owes_events = False
-        sink.set(lost=9)
-        assert deliveries.conclude(None, [sink], stopped=False) is None
-        assert deliveries.report({"record": sink}).sinks["record"].dropped == 9
-        assert said == []

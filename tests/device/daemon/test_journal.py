@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from edgekit_device.daemon.ending import _Say
 from edgekit_device.sinks.jsonlines import is_journal
 
 from tests.tiny import tiny_model
@@ -78,29 +77,3 @@ class TestJournal:
             assert not is_journal(one.fileno())
             descriptor = one.fileno()
         assert not is_journal(descriptor)
-
-
-class TestSay:
-    def test_lines_that_are_not_taken_are_counted(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        ours, its = socket.socketpair()
-        with ours, its, its.makefile("w", buffering=1) as stderr:
-            its.setblocking(False)
-            filled = 0
-            try:
-                while True:
-                    filled += its.send(bytes(1024))
-            except BlockingIOError:
-                its.setblocking(True)
-            monkeypatch.setattr(sys, "stderr", stderr)
-            say = _Say()
-            say("one", timeout=0.01)
-            say("two", timeout=0.01)
-            while filled:
-                filled -= len(ours.recv(filled))
-            say("three")
-            say("four")
-            lines = ours.recv(4096).decode().splitlines()
-            assert lines == [
-                "edgekit: three (2 lines before this one were not taken)",
-                "edgekit: four",
-            ]

@@ -3,8 +3,6 @@
 import pytest
 from edgekit_device.daemon.statistics import Indicators, Statistics, state_of
 
-from tests.device.fakes import FakeSource
-
 
 @pytest.mark.parametrize(
     ("indicators", "state"),
@@ -41,14 +39,3 @@ def test_restarts_are_counted_by_part() -> None:
     for part in ("camera", "accelerator", "camera"):
         statistics.restarted(part)
     assert statistics.restarts == {"camera": 2, "accelerator": 1}
-
-
-def test_what_sources_dropped_adds_up_and_never_falls() -> None:
-    statistics = Statistics()
-    first, second = FakeSource(dropped=3, damaged=1), FakeSource(dropped=2)
-    counts = []
-    for source in (None, first, None, second, first, None):
-        statistics.follow(source)
-        counts.append((statistics.dropped, statistics.damaged))
-        first.dropped += source is first
-    assert counts == [(0, 0), (3, 1), (4, 1), (6, 1), (10, 2), (11, 2)]

@@ -160,22 +160,6 @@ def test_a_camera_that_never_worked_is_not_tried_again() -> None:
 QUICK = RecoverySettings(camera=5, delegate=5)
 
 
-def test_counts_do_not_fall_while_a_camera_is_closed() -> None:
-    class Closing(FakeSource):
-        def close(self) -> None:
-            seen.append(bench.statistics.dropped)
-            super().close()
-
-    seen: list[int] = []
-    bench = Bench(
-        msgspec.structs.replace(PLAIN, recovery=QUICK),
-        Closing(0, SourceError("unplugged"), live=True, dropped=2),
-        FakeSource(0, lambda: seen.append(bench.statistics.dropped), live=True, dropped=5),
-    )
-    assert bench.run() is None
-    assert seen == [2, 7]
-
-
 def test_a_camera_that_breaks_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench(
         msgspec.structs.replace(PLAIN, recovery=QUICK),
