@@ -13,6 +13,7 @@ import pytest
 from edgekit_device.retry import RetryPolicy
 from edgekit_device.sinks.http import Http, feed
 from edgekit_device.sinks.http.access import Guesses
+from edgekit_device.sinks.http.connection import Connection
 from edgekit_device.sinks.http.limits import REFUSALS, Limits, client_of, no_refusals
 
 from tests.conftest import ROOT
@@ -111,6 +112,18 @@ class TestWhatIsNoHttp:
         assert say(guarded, *sent)[:13] in (b"HTTP/1.1 400 ", b"HTTP/1.1 413 ", b"")
         assert ask_status(guarded, "/healthz") == 200
         assert set(refused(guarded)) <= {"bad-request"}
+
+    def test_what_trips_the_library_itself(
+        self, sink: Http, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(connection: Connection) -> None:
+            raise ValueError("a bug")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Connection, "handle_events", fail)
+            assert say(sink, GET + b"\r\n") == b""
+        assert refused(sink) == {"bad-request": 1}
+        assert ask_status(sink, "/healthz") == 200
 
     def test_in_the_middle_of_an_answer(self, sink: Http) -> None:
         with connect(sink) as client:
@@ -253,8 +266,10 @@ class TestTime:
         ):
             until(lambda: refused(sink) == {"send-timeout": 1})
 
-    def test_for_the_rest_of_a_whole_answer(self) -> None:
+    def test_for_the_rest_of_a_whole_answer(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """What is left in memory when the answer is complete does not stay for ever."""
+        # The system's own limit is for a client that takes nothing at all.
+        monkeypatch.delattr(socket, "TCP_USER_TIMEOUT", raising=False)
         with served(make(limits=Limits(send_timeout=0.2))) as sink:
             noise = np.random.default_rng(0).integers(0, 255, (4000, 640, 3), np.uint8)
             sink.frame(make_result(pixels=noise))
