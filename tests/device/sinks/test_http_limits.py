@@ -310,18 +310,42 @@ class TestNumber:
             assert clients[1].recv(100).startswith(b"HTTP/1.1 200 ")
 
     def test_who_is_answered_gives_way_last(self) -> None:
-        limits = Limits(client_connections=1, send_timeout=60.0)
+        limits = Limits(client_connections=2, send_timeout=60.0)
         with served(make(limits=limits)) as sink:
             noise = np.random.default_rng(0).integers(0, 255, (4000, 640, 3), np.uint8)
             sink.frame(make_result(pixels=noise))
             with closing(stalled(sink, "/api/snapshot.jpg")) as reader:
                 # As much as the system takes has arrived.
                 assert reader.recv(100, socket.MSG_PEEK)
-                with connect(sink) as mute:
+                with connect(sink) as mute, connect(sink):
                     assert is_cut_off(mute)
                 read = http.client.HTTPResponse(reader)
                 read.begin()
                 assert len(read.read()) == int(read.headers["Content-Length"])
+
+    def test_forms_that_do_not_come_to_their_end_keep_nobody_out(self, token_file: Path) -> None:
+        limits = Limits(client_connections=3)
+        form = b"POST /login HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\ntoken"
+        with (
+            served(make(token_file=token_file, limits=limits)) as sink,
+            ExitStack() as stack,
+        ):
+            forms = [stack.enter_context(connect(sink)) for _ in range(3)]
+            for client in forms:
+                client.sendall(form)
+            until(lambda: all(each.cycle is not None for each in list(sink._guard._open)))
+            assert ask(sink, "/healthz").status == 200
+            assert is_cut_off(forms[0])
+
+    def test_slow_readers_keep_nobody_out(self) -> None:
+        limits = Limits(client_connections=3, send_timeout=60.0)
+        noise = np.random.default_rng(0).integers(0, 255, (4000, 640, 3), np.uint8)
+        with served(make(limits=limits)) as sink, ExitStack() as stack:
+            sink.frame(make_result(pixels=noise))
+            for _ in range(3):
+                stack.enter_context(closing(stalled(sink, "/api/snapshot.jpg")))
+            until(lambda: [each.is_answered() for each in list(sink._guard._open)] == 3 * [True])
+            assert ask(sink, "/healthz").status == 200
 
     def test_readers_of_events_keep_nobody_out(self) -> None:
         with served(make(viewers=2, limits=Limits(events=3))) as sink, ExitStack() as stack:

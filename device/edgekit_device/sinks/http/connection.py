@@ -27,9 +27,10 @@ class Guard:
     """Keeps connections within their limits, in number and in time.
 
     uvicorn would wait for a request for ever, and for any number, and for a client to take its
-    answer. Where there is no room for a connection, the one that has waited longest without a
-    request gives way, its client's own first: whoever asks at once is answered, however many say
-    nothing. A live picture or `/events` lasts for as long as its client takes what comes.
+    answer. Where there is no room for a connection, the one that has waited longest for its
+    request to be whole gives way, its client's own first: whoever asks at once is answered,
+    however many say nothing. A live picture or `/events` lasts for as long as its client takes
+    what comes.
 
     Args:
         app: the application.
@@ -102,8 +103,10 @@ class Guard:
 
 
 def _give_way(connections: list["Connection"]) -> None:
-    mute = [each for each in connections if each.cycle is None]
-    (mute or connections)[0].refuse("connection-limit")
+    """Cut off one before the newest, which else those that are answered could keep out."""
+    *before, _ = connections
+    mute = [each for each in before if not each.is_answered()]
+    (mute or before)[0].refuse("connection-limit")
 
 
 class Connection(H11Protocol):
@@ -144,16 +147,20 @@ class Connection(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP: refused in words, or cut off where an answer has begun already."""
+        if self.is_answered():
+            self.refuse("bad-request")
+            return
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is not None:
-            if cycle.response_started:
-                self.refuse("bad-request")
-                return
             # Whoever works on an answer has nobody left to give it to.
             cycle.disconnected = True
             cycle.message_event.set()
         self._guard.count("bad-request")
         super().send_400_response(msg)
+
+    def is_answered(self) -> bool:
+        """Whether its request is whole, and an answer has begun."""
+        return self.cycle is not None and self.cycle.response_started
 
     def stop_clock(self) -> None:
         """Let it take as long as it takes."""
