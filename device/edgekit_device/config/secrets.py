@@ -75,11 +75,14 @@ def read_http_token(named: Path | None) -> str | None:
             a header may have.
     """
     token = read_secret(named, "http-token")
-    usable = token is None or (token.isascii() and token.isprintable())
-    if not usable or (token is not None and len(token) < _TOKEN_LENGTH):
+    if token is None:
+        return None
+    # Blanks around it do not survive a header, so that nobody could ever show it.
+    usable = token.isascii() and token.isprintable() and token == token.strip()
+    if not usable or len(token) < _TOKEN_LENGTH:
         raise ConfigurationError(
             f"the http-token in {secret_file(named, 'http-token')} must be {_TOKEN_LENGTH} ASCII "
-            "characters or more; make one with: openssl rand -hex 16"
+            "characters or more, without blanks around them; make one with: openssl rand -hex 16"
         )
     return token
 

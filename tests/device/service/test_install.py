@@ -222,9 +222,7 @@ def test_a_token_of_an_earlier_version_is_told_before_anything_changes(
     token.write_text("eighteen letters!!\n")
     before = _tree(device.layout.root)
     done = run("install", "--model", model("a"), "--config", config)
-    assert f"the http-token in {token} must be 20 ASCII characters or more; make one with" in str(
-        done.exception
-    )
+    assert f"the http-token in {token} must be 20 ASCII characters or more" in str(done.exception)
     assert _tree(device.layout.root) == before
     token.write_text("twenty letters, see!\n")
     assert run("install", "--model", model("a"), "--config", config).exit_code == 0

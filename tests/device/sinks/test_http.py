@@ -399,11 +399,19 @@ class TestAccess:
         make("0.0.0.0:8080")
 
     @pytest.mark.parametrize(
-        "token", ["short", 19 * "x", "pässwörter-sind-länger", "with\ttabulator-in-the-middle"]
+        "token",
+        [
+            "short",
+            19 * "x",
+            20 * " ",
+            20 * "x" + " ",
+            "pässwörter-sind-länger",
+            "with\ttabulator-in-the-middle",
+        ],
     )
     def test_refuses_tokens_that_would_not_work(self, token_file: Path, token: str) -> None:
         token_file.write_text(token, encoding="utf-8")
-        with pytest.raises(ConfigurationError, match="20 ASCII characters or more; make "):
+        with pytest.raises(ConfigurationError, match="20 ASCII characters or more, without blanks"):
             make(token_file=token_file)
 
 
