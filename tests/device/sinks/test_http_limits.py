@@ -348,7 +348,7 @@ class TestNumber:
             assert ask(sink, "/healthz").status == 200
 
     def test_readers_of_events_keep_nobody_out(self) -> None:
-        with served(make(viewers=2, limits=Limits(events=3))) as sink, ExitStack() as stack:
+        with served(make(viewers=2, limits=Limits(events=1))) as sink, ExitStack() as stack:
             for path in ("/events", "/events", "/events", "/stream.mjpg", "/stream.mjpg"):
                 assert stack.enter_context(Viewer(sink, path)).response.status == 200
             answer = ask(sink, "/events")

@@ -211,7 +211,7 @@ def make_server(
         refused: counts what was not given, by reason.
         failed: called with what went wrong on our side.
     """
-    application = Application(feed, name, viewers, limits.events, refused)
+    application = Application(feed, name, viewers, viewers + limits.events, refused)
     access = Access(application.app, token, port, limits, refused)
     guard = Guard(access, limits, refused, failed)
     server = _Server(

@@ -26,7 +26,8 @@ class Limits:
     Attributes:
         connections: that wait for a request or for the end of an answer, in all.
         client_connections: those of them that a client may have, see `client_of`.
-        events: readers of `/events`, which do not count as `connections`; nor do live pictures.
+        events: readers of `/events` beside those who see live pictures; neither count as
+            `connections`.
         header_bytes: of a request.
         request_timeout: seconds from connecting until a request is there and answered.
         send_timeout: seconds for the network to take a piece of an answer.
