@@ -20,8 +20,6 @@ KEEPALIVE = 30
 """Seconds of silence after which the broker is asked whether it is there; twice that ends it."""
 PACKET_LIMIT = 1 << 16
 """Bytes of a packet that is taken; those that a broker has for us have a few."""
-_PACE = 0.001
-"""Seconds between two turns: a broker that sends without an end takes no more of the processor."""
 
 
 class OversizedPacketError(OutputError):
@@ -143,7 +141,6 @@ class Connection:
             raise OutputError(f"{self.where} does not speak MQTT")
         if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise OutputError(f"{self.where} closed the connection")
-        time.sleep(_PACE)
 
     def close(self) -> None:
         """Say goodbye, so that the will is not published."""

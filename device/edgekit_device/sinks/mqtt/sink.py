@@ -34,6 +34,9 @@ ACKNOWLEDGE = 30.0
 """Seconds after which a message that was not acknowledged means that the broker is stuck."""
 LAST_WORD = 0.25
 """Seconds of closing that are kept for `offline`."""
+PACE = 0.001
+"""Seconds before the next look at a broker that has nothing to acknowledge: one that sends without
+an end takes no more of the processor."""
 ANNOUNCE_AGAIN = 10.0
 """Seconds from one announcement for a Home Assistant that has started to the next."""
 
@@ -273,10 +276,13 @@ class Mqtt(Sink):
             while not self._finished():
                 self._announce_again()
                 self._publish(connection)
+                idle = not self._underway
                 left = self._deadline - LAST_WORD - time.monotonic()
                 connection.turn(min(1.0, max(0.0, left)), wake)
                 with contextlib.suppress(BlockingIOError):
                     wake.recv(4096)
+                if idle:
+                    time.sleep(PACE)
                 self._settle()
                 if self._underway and time.monotonic() - self._underway[0].time > ACKNOWLEDGE:
                     raise OutputError(f"{connection.where} acknowledges nothing")
