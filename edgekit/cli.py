@@ -1,5 +1,6 @@
 """The `edgekit` command: finds its subcommands, turns failures into one line and an exit code."""
 
+import contextlib
 import io
 import os
 import sys
@@ -60,7 +61,9 @@ class _Commands(click.Group):
             else:
                 reason = " ".join(message.split()) or type(error).__name__
                 message = f"unexpected failure: {reason} (run edgekit --debug …)"
-            click.echo(f"edgekit: {redact(message)}", err=True)
+            # That nobody hears it changes nothing: systemd acts on the code.
+            with contextlib.suppress(OSError):
+                click.echo(f"edgekit: {redact(message)}", err=True)
             ctx.exit(code)
 
 

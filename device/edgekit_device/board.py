@@ -94,6 +94,14 @@ def _read(path: Path) -> str:
         return ""
 
 
+def _found(folder: Path, pattern: str) -> list[Path]:
+    """What is in a folder; nothing where it cannot be read: no file may be left to open it."""
+    try:
+        return list(folder.glob(pattern))
+    except OSError:
+        return []
+
+
 def _names(bits: int) -> list[str]:
     return [name for bit, name in _THROTTLING.items() if bits >> bit & 1]
 
@@ -101,11 +109,11 @@ def _names(bits: int) -> list[str]:
 def _throttling(root: Path) -> int:
     """The firmware's bits, from the cheapest place that tells them."""
     # soc:firmware up to the Pi 4, soc@107c000000:firmware on the Pi 5.
-    for path in (root / "sys/devices/platform").glob("soc*/soc*:firmware/get_throttled"):
+    for path in _found(root / "sys/devices/platform", "soc*/soc*:firmware/get_throttled"):
         bits = _hexadecimal(_read(path))
         if bits is not None:
             return bits
-    for path in (root / "sys/class/hwmon").glob("hwmon*"):
+    for path in _found(root / "sys/class/hwmon", "hwmon*"):
         if _read(path / "name").strip() == "rpi_volt":
             # Latched by the kernel since it last looked, two seconds ago at most.
             return int(_read(path / "in0_lcrit_alarm").strip() == "1")

@@ -36,12 +36,14 @@ class SinkHealth(msgspec.Struct, frozen=True, omit_defaults=True):
         dropped: messages given up because the sink was too slow or away.
         queued: messages waiting.
         problem: why it does not deliver now, in words.
+        refused: how often a client did not get what it wanted, by reason; of `http` alone.
     """
 
     sent: int
     dropped: int
     queued: int
     problem: str | None = None
+    refused: dict[str, int] = {}
 
     def shown(self) -> "SinkHealth":
         """The same, with a problem that is `shown`."""

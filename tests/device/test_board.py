@@ -137,6 +137,16 @@ def test_what_cannot_be_read_is_unknown(tmp_path: Path) -> None:
     assert board.memory_bytes(tmp_path) > 1 << 20
 
 
+def test_that_no_file_is_left_to_look_with_is_no_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def glob(folder: Path, pattern: str) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(Path, "glob", glob)
+    assert board.throttled(tmp_path) == []
+
+
 def test_this_machine() -> None:
     assert 1 << 20 < board.memory_bytes() < 1 << 36
     board.temperature()

@@ -1,5 +1,6 @@
 """MQTT, against a real broker that goes away and comes back, and against things that are none."""
 
+import contextlib
 import json
 import shutil
 import signal
@@ -144,7 +145,7 @@ def test_home_assistant_is_told_what_there_is(broker: Broker) -> None:
             "name": "Label",
             "unique_id": "edgekit_pi_label",
             "state_topic": "edgekit/pi/state",
-            "value_template": "{{ value_json.label }}",
+            "value_template": "{{ value_json.label | default('unknown') }}",
             "icon": "mdi:image-search",
             "availability_topic": "edgekit/pi/status",
             "device": {
@@ -438,6 +439,120 @@ def test_check_does_not_end_a_connection_in_use(broker: Broker) -> None:
         until(lambda: sink.report().sent == 1)
         assert sink.restarts == 0
         assert listener.payloads("edgekit/pi/status") == ["online"]
+
+
+class Hostile:
+    """Accepts every client, and then sends it the same thing for as long as it listens.
+
+    Attributes:
+        heard: what each client sent first after its greeting.
+        sent: bytes that the system took, for each client.
+    """
+
+    def __init__(self, start: bytes, piece: bytes) -> None:
+        self.heard: list[bytes] = []
+        self.sent: list[int] = []
+        self._start = start
+        self._piece = piece
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.settings = MqttSettings(host="127.0.0.1", port=self._server.getsockname()[1])
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> "Hostile":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+        self._thread.join(30)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                client, _ = self._server.accept()
+            except OSError:
+                return
+            with client, contextlib.suppress(OSError):
+                client.settimeout(30)
+                client.recv(4096)
+                client.sendall(b"\x20\x02\x00\x00")  # welcome
+                self.heard.append(client.recv(4096))
+                self.sent.append(0)
+                client.sendall(self._start)
+                while True:
+                    self.sent[-1] += client.send(self._piece)
+
+
+def _publish(payload: bytes) -> bytes:
+    topic = b"homeassistant/status"
+    rest = len(topic).to_bytes(2, "big") + topic + payload
+    return b"\x30" + bytes([len(rest)]) + rest
+
+
+def test_a_packet_that_is_too_large_is_refused_by_its_length() -> None:
+    with Hostile(b"\x30\xff\xff\xff\x7f", bytes(1 << 16)) as broker:
+        with _started(broker.settings) as sink:
+            assert "sends a packet of 268,435,455 bytes, where 65,536 are the maximum" in _problem(
+                sink
+            )
+            until(lambda: len(broker.sent) >= 3)
+        # What the system's own buffers hold.
+        assert max(broker.sent) < 16_000_000
+        # It listens to Home Assistant's topic no more, where others may write to.
+        subscribe, *others = broker.heard
+        assert subscribe[0] == 0x82
+        assert all(first[0] != 0x82 for first in others)
+
+
+def test_a_large_packet_of_another_client_does_not_keep_it_away(broker: Broker) -> None:
+    with Listener(broker) as listener:
+        listener.client.publish("homeassistant/status", bytes(100_000), qos=1, retain=True)
+        until(lambda: listener.payloads("homeassistant/status"))
+        with _started(_settings(broker)) as sink:
+            until(lambda: sink.restarts == 1 and sink.report().problem is None)
+            sink.event(make_event(1))
+            until(lambda: sink.report().sent == 1)
+
+
+def test_a_broker_that_says_online_for_ever_delays_no_event() -> None:
+    heard: list[bytes] = []
+
+    def serve(server: socket.socket) -> None:
+        client, _ = server.accept()
+        with client, contextlib.suppress(OSError):
+            client.settimeout(30)
+            client.recv(4096)
+            client.sendall(b"\x20\x02\x00\x00")
+            flood = threading.Thread(target=_flood, args=(client,))
+            flood.start()
+            while piece := client.recv(1 << 16):
+                heard.append(piece)
+            flood.join(30)
+
+    def _flood(client: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client.sendall(_publish(b"online") * 100)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        serving = threading.Thread(target=serve, args=(server,))
+        serving.start()
+        settings = MqttSettings(host="127.0.0.1", port=server.getsockname()[1], qos=0)
+        with _started(settings) as sink:
+            until(lambda: sink._announce_at > 0)
+            sink.event(make_event(1))
+            until(lambda: sink.report().sent == 1)
+        serving.join(30)
+    # Once as it connected, and once for all those starts.
+    assert b"".join(heard).count(b"/label/config") == 2
+
+
+def test_a_tls_handshake_without_an_end_is_given_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        settings = MqttSettings(host="127.0.0.1", port=server.getsockname()[1], tls=True)
+        with _started(settings, timeout=0.2) as sink:
+            assert "it does not answer in time" in _problem(sink)
 
 
 def test_a_password_file_that_is_missing_is_an_error_at_once(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from edgekit.redaction import redact_address, redact_path
 
 # Settings whose value may itself hold a secret, and what of it may be shown.
 SECRET: Mapping[str, Callable[[str], str]] = {"source": redact_address, "webhook.url": redact_path}
+# Of the web server: of letters and digits, 119 bits. Nobody guesses it, however many try.
+_TOKEN_LENGTH = 20
 
 
 def secret_file(named: Path | None, credential: str) -> Path | None:
@@ -60,6 +62,29 @@ def read_secret(named: Path | None, credential: str) -> str | None:
     if "\n" in secret or "\r" in secret:
         raise ConfigurationError(f"{path} has several lines; it should hold the {credential} alone")
     return secret
+
+
+def read_http_token(named: Path | None) -> str | None:
+    """What the clients of the web server must show.
+
+    Args:
+        named: the file from the configuration; the systemd credential http-token if None.
+
+    Raises:
+        ConfigurationError: see `read_secret`; or it can be guessed, or has other characters than
+            a header may have.
+    """
+    token = read_secret(named, "http-token")
+    if token is None:
+        return None
+    # Blanks around it do not survive a header, so that nobody could ever show it.
+    usable = token.isascii() and token.isprintable() and token == token.strip()
+    if not usable or len(token) < _TOKEN_LENGTH:
+        raise ConfigurationError(
+            f"the http-token in {secret_file(named, 'http-token')} must be {_TOKEN_LENGTH} ASCII "
+            "characters or more, without blanks around them; make one with: openssl rand -hex 16"
+        )
+    return token
 
 
 def login(address: str) -> tuple[str, str]:

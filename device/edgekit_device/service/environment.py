@@ -8,11 +8,14 @@ from pathlib import Path
 import edgekit
 import edgekit_device
 from edgekit.errors import ServiceError
+from edgekit_device.config.secrets import read_http_token
 from edgekit_device.config.settings import Settings
 from edgekit_device.service.layout import COMMAND, MODEL, Layout, packaged
 
 # ProtectHome= and PrivateTmp= hide these.
 _HIDDEN = tuple(map(Path, ("/home", "/root", "/run/user", "/tmp", "/var/tmp")))
+# What LoadCredential=http-token: in the unit stands for.
+_TOKEN_CREDENTIAL = Path("/etc/credstore/edgekit.http-token")
 
 
 def command(layout: Layout) -> Path:
@@ -82,6 +85,18 @@ def check_visible(settings: Settings) -> None:
                 f"the service will not see {path}: its sandbox hides homes and /tmp; put it below "
                 f"{MODEL.parent} and name it there"
             )
+
+
+def check_token(layout: Layout, settings: Settings) -> None:
+    """Refuse a token for the web server with which the service would not start: its file is there.
+
+    Raises:
+        ConfigurationError: it is too short, say, as those of earlier versions could be.
+    """
+    named = settings.http.token_file or _TOKEN_CREDENTIAL
+    path = layout.root / named.relative_to("/") if named.is_absolute() else named
+    if settings.http.listen is not None and path.is_file():
+        read_http_token(path)
 
 
 def _needed() -> list[Path]:

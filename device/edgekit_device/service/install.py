@@ -66,6 +66,7 @@ def install(
     chosen = _choose(layout, model, config, source, signers)
     settings = chosen.settings
     environment.check_visible(settings)
+    environment.check_token(layout, settings)
     drop_in = environment.drop_in(layout)
     signers = signers or allowed_signers(settings, layout.root)
     if signers and (missing := missing_for_checks(layout.root)):

@@ -45,10 +45,11 @@ class SinkEntry:
 
 
 def _stdout(settings: Settings, snapshot: Snapshot) -> Sink:
-    from edgekit_device.sinks.jsonlines import JsonLines
+    from edgekit_device.sinks.jsonlines import JsonLines, is_journal
 
     stdout = sys.stdout.buffer
-    return JsonLines(getattr(stdout, "raw", stdout), lossless=not is_live(settings))
+    raw = getattr(stdout, "raw", stdout)
+    return JsonLines(raw, lossless=not is_live(settings), journal=is_journal(1))
 
 
 def _mqtt(settings: Settings, snapshot: Snapshot) -> Sink:

@@ -13,6 +13,8 @@ from edgekit_device.health import Health, SinkHealth
 _T = TypeVar("_T")
 OVERFLOW = "it is slower than events come: the oldest of those that wait are dropped"
 """The problem of a sink that delivers, but drops events all the same."""
+STUCK = "it takes nothing"
+"""The problem of a sink whose delivery does not come to its end."""
 
 
 class Sink:
@@ -77,7 +79,9 @@ class Outbox(Generic[_T]):
             the message is dropped and `on_error` gets the exception.
         limit: messages that may wait; when one more comes, the oldest is dropped.
         lossless: drop none: `put` waits until its message was delivered, as long as that takes.
+        patience: seconds that a delivery may take before that is a problem.
         on_error: called in the thread; may call `close(0)` to deliver no more.
+        clock: seconds; the monotonic clock.
     """
 
     def __init__(
@@ -87,7 +91,9 @@ class Outbox(Generic[_T]):
         *,
         limit: int,
         lossless: bool = False,
+        patience: float = 5.0,
         on_error: Callable[[Exception], None] = lambda error: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._sent = 0
         self._dropped = 0
@@ -95,10 +101,12 @@ class Outbox(Generic[_T]):
         self._on_error = on_error
         self._limit = limit
         self._lossless = lossless
+        self._patience = patience
+        self._clock = clock
         self._waiting: deque[_T] = deque()
         # Guards all of the state.
         self._changed = threading.Condition(threading.Lock())
-        self._busy = False
+        self._busy_since: float | None = None
         self._overflowed = False  # since nothing waited last
         self._closed = False
         # A daemon thread: a delivery that blocks for ever must not keep the process alive.
@@ -127,10 +135,13 @@ class Outbox(Generic[_T]):
                 self._changed.wait_for(lambda: self._closed or not self._queued())
 
     def report(self, problem: str | None = None) -> SinkHealth:
-        """Counts of the messages so far; without another problem, whether they come too fast."""
+        """Counts of the messages so far; without another problem, whether they go too slowly."""
         with self._changed:
             if problem is None and self._overflowed:
                 problem = OVERFLOW
+            elif problem is None and self._busy_since is not None:
+                stuck = self._clock() - self._busy_since > self._patience
+                problem = STUCK if stuck else None
             return SinkHealth(self._sent, self._dropped, self._queued(), problem)
 
     def close(self, timeout: float) -> None:
@@ -149,7 +160,7 @@ class Outbox(Generic[_T]):
             self._changed.notify_all()
 
     def _queued(self) -> int:
-        return len(self._waiting) + self._busy
+        return len(self._waiting) + (self._busy_since is not None)
 
     def _run(self) -> None:
         while True:
@@ -158,7 +169,7 @@ class Outbox(Generic[_T]):
                 if not self._waiting:
                     return
                 message = self._waiting.popleft()
-                self._busy = True
+                self._busy_since = self._clock()
                 self._overflowed = self._overflowed and bool(self._waiting)
             error: Exception | None = None
             try:
@@ -167,7 +178,7 @@ class Outbox(Generic[_T]):
                 error = raised
                 self._on_error(raised)
             with self._changed:
-                self._busy = False
+                self._busy_since = None
                 if error is None:
                     self._sent += 1
                 else:

@@ -1,12 +1,15 @@
 """Events, POSTed as JSON to an address."""
 
+import http.client
+import io
+import socket
 import threading
 import time
 import urllib.error
 import urllib.request
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException, HTTPMessage
-from typing import IO
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -14,12 +17,18 @@ import msgspec
 from edgekit import __version__
 from edgekit.errors import ConfigurationError, OutputError, SettingsError
 from edgekit.inference.events import Event
+from edgekit.text import one_line
 from edgekit_device.config.secrets import read_secret
 from edgekit_device.config.settings import WebhookSettings
 from edgekit_device.health import SinkHealth
 from edgekit_device.retry import WEBHOOK, RetryPolicy
 from edgekit_device.sinks.base import Outbox, Sink
-from edgekit_device.sinks.reasons import printable, reason
+from edgekit_device.sinks.reasons import reason
+
+# Of a request, each with the timeout: connect, TLS, send, answer.
+_STEPS = 4
+# Characters of the server's own words that are shown.
+_REASON = 100
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -35,6 +44,59 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         newurl: str,
     ) -> None:
         """Turn the redirection into an error."""
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer whose head has to come within the connection's timeout, all of it.
+
+    http.client's own limit is for each piece: a byte now and then would hold an event for ever.
+    """
+
+    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        self.fp.close()
+        self.fp = io.BufferedReader(_Reader(sock))
+
+
+class _Reader(io.RawIOBase):
+    """Reads from a socket for as long as its timeout is, in all."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._file = sock.makefile("rb", buffering=0)  # keeps it open
+        self._socket = sock
+        self._deadline = time.monotonic() + (sock.gettimeout() or 0.0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._socket.settimeout(left)
+        return self._file.readinto(buffer)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+class _Connection(http.client.HTTPConnection):
+    response_class = _Answer
+
+
+class _TlsConnection(http.client.HTTPSConnection):
+    response_class = _Answer
+
+
+class _Handler(urllib.request.HTTPHandler):
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_Connection, req)
+
+
+class _TlsHandler(urllib.request.HTTPSHandler):
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_TlsConnection, req)
 
 
 class Webhook(Sink):
@@ -75,11 +137,14 @@ class Webhook(Sink):
                 )
             self._headers["Authorization"] = f"Bearer {token}"
         self._policy = policy
-        self._opener = urllib.request.build_opener(_NoRedirect)
+        self._opener = urllib.request.build_opener(_NoRedirect, _Handler, _TlsHandler)
         self._problem: str | None = None
         self._closing = threading.Event()
         self._closed = False
-        self._outbox = Outbox("webhook", self._deliver, limit=1000)
+        # Each step of a request has the timeout; a name may have many addresses.
+        self._outbox = Outbox(
+            "webhook", self._deliver, limit=1000, patience=_STEPS * settings.timeout
+        )
 
     def check(self) -> str:
         """Ask for the address's options (OPTIONS), to which any answer will do.
@@ -127,7 +192,8 @@ class Webhook(Sink):
                 return
             except urllib.error.HTTPError as error:
                 error.close()
-                self._problem = f"{self._host} answers {error.code} {printable(error.reason)}"
+                words = one_line(error.reason, _REASON)
+                self._problem = f"{self._host} answers {error.code} {words}".rstrip()
                 if last or self._closed or not (error.code == 429 or error.code >= 500):
                     break
                 header = error.headers.get("Retry-After")

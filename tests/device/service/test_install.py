@@ -210,6 +210,24 @@ def test_a_wrong_configuration_changes_nothing(
     assert _tree(device.layout.root) == before
 
 
+@pytest.mark.parametrize("place", ["etc/edgekit/token", "etc/credstore/edgekit.http-token"])
+def test_a_token_of_an_earlier_version_is_told_before_anything_changes(
+    run: Run, device: Device, model: Model, tmp_path: Path, place: str
+) -> None:
+    config = tmp_path / "listens.toml"
+    named = "" if "credstore" in place else f"token-file = '/{place}'\n"
+    config.write_text(f"source = 'test:'\n[http]\nlisten = '0.0.0.0:8080'\n{named}")
+    token = device.layout.root / place
+    token.parent.mkdir(parents=True, exist_ok=True)
+    token.write_text("eighteen letters!!\n")
+    before = _tree(device.layout.root)
+    done = run("install", "--model", model("a"), "--config", config)
+    assert f"the http-token in {token} must be 20 ASCII characters or more" in str(done.exception)
+    assert _tree(device.layout.root) == before
+    token.write_text("twenty letters, see!\n")
+    assert run("install", "--model", model("a"), "--config", config).exit_code == 0
+
+
 def test_a_bad_model_changes_nothing(run: Run, device: Device, tmp_path: Path) -> None:
     before = _tree(device.layout.root)
     bad = tmp_path / "bad.tflite"

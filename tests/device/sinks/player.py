@@ -70,6 +70,7 @@ HEALTH = Health(
     memory_bytes=97_500_000, restarts={"camera": 2},
     sinks={
         "mqtt": SinkHealth(1021, 4, 0),
+        "http": SinkHealth(88, 0, 0, refused={"wrong-token": 3}),
         "webhook": SinkHealth(7, 3, 2, "hooks.example.org does not answer (503)"),
     },
     latency_ms=Latency(8.25, 9.5, 12.75), frame_age_s=0.04, inference_age_s=0.05,

@@ -4,6 +4,7 @@ import shutil
 import socket
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from edgekit_device.config.settings import Settings
+from edgekit_device.sinks.clip import server as clip_server
 from edgekit_device.sinks.clip.protocol import (
     CONTROL_SOCKET,
     JSON_LIMIT,
@@ -177,8 +179,10 @@ def test_a_command_that_reads_nothing_costs_frames_and_not_the_daemon(
         while not server.report().dropped:
             server.frame(answer(number))
             number += 1
+        assert "frames come faster than the command takes them" in (server.report().problem or "")
         connection.shutdown(socket.SHUT_WR)
         outcome, numbers = rest_of(connection, folder)
+    assert server.report().problem is None
     assert outcome.dropped >= 1
     assert outcome.answered == outcome.dropped + outcome.kept == number
     assert len(numbers) == outcome.kept
@@ -210,6 +214,45 @@ def test_a_command_that_never_says_what_it_wants_is_sent_away(
         reply = msgspec.json.decode(receive(connection, JSON_LIMIT) or b"", type=Reply)
         assert "does not understand" in (reply.refusal or "")
     server.close(30)
+
+
+def test_a_command_that_says_it_byte_by_byte_is_sent_away(
+    server: ClipServer, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clip_server, "_REQUEST_TIMEOUT", 0.2)
+    with connected(folder) as connection:
+        connection.sendall((1000).to_bytes(4, "big"))
+        with pytest.raises(BrokenPipeError):
+            while True:
+                connection.sendall(b" ")
+                time.sleep(0.02)
+    with recording(folder):
+        pass
+
+
+def test_that_no_file_is_left_for_a_call_passes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Short(socket.socket):
+        calls = 0
+
+        def accept(self) -> tuple[socket.socket, object]:
+            Short.calls += 1
+            if Short.calls < 3:
+                raise OSError(24, "Too many open files")
+            return super().accept()
+
+    monkeypatch.setattr(clip_server.socket, "socket", Short)
+    monkeypatch.setattr(clip_server, "_PAUSE", 0.2)
+    server = ClipServer(folder, Settings(), make_health)
+    server.start()
+    try:
+        until(lambda: server.report().problem)
+        assert server.report().problem == "cannot take a command's call: Too many open files"
+        with recording(folder):
+            assert server.report().problem is None
+    finally:
+        server.close(30)
 
 
 def test_the_end_of_the_daemon_finishes_the_clip_and_is_told(

@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from edgekit_device.sinks.base import OVERFLOW
 from edgekit_device.sinks.jsonlines import JsonLines, RawStream
 
 from edgekit.errors import OutputError
@@ -70,6 +71,7 @@ def test_a_live_source_is_not_delayed_by_a_reader_that_has_stopped() -> None:
         assert report.sent == 0
         assert report.queued in (1000, 1001)  # one of them is in the thread's hand, or soon is
         assert report.dropped == 5000 - report.queued
+        assert report.problem == OVERFLOW
         os.close(reader)
         # The write that was blocked fails now.
         until(lambda: sink.failure is not None)

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from edgekit_device.sinks.base import OVERFLOW, Outbox, Sink
+from edgekit_device.sinks.base import OVERFLOW, STUCK, Outbox, Sink
 
 from tests.device.sinks.samples import make_event, make_health, until
 
@@ -158,3 +158,22 @@ def test_a_plain_sink_does_nothing() -> None:
     assert sink.report().sent == 0
     sink.close(0)
     assert sink.failure is None
+
+
+def test_a_delivery_that_takes_too_long_is_a_problem(receiver: Receiver) -> None:
+    now = [100.0]
+    outbox = Outbox("test", receiver.deliver, limit=3, patience=5.0, clock=lambda: now[0])
+    outbox.start()
+    outbox.put(1)
+    assert receiver.entered.wait(30)
+    for later, problem in ((105.0, None), (105.1, STUCK), (500.0, STUCK)):
+        now[0] = later
+        assert outbox.report().problem == problem
+    assert outbox.report("the broker is away").problem == "the broker is away"
+    # That it drops events is worse.
+    for message in range(2, 6):
+        outbox.put(message)
+    assert (outbox.report().problem, outbox.report().dropped) == (OVERFLOW, 1)
+    receiver.gate.set()
+    until(lambda: outbox.report().queued == 0)
+    assert outbox.report().problem is None

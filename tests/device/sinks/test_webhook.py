@@ -1,5 +1,6 @@
 """The webhook, against a real HTTP server."""
 
+import contextlib
 import json
 import socket
 import threading
@@ -287,6 +288,118 @@ def test_check_finds_out_whether_it_can_be_reached(server: Server) -> None:
         SettingsError, match=r"cannot reach webhook\.invalid: its name does not resolve"
     ):
         Webhook(WebhookSettings(url="http://webhook.invalid/"), "pi").check()
+
+
+@contextmanager
+def _answering(answer: Callable[[socket.socket], None]) -> Iterator[str]:
+    """The address of a server that reads each request, and answers as it likes."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection, contextlib.suppress(OSError):
+                    while b"}" not in connection.recv(1 << 16):
+                        pass
+                    answer(connection)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(30)
+
+
+def _for_ever(start: bytes, piece: bytes, pause: float = 0.0) -> Callable[[socket.socket], None]:
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(start)
+        while True:
+            connection.sendall(piece)
+            time.sleep(pause)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (_for_ever(b"HTTP/1.1 2", b"0", 0.05), "it does not answer in time"),
+        (_for_ever(b"HTTP/1.1 200 OK\r\nX: ", b"x", 0.05), "it does not answer in time"),
+        (_for_ever(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), "it does not answer in time"),
+        (_for_ever(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"), "got more than 100 headers"),
+        (_for_ever(b"HTTP/1.1 200 OK\r\nX: ", b"x" * 4096), "got more than 65536 bytes"),
+        (_for_ever(b"", b"x" * 4096), "got more than 65536 bytes when reading status line"),
+    ],
+)
+def test_an_answer_without_an_end_is_given_up(
+    answer: Callable[[socket.socket], None], problem: str
+) -> None:
+    with (
+        _answering(answer) as url,
+        _started(WebhookSettings(url=url, timeout=0.5, tries=2)) as sink,
+    ):
+        sink.event(make_event(1))
+        until(_settled(sink))
+        assert (sink.report().sent, sink.report().dropped) == (0, 1)
+        assert problem in (sink.report().problem or "")
+
+
+@pytest.mark.parametrize(
+    "head", [b"", b"Content-Encoding: gzip\r\n", b"Content-Length: 9999999999\r\n"]
+)
+def test_the_body_of_an_answer_is_not_read(head: bytes) -> None:
+    answer = _for_ever(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n", b"\x1f\x8b\x08" + 4096 * b"\0")
+    with _answering(answer) as url, _started(WebhookSettings(url=url, timeout=30)) as sink:
+        sink.event(make_event(1))
+        sink.event(make_event(2))
+        until(lambda: sink.report().sent == 2)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"-1", b"1e9", b"NaN", b"inf", b"soon", b"\xff\xfe", b"9" * 6000, b"0x10", b"1, 2", b"", b"\t",
+     b"Mon, 1 Jan 99999 00:00:00 GMT", b"Sat, 01 Jan 0000 00:00:00 +9999", b"1\r\n 2"],
+)  # fmt: skip
+def test_a_retry_after_that_is_none_loses_no_event(value: bytes) -> None:
+    answers = iter([b"503 Busy\r\nRetry-After: " + value, b"204 Done"])
+
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 " + next(answers) + b"\r\nContent-Length: 0\r\n\r\n")
+
+    policy = Delays(maximum=0.01)
+    with _answering(answer) as url, _started(WebhookSettings(url=url), policy) as sink:
+        sink.event(make_event(1))
+        until(_settled(sink))
+        assert (sink.report().sent, sink.report().dropped) == (1, 0)
+
+
+def test_a_server_has_few_words(server: Server) -> None:
+    words = b"busy\x1b[2J \xe2\x80\xae \xff" + b"x" * 60_000
+
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 400 " + words + b"\r\n\r\n")
+
+    with _answering(answer) as url, _started(WebhookSettings(url=url)) as sink:
+        sink.event(make_event(1))
+        until(_settled(sink))
+        problem = sink.report().problem or ""
+        assert problem.startswith(f"{url[7:-1]} answers 400 busy [2J ")
+        assert problem.isprintable()
+        assert len(problem) < 150
+
+
+def test_a_redirection_to_itself_is_not_followed(server: Server) -> None:
+    server.answers = [(302, {"Location": server.url})] * 5
+    with _started(WebhookSettings(url=server.url)) as sink:
+        sink.event(make_event(1))
+        until(_settled(sink))
+        assert sink.report().problem == f"127.0.0.1:{server.server_port} answers 302 Found"
+    assert len(server.bodies) == 1
 
 
 def test_retry_after_is_honoured_within_bounds() -> None:

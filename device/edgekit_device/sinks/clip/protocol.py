@@ -9,6 +9,7 @@ message and an `Outcome`. All but the pieces are JSON.
 import contextlib
 import socket
 import struct
+import time
 
 import msgspec
 
@@ -37,25 +38,36 @@ def send(connection: socket.socket, content: bytes) -> None:
     connection.sendall(_LENGTH.pack(len(content)) + content)
 
 
-def receive(connection: socket.socket, limit: int) -> bytes | None:
+def receive(connection: socket.socket, limit: int, timeout: float | None = None) -> bytes | None:
     """The next message; None when the other side ended before it was whole.
+
+    Args:
+        connection: to the other side.
+        limit: bytes that it may have.
+        timeout: seconds in which the whole of it has to come, beside the socket's own for each
+            piece.
 
     Raises:
         OSError: the connection broke, or it did not come within the socket's time-out.
         ValueError: it has more than `limit` bytes.
     """
-    head = _receive_exactly(connection, _LENGTH.size)
+    deadline = None if timeout is None else time.monotonic() + timeout
+    head = _receive_exactly(connection, _LENGTH.size, deadline)
     if head is None:
         return None
     (length,) = _LENGTH.unpack(head)
     if length > limit:
         raise ValueError(f"a message of {length} bytes, where {limit} are the maximum")
-    return _receive_exactly(connection, length)
+    return _receive_exactly(connection, length, deadline)
 
 
-def _receive_exactly(connection: socket.socket, length: int) -> bytes | None:
+def _receive_exactly(
+    connection: socket.socket, length: int, deadline: float | None
+) -> bytes | None:
     content = bytearray()
     while len(content) < length:
+        if deadline is not None and time.monotonic() > deadline:
+            raise TimeoutError("timed out")
         piece = connection.recv(min(length - len(content), 1 << 20))
         if not piece:
             return None

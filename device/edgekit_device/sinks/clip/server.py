@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +28,9 @@ from edgekit_device.sinks.clip.request import ClipRequest
 # Seconds for a command to say what it wants, and to take a piece of its clip.
 _REQUEST_TIMEOUT = 5.0
 _PIECE_TIMEOUT = 20.0
+# Seconds before connections are taken again, where there was no file for one.
+_PAUSE = 1.0
+_GAPS = "frames come faster than the command takes them: some are missing in its clip"
 _STOPPED = "the service was stopped, or is set otherwise now"
 
 
@@ -94,10 +98,12 @@ class ClipServer(Sink):
         """Frames sent, dropped and waiting, of all recordings together."""
         with self._lock:
             sent, dropped, queued = self._sent, self._dropped, 0
+            problem = self._problem
             if self._recording is not None:
                 now = self._recording.report()
                 sent, dropped, queued = sent + now.sent, dropped + now.dropped, now.queued
-            return SinkHealth(sent, dropped, queued, self._problem)
+                problem = problem or (_GAPS if now.dropped else None)
+            return SinkHealth(sent, dropped, queued, problem)
 
     def close(self, timeout: float) -> None:
         """End the recording; its command learns why, if it takes the rest in time."""
@@ -119,8 +125,14 @@ class ClipServer(Sink):
         while True:
             try:
                 connection, _ = listener.accept()
-            except OSError:
-                return
+            except OSError as error:
+                if self._closing:
+                    return
+                # No file is left for it, say: that passes.
+                self._problem = f"cannot take a command's call: {error.strerror or error}"
+                time.sleep(_PAUSE)
+                continue
+            self._problem = None
             with self._lock:
                 free = self._connection is None and not self._closing
                 if free:
@@ -194,7 +206,9 @@ def _request(connection: socket.socket) -> ClipRequest | None:
     """What a command wants; None where that cannot be understood."""
     connection.settimeout(_REQUEST_TIMEOUT)
     try:
-        return msgspec.json.decode(receive(connection, JSON_LIMIT) or b"", type=ClipRequest)
+        return msgspec.json.decode(
+            receive(connection, JSON_LIMIT, _REQUEST_TIMEOUT) or b"", type=ClipRequest
+        )
     except (OSError, ValueError) as error:
         _refuse(connection, f"the service does not understand the request: {error}")
         return None

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import html
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -25,12 +26,17 @@ class Application:
         feed: what is shown.
         name: of the device.
         viewers: live pictures served at once.
+        events: readers of `/events` at once.
+        refused: counts what was not given, by reason.
     """
 
-    def __init__(self, feed: Feed, name: str, viewers: int) -> None:
-        self.watching = 0
+    def __init__(
+        self, feed: Feed, name: str, viewers: int, events: int, refused: Counter[str]
+    ) -> None:
         self._feed = feed
-        self._viewers = viewers
+        self._viewers = _Places(viewers)
+        self._readers = _Places(events)
+        self._refused = refused
         self._page, self._policy = _assemble(name)
         self.app = Starlette(
             routes=[
@@ -45,6 +51,8 @@ class Application:
                 Route("/api/snapshot.jpg", self._snapshot),
             ]
         )
+        # Its redirections name the host that the client has named.
+        self.app.router.redirect_slashes = False
 
     async def _index(self, request: Request) -> Response:
         return HTMLResponse(self._page, headers={"Content-Security-Policy": self._policy})
@@ -53,18 +61,26 @@ class Application:
         media_type = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
         if request.method == "HEAD":
             return Response(media_type=media_type)
-        if self.watching >= self._viewers:
-            text = (
-                f"Too many viewers: http.viewers allows {self._viewers} live pictures at once; "
-                "close another page, or raise it.\n"
+        if self._viewers.are_taken():
+            return self._crowded(
+                f"Too many viewers: http.viewers allows {self._viewers.number} live pictures at "
+                "once; close another page, or raise it.\n"
             )
-            return PlainTextResponse(text, 503, headers={"Retry-After": "5"})
-        return _LivePicture(self, StreamingResponse(self._feed.pictures(), media_type=media_type))
+        stream = StreamingResponse(self._feed.pictures(), media_type=media_type)
+        return _Stream(self._viewers, stream)
 
     async def _events(self, request: Request) -> Response:
+        media_type = "text/event-stream"
         if request.method == "HEAD":
-            return Response(media_type="text/event-stream")
-        return StreamingResponse(self._feed.updates(), media_type="text/event-stream")
+            return Response(media_type=media_type)
+        if self._readers.are_taken():
+            return self._crowded(f"Too many readers: {self._readers.number} at once.\n")
+        stream = StreamingResponse(self._feed.updates(), media_type=media_type)
+        return _Stream(self._readers, stream)
+
+    def _crowded(self, text: str) -> Response:
+        self._refused["stream-limit"] += 1
+        return PlainTextResponse(text, 503, headers={"Retry-After": "5"})
 
     async def _healthz(self, request: Request) -> Response:
         health = self._feed.health()
@@ -92,19 +108,32 @@ class Application:
         return _nothing_yet() if picture is None else Response(picture, media_type="image/jpeg")
 
 
-class _LivePicture(Response):
-    """Counts as a viewer for as long as it lasts."""
+class _Places:
+    """A number of places, each taken for a while."""
 
-    def __init__(self, application: Application, stream: StreamingResponse) -> None:
-        self._application = application
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.taken = 0
+
+    def are_taken(self) -> bool:
+        """Whether none is free."""
+        return self.taken >= self.number
+
+
+class _Stream(Response):
+    """An answer without an end: takes a place for as long as it lasts."""
+
+    def __init__(self, places: _Places, stream: StreamingResponse) -> None:
+        self._places = places
         self._stream = stream
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._application.watching += 1
+        self._places.taken += 1
+        scope["state"]["connection"].streams = True
         try:
             await self._stream(scope, receive, send)
         finally:
-            self._application.watching -= 1
+            self._places.taken -= 1
 
 
 def _json(content: object, status: int = 200) -> Response:

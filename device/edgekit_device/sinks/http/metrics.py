@@ -37,7 +37,11 @@ def exposition(health: Health, accept: str) -> tuple[bytes, str]:
     """
     registry = CollectorRegistry()
     registry.register(_Collector(health))
-    encoder, content_type = choose_encoder(accept)
+    try:
+        encoder, content_type = choose_encoder(accept)
+    # A version that is no number, say.
+    except (TypeError, ValueError):
+        encoder, content_type = choose_encoder("")
     return encoder(registry), content_type
 
 
@@ -121,10 +125,17 @@ def _sinks(health: Health) -> Iterator[Metric]:
     queue = GaugeMetricFamily(
         "edgekit_sink_queue", "Messages that wait to be delivered.", labels=["sink"]
     )
+    refused = CounterMetricFamily(
+        "edgekit_sink_refused",
+        "How often clients did not get what they wanted.",
+        labels=["sink", "reason"],
+    )
     up = GaugeMetricFamily("edgekit_sink_up", "1 while a sink delivers.", labels=["sink"])
     for name, sink in health.sinks.items():
         messages.add_metric([name, "sent"], sink.sent)
         messages.add_metric([name, "dropped"], sink.dropped)
         queue.add_metric([name], sink.queued)
+        for reason, count in sink.refused.items():
+            refused.add_metric([name, reason], count)
         up.add_metric([name], sink.problem is None)
-    yield from (messages, queue, up)
+    yield from (messages, queue, refused, up)

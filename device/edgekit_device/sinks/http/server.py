@@ -4,26 +4,27 @@ import asyncio
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ConfigurationError, OutputError, SettingsError
 from edgekit.inference.events import Event
 from edgekit.inference.pipeline import Result
-from edgekit_device.config.secrets import read_secret
+from edgekit_device.config.secrets import read_http_token
 from edgekit_device.config.settings import HttpSettings
 from edgekit_device.health import Health, SinkHealth
 from edgekit_device.sinks.base import Sink
 from edgekit_device.sinks.http.feed import Feed
+from edgekit_device.sinks.http.limits import Limits, no_refusals
 
 if TYPE_CHECKING:
     from uvicorn import Server
 
-# Seconds for which the network may keep what was sent before a viewer counts as gone.
-_SEND_TIMEOUT = 20.0
 # Bytes on their way to a viewer: a few pictures, so that a slow one does not see the past.
 _SEND_BUFFER = 128 * 1024
-_TOKEN_LENGTH = 8
+# Seconds for which an answer that failed is a problem.
+_ERROR_SECONDS = 60.0
 
 
 class Http(Sink):
@@ -33,6 +34,7 @@ class Http(Sink):
         settings: where to listen, and who may look; `listen` must be set.
         device_name: title of the page.
         snapshot: fresh health; called from the server's thread, and returns at once.
+        limits: what clients may have.
 
     Attributes:
         port: where it listens; known from `start` on when the settings leave it open with 0.
@@ -49,6 +51,7 @@ class Http(Sink):
         settings: HttpSettings,
         device_name: str,
         snapshot: Callable[[], Health],
+        limits: Limits | None = None,
     ) -> None:
         try:
             import starlette  # noqa: F401
@@ -63,6 +66,9 @@ class Http(Sink):
         self._token = _token(settings)
         self._host, self.port = settings.address()
         self._feed = Feed(snapshot, settings.picture_fps)
+        self._limits = limits or Limits()
+        self._refused = no_refusals()
+        self._error: tuple[float, str] | None = None
         self._server: Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing = False
@@ -81,7 +87,7 @@ class Http(Sink):
         Raises:
             SettingsError: see `start`.
         """
-        _bind(self._host, self.port).close()
+        _bind(self._host, self.port, self._limits.send_timeout).close()
         return f"{self.url}, {'with a token' if self._token else 'for this machine alone'}"
 
     def start(self) -> None:
@@ -92,11 +98,18 @@ class Http(Sink):
         """
         from edgekit_device.sinks.http.connection import make_server
 
-        listener = _bind(self._host, self.port)
+        listener = _bind(self._host, self.port, self._limits.send_timeout)
         self.port = listener.getsockname()[1]
         self._listener = listener
         self._server, self._guard = make_server(
-            self._feed, self._device_name, self._token, self.port, self._settings.viewers
+            self._feed,
+            self._device_name,
+            self._token,
+            self.port,
+            self._settings.viewers,
+            self._limits,
+            self._refused,
+            self._note_error,
         )
         self._thread.start()
 
@@ -115,9 +128,13 @@ class Http(Sink):
         self._call(self._feed.wake)
 
     def report(self) -> SinkHealth:
-        """Pictures and messages sent to viewers."""
+        """Pictures and messages sent to viewers, and what clients were refused."""
         problem = None if self.failure is None else str(self.failure)
-        return SinkHealth(sent=self._feed.sent, dropped=0, queued=0, problem=problem)
+        if problem is None and self._error is not None:
+            when, text = self._error
+            problem = text if time.monotonic() - when < _ERROR_SECONDS else None
+        refused = {reason: count for reason, count in self._refused.items() if count}
+        return SinkHealth(self._feed.sent, dropped=0, queued=0, problem=problem, refused=refused)
 
     def close(self, timeout: float) -> None:
         """Let the viewers go."""
@@ -146,31 +163,34 @@ class Http(Sink):
         finally:
             self._listener.close()
 
+    def _note_error(self, error: Exception) -> None:
+        """What went wrong on our side, for a while a problem."""
+        self._error = time.monotonic(), f"cannot serve all: {str(error) or type(error).__name__}"
+
+    def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What asyncio would write a traceback for: no file left for a connection, say."""
+        self._refused["error"] += 1
+        self._note_error(context.get("exception") or OutputError(context["message"]))
+
     async def _serve(self) -> None:
         assert self._server is not None
         self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(self._on_loop_error)
         if not self._closing:
             await self._server.serve(sockets=[self._listener])
 
 
 def _token(settings: HttpSettings) -> str | None:
-    token = read_secret(settings.token_file, "http-token")
-    if token is None:
-        if settings.is_loopback():
-            return None
+    token = read_http_token(settings.token_file)
+    if token is None and not settings.is_loopback():
         raise ConfigurationError(
             f"http.listen is {settings.listen}, which others can reach, and there is no token: "
             "name a file with one in http.token-file, or listen on 127.0.0.1"
         )
-    if len(token) < _TOKEN_LENGTH or not token.isascii() or not token.isprintable():
-        raise ConfigurationError(
-            f"the http-token must be {_TOKEN_LENGTH} ASCII characters or more; make one with: "
-            "openssl rand -hex 16"
-        )
     return token
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int, send_timeout: float) -> socket.socket:
     # Names of this machine often resolve to IPv6 first, where few look for it.
     host = "127.0.0.1" if host == "localhost" else host
     try:
@@ -185,10 +205,10 @@ def _bind(host: str, port: int) -> socket.socket:
         # Connections inherit these two.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
-            milliseconds = round(1000 * _SEND_TIMEOUT)
+            milliseconds = round(1000 * send_timeout)
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
         listener.bind(address)
-        listener.listen(128)
+        listener.listen()
     except OSError as error:
         listener.close()
         # Another program may give the port back; to be allowed to have it takes other settings.

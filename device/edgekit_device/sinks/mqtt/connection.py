@@ -18,6 +18,27 @@ from edgekit_device.sinks.reasons import reason
 
 KEEPALIVE = 30
 """Seconds of silence after which the broker is asked whether it is there; twice that ends it."""
+PACKET_LIMIT = 1 << 16
+"""Bytes of a packet that is taken; those that a broker has for us have a few."""
+
+
+class OversizedPacketError(OutputError):
+    """The broker has begun to send a packet larger than `PACKET_LIMIT`."""
+
+
+class _Client(Client):
+    """Refuses a packet by the length that its head says, before there is memory for it.
+
+    MQTT 3.1.1 has no way to ask for small ones, and paho takes up to 256 MB.
+    """
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        # paho asks for all that is left of a packet.
+        if bufsize > PACKET_LIMIT:
+            raise OversizedPacketError(
+                f"sends a packet of {bufsize:,} bytes, where {PACKET_LIMIT:,} are the maximum"
+            )
+        return super()._sock_recv(bufsize)
 
 
 class _TlsSocket(ssl.SSLSocket):
@@ -97,6 +118,7 @@ class Connection:
         """Send and receive what there is; return after `timeout` seconds, or as `wake` is readable.
 
         Raises:
+            OversizedPacketError: the broker sends what is too large.
             OutputError: the connection is lost.
         """
         stream = self._client.socket()
@@ -110,6 +132,8 @@ class Connection:
             select.select(sources, drains, [], timeout)
             # Neither waits; TLS may hold data that `select` does not see, and want either.
             code = self._client.loop_read() or self._client.loop_write() or self._client.loop_misc()
+        except OversizedPacketError as error:
+            raise OversizedPacketError(f"{self.where} {error}") from error
         # On bytes that are not MQTT paho raises whatever they happen to lead to.
         except Exception as error:
             raise OutputError(f"{self.where} does not speak MQTT: {reason(error)}") from error
@@ -170,7 +194,7 @@ def make_client(settings: MqttSettings, client_id: str) -> Client:
         (settings.host or "").encode("idna")
     except UnicodeError as error:
         raise ConfigurationError(f"mqtt.host {settings.host}: {reason(error)}") from error
-    client = Client(CallbackAPIVersion.VERSION2, client_id=client_id, reconnect_on_failure=False)
+    client = _Client(CallbackAPIVersion.VERSION2, client_id=client_id, reconnect_on_failure=False)
     if settings.user is not None:
         password = read_secret(settings.password_file, "mqtt-password")
         client.username_pw_set(settings.user, password)

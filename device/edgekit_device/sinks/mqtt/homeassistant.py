@@ -2,6 +2,10 @@
 
 MQTT discovery with a topic for each entity, which old and new releases understand:
 https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery
+
+A value that is not known is absent from a message, or null. A template that looks at it all the
+same makes Home Assistant warn with each message, and keep the value before; `none` makes a number
+unknown.
 """
 
 from typing import get_args
@@ -16,13 +20,15 @@ _ENTITIES: dict[str, dict[str, object]] = {
     "label": {
         "name": "Label",
         "topic": "state",
-        "value_template": "{{ value_json.label }}",
+        "value_template": "{{ value_json.label | default('unknown') }}",
         "icon": "mdi:image-search",
     },
     "confidence": {
         "name": "Confidence",
         "topic": "state",
-        "value_template": "{{ (value_json.score * 100) | round(1) }}",
+        "value_template": (
+            "{{ (value_json.score * 100) | round(1) if value_json.score is number else none }}"
+        ),
         "unit_of_measurement": "%",
         "state_class": "measurement",
         "icon": "mdi:percent",
@@ -39,7 +45,7 @@ _ENTITIES: dict[str, dict[str, object]] = {
     "temperature": {
         "name": "Temperature",
         "topic": "health",
-        "value_template": "{{ value_json.temperature_c }}",
+        "value_template": "{{ value_json.temperature_c | default(none) }}",
         "unit_of_measurement": "°C",
         "device_class": "temperature",
         "state_class": "measurement",

@@ -17,7 +17,12 @@ from edgekit_device.config.settings import MqttSettings
 from edgekit_device.health import Health, SinkHealth
 from edgekit_device.retry import BROKER, Retry, RetryPolicy
 from edgekit_device.sinks.base import OVERFLOW, Sink
-from edgekit_device.sinks.mqtt.connection import Connection, has_arrived, make_client
+from edgekit_device.sinks.mqtt.connection import (
+    Connection,
+    OversizedPacketError,
+    has_arrived,
+    make_client,
+)
 from edgekit_device.sinks.mqtt.homeassistant import announcement
 from edgekit_device.sinks.mqtt.topics import Topics
 
@@ -29,6 +34,11 @@ ACKNOWLEDGE = 30.0
 """Seconds after which a message that was not acknowledged means that the broker is stuck."""
 LAST_WORD = 0.25
 """Seconds of closing that are kept for `offline`."""
+PACE = 0.001
+"""Seconds before the next look at a broker that has nothing to acknowledge: one that sends without
+an end takes no more of the processor."""
+ANNOUNCE_AGAIN = 10.0
+"""Seconds from one announcement for a Home Assistant that has started to the next."""
 
 
 class _Message(NamedTuple):
@@ -92,6 +102,10 @@ class Mqtt(Sink):
         self._dropped = 0
         self._overflowed = False  # since no event waited last
         self._problem: str | None = None
+        # Of the thread: whether to hear of Home Assistant, and when it is next announced to.
+        self._listens = bool(settings.discovery)
+        self._started_again = False
+        self._announce_at = -math.inf
         self._waker: socket.socket | None = None
         self._deadline = math.inf
         self._closing = threading.Event()
@@ -213,6 +227,9 @@ class Mqtt(Sink):
                 self._serve(connection, wake)
             # Nothing that goes wrong with a broker may end the thread.
             except Exception as error:
+                # Who sends it may be another client of the broker, at the one topic that we hear:
+                # it shall not keep us from coming back.
+                self._listens = self._listens and not isinstance(error, OversizedPacketError)
                 problem = str(error) or type(error).__name__
             else:
                 return
@@ -234,7 +251,7 @@ class Mqtt(Sink):
         connection = Connection(
             self._settings, self._client_id, will=self._topics.own("status"), timeout=self._timeout
         )
-        if self._settings.discovery:
+        if self._listens:
             connection.subscribe(self._topics.home_assistant_status, self._on_home_assistant)
         self._retry.worked()
         with self._lock:
@@ -243,7 +260,13 @@ class Mqtt(Sink):
         return connection
 
     def _on_home_assistant(self, payload: bytes) -> None:
-        if payload == b"online":
+        self._started_again = self._started_again or payload == b"online"
+
+    def _announce_again(self) -> None:
+        """To a Home Assistant that has started; one that does so all the time delays no event."""
+        if self._started_again and time.monotonic() >= self._announce_at:
+            self._started_again = False
+            self._announce_at = time.monotonic() + ANNOUNCE_AGAIN
             with self._lock:
                 self._stale |= dict.fromkeys(t for t in self._retained if t in self._announced)
 
@@ -251,11 +274,15 @@ class Mqtt(Sink):
         """Publish until it is closed; raises when the connection is lost."""
         try:
             while not self._finished():
+                self._announce_again()
                 self._publish(connection)
+                idle = not self._underway
                 left = self._deadline - LAST_WORD - time.monotonic()
                 connection.turn(min(1.0, max(0.0, left)), wake)
                 with contextlib.suppress(BlockingIOError):
                     wake.recv(4096)
+                if idle:
+                    time.sleep(PACE)
                 self._settle()
                 if self._underway and time.monotonic() - self._underway[0].time > ACKNOWLEDGE:
                     raise OutputError(f"{connection.where} acknowledges nothing")
