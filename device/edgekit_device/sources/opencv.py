@@ -3,7 +3,6 @@
 import os
 import re
 import time
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -97,7 +96,8 @@ def _decoded(jpeg: NDArray[Any]) -> NDArray[np.uint8] | None:
 def video_device(spec: str) -> str | None:
     """The device that `v4l2:/dev/video0`, `v4l2:0`, `/dev/video0` or `0` names; None for others."""
     device = spec.removeprefix(V4L2_PREFIX)
-    if device.isdecimal() and (device != spec or not Path(spec).exists()):
+    # `access` and not `exists`, which raises where a folder may not be entered.
+    if device.isdecimal() and (device != spec or not os.access(spec, os.F_OK)):
         return f"/dev/video{device}"
     return device if device != spec or spec.startswith("/dev/") else None
 
@@ -110,7 +110,7 @@ def open_v4l2(spec: str, camera: CameraSettings) -> LiveSource:
     """
     device = video_device(spec) or ""
     name = f"{V4L2_PREFIX}{device}"
-    if not device or not Path(device).exists():
+    if not device or not os.access(device, os.F_OK):
         raise SourceError(f"no camera at {device or name}; list cameras with: ls /dev/v4l/by-id")
     advice = "check its cable, or list cameras with: ls /dev/v4l/by-id"
 

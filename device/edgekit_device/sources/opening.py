@@ -1,5 +1,6 @@
 """The table of sources, and from the name of a source to the source."""
 
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -36,6 +37,20 @@ class SourceKind(NamedTuple):
     open: Callable[[str, Settings], Source]
 
 
+def _why_no_recording(name: str) -> str | None:
+    """Why what a name leads to is no recording, in words; empty where nothing is there.
+
+    None for a recording. A pipe is none: whoever opens it may wait for ever.
+    """
+    try:
+        mode = Path(name).stat().st_mode
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return f": {error.strerror}"
+    return None if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else ": it is no file and no folder"
+
+
 # The first kind that recognizes a name opens it; whatever exists as a file is a recording.
 SOURCES: tuple[SourceKind, ...] = (
     SourceKind(
@@ -66,7 +81,7 @@ SOURCES: tuple[SourceKind, ...] = (
     ),
     SourceKind(
         "a video file, an image folder, a picture",
-        lambda name: Path(name).exists(),
+        lambda name: _why_no_recording(name) is None,
         False,
         lambda name, settings: RecordedSource(Path(name), settings.realtime),
     ),
@@ -106,7 +121,8 @@ def open_source(settings: Settings) -> Source:
         # An address with a misspelt scheme may hold a password, too.
         shown = redact_address(name)
         *others, last = (kind.help for kind in reversed(SOURCES))
-        raise SourceError(f"no source at {shown}; name {', '.join(others)}, or {last}")
+        reason = _why_no_recording(name)
+        raise SourceError(f"no source at {shown}{reason}; name {', '.join(others)}, or {last}")
     source = kind.open(name, settings)
     if isinstance(source, LiveSource):
         try:
