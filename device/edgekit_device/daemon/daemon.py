@@ -24,11 +24,11 @@ from edgekit_device.daemon.models import Loaded, model_settings
 from edgekit_device.daemon.outputs import GRACE, Outputs, close, in_words
 from edgekit_device.daemon.statistics import Indicators, Statistics, state_of
 from edgekit_device.daemon.systemd import ServiceManager
-from edgekit_device.daemon.worker import OpenSource, Worker, source_settings, with_source_of
+from edgekit_device.daemon.worker import OpenSource, Worker
 from edgekit_device.health import Health, Status, headline, runtime_folder, shown, write_status
 from edgekit_device.sinks import SINKS, SinkEntry
 from edgekit_device.sinks.base import Sink
-from edgekit_device.sources import Source, is_live
+from edgekit_device.sources import Source, is_live, source_settings, with_source_of
 
 TICK = 0.25
 # At the end of a recording: how long to wait for a message to be delivered after the one before.
@@ -135,7 +135,7 @@ class Daemon:
 
     def _health_of(self, indicators: Indicators) -> Health:
         worker, statistics, settings = self._worker, self.statistics, self._settings
-        source = worker.source
+        dropped, damaged = worker.lost_frames()
         classifier = worker.loaded.classifier if worker.loaded else None
         sinks = self._outputs.by_name
         return Health(
@@ -151,8 +151,8 @@ class Daemon:
             runtime=classifier.runtime_name if classifier else "",
             accelerator=classifier.accelerator if classifier else "",
             frames=statistics.frames,
-            dropped=statistics.dropped + (source.dropped if source else 0),
-            damaged=statistics.damaged + (source.damaged if source else 0),
+            dropped=dropped,
+            damaged=damaged,
             events=statistics.events,
             fps=round(statistics.fps, 2),
             memory_bytes=board.memory_bytes(),

@@ -5,8 +5,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-import msgspec
-
 from edgekit.errors import (
     EdgekitError,
     ImageError,
@@ -24,25 +22,12 @@ from edgekit_device.daemon.models import Loaded, open_on_cpu, open_with_retries
 from edgekit_device.daemon.statistics import Statistics
 from edgekit_device.retry import CAMERA, DELEGATE, Retry
 from edgekit_device.sinks.base import Sink
-from edgekit_device.sources import EndOfSource, Source
+from edgekit_device.sources import EndOfSource, Source, source_settings, with_source_of
 
 # How long a wait for a frame may last before it looks whether it is to stop.
 _POLL = 0.25
 
-_SOURCE_SETTINGS = ("source", "source_password_file", "camera", "realtime")
-
 OpenSource = Callable[[Settings], Source]
-
-
-def source_settings(settings: Settings) -> tuple[object, ...]:
-    """Of the settings, what decides which frames come."""
-    return tuple(getattr(settings, name) for name in _SOURCE_SETTINGS)
-
-
-def with_source_of(source: Settings, settings: Settings) -> Settings:
-    """Settings with those of another's that decide which frames come."""
-    kept = {name: getattr(source, name) for name in _SOURCE_SETTINGS}
-    return msgspec.structs.replace(settings, **kept)
 
 
 class Worker:
@@ -101,6 +86,8 @@ class Worker:
         self._before: Settings | None = None
         # When a source that was closed is opened again, on the monotonic clock.
         self._open_at = 0.0
+        # What a source has lost is counted once, also while it is closed.
+        self._counting = threading.Lock()
         self._changes: list[Settings | Loaded] = []
         self._stopping = threading.Event()
         self._abandoned = False
@@ -131,6 +118,14 @@ class Worker:
         """Wait for the end for at most `timeout` seconds; whether it came."""
         self._thread.join(timeout)
         return not self._thread.is_alive()
+
+    def lost_frames(self) -> tuple[int, int]:
+        """Frames that came and were never answered, and how many of them were damaged."""
+        with self._counting:
+            dropped, damaged = self._statistics.dropped, self._statistics.damaged
+            if self.source is not None:
+                dropped, damaged = dropped + self.source.dropped, damaged + self.source.damaged
+            return dropped, damaged
 
     def change_to(self, change: Settings | Loaded) -> None:
         """Follow other settings (its model aside) or use another model.
@@ -329,11 +324,13 @@ class Worker:
         return True
 
     def _close_source(self) -> None:
-        source, self.source = self.source, None
+        source = self.source
         if source is not None:
             source.close()
-            self._statistics.dropped += source.dropped
-            self._statistics.damaged += source.damaged
+            with self._counting:
+                self.source = None
+                self._statistics.dropped += source.dropped
+                self._statistics.damaged += source.damaged
 
     def _answer(self, frame: Frame) -> None:
         result = self._process(frame)

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from edgekit.errors import ConfigurationError, SourceError
 from edgekit.redaction import redact_address
 from edgekit_device.config.secrets import with_password
@@ -19,6 +21,8 @@ from edgekit_device.sources.recorded import RecordedSource
 # How long `open_source` waits for a camera: most open, or fail to, in that time. Less than the
 # two seconds in which the daemon ends when it is asked to.
 _OPEN_TIMEOUT = 1.0
+
+_SOURCE_SETTINGS = ("source", "source_password_file", "camera", "realtime")
 
 
 class SourceKind(NamedTuple):
@@ -94,6 +98,17 @@ def _named(settings: Settings) -> tuple[str, SourceKind | None]:
         raise ConfigurationError("no source: pass --source, or set `source` in --config FILE")
     name = settings.source
     return name, next((kind for kind in SOURCES if kind.recognizes(name)), None)
+
+
+def source_settings(settings: Settings) -> tuple[object, ...]:
+    """Of the settings, what decides which frames come."""
+    return tuple(getattr(settings, name) for name in _SOURCE_SETTINGS)
+
+
+def with_source_of(source: Settings, settings: Settings) -> Settings:
+    """Settings with those of another's that decide which frames come."""
+    kept = {name: getattr(source, name) for name in _SOURCE_SETTINGS}
+    return msgspec.structs.replace(settings, **kept)
 
 
 def is_live(settings: Settings) -> bool:

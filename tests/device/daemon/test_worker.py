@@ -397,6 +397,20 @@ def test_another_model_is_taken_while_a_camera_is_lost() -> None:
     assert bench.labels() == ["cat", "bee"]
 
 
+def test_what_a_source_lost_is_counted_once_also_while_it_is_closed() -> None:
+    """Whoever reads meanwhile sees no counter fall."""
+    counts: list[tuple[int, int]] = []
+    first = FakeSource(0, SourceError("gone"), live=True, dropped=7, damaged=2)
+    bench = Bench(PLAIN, first, FakeSource(1, live=True))
+
+    def close() -> None:
+        counts.append(bench.worker.lost_frames())
+
+    first.close = close  # type: ignore[method-assign]
+    bench.run()
+    assert [*counts, bench.worker.lost_frames()] == [(7, 2), (7, 2)]
+
+
 class TestOrdersWhileADelegateIsLost:
     """It is not tried again for hours, unless something else is asked for."""
 
