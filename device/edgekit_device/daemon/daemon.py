@@ -137,7 +137,6 @@ class Daemon:
         worker, statistics, settings = self._worker, self.statistics, self._settings
         dropped, damaged = worker.lost_frames()
         classifier = worker.loaded.classifier if worker.loaded else None
-        sinks = self._outputs.by_name
         return Health(
             ts=timestamp(),
             name=settings.device_name,
@@ -156,9 +155,8 @@ class Daemon:
             events=statistics.events,
             fps=round(statistics.fps, 2),
             memory_bytes=board.memory_bytes(),
-            restarts=statistics.restarts
-            | {name: sink.restarts for name, sink in sinks.items() if sink.restarts},
-            sinks={name: sink.report().shown() for name, sink in sinks.items()},
+            restarts=statistics.restarts | self._outputs.restarts(),
+            sinks={name: report.shown() for name, report in self._outputs.reports().items()},
             latency_ms=statistics.latency(),
             frame_age_s=round(indicators.frame_age, 2) if indicators.ready else None,
             inference_age_s=round(indicators.inference_age, 2) if indicators.ready else None,

@@ -3,9 +3,13 @@
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
 
 from edgekit.errors import EdgekitError
 from edgekit_device.config.settings import Settings
+from edgekit_device.health import SinkHealth
 from edgekit_device.sinks import SinkEntry, Snapshot
 from edgekit_device.sinks.base import Sink
 
@@ -13,6 +17,23 @@ from edgekit_device.sinks.base import Sink
 GRACE = 0.8
 # For the thread that closes one to come back.
 _SLACK = 0.25
+
+
+class _Done(NamedTuple):
+    """What sinks that are closed have done under a name."""
+
+    sent: int = 0
+    dropped: int = 0
+    restarts: int = 0
+
+    def and_of(self, sink: Sink) -> "_Done":
+        report = sink.report()
+        return _Done(
+            self.sent + report.sent,
+            # What waited is lost.
+            self.dropped + report.dropped + report.queued,
+            self.restarts + sink.restarts,
+        )
 
 
 class Outputs:
@@ -35,13 +56,33 @@ class Outputs:
         self._entries = entries
         self._snapshot = snapshot
         self._notify = notify
-        # Replaced and never altered, because other threads read it.
+        # These two are replaced and never altered, because other threads read them.
         self.by_name: Mapping[str, Sink] = {}
+        self._closed: Mapping[str, _Done] = {}
 
     @property
     def sinks(self) -> Collection[Sink]:
         """Those that are open."""
         return self.by_name.values()
+
+    def reports(self) -> dict[str, SinkHealth]:
+        """What became of messages, by sink; those that had the name before are counted, too."""
+        reports = {}
+        for name, sink in self.by_name.items():
+            done, now = self._closed.get(name, _Done()), sink.report()
+            reports[name] = msgspec.structs.replace(
+                now, sent=done.sent + now.sent, dropped=done.dropped + now.dropped
+            )
+        return reports
+
+    def restarts(self) -> dict[str, int]:
+        """How often each sink was cut off and came back."""
+        closed = self._closed
+        counts = {
+            name: closed.get(name, _Done()).restarts + sink.restarts
+            for name, sink in self.by_name.items()
+        }
+        return {name: count for name, count in counts.items() if count}
 
     def open(self, settings: Settings) -> None:
         """Open all that settings want, without starting them.
@@ -69,9 +110,14 @@ class Outputs:
 
         One that does not start is a problem until it is exchanged again.
         """
-        gone = [sink for name, sink in self.by_name.items() if name in changed]
+        leaving = {name: sink for name, sink in self.by_name.items() if name in changed}
+        gone = [*leaving.values()]
         self.by_name = {name: sink for name, sink in self.by_name.items() if name not in changed}
         close(gone)
+        done = {
+            name: self._closed.get(name, _Done()).and_of(each) for name, each in leaving.items()
+        }
+        self._closed = {**self._closed, **done}
         for name, sink in changed.items():
             self.problems.pop(name, None)
             if sink is None:

@@ -624,6 +624,27 @@ class TestReload:
         assert running.wait() is None
         assert len(read) == 3
 
+    def test_counts_of_sinks_go_on_where_those_before_ended(
+        self, bench: Callable[..., Bench]
+    ) -> None:
+        class Counting(KeptSink):
+            restarts = 1
+
+            def report(self) -> SinkHealth:
+                return SinkHealth(sent=5, dropped=2, queued=1)
+
+        running = bench(SETTINGS, endless(0))
+        running.sinks = [SinkEntry("a", lambda _: True, lambda s: s.top_k, lambda *_: Counting())]
+        running.start().manager.wait_for("READY")
+        for top_k in (1, 2):
+            running.reload = lambda top_k=top_k: with_settings(top_k=top_k)
+            running.daemon.request_reload()
+            running.wait_for("read again")
+        health = running.daemon.health()
+        assert health.sinks["a"] == SinkHealth(sent=15, dropped=8, queued=1)
+        assert health.restarts["a"] == 3
+        assert running.stop() is None
+
     def test_a_sink_that_the_system_has_no_means_for_is_a_problem(
         self, bench: Callable[..., Bench]
     ) -> None:
