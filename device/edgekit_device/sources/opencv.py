@@ -21,6 +21,8 @@ V4L2_PREFIX = "v4l2:"
 _BUFFERS = 2
 # FFmpeg gives up at a packet that it cannot decode; the next one may be good.
 _STREAM_TRIES = 3
+# Pixels of a JPEG, 8K: what claims to be larger would take the memory of everything else.
+_LARGEST = 1 << 25
 _MJPEG = cv2.VideoWriter.fourcc(*"MJPG")
 # Seconds; OpenCV reports an end at once, and a stall by a timeout.
 _STALL = 0.5
@@ -88,7 +90,7 @@ class OpenCVCamera:
 
 def _decoded(jpeg: NDArray[Any]) -> NDArray[np.uint8] | None:
     try:
-        return decode_image(jpeg.tobytes(), "a frame")
+        return decode_image(jpeg.tobytes(), "a frame", maximum=_LARGEST)
     except ImageError:
         return None
 
