@@ -31,8 +31,9 @@ bench: $(READY)  ## speed, memory and fidelity, as ratios within one run: a quar
 	$(BIN)/python -m benchmarks.fidelity
 	$(BIN)/python -m benchmarks.conversion
 
-docs: $(READY)  ## write docs/cli.md and systemd/edgekit.toml again from the program
+docs: $(READY)  ## write docs/cli.md, systemd/edgekit.toml and the tables of docs/reliability.md again
 	$(BIN)/python docs/generate_cli.py
+	$(BIN)/python docs/generate_reliability.py
 
 clean:
 	rm -rf $(VENV) build
