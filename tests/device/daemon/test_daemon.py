@@ -619,6 +619,7 @@ class TestReload:
         for _ in range(100):
             running.daemon.request_reload()
         assert reading.reached.wait(30)
+        running.daemon.request_reload()
         running.daemon.request_stop()
         reading.open()
         assert running.wait() is None

@@ -447,10 +447,20 @@ class TestOrdersWhileADelegateIsLost:
         assert bench.ending.wait() is None
         assert bench.labels() == ["cat", "bee"]
 
-    def test_settings_of_others_leave_it_lost(self, opens: Callable[..., None]) -> None:
-        bench = self.lost(opens, source=FakeSource(0, 1))
-        opens(RuntimeUnavailableError("no device"))
+    def test_other_settings_alone_do_not_make_it_well(
+        self, opens: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bench, opening = self.lost(opens, source=FakeSource(0, 1)), Gate()
+
+        def open_model(_settings: Settings) -> Loaded:
+            opening()
+            raise RuntimeUnavailableError("no device")
+
+        monkeypatch.setattr(models, "open_model", open_model)
         bench.worker.change_to(msgspec.structs.replace(self.SETTINGS, top_k=1))
+        assert opening.reached.wait(30)
+        assert "usb" in bench.worker.problems["accelerator"]
+        opening.open()
         until(lambda: "no device" in bench.worker.problems["accelerator"])
         bench.worker.stop()
         assert bench.ending.wait() is None
