@@ -253,7 +253,7 @@ AREAS = (
               Bound(instead="it was told to end"),
               "events that wait, told with their number"),
         Fault("stdout-reader-gone", "the reader of stdout has gone",
-              "ends: with exit code 0 behind a pipe (`| head`), else with 1",
+              "ends: with exit code 0 behind a pipe (`| head`), with 1 where it was the journal",
               ("ended",), "", _SERVICE, "events since"),
         Fault("stdout-blocked", "the reader of stdout takes nothing",
               "goes on, and drops the oldest of 1,000 events", ("degraded",),

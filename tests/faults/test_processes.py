@@ -201,7 +201,10 @@ def test_a_journal_that_has_gone_is_a_failure(model: Path) -> None:
     """So that systemd, which gives a service a socket, starts it again."""
     row("stdout-reader-gone")
     ours, theirs = socket.socketpair()
-    with ours, theirs, _process(model, stdout=theirs, stderr=theirs) as process:
+    made_by_systemd = os.fstat(theirs.fileno())
+    journal = {"JOURNAL_STREAM": f"{made_by_systemd.st_dev}:{made_by_systemd.st_ino}"}
+    started = _process(model, stdout=theirs, stderr=theirs, env=os.environ | journal)
+    with ours, theirs, started as process:
         theirs.close()
         assert ours.recv(1)
         ours.close()
