@@ -130,10 +130,13 @@ class LiveSource:
     def close(self) -> None:
         """End capturing; the camera is released as soon as it returns from what it is doing.
 
-        Waits half a second for that at most.
+        Waits half a second for that at most. A frame that nobody fetched counts as dropped.
         """
         self._closing.set()
         self._thread.join(_CLOSE_TIMEOUT)
+        with self._changed:
+            self.dropped += self._newest is not None
+            self._newest = None
 
     def _complaint(self) -> str:
         if not self._opened:
