@@ -36,8 +36,21 @@ class _Done(NamedTuple):
         )
 
 
+class _State(NamedTuple):
+    """Sinks by name: those that take events, those that are being closed, and what others did."""
+
+    open: Mapping[str, Sink] = {}
+    leaving: Mapping[str, Sink] = {}
+    closed: Mapping[str, _Done] = {}
+
+    def done(self, name: str) -> _Done:
+        """What those that had a name before have done."""
+        done = self.closed.get(name, _Done())
+        return done.and_of(self.leaving[name]) if name in self.leaving else done
+
+
 class Outputs:
-    """Used by one thread; `sinks` and `by_name` may be read by any.
+    """Used by one thread; what it knows may be read by any.
 
     Args:
         entries: the kinds of sinks there are.
@@ -45,7 +58,6 @@ class Outputs:
         notify: called with a line for people about what happens.
 
     Attributes:
-        by_name: those that are open.
         problems: why a sink that is wanted is not open, by its name.
     """
 
@@ -56,20 +68,24 @@ class Outputs:
         self._entries = entries
         self._snapshot = snapshot
         self._notify = notify
-        # These two are replaced and never altered, because other threads read them.
-        self.by_name: Mapping[str, Sink] = {}
-        self._closed: Mapping[str, _Done] = {}
+        # Replaced and never altered, because other threads read it.
+        self._state = _State()
+
+    @property
+    def by_name(self) -> Mapping[str, Sink]:
+        """Those that are open."""
+        return self._state.open
 
     @property
     def sinks(self) -> Collection[Sink]:
-        """Those that are open."""
-        return self.by_name.values()
+        """The same, without their names."""
+        return self._state.open.values()
 
     def reports(self) -> dict[str, SinkHealth]:
         """What became of messages, by sink; those that had the name before are counted, too."""
-        reports = {}
-        for name, sink in self.by_name.items():
-            done, now = self._closed.get(name, _Done()), sink.report()
+        state, reports = self._state, {}
+        for name, sink in state.open.items():
+            done, now = state.done(name), sink.report()
             reports[name] = msgspec.structs.replace(
                 now, sent=done.sent + now.sent, dropped=done.dropped + now.dropped
             )
@@ -77,10 +93,9 @@ class Outputs:
 
     def restarts(self) -> dict[str, int]:
         """How often each sink was cut off and came back."""
-        closed = self._closed
+        state = self._state
         counts = {
-            name: closed.get(name, _Done()).restarts + sink.restarts
-            for name, sink in self.by_name.items()
+            name: state.done(name).restarts + sink.restarts for name, sink in state.open.items()
         }
         return {name: count for name, count in counts.items() if count}
 
@@ -91,7 +106,7 @@ class Outputs:
             SettingsError: the settings of a sink do not work.
         """
         opened = {entry.name: entry.open(settings, self._snapshot) for entry in self._entries}
-        self.by_name = {name: sink for name, sink in opened.items() if sink is not None}
+        self._state = _State({name: sink for name, sink in opened.items() if sink is not None})
 
     def changed(self, before: Settings, after: Settings) -> dict[str, Sink | None]:
         """For `exchange`: sinks, not started, that other settings want otherwise, or no more.
@@ -110,28 +125,33 @@ class Outputs:
 
         One that does not start is a problem until it is exchanged again.
         """
-        leaving = {name: sink for name, sink in self.by_name.items() if name in changed}
-        gone = [*leaving.values()]
-        self.by_name = {name: sink for name, sink in self.by_name.items() if name not in changed}
-        close(gone)
-        done = {
-            name: self._closed.get(name, _Done()).and_of(each) for name, each in leaving.items()
-        }
-        self._closed = {**self._closed, **done}
-        for name, sink in changed.items():
+        before = self._state
+        rest = {name: sink for name, sink in before.open.items() if name not in changed}
+        leaving = {name: sink for name, sink in before.open.items() if name in changed}
+        coming = {name: sink for name, sink in changed.items() if sink is not None}
+        # The new ones take what comes from now on, and deliver it once they are started.
+        self._state = _State({**rest, **coming}, leaving, before.closed)
+        close(leaving.values())
+        done = {name: self._state.done(name) for name in leaving}
+        self._state = _State(self._state.open, closed={**before.closed, **done})
+        for name in changed:
             self.problems.pop(name, None)
-            if sink is None:
-                continue
+        for name, sink in coming.items():
             try:
                 sink.start()
             # Any: threads and files may have run out.
             except Exception as error:
-                text = f"{in_words(error)}; off until the configuration is read again"
-                self.problems[name] = text
-                self._notify(f"{name}: {text}")
-            else:
-                self.by_name = {**self.by_name, name: sink}
-        return gone
+                self._give_up(name, sink, error)
+        return [*leaving.values()]
+
+    def _give_up(self, name: str, sink: Sink, error: Exception) -> None:
+        sink.close(0)
+        state = self._state
+        left = {other: one for other, one in state.open.items() if other != name}
+        closed = {**state.closed, name: state.done(name).and_of(sink)}
+        self._state = _State(left, closed=closed)
+        self.problems[name] = f"{in_words(error)}; off until the configuration is read again"
+        self._notify(f"{name}: {self.problems[name]}")
 
 
 def in_words(error: Exception) -> str:

@@ -625,6 +625,30 @@ class TestReload:
         assert running.wait() is None
         assert len(read) == 3
 
+    def test_no_event_is_lost_while_a_sink_is_exchanged(self, bench: Callable[..., Bench]) -> None:
+        closing = Gate()
+
+        class Slow(KeptSink):
+            def close(self, timeout: float) -> None:
+                if not closing.reached.is_set():
+                    closing()
+
+        running = bench(with_settings(every_frame=True), endless(0))
+        before, after = Slow(), KeptSink()
+        made: list[KeptSink] = [before, after]
+        running.sinks = [
+            SinkEntry("a", lambda _: True, lambda s: s.top_k, lambda *_: made.pop(0)),
+        ]
+        running.start().manager.wait_for("READY")
+        running.reload = lambda: with_settings(every_frame=True, top_k=1)
+        running.daemon.request_reload()
+        assert closing.reached.wait(30)
+        until(lambda: after.events)
+        closing.open()
+        assert running.stop() is None
+        told = [event.frame for event in (*before.events, *after.events)]
+        assert told == list(range(len(told)))
+
     def test_counts_of_sinks_go_on_where_those_before_ended(
         self, bench: Callable[..., Bench]
     ) -> None:
