@@ -34,8 +34,9 @@ bench: $(READY)  ## speed, memory and fidelity, as ratios within one run: a quar
 soak: $(READY)  ## an hour of frames with every sink on and faults at random
 	$(BIN)/python -m benchmarks.soak
 
-docs: $(READY)  ## write docs/cli.md and systemd/edgekit.toml again from the program
+docs: $(READY)  ## write docs/cli.md, systemd/edgekit.toml and the tables of docs/reliability.md again
 	$(BIN)/python docs/generate_cli.py
+	$(BIN)/python docs/generate_reliability.py
 
 clean:
 	rm -rf $(VENV) build

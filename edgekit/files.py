@@ -64,13 +64,18 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def read_bounded(path: Path, maximum: int) -> bytes:
+def read_bounded(path: Path, maximum: int, *, follow: bool = False) -> bytes:
     """The bytes of a regular file that somebody else may have put there; never waits.
+
+    Args:
+        path: the file.
+        maximum: bytes that it may have.
+        follow: whether it may be a link.
 
     Raises:
         OSError: there is none, it is a link, a pipe or a device, or it is longer than `maximum`.
     """
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
     descriptor = os.open(path, flags)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

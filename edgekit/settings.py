@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from edgekit.errors import ConfigurationError
+from edgekit.files import read_bounded
 from edgekit.text import one_line
 
 _S = TypeVar("_S", bound=msgspec.Struct)
@@ -125,9 +126,14 @@ def _check_values(
         raise ConfigurationError(_explained(schema, path, text, f"{reason} - at `$.{key.path}`"))
 
 
+# Bytes of a configuration; one with every key explained has a tenth of a tenth of that.
+_LONGEST_FILE = 1 << 20
+
+
 def _read(path: Path) -> str:
+    # Bounded, and no pipe: a daemon reads it again while it works, and must not be kept.
     try:
-        return path.read_text(encoding="utf-8")
+        return read_bounded(path, _LONGEST_FILE, follow=True).decode("utf-8")
     except PermissionError as error:
         raise ConfigurationError(
             f"cannot read the configuration {path}: {error.strerror}; it may hold secrets, so use "

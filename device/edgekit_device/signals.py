@@ -19,13 +19,33 @@ class Stop:
     interrupted: bool = False
 
 
+# Signals that came while they were held.
+_early: set[int] = set()
+
+
+@contextmanager
+def held(number: signal.Signals) -> Iterator[None]:
+    """Keep a signal back inside the block, but where `handled` has a handler for it.
+
+    Without one SIGHUP ends a process, and systemd takes that for what was asked for.
+    """
+    # No mask: libraries have threads by now, which would get it.
+    previous = signal.signal(number, lambda number, _frame: _early.add(number))
+    try:
+        yield
+    finally:
+        signal.signal(number, previous)
+        _early.discard(number)
+
+
 @contextmanager
 def handled(
     stop: Callable[[], None], others: Mapping[signal.Signals, Callable[[], None]] | None = None
 ) -> Iterator[Stop]:
     """Let SIGINT and SIGTERM call `stop`, a second Ctrl-C end the process, and others what they do.
 
-    All are called in the main thread, between any two of its instructions.
+    All are called in the main thread, between any two of its instructions. Signals that were
+    `held` come at once.
     """
     stopped = False
     asked = Stop()
@@ -47,6 +67,9 @@ def handled(
     numbers = (signal.SIGINT, signal.SIGTERM, *actions)
     previous = [signal.signal(number, on_signal) for number in numbers]
     try:
+        for number in _early.intersection(actions):
+            _early.discard(number)
+            actions[signal.Signals(number)]()
         yield asked
     finally:
         for number, handler in zip(numbers, previous, strict=True):

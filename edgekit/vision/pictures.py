@@ -71,15 +71,17 @@ def is_image(path: Path) -> bool:
     return kind is not None and path.suffix.lower() not in (".mjpeg", ".mjpg")
 
 
-def decode_image(data: bytes, name: str, notes: Notes | None = None) -> NDArray[np.uint8]:
-    """`read_image` of a file's content; `name` is for messages."""
+def decode_image(
+    data: bytes, name: str, notes: Notes | None = None, maximum: int = MAXIMUM_PIXELS
+) -> NDArray[np.uint8]:
+    """`read_image` of a file's content; `name` is for messages, `maximum` a number of pixels."""
     kind = kind_of(data)
     if kind is None:
         raise ImageError(f"{name} is not an image, or is damaged")
     header_of, decode = _KINDS[kind]
     try:
         header = header_of(data)
-        if header.width * header.height > MAXIMUM_PIXELS:
+        if header.width * header.height > maximum:
             raise UnsupportedError(
                 f"is {header.width}x{header.height} pixels large; make it smaller"
             )

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,20 @@ class Daemon:
     Args:
         options: of the command.
         environment: beside the usual one.
+        command: words before that of Python, such as `prlimit`.
     """
 
-    def __init__(self, *options: str | Path, environment: dict[str, str] | None = None) -> None:
-        command = [sys.executable, "-m", "edgekit", "run", *map(str, options)]
+    module = "edgekit"
+
+    def __init__(
+        self,
+        *options: str | Path,
+        environment: dict[str, str] | None = None,
+        command: Sequence[str] = (),
+    ) -> None:
+        program = [*command, sys.executable, "-m", self.module, "run", *map(str, options)]
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+            program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
             env=os.environ | (environment or {}),
         )  # fmt: skip
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()

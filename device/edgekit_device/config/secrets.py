@@ -7,12 +7,16 @@ from pathlib import Path
 from urllib.parse import quote
 
 from edgekit.errors import ConfigurationError
+from edgekit.files import read_bounded
 from edgekit.redaction import redact_address, redact_path
 
 # Settings whose value may itself hold a secret, and what of it may be shown.
 SECRET: Mapping[str, Callable[[str], str]] = {"source": redact_address, "webhook.url": redact_path}
 # Of the web server: of letters and digits, 119 bits. Nobody guesses it, however many try.
 _TOKEN_LENGTH = 20
+
+
+_LONGEST_FILE = 1 << 16  # bytes
 
 
 def secret_file(named: Path | None, credential: str) -> Path | None:
@@ -49,7 +53,8 @@ def read_secret(named: Path | None, credential: str) -> str | None:
     if path is None:
         return None
     try:
-        text = path.read_text(encoding="utf-8")
+        # Bounded, and no pipe: a daemon reads it again while it works, and must not be kept.
+        text = read_bounded(path, _LONGEST_FILE, follow=True).decode("utf-8")
     except OSError as error:
         raise ConfigurationError(
             f"cannot read the {credential} in {path}: {error.strerror}"

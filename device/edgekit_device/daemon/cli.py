@@ -12,7 +12,7 @@ from edgekit_device.config.file import load, shown
 from edgekit_device.config.options import SectionedCommand, given, settings_of
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon.ending import end, say
-from edgekit_device.signals import handled
+from edgekit_device.signals import handled, held
 
 
 @click.command(cls=SectionedCommand)
@@ -45,7 +45,14 @@ def run(config: Path | None, check: bool, print_config: bool, **values: Any) -> 
       edgekit run --model resnet18-int8.tflite --source picamera2: --http-listen 127.0.0.1:8080
       sudo edgekit run --config /etc/edgekit/edgekit.toml --check
     """
-    options = given(values)
+    # A reload may be asked for before there is a daemon to hear of it.
+    with held(signal.SIGHUP):
+        _command(config, given(values), check=check, print_config=print_config)
+
+
+def _command(
+    config: Path | None, options: dict[str, Any], *, check: bool, print_config: bool
+) -> None:
     settings = load(config, options)
     if print_config:
         click.echo(shown(settings), nl=False)

@@ -1,19 +1,19 @@
 """The daemon: parts are started, watched, replaced and stopped; the worker does the work.
 
 Everything that happens is put in one inbox as a function to call, by signal handlers and other
-threads, and called by the thread that runs `Daemon.run`. So nothing here needs a lock.
+threads, and called by the thread that runs `Daemon.run`. So nothing here needs a lock. What signals
+ask for is a flag beside: a stop waits behind nothing, and a hundred reloads at once are one.
 """
 
 import contextlib
 import os
 import queue
-import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from edgekit import __version__
-from edgekit.errors import AcceleratorLostError, EdgekitError
+from edgekit.errors import AcceleratorLostError
 from edgekit.inference.events import State, timestamp
 from edgekit.vision.threads import is_any_left
 from edgekit_device import board
@@ -21,20 +21,21 @@ from edgekit_device.config.settings import Settings
 from edgekit_device.daemon.deliveries import Deliveries
 from edgekit_device.daemon.hot_swap import ModelWatch
 from edgekit_device.daemon.models import Loaded, model_settings
+from edgekit_device.daemon.outputs import GRACE, Outputs, close, in_words
 from edgekit_device.daemon.statistics import Indicators, Statistics, state_of
 from edgekit_device.daemon.systemd import ServiceManager
 from edgekit_device.daemon.worker import OpenSource, Worker
 from edgekit_device.health import Health, Status, headline, runtime_folder, shown, write_status
 from edgekit_device.sinks import SINKS, SinkEntry
 from edgekit_device.sinks.base import Sink
-from edgekit_device.sources import Source, is_live
+from edgekit_device.sources import Source, is_live, source_settings, with_source_of
 
 TICK = 0.25
-# How long the frame in hand, and then the messages in hand, may take once a stop was asked for.
-GRACE = 0.8
 # At the end of a recording: how long to wait for a message to be delivered after the one before.
 FLUSH = 10.0
 _BOARD_CHECK = 5.0
+# The longest that a turn may take by itself: what is beyond it, the whole process was stopped.
+_LONGEST_TURN = 2.0
 
 
 class Daemon:
@@ -61,7 +62,6 @@ class Daemon:
         self._open_source = open_source
         self._reload = reload
         self._notify = notify
-        self._entries = sinks
         self._manager = ServiceManager()
         # SimpleQueue.put may be called from a signal handler, even while the same thread is in it.
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -69,26 +69,33 @@ class Daemon:
         self._worker = self._new_worker()
         # Each hangs in an inference, and may for ever.
         self._abandoned: list[Worker] = []
-        self._sinks: Mapping[str, Sink] = {}
+        self._outputs = Outputs(sinks, self.health, notify)
         self._deliveries = Deliveries(notify)
         self._problems: dict[str, str] = {}
         self._sent: tuple[State, dict[str, str], str] | None = None
         self._ready = False
         self._stopping = False
+        self._reload_wanted = False
         self._ended = False
         self._failure: Exception | None = None
         self._hung = False
+        # The inference in hand, by its beginning; seconds that it was seen to take, and until when.
+        self._inference: float | None = None
+        self._inference_took = 0.0
+        self._looked_at = time.monotonic()
         self._temperature: float | None = None
         self._throttled: list[str] = []
         self._due: dict[str, float] = {}
 
     def request_stop(self) -> None:
         """End soon; may be called from a signal handler."""
-        self._inbox.put(self._on_stop)
+        self._stopping = True
+        self._inbox.put(_wake)
 
     def request_reload(self) -> None:
         """Read the settings again; may be called from a signal handler."""
-        self._inbox.put(self._on_reload)
+        self._reload_wanted = True
+        self._inbox.put(_wake)
 
     def run(self) -> None:
         """Work until the source ends, `max_frames` are done, or a stop is requested.
@@ -98,10 +105,9 @@ class Daemon:
             EdgekitError: a part failed for good; its `exit_code` says which.
             BrokenPipeError: the reader of stdout has gone.
         """
-        opened = {entry.name: entry.open(self._settings, self.health) for entry in self._entries}
-        self._sinks = {name: sink for name, sink in opened.items() if sink is not None}
+        self._outputs.open(self._settings)
         try:
-            for sink in self._sinks.values():
+            for sink in self._outputs.sinks:
                 sink.start()
             self._worker.start()
             while not (self._ended or self._stopping):
@@ -113,7 +119,7 @@ class Daemon:
             self._shut_down()
         # A failure at the very end, of a full disk say, is one all the same.
         self._check_sinks()
-        failure = self._deliveries.conclude(self._failure, self._sinks.values(), stopped=stopped)
+        failure = self._deliveries.conclude(self._failure, self._outputs.sinks, stopped=stopped)
         if failure is not None:
             raise failure
 
@@ -129,9 +135,8 @@ class Daemon:
 
     def _health_of(self, indicators: Indicators) -> Health:
         worker, statistics, settings = self._worker, self.statistics, self._settings
-        source = worker.source
+        dropped, damaged = worker.lost_frames()
         classifier = worker.loaded.classifier if worker.loaded else None
-        sinks = self._sinks
         return Health(
             ts=timestamp(),
             name=settings.device_name,
@@ -146,14 +151,13 @@ class Daemon:
             runtime=classifier.runtime_name if classifier else "",
             accelerator=classifier.accelerator if classifier else "",
             frames=statistics.frames,
-            dropped=statistics.dropped + (source.dropped if source else 0),
-            damaged=statistics.damaged + (source.damaged if source else 0),
+            dropped=dropped,
+            damaged=damaged,
             events=statistics.events,
             fps=round(statistics.fps, 2),
             memory_bytes=board.memory_bytes(),
-            restarts=statistics.restarts
-            | {name: sink.restarts for name, sink in sinks.items() if sink.restarts},
-            sinks={name: sink.report().shown() for name, sink in sinks.items()},
+            restarts=statistics.restarts | self._outputs.restarts(),
+            sinks={name: report.shown() for name, report in self._outputs.reports().items()},
             latency_ms=statistics.latency(),
             frame_age_s=round(indicators.frame_age, 2) if indicators.ready else None,
             inference_age_s=round(indicators.inference_age, 2) if indicators.ready else None,
@@ -177,8 +181,8 @@ class Daemon:
 
     def _indicators(self) -> Indicators:
         statistics, now = self.statistics, time.monotonic()
-        problems = self._worker.problems | self._problems
-        for name, sink in self._sinks.items():
+        problems = self._worker.problems | self._problems | self._outputs.problems
+        for name, sink in self._outputs.by_name.items():
             if problem := sink.report().problem:
                 problems[name] = problem
         if self._models.problem:
@@ -197,18 +201,16 @@ class Daemon:
         return Worker(
             self._settings,
             self.statistics,
-            lambda: self._sinks.values(),
+            lambda: self._outputs.sinks,
             self._open_source,
             ended=lambda failure: self._inbox.put(lambda: self._on_end(failure)),
             notify=self._notify,
+            kept=lambda refused, kept: self._inbox.put(lambda: self._on_source_kept(refused, kept)),
             source=source,
             cpu_because=cpu_because,
         )
 
     # What arrives in the inbox.
-
-    def _on_stop(self) -> None:
-        self._stopping = True
 
     def _on_end(self, failure: Exception | None) -> None:
         self._ended = True
@@ -218,15 +220,10 @@ class Daemon:
         before = self._settings
         try:
             settings = self._reload()
-            sinks = {
-                entry.name: entry.open(settings, self.health)
-                for entry in self._entries
-                if entry.made_from(before) != entry.made_from(settings)
-            }
+            sinks = self._outputs.changed(before, settings)
         # Any: whatever a file makes go wrong, the daemon goes on as it is.
         except Exception as error:
-            text = str(error) if isinstance(error, EdgekitError) else f"unexpected: {error!r}"
-            self._note_problem("configuration", f"{text}; going on with the one before")
+            self._note_problem("configuration", f"{in_words(error)}; going on with the one before")
             return
         self._problems.pop("configuration", None)
         self._settings = settings
@@ -237,23 +234,18 @@ class Daemon:
         self._exchange(sinks)
         self._notify("the configuration was read again")
 
+    def _on_source_kept(self, refused: Settings, kept: Settings) -> None:
+        """The worker goes on with the source before: the sinks made from that are wanted again."""
+        if source_settings(self._settings) != source_settings(refused):
+            return  # read again since, and to be tried
+        settings = with_source_of(kept, self._settings)
+        sinks = self._outputs.changed(self._settings, settings)
+        self._settings = settings
+        self._exchange(sinks)
+
     def _exchange(self, changed: Mapping[str, Sink | None]) -> None:
-        kept = {name: sink for name, sink in self._sinks.items() if name not in changed}
-        gone = [sink for name, sink in self._sinks.items() if name in changed]
-        # The worker and the HTTP threads read this, so it is replaced and never altered.
-        self._sinks = kept
-        _close(gone)
+        gone = self._outputs.exchange(changed)
         self._deliveries.close(gone, live=self._live())
-        for name, sink in changed.items():
-            self._problems.pop(name, None)
-            if sink is None:
-                continue
-            try:
-                sink.start()
-            except EdgekitError as error:
-                self._note_problem(name, f"{error}; off until the configuration is read again")
-            else:
-                self._sinks = {**self._sinks, name: sink}
 
     def _use_model(self, loaded: Loaded) -> None:
         self.statistics.restarted("model")
@@ -264,8 +256,11 @@ class Daemon:
     def _turn(self) -> None:
         with contextlib.suppress(queue.Empty):
             self._inbox.get(timeout=TICK)()
+        if self._reload_wanted:
+            self._reload_wanted = False
+            self._on_reload()
         self._check_sinks()
-        self._deliveries.look(self._sinks.values(), live=self._live())
+        self._deliveries.look(self._outputs.sinks, live=self._live())
         self._check_inference()
         if self._worker.loaded is not None:
             self._models.look(self._worker.loaded, probe=not self._hung)
@@ -282,7 +277,7 @@ class Daemon:
         return True
 
     def _check_sinks(self) -> None:
-        for sink in self._sinks.values():
+        for sink in self._outputs.sinks:
             if sink.failure is not None and self._failure is None:
                 self._on_end(sink.failure)
 
@@ -291,10 +286,9 @@ class Daemon:
         return is_live(self._settings) or self._settings.realtime
 
     def _check_inference(self) -> None:
-        seconds = self._worker.busy_for()
-        if seconds <= self._settings.recovery.inference_timeout:
+        if not self._hangs():
             return
-        reason = f"an inference did not return within {seconds:.0f} s"
+        reason = f"an inference did not return within {self._inference_took:.0f} s"
         if self._settings.delegate == "none" or not self._settings.allow_cpu_fallback:
             self._on_end(AcceleratorLostError(f"{reason}; starting afresh is all that helps"))
             return
@@ -302,10 +296,24 @@ class Daemon:
         # the device need not be tried again.
         self._hung = True
         source = self._worker.abandon()
+        self.statistics.dropped += 1  # the frame that hangs
         self._abandoned.append(self._worker)
         self.statistics.restarted("accelerator")
         self._worker = self._new_worker(source, cpu_because=reason)
         self._worker.start()
+
+    def _hangs(self) -> bool:
+        """Whether the inference in hand takes too long, as far as this thread saw it.
+
+        The clock alone would not do: it goes on while the whole process is stopped, by SIGSTOP, by
+        the freezer of a control group or with its virtual machine, and then nothing hangs.
+        """
+        now, inference = time.monotonic(), self._worker.busy_since
+        seen = min(now - self._looked_at, _LONGEST_TURN)
+        same = inference is not None and inference == self._inference
+        self._inference_took = self._inference_took + seen if same else 0.0
+        self._inference, self._looked_at = inference, now
+        return self._inference_took > self._settings.recovery.inference_timeout
 
     def _note_problem(self, part: str, text: str) -> None:
         self._problems[part] = text
@@ -337,7 +345,7 @@ class Daemon:
     def _publish_health(self, indicators: Indicators) -> Health:
         """To the sinks, and to the commands beside us where there is a place for it."""
         health = self._health_of(indicators)
-        for sink in self._sinks.values():
+        for sink in self._outputs.sinks:
             sink.health(health)
         folder = runtime_folder()
         if folder is not None:
@@ -364,7 +372,7 @@ class Daemon:
         """Let the sinks deliver at the end of a recording, for as long as they do."""
         sent, deadline = -1, 0.0
         while not self._stopping and self._failure is None:
-            reports = [sink.report() for sink in self._sinks.values()]
+            reports = [sink.report() for sink in self._outputs.sinks]
             if not any(report.queued for report in reports):
                 return
             before, sent = sent, sum(report.sent for report in reports)
@@ -381,17 +389,8 @@ class Daemon:
         if self._worker.started:
             self._worker.join(GRACE)
         self._publish_health(self._indicators())
-        _close(self._sinks.values())
+        close(self._outputs.sinks)
 
 
-def _close(sinks: Iterable[Sink]) -> None:
-    """Close sinks side by side, so that one that hangs does not cost another its time."""
-    threads = [
-        threading.Thread(target=sink.close, args=(GRACE,), name=f"close {sink.name}", daemon=True)
-        for sink in sinks
-    ]
-    for thread in threads:
-        thread.start()
-    deadline = time.monotonic() + GRACE + TICK
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
+def _wake() -> None:
+    """Nothing, but the thread that waits for something to call goes on."""

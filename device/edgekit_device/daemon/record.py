@@ -16,7 +16,7 @@ from edgekit_device.config.file import load
 from edgekit_device.config.options import given, settings_of
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon.daemon import Daemon
-from edgekit_device.daemon.ending import end, say
+from edgekit_device.daemon.ending import end, finish_saying, say
 from edgekit_device.daemon.models import check_file
 from edgekit_device.daemon.record_service import record_from_service
 from edgekit_device.signals import handled
@@ -121,6 +121,7 @@ def command(
                 "--service records what the service sees: leave out --config and settings"
             )
         _report(record_from_service(target, request), target)
+        finish_saying()
     else:
         _record(target, request, load(config, options))
 

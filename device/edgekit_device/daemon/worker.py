@@ -5,8 +5,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-import msgspec
-
 from edgekit.errors import (
     EdgekitError,
     ImageError,
@@ -24,13 +22,10 @@ from edgekit_device.daemon.models import Loaded, open_on_cpu, open_with_retries
 from edgekit_device.daemon.statistics import Statistics
 from edgekit_device.retry import CAMERA, DELEGATE, Retry
 from edgekit_device.sinks.base import Sink
-from edgekit_device.sources import EndOfSource, Source
+from edgekit_device.sources import EndOfSource, Source, source_settings, with_source_of
 
 # How long a wait for a frame may last before it looks whether it is to stop.
 _POLL = 0.25
-
-# Of the settings, what decides which frames come.
-_SOURCE_SETTINGS = ("source", "source_password_file", "camera", "realtime")
 
 OpenSource = Callable[[Settings], Source]
 
@@ -46,6 +41,8 @@ class Worker:
         ended: called from the thread at its end with what ended it: None for the end of a
             recording, for `max_frames` and for `stop`.
         notify: called with a line for people about what happens.
+        kept: called from the thread, with the settings whose source was refused and those whose
+            source goes on in its place.
         source: an open source to go on with; one is opened by default.
         cpu_because: why to work on the CPU without trying the delegate, if so.
 
@@ -54,6 +51,7 @@ class Worker:
         source: the open source, None while there is none.
         source_name: of the last one that was open; empty before.
         loaded: the model in use, None before.
+        busy_since: when the inference in hand began, on the monotonic clock; None while none is.
     """
 
     def __init__(
@@ -65,6 +63,7 @@ class Worker:
         ended: Callable[[Exception | None], None],
         notify: Callable[[str], None],
         *,
+        kept: Callable[[Settings, Settings], None] = lambda refused, kept: None,
         source: Source | None = None,
         cpu_because: str | None = None,
     ) -> None:
@@ -78,6 +77,7 @@ class Worker:
         self._open_source = open_source
         self._ended = ended
         self._notify = notify
+        self._kept = kept
         self._cpu_because = cpu_because
         self._decision = Decision(settings.decision, settings.every_frame)
         self._pipeline: Pipeline | None = None
@@ -86,11 +86,13 @@ class Worker:
         self._before: Settings | None = None
         # When a source that was closed is opened again, on the monotonic clock.
         self._open_at = 0.0
+        # What a source has lost is counted once, also while it is closed.
+        self._counting = threading.Lock()
         self._changes: list[Settings | Loaded] = []
         self._stopping = threading.Event()
         self._abandoned = False
         self._message = ""
-        self._busy_since: float | None = None
+        self.busy_since: float | None = None
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
     def start(self) -> None:
@@ -117,13 +119,19 @@ class Worker:
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
-    def busy_for(self) -> float:
-        """Seconds since the inference in hand began; 0 when none is."""
-        since = self._busy_since
-        return 0.0 if since is None else time.monotonic() - since
+    def lost_frames(self) -> tuple[int, int]:
+        """Frames that came and were never answered, and how many of them were damaged."""
+        with self._counting:
+            dropped, damaged = self._statistics.dropped, self._statistics.damaged
+            if self.source is not None:
+                dropped, damaged = dropped + self.source.dropped, damaged + self.source.damaged
+            return dropped, damaged
 
     def change_to(self, change: Settings | Loaded) -> None:
-        """From the next frame on, follow other settings (its model aside) or use another model."""
+        """Follow other settings (its model aside) or use another model.
+
+        From the next frame on; between two tries where a camera or a delegate is lost.
+        """
         self._changes.append(change)
 
     def _run(self) -> None:
@@ -131,8 +139,7 @@ class Worker:
         try:
             self._open()
             while not self._stopping.is_set():
-                while self._changes:
-                    self._apply(self._changes.pop(0))
+                self._follow_changes()
                 frame = self._next_frame()
                 if frame is not None:
                     self._answer(frame)
@@ -159,13 +166,30 @@ class Worker:
             self._use(loaded)
 
     def _open_model(self, failure: EdgekitError | None) -> Loaded | None:
-        return open_with_retries(
-            self._settings,
-            wait=self._stopping.wait,
-            notify=lambda text: self._report("accelerator", text),
-            retry=self._accelerator,
-            failure=failure,
-        )
+        """The model, tried again and again; None when it is to stop, or another came meanwhile."""
+        before = self.loaded
+        while not self._stopping.is_set() and self.loaded is before:
+            loaded = open_with_retries(
+                self._settings,
+                wait=self._wait,
+                notify=lambda text: self._report("accelerator", text),
+                retry=self._accelerator,
+                failure=failure,
+            )
+            if loaded is not None:
+                return loaded
+            self._follow_changes()
+            # Under other settings, another try comes at once.
+            failure = None
+        return None
+
+    def _wait(self, seconds: float) -> bool:
+        """Wait, but for no longer than nothing else is to be done; whether something is."""
+        deadline = time.monotonic() + seconds
+        while not self._changes and (left := deadline - time.monotonic()) > 0:
+            if self._stopping.wait(min(left, _POLL)):
+                return True
+        return bool(self._changes)
 
     def _use(self, loaded: Loaded) -> None:
         if self.loaded and self.loaded.classifier.labels != loaded.classifier.labels:
@@ -199,10 +223,14 @@ class Worker:
     def _new_decision(self) -> Decision:
         return Decision(self._settings.decision, self._settings.every_frame)
 
+    def _follow_changes(self) -> None:
+        while self._changes:
+            self._apply(self._changes.pop(0))
+
     def _apply(self, change: Settings | Loaded) -> None:
         if isinstance(change, Settings):
             before, self._settings = self._settings, change
-            if any(getattr(before, name) != getattr(change, name) for name in _SOURCE_SETTINGS):
+            if source_settings(before) != source_settings(change):
                 self._replace_source(before)
             else:
                 self.problems.pop("source", None)
@@ -210,11 +238,11 @@ class Worker:
                 self._set_retries(change)
             if (before.decision, before.every_frame) != (change.decision, change.every_frame):
                 self._decision = self._new_decision()
-            change_of_model = self.loaded
+            # While a delegate is lost, its model is of no use.
+            if self.loaded is not None and self._pipeline is not None:
+                self._use(self.loaded)
         else:
-            change_of_model = change
-        if change_of_model is not None:
-            self._use(change_of_model)
+            self._use(change)
 
     def _replace_source(self, before: Settings) -> None:
         """Open what the settings name now; where that fails, what they named before."""
@@ -232,11 +260,11 @@ class Worker:
 
     def _go_back(self, before: Settings, reason: str) -> None:
         """Follow the settings but for the source, which gives nothing: the one before goes on."""
-        kept = {name: getattr(before, name) for name in _SOURCE_SETTINGS}
-        self._settings = msgspec.structs.replace(self._settings, **kept)
+        refused, self._settings = self._settings, with_source_of(before, self._settings)
         self._before = None
         self._close_source()
         self._report("source", f"{reason}; going on with the source before")
+        self._kept(refused, self._settings)
 
     def _next_frame(self) -> Frame | None:
         if self.source is None and not self._reopen():
@@ -296,15 +324,20 @@ class Worker:
         return True
 
     def _close_source(self) -> None:
-        source, self.source = self.source, None
+        source = self.source
         if source is not None:
             source.close()
-            self._statistics.dropped += source.dropped
-            self._statistics.damaged += source.damaged
+            with self._counting:
+                self.source = None
+                self._statistics.dropped += source.dropped
+                self._statistics.damaged += source.damaged
 
     def _answer(self, frame: Frame) -> None:
         result = self._process(frame)
-        if result is None or self._abandoned:
+        if self._abandoned:
+            return
+        if result is None:
+            self._statistics.dropped += 1
             return
         self._camera.worked()
         self._accelerator.worked()
@@ -319,8 +352,12 @@ class Worker:
         self._statistics.events += event is not None
 
     def _process(self, frame: Frame) -> Result | None:
-        """The answer to a frame, from a model opened again if need be; None when it is to stop."""
-        while self._pipeline is not None and not self._stopping.is_set():
+        """The answer to a frame, from a model opened again if need be.
+
+        None when it is to stop, or when another source was asked for meanwhile.
+        """
+        source = self.source
+        while self._pipeline and self.source is source and not self._stopping.is_set():
             try:
                 with self._busy():
                     return self._pipeline.process(frame)
@@ -331,17 +368,18 @@ class Worker:
     @contextmanager
     def _busy(self) -> Iterator[None]:
         """What is done inside the `with` block counts as an inference that may hang."""
-        self._busy_since = time.monotonic()
+        self.busy_since = time.monotonic()
         try:
             yield
         finally:
-            self._busy_since = None
+            self.busy_since = None
 
     def _reopen_model(self, error: InferenceError) -> None:
         assert self.loaded is not None
         if self.loaded.classifier.accelerator == "cpu":
             raise error
         # An accelerator that failed works again only after everything has let go of it.
+        self._pipeline = None
         self.loaded.classifier.close()
         loaded = self._open_model(error)
         if loaded is not None:

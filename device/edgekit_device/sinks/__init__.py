@@ -79,7 +79,7 @@ def _record(settings: Settings, snapshot: Snapshot) -> Sink:
 
 
 SINKS = (
-    SinkEntry("stdout", lambda s: s.stdout, lambda s: s.stdout, _stdout),
+    SinkEntry("stdout", lambda s: s.stdout, lambda s: (s.stdout, is_live(s)), _stdout),
     SinkEntry("mqtt", lambda s: s.mqtt.host is not None, lambda s: (s.mqtt, s.device_name), _mqtt),
     SinkEntry(
         "http", lambda s: s.http.listen is not None, lambda s: (s.http, s.device_name), _http

@@ -130,7 +130,7 @@ class LiveSource:
     def close(self) -> None:
         """End capturing; the camera is released as soon as it returns from what it is doing.
 
-        Waits half a second for that at most. A frame that nobody has fetched counts as dropped.
+        Waits half a second for that at most. A frame that nobody fetched counts as dropped.
         """
         self._closing.set()
         self._thread.join(_CLOSE_TIMEOUT)

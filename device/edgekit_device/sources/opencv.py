@@ -3,7 +3,6 @@
 import os
 import re
 import time
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -22,6 +21,8 @@ V4L2_PREFIX = "v4l2:"
 _BUFFERS = 2
 # FFmpeg gives up at a packet that it cannot decode; the next one may be good.
 _STREAM_TRIES = 3
+# Pixels of a JPEG, 8K: what claims to be larger would take the memory of everything else.
+_LARGEST = 1 << 25
 _MJPEG = cv2.VideoWriter.fourcc(*"MJPG")
 # Seconds; OpenCV reports an end at once, and a stall by a timeout.
 _STALL = 0.5
@@ -89,7 +90,7 @@ class OpenCVCamera:
 
 def _decoded(jpeg: NDArray[Any]) -> NDArray[np.uint8] | None:
     try:
-        return decode_image(jpeg.tobytes(), "a frame")
+        return decode_image(jpeg.tobytes(), "a frame", maximum=_LARGEST)
     except ImageError:
         return None
 
@@ -97,7 +98,8 @@ def _decoded(jpeg: NDArray[Any]) -> NDArray[np.uint8] | None:
 def video_device(spec: str) -> str | None:
     """The device that `v4l2:/dev/video0`, `v4l2:0`, `/dev/video0` or `0` names; None for others."""
     device = spec.removeprefix(V4L2_PREFIX)
-    if device.isdecimal() and (device != spec or not Path(spec).exists()):
+    # `access` and not `exists`, which raises where a folder may not be entered.
+    if device.isdecimal() and (device != spec or not os.access(spec, os.F_OK)):
         return f"/dev/video{device}"
     return device if device != spec or spec.startswith("/dev/") else None
 
@@ -110,7 +112,7 @@ def open_v4l2(spec: str, camera: CameraSettings) -> LiveSource:
     """
     device = video_device(spec) or ""
     name = f"{V4L2_PREFIX}{device}"
-    if not device or not Path(device).exists():
+    if not device or not os.access(device, os.F_OK):
         raise SourceError(f"no camera at {device or name}; list cameras with: ls /dev/v4l/by-id")
     advice = "check its cable, or list cameras with: ls /dev/v4l/by-id"
 

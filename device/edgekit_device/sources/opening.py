@@ -1,8 +1,11 @@
 """The table of sources, and from the name of a source to the source."""
 
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from edgekit.errors import ConfigurationError, SourceError
 from edgekit.redaction import redact_address
@@ -19,6 +22,8 @@ from edgekit_device.sources.recorded import RecordedSource
 # two seconds in which the daemon ends when it is asked to.
 _OPEN_TIMEOUT = 1.0
 
+_SOURCE_SETTINGS = ("source", "source_password_file", "camera", "realtime")
+
 
 class SourceKind(NamedTuple):
     """A kind of source.
@@ -34,6 +39,20 @@ class SourceKind(NamedTuple):
     recognizes: Callable[[str], bool]
     live: bool
     open: Callable[[str, Settings], Source]
+
+
+def _why_no_recording(name: str) -> str | None:
+    """Why what a name leads to is no recording, in words; empty where nothing is there.
+
+    None for a recording. A pipe is none: whoever opens it may wait for ever.
+    """
+    try:
+        mode = Path(name).stat().st_mode
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return f": {error.strerror}"
+    return None if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else ": it is no file and no folder"
 
 
 # The first kind that recognizes a name opens it; whatever exists as a file is a recording.
@@ -66,7 +85,7 @@ SOURCES: tuple[SourceKind, ...] = (
     ),
     SourceKind(
         "a video file, an image folder, a picture",
-        lambda name: Path(name).exists(),
+        lambda name: _why_no_recording(name) is None,
         False,
         lambda name, settings: RecordedSource(Path(name), settings.realtime),
     ),
@@ -79,6 +98,17 @@ def _named(settings: Settings) -> tuple[str, SourceKind | None]:
         raise ConfigurationError("no source: pass --source, or set `source` in --config FILE")
     name = settings.source
     return name, next((kind for kind in SOURCES if kind.recognizes(name)), None)
+
+
+def source_settings(settings: Settings) -> tuple[object, ...]:
+    """Of the settings, what decides which frames come."""
+    return tuple(getattr(settings, name) for name in _SOURCE_SETTINGS)
+
+
+def with_source_of(source: Settings, settings: Settings) -> Settings:
+    """Settings with those of another's that decide which frames come."""
+    kept = {name: getattr(source, name) for name in _SOURCE_SETTINGS}
+    return msgspec.structs.replace(settings, **kept)
 
 
 def is_live(settings: Settings) -> bool:
@@ -106,7 +136,8 @@ def open_source(settings: Settings) -> Source:
         # An address with a misspelt scheme may hold a password, too.
         shown = redact_address(name)
         *others, last = (kind.help for kind in reversed(SOURCES))
-        raise SourceError(f"no source at {shown}; name {', '.join(others)}, or {last}")
+        reason = _why_no_recording(name)
+        raise SourceError(f"no source at {shown}{reason}; name {', '.join(others)}, or {last}")
     source = kind.open(name, settings)
     if isinstance(source, LiveSource):
         try:

@@ -1,5 +1,6 @@
 """The configuration file: strict, its errors name key and line, and every key is an option."""
 
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -8,7 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner
 from edgekit_device.config.file import load, render, shown
-from edgekit_device.config.secrets import secret_file, with_password
+from edgekit_device.config.secrets import read_secret, secret_file, with_password
 from edgekit_device.config.settings import MqttSettings, Settings, WebhookSettings
 from edgekit_device.daemon.cli import run
 from hypothesis import given
@@ -212,3 +213,35 @@ def test_a_secret_comes_from_its_file_or_from_systemd(
     assert secret_file(None, "mqtt-password") is None
     (tmp_path / "mqtt-password").write_text("x")
     assert secret_file(None, "mqtt-password") == tmp_path / "mqtt-password"
+
+
+class TestFilesThatNeverEnd:
+    """A daemon reads them again while it works: none may keep it, or fill its memory."""
+
+    @pytest.fixture(params=["pipe", "device", "folder", "long"])
+    def file(self, request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+        path = tmp_path / "file"
+        if request.param == "pipe":
+            os.mkfifo(path)
+        elif request.param == "device":
+            path.symlink_to("/dev/zero")
+        elif request.param == "folder":
+            path.mkdir()
+        else:
+            path.write_bytes(b"#" * ((1 << 20) + 1))
+        return path
+
+    def test_a_configuration(self, file: Path) -> None:
+        with pytest.raises(ConfigurationError, match=r"cannot read the configuration .*(?i:file)"):
+            load(file, {})
+
+    def test_a_secret(self, file: Path) -> None:
+        with pytest.raises(ConfigurationError, match=r"cannot read the http-token in .*(?i:file)"):
+            read_secret(file, "http-token")
+
+    def test_links_are_followed(self, tmp_path: Path) -> None:
+        (tmp_path / "secret").write_bytes(b"s3cret\r\n")
+        (tmp_path / "link").symlink_to(tmp_path / "secret")
+        assert read_secret(tmp_path / "link", "http-token") == "s3cret"
+        (tmp_path / "toml").symlink_to(written(tmp_path, "threads = 3\r\n"))
+        assert load(tmp_path / "toml", {}).threads == 3

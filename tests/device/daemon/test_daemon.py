@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -591,6 +592,142 @@ class TestReload:
         assert (sorted(opened[2:]), closed) == (["a", "b"], ["b", "a"])
         assert set(running.daemon.health().sinks) == {"a", "b"}
         assert running.stop() is None
+
+    def test_many_at_once_are_one_and_a_stop_waits_for_none_of_them(
+        self, bench: Callable[..., Bench]
+    ) -> None:
+        running = bench(SETTINGS, endless(0)).start()
+        running.manager.wait_for("READY")
+        reading, read = Gate(), []
+
+        def reload() -> Settings:
+            reading()
+            read.append(1)
+            return SETTINGS
+
+        running.reload = reload
+        running.daemon.request_reload()
+        assert reading.reached.wait(30)
+        for _ in range(100):
+            running.daemon.request_reload()
+        reading.open()
+        running.wait_for("read again")
+        running.wait_for("read again")
+        # The one that was under way, and one for all that came meanwhile.
+        assert len(read) == 2
+        reading = Gate()
+        for _ in range(100):
+            running.daemon.request_reload()
+        assert reading.reached.wait(30)
+        running.daemon.request_reload()
+        running.daemon.request_stop()
+        reading.open()
+        assert running.wait() is None
+        assert len(read) == 3
+
+    def test_no_event_is_lost_while_a_sink_is_exchanged(self, bench: Callable[..., Bench]) -> None:
+        closing = Gate()
+
+        class Slow(KeptSink):
+            def close(self, timeout: float) -> None:
+                if not closing.reached.is_set():
+                    closing()
+
+        running = bench(with_settings(every_frame=True), endless(0))
+        before, after = Slow(), KeptSink()
+        made: list[KeptSink] = [before, after]
+        running.sinks = [
+            SinkEntry("a", lambda _: True, lambda s: s.top_k, lambda *_: made.pop(0)),
+        ]
+        running.start().manager.wait_for("READY")
+        running.reload = lambda: with_settings(every_frame=True, top_k=1)
+        running.daemon.request_reload()
+        assert closing.reached.wait(30)
+        until(lambda: after.events)
+        closing.open()
+        assert running.stop() is None
+        told = [event.frame for event in (*before.events, *after.events)]
+        assert told == list(range(len(told)))
+
+    def test_counts_of_sinks_go_on_where_those_before_ended(
+        self, bench: Callable[..., Bench]
+    ) -> None:
+        class Counting(KeptSink):
+            restarts = 1
+
+            def report(self) -> SinkHealth:
+                return SinkHealth(sent=5, dropped=2, queued=1)
+
+        running = bench(SETTINGS, endless(0))
+        running.sinks = [SinkEntry("a", lambda _: True, lambda s: s.top_k, lambda *_: Counting())]
+        running.start().manager.wait_for("READY")
+        for top_k in (1, 2):
+            running.reload = lambda top_k=top_k: with_settings(top_k=top_k)
+            running.daemon.request_reload()
+            running.wait_for("read again")
+        health = running.daemon.health()
+        assert health.sinks["a"] == SinkHealth(sent=15, dropped=8, queued=1)
+        assert health.restarts["a"] == 3
+        assert running.stop() is None
+
+    def test_a_sink_that_the_system_has_no_means_for_is_a_problem(
+        self, bench: Callable[..., Bench]
+    ) -> None:
+        class Poor(KeptSink):
+            def start(self) -> None:
+                raise RuntimeError("can't start new thread")
+
+        running = bench(SETTINGS, endless(0))
+        made: list[KeptSink] = [KeptSink(), Poor()]
+        running.sinks = [
+            SinkEntry("a", lambda _: True, lambda s: s.top_k, lambda *_: made.pop(0)),
+        ]
+        running.start().manager.wait_for("READY")
+        running.reload = lambda: with_settings(top_k=1)
+        running.daemon.request_reload()
+        assert "a: unexpected: RuntimeError" in running.manager.wait_for("STATUS=degraded")
+        assert running.stop() is None
+
+    def test_sinks_that_were_made_for_a_refused_source_are_made_for_the_old_one_again(
+        self, bench: Callable[..., Bench]
+    ) -> None:
+        made: list[str | None] = []
+
+        def make(settings: Settings, _: object) -> KeptSink:
+            made.append(settings.source)
+            return KeptSink()
+
+        running = bench(SETTINGS, endless(0), SourceError("none there"), endless(1))
+        running.sinks = [SinkEntry("a", lambda _: True, lambda s: s.source, make)]
+        running.start().manager.wait_for("READY")
+        running.reload = lambda: with_settings(source="second")
+        running.daemon.request_reload()
+        assert "source: none there" in running.manager.wait_for("STATUS=degraded")
+        until(lambda: made == ["fake", "second", "fake"])
+        assert running.stop() is None
+
+
+def test_an_inference_hangs_only_while_the_process_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGSTOP, the freezer, or a virtual machine that is paused stops it, and not the clock."""
+    now = [1000.0]
+    monkeypatch.setattr(daemon_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    settings = with_settings(recovery=RecoverySettings(inference_timeout=5))
+    daemon = Daemon(settings, Sources([]), lambda: settings, print, ())
+    worker = SimpleNamespace(busy_since=999.9)
+    monkeypatch.setattr(daemon, "_worker", worker)
+
+    def hangs(*steps: float) -> bool:
+        for step in steps:
+            now[0] += step
+            hung = daemon._hangs()
+        return hung
+
+    assert not hangs(0.25, 0.25, 3600.0, 0.25, 0.25)
+    worker.busy_since = now[0]
+    assert not hangs(0.25, *[0.25] * 20)
+    assert hangs(0.25)
+    worker.busy_since = None
+    assert not hangs(0.25)
 
 
 class TestStatus:

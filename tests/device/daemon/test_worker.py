@@ -8,9 +8,11 @@ import msgspec
 import pytest
 from edgekit_device.config.settings import RecoverySettings, Settings
 from edgekit_device.daemon import models
+from edgekit_device.daemon import worker as worker_module
 from edgekit_device.daemon.models import Loaded
 from edgekit_device.daemon.statistics import Statistics
 from edgekit_device.daemon.worker import Worker
+from edgekit_device.retry import RetryPolicy
 
 from edgekit.errors import (
     AcceleratorLostError,
@@ -395,6 +397,96 @@ def test_another_model_is_taken_while_a_camera_is_lost() -> None:
     assert bench.labels() == ["cat", "bee"]
 
 
+def test_what_a_source_lost_is_counted_once_also_while_it_is_closed() -> None:
+    """Whoever reads meanwhile sees no counter fall."""
+    counts: list[tuple[int, int]] = []
+    first = FakeSource(0, SourceError("gone"), live=True, dropped=7, damaged=2)
+    bench = Bench(PLAIN, first, FakeSource(1, live=True))
+
+    def close() -> None:
+        counts.append(bench.worker.lost_frames())
+
+    first.close = close  # type: ignore[method-assign]
+    bench.run()
+    assert [*counts, bench.worker.lost_frames()] == [(7, 2), (7, 2)]
+
+
+class TestOrdersWhileADelegateIsLost:
+    """It is not tried again for hours, unless something else is asked for."""
+
+    @pytest.fixture(autouse=True)
+    def _hours(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(worker_module, "DELEGATE", RetryPolicy(9000, 9000))
+
+    SETTINGS = msgspec.structs.replace(
+        PLAIN, delegate="edgetpu", recovery=RecoverySettings(delegate=90_000)
+    )
+
+    def lost(self, opens: Callable[..., None], *then: Loaded, source: FakeSource) -> Bench:
+        """A worker whose delegate failed on the second frame, and waits."""
+        first = FakeClassifier(accelerator="edgetpu")
+        opens(loaded(first), *then)
+        fails = lambda: first.failures.append(InferenceError("usb"))  # noqa: E731
+        source.script.insert(1, fails)
+        bench = Bench(self.SETTINGS, source, FakeSource(2, name="second"))
+        bench.worker.start()
+        until(lambda: "accelerator" in bench.worker.problems)
+        return bench
+
+    def test_other_settings_are_tried_at_once(self, opens: Callable[..., None]) -> None:
+        bench = self.lost(opens, loaded(), source=FakeSource(0, 1))
+        bench.worker.change_to(msgspec.structs.replace(self.SETTINGS, delegate="none"))
+        assert bench.ending.wait() is None
+        assert bench.labels() == ["cat", "dog"]
+
+    def test_a_model_that_was_opened_elsewhere_answers_the_same_frame(
+        self, opens: Callable[..., None]
+    ) -> None:
+        bench = self.lost(opens, source=FakeSource(0, 1))
+        bench.worker.change_to(loaded(FakeClassifier(("ant", "bee", "cow"))))
+        assert bench.ending.wait() is None
+        assert bench.labels() == ["cat", "bee"]
+
+    def test_other_settings_alone_do_not_make_it_well(
+        self, opens: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bench, opening = self.lost(opens, source=FakeSource(0, 1)), Gate()
+
+        def open_model(_settings: Settings) -> Loaded:
+            opening()
+            raise RuntimeUnavailableError("no device")
+
+        monkeypatch.setattr(models, "open_model", open_model)
+        bench.worker.change_to(msgspec.structs.replace(self.SETTINGS, top_k=1))
+        assert opening.reached.wait(30)
+        assert "usb" in bench.worker.problems["accelerator"]
+        opening.open()
+        until(lambda: "no device" in bench.worker.problems["accelerator"])
+        bench.worker.stop()
+        assert bench.ending.wait() is None
+
+    def test_a_frame_of_a_source_that_was_exchanged_meanwhile_is_dropped_and_counted(
+        self, opens: Callable[..., None]
+    ) -> None:
+        bench = self.lost(opens, loaded(), source=FakeSource(0, 1))
+        elsewhere = msgspec.structs.replace(self.SETTINGS, source="second", delegate="none")
+        bench.worker.change_to(elsewhere)
+        assert bench.ending.wait() is None
+        assert bench.labels() == ["cat", "eel"]
+        assert bench.statistics.dropped == 1
+
+
+def test_settings_whose_source_was_refused_are_told_with_those_that_hold() -> None:
+    told: list[tuple[str | None, str | None, int]] = []
+    bench = Bench(PLAIN, FakeSource(0, None, live=True), SourceError("none"), FakeSource(1))
+    bench.worker._kept = lambda refused, kept: told.append(
+        (refused.source, kept.source, kept.top_k)
+    )
+    bench.worker.change_to(msgspec.structs.replace(PLAIN, source="second", top_k=1))
+    bench.run()
+    assert told == [("second", "fake", 1)]
+
+
 def test_an_abandoned_worker_says_nothing_more(opens: Callable[..., None]) -> None:
     gate = Gate()
     opens(loaded(HangingClassifier(gate)))
@@ -402,7 +494,7 @@ def test_an_abandoned_worker_says_nothing_more(opens: Callable[..., None]) -> No
     bench = Bench(PLAIN, source)
     bench.worker.start()
     assert gate.reached.wait(30)
-    assert bench.worker.busy_for() > 0
+    assert bench.worker.busy_since is not None
     assert bench.worker.abandon() is source
     gate.open()
     assert bench.worker.join(30)

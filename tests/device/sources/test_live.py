@@ -216,6 +216,18 @@ def test_closing_leaves_a_camera_that_blocks_to_itself(
     assert not driver_threads()
 
 
+def test_a_frame_that_nobody_fetched_is_dropped(camera: FakeCamera) -> None:
+    """What came is answered or dropped, and counted once."""
+    source = _source(camera)
+    camera.give(BLUE, BLUE)
+    camera.wait_for_reads(3)
+    camera.give(RuntimeError("the end"))
+    assert camera.released.wait(30)
+    for _ in range(2):
+        source.close()
+        assert source.dropped == 2
+
+
 class Opening:
     """Opens a camera when it is let go, as one does whose network hangs."""
 

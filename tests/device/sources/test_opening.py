@@ -1,5 +1,6 @@
 """From the name of a source to the source."""
 
+import os
 import re
 import socket
 from pathlib import Path
@@ -104,6 +105,29 @@ def test_the_option_and_the_docs_name_every_kind() -> None:
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"no source at .*/nowhere\.avi; name a video file"):
         open_source(Settings(source=str(tmp_path / "nowhere.avi")))
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "v4l2:" + "x" * 300, "/dev/" + "x" * 300, "9" * 300])
+def test_a_name_that_no_file_can_have_is_no_source(name: str) -> None:
+    is_live(Settings(source=name))
+    with pytest.raises(SourceError, match=r"no (source|camera) at "):
+        open_source(Settings(source=name))
+
+
+def test_a_pipe_is_no_recording(tmp_path: Path) -> None:
+    """Whoever opens one may wait for ever."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SourceError, match=r"pipe: it is no file and no folder; name "):
+        open_source(Settings(source=str(tmp_path / "pipe")))
+
+
+def test_a_folder_that_may_not_be_entered_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stat(_path: Path) -> None:  # what root does not see
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", stat)
+    with pytest.raises(SourceError, match=r"no source at /root/x: Permission denied; name "):
+        open_source(Settings(source="/root/x"))
 
 
 def test_a_misspelt_address_keeps_its_password() -> None:
