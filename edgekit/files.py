@@ -8,8 +8,16 @@ import secrets
 import stat
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Annotated, TypeVar
+
+import msgspec
 
 from edgekit.errors import EdgekitError, OutputError
+from edgekit.text import one_line
+
+_T = TypeVar("_T")
+# Bytes of the longest text that is read: labels of every frame of a week.
+TEXT_LIMIT = 64 << 20
 
 
 def check_writable(path: Path) -> None:
@@ -139,23 +147,47 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
+def read_file(
+    path: Path, failure: type[EdgekitError], what: str, maximum: int = TEXT_LIMIT, remedy: str = ""
+) -> bytes:
+    """The bytes of a file that a user names; never waits.
+
+    Args:
+        path: the file, or a link to it.
+        failure: the error that is raised.
+        what: the file is, for messages: `labels`.
+        maximum: number of bytes.
+        remedy: what to do about one that cannot be read.
+
+    Raises:
+        EdgekitError: as `failure`: the file cannot be read, is a pipe or a device, or is longer.
+    """
+    try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise failure(f"the {what} {path} is a device or a pipe; name a file")
+        with path.open("rb") as stream:
+            content = stream.read(maximum + 1)
+    except OSError as error:
+        reason = error.strerror or error
+        ending = f"; {remedy}" if remedy else ""
+        raise failure(f"cannot read the {what} {path}: {reason}{ending}") from error
+    if len(content) > maximum:
+        raise failure(f"the {what} {path} has more than {maximum} bytes; is it the right file?")
+    return content
+
+
 def read_text(path: Path, failure: type[EdgekitError], what: str) -> str:
     """The text of a file that a person or another program wrote.
 
     UTF-8, or UTF-16 with its byte order mark; a mark is no part of the text.
 
     Args:
-        path: the file.
-        failure: the error that is raised.
-        what: the file is, for messages: `labels`.
+        path, failure, what: see `read_file`.
 
     Raises:
         EdgekitError: as `failure`: the file cannot be read, or is in another encoding.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise failure(f"cannot read the {what} {path}: {error.strerror}") from error
+    content = read_file(path, failure, what)
     try:
         return decode_text(content)
     except ValueError as error:
@@ -181,3 +213,26 @@ def decode_text(content: bytes) -> str:
     if "\0" in text:
         raise ValueError("is binary, or UTF-16 text without a byte order mark")
     return text
+
+
+class Layout(msgspec.Struct, frozen=True):
+    """What files say of themselves whose layout may change: its version, counted from 1."""
+
+    schema: Annotated[int, msgspec.Meta(ge=1)]
+
+
+def decode_json(content: bytes, kind: type[_T]) -> _T:
+    """The value that bytes from anywhere say in JSON.
+
+    Raises:
+        ValueError: they are damaged, or say something else; the message is a clause that says what
+            is wrong.
+    """
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is not UTF-8 from byte {error.start} of a text on") from error
+    except RecursionError as error:
+        raise ValueError("its values are nested too deeply") from error
+    except msgspec.MsgspecError as error:
+        raise ValueError(one_line(error)) from error

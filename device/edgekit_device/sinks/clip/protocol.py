@@ -13,6 +13,7 @@ import struct
 import msgspec
 
 from edgekit.errors import OutputError
+from edgekit.files import decode_json
 
 CONTROL_SOCKET = "control.sock"
 NOW = b"!"
@@ -73,7 +74,7 @@ def ask(connection: socket.socket, request: bytes) -> Reply:
     # A service that records already says so at once, and listens no more.
     with contextlib.suppress(BrokenPipeError):
         send(connection, request)
-    return msgspec.json.decode(receive(connection, JSON_LIMIT) or b"", type=Reply)
+    return decode_json(receive(connection, JSON_LIMIT) or b"", Reply)
 
 
 class ClipStream:
