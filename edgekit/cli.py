@@ -12,6 +12,7 @@ import click
 from edgekit import __version__
 from edgekit.errors import EXIT_CODES, INTERRUPTED, EdgekitError
 from edgekit.redaction import redact
+from edgekit.text import one_line
 
 GROUP = "edgekit.commands"
 # Commands of the other two distributions, with the one that brings each and what it does.
@@ -26,6 +27,8 @@ ELSEWHERE = {
 }
 # A stranger's package on PyPI has our name, and brings a command and a package of that name.
 STRANGER = "edgekit"
+# Characters of an error; what it quotes of a file may be of any length.
+_LONGEST_MESSAGE = 4000
 
 
 class _Commands(click.Group):
@@ -60,7 +63,7 @@ class _Commands(click.Group):
             else:
                 reason = " ".join(message.split()) or type(error).__name__
                 message = f"unexpected failure: {reason} (run edgekit --debug …)"
-            click.echo(f"edgekit: {redact(message)}", err=True)
+            click.echo(f"edgekit: {redact(one_line(message, _LONGEST_MESSAGE))}", err=True)
             ctx.exit(code)
 
 
