@@ -1,0 +1,448 @@
+"""What has to hold when a reader gets any bytes at all.
+
+A check fails with an `AssertionError`, or with an exception that its reader may not raise.
+"""
+
+import ipaddress
+import os
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import numpy as np
+from edgekit_device.config.file import load, render, shown
+from edgekit_device.config.secrets import login
+from edgekit_device.health import STATUS_FILE, headline, read_status
+from edgekit_device.service.push import _judge
+from edgekit_device.service.state import ServiceState
+from edgekit_device.service.store import Store
+from edgekit_device.service.systemctl import Unit
+from edgekit_device.sinks.clip.protocol import ask, receive
+from edgekit_device.sinks.clip.request import ClipRequest
+from edgekit_device.sinks.mqtt.topics import Topics
+from edgekit_device.sinks.webhook import _host, _retry_after
+from edgekit_device.sources.opencv import is_stream, video_device
+
+from edgekit.errors import EdgekitError, LabelsError, ModelFileError
+from edgekit.files import decode_json, decode_text
+from edgekit.model.container import parse_model
+from edgekit.model.foreign import Hints, understand_input
+from edgekit.model.label_file import parse
+from edgekit.model.labels import check_names, distinct
+from edgekit.offline.clip import MAXIMUM_PIXELS, Clip, _member
+from edgekit.offline.golden import check_same, differences, parse_golden
+from edgekit.offline.truth import parse_truth
+from edgekit.redaction import (
+    address_name,
+    has_password,
+    redact,
+    redact_address,
+    redact_path,
+)
+from edgekit.text import first_line, last_line, one_line
+from edgekit.vision.dataset import TABLE, labelled_images
+from edgekit.vision.headers import (
+    Header,
+    TruncatedError,
+    UnsupportedError,
+    kind_of,
+)
+from edgekit.vision.orientation import of_display_matrix, upright
+from edgekit.vision.pictures import _KINDS, decode_image
+from edgekit.vision.truncation import is_cut_off
+from tests.fuzz.seeds import FLATBUFFER, GOLDEN, SECRET, append_zip, join
+
+PLACE = Path("/a/file")
+LABELS = ["cat", "dog", "Dog", "12"]
+
+
+class _Memory:
+    """A file without a disk, at a path that can be opened."""
+
+    def __init__(self) -> None:
+        self._descriptor = os.memfd_create("fuzz")
+        self.path = Path(f"/proc/self/fd/{self._descriptor}")
+
+    def write(self, content: bytes) -> Path:
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, content, 0)
+        return self.path
+
+
+_MEMORY = _Memory()
+
+
+def _parts(data: bytes) -> list[bytes]:
+    """An input that is several, as `seeds.join` puts them together."""
+    return data.split(join())
+
+
+# Model files.
+
+
+def _examine(content: bytes) -> None:
+    model = parse_model(PLACE, content)
+    height, width = model.geometry.height, model.geometry.width
+    assert height > 0
+    assert width > 0
+    assert model.classes > 0
+    try:
+        labels = model.labels
+    except LabelsError as error:
+        _check_message(error)
+    else:
+        check_names(labels or [])
+    if model.manifest is None:
+        try:
+            understood = understand_input(model.graph, model.flatbuffer, Hints())
+        except ModelFileError as error:
+            _check_message(error)
+        else:
+            assert understood.note.isprintable()
+
+
+def model(data: bytes) -> None:
+    """A TFLite model of any kind."""
+    _examine(data)
+
+
+def archive(data: bytes) -> None:
+    """What lies behind a good model: a zip, or, from members that are given, one with good sums."""
+    parts = _parts(data)
+    if len(parts) == 1:
+        _examine(FLATBUFFER + data)
+        return
+    members = [part.partition(b"\n") for part in parts]
+    _examine(append_zip(*((name.decode("latin-1"), content) for name, _, content in members)))
+
+
+def manifest(data: bytes) -> None:
+    """A manifest of a good model."""
+    _examine(append_zip(("edgekit.json", data), ("labels.txt", b"red\ngreen\nblue\n")))
+
+
+def labels(data: bytes) -> None:
+    """A label file."""
+    try:
+        text = decode_text(data)
+        names, note = parse(text)
+        check_names(names)
+    except ValueError as error:
+        _check_message(error)
+        return
+    assert note is None or len(note.splitlines()) <= 1
+    told: list[str] = []
+    found = distinct(names, told.append)
+    assert len(found) == len(names)
+    assert len(set(found)) == len(found)
+    check_names(found)
+    # What leaves no doubt is read as it is.
+    assert parse(msgspec.json.encode(found).decode()).names == found
+    assert distinct(found) == found
+
+
+# Recordings, and what is known about them.
+
+
+def _clip_of(data: bytes) -> bytes:
+    """A clip of the members that are given, with good sums, or what is given as it is."""
+    parts = _parts(data)
+    if len(parts) == 1:
+        return data
+    members = []
+    for number, part in enumerate(parts):
+        name, _, content = part.partition(b"\n")
+        if name == b"json" and number + 1 < len(parts):
+            content = content.replace(b"CRC", _crc(parts[number + 1].partition(b"\n")[2]))
+        members.append(_member(name.decode("latin-1")[:90].replace("\0", "") or "x", content))
+    return b"".join(members)
+
+
+def _crc(content: bytes) -> bytes:
+    import zlib
+
+    return str(zlib.crc32(content)).encode()
+
+
+def clip(data: bytes) -> None:
+    """A clip; the same frames come each time, and what is kept of them can be written again."""
+    path = _MEMORY.write(_clip_of(data))
+    read = Clip(path)
+    msgspec.json.encode(read.header)
+    frames = list(read)
+    for frame in frames:
+        assert frame.record is not None
+        assert frame.pixels.ndim == 3
+        assert frame.pixels.size <= 3 * MAXIMUM_PIXELS
+        assert frame.progress <= read.size + 512
+        msgspec.json.encode(frame.record)
+    assert read.cut is None or read.cut.isprintable()
+    assert [frame.record for frame in read] == [frame.record for frame in frames]
+
+
+def golden(data: bytes) -> None:
+    """A golden file; what was read is written, and read again, as it is."""
+    found = parse_golden(PLACE, data)
+    assert parse_golden(PLACE, msgspec.json.encode(found)) == found
+    try:
+        check_same(PLACE, found, GOLDEN, any_model=True)
+    except EdgekitError as error:
+        _check_message(error, longest=len(data) + 2000)
+    for line in differences(found.changes[:50], GOLDEN.changes, tolerance=0.1, frames=1):
+        assert line.isprintable()
+
+
+def truth(data: bytes) -> None:
+    """Intervals that a person wrote: in order, and none overlaps another."""
+    try:
+        text = decode_text(data)
+    except ValueError as error:
+        _check_message(error)
+        return
+    found = parse_truth(PLACE, text, LABELS)
+    for one, other in zip(found.intervals, found.intervals[1:], strict=False):
+        assert 0 <= one.start < one.end <= other.start
+    assert all(one.label in (*LABELS, "unknown") for one in found.intervals)
+
+
+_FOLDER = Path(tempfile.mkdtemp(prefix="edgekit-fuzz-", dir="/dev/shm"))
+(_FOLDER / "a.png").touch()
+(_FOLDER / "1.png").touch()
+
+
+def table(data: bytes) -> None:
+    """A table of labelled pictures."""
+    (_FOLDER / TABLE).write_bytes(data)
+    for image in labelled_images(_FOLDER, LABELS):
+        assert image.path.is_file()
+        assert 0 <= image.index < len(LABELS)
+
+
+# Pictures and videos.
+
+
+def picture(data: bytes) -> None:
+    """A picture: its decoder takes no more than its header says."""
+    kind = kind_of(data)
+    if kind is None:
+        return
+    header: Header = _KINDS[kind][0](data)
+    assert 1 <= header.orientation <= 8
+    assert not header.note or header.note.isprintable()
+    if not 0 < header.width * header.height <= 1 << 14 or kind == "GIF":
+        return
+    pixels = decode_image(data, "it")
+    assert sorted(pixels.shape[:2]) == sorted((abs(header.width), header.height))
+
+
+def orientation(data: bytes) -> None:
+    """A video's display matrix."""
+    turned = of_display_matrix(data.ljust(36, b"\0")[:36])
+    assert turned is None or upright(np.zeros((2, 3, 3), np.uint8), turned).size == 18
+
+
+def video(data: bytes) -> None:
+    """How a video file begins."""
+    assert is_cut_off(_MEMORY.write(data)) in (True, False)
+
+
+# Settings and state.
+
+
+def config(data: bytes) -> None:
+    """A configuration: what is written of it is read again as it is, and what is shown is not."""
+    settings = load(_MEMORY.write(data), {})
+    assert load(_MEMORY.write(render(settings).encode()), {}) == settings
+    assert shown(settings).isprintable() or "\n" in shown(settings)
+    topics = Topics.of(settings.mqtt, settings.device_name)
+    for topic in (topics.own("state"), topics.discovery("x"), topics.home_assistant_status):
+        assert not set(topic) & set("+#\0\n")
+
+
+def state(data: bytes) -> None:
+    """The files beside the daemon: its status, and an upgrade that is not confirmed."""
+    (_FOLDER / STATUS_FILE).write_bytes(data)
+    (_FOLDER / "pending").write_bytes(data)
+    status = read_status(_FOLDER)
+    if status is not None:
+        headline(status.health)
+        assert read_status(_FOLDER) == status
+    joined = ServiceState(Unit.parse(""), status)
+    assert joined.answers in (True, False)
+    pending = Store(_FOLDER).pending
+    assert pending is None or (isinstance(pending.new, str) and isinstance(pending.old, str))
+
+
+def unit(data: bytes) -> None:
+    """What systemd says of the service."""
+    said = Unit.parse(data.decode("utf-8", "replace"))
+    assert min(said.pid, said.restarts) >= 0
+    assert isinstance(said.end, str)
+
+
+# The network.
+
+
+def push(data: bytes) -> None:
+    """What a device answers to a push."""
+    outcome = _judge("pi", last_line(data), data, "00ff")
+    assert one_line(redact(outcome.text)).isprintable()
+
+
+class _Peer:
+    """A connection on which bytes come, and then no more."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def recv(self, maximum: int) -> bytes:
+        piece, self._data = self._data[:maximum], self._data[maximum:]
+        return piece
+
+    def sendall(self, data: bytes) -> None:
+        pass
+
+
+def control(data: bytes) -> None:
+    """What comes on the service's socket, on either side."""
+    peer: Any = _Peer(data)
+    try:
+        reply = ask(peer, b"")
+        assert reply.refusal is None or isinstance(reply.refusal, str)
+        found = decode_json(receive(peer, 4096) or b"", ClipRequest)
+    except ValueError as error:
+        _check_message(error)
+    else:
+        assert min(found.ring, found.after, found.max_bytes) >= 0
+
+
+def retry_after(data: bytes) -> None:
+    """A header Retry-After: never less than nothing, never more than the maximum."""
+    assert 0 <= _retry_after(data.decode("latin-1"), 30.0) <= 30.0
+
+
+def address(data: bytes) -> None:
+    """An address of a source, a webhook or a host."""
+    text = data.decode("utf-8", "replace")
+    device = video_device(text.replace("\0", ""))
+    assert device is None or isinstance(device, str)
+    is_stream(text)
+    for one in (redact_path(text), address_name(text), *login(text)):
+        assert isinstance(one, str)
+    with_secret = f"rtsp://admin:{SECRET}@{text}"
+    assert has_password(with_secret)
+    assert SECRET not in address_name(with_secret)
+    _host(text)
+
+
+def _run(coroutine: Generator[Any, Any, None]) -> None:
+    """A coroutine that waits for nothing."""
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return
+    raise AssertionError("it waits")
+
+
+def access(data: bytes) -> None:
+    """A request: nothing but /healthz is reached without the token, or as another host."""
+    from edgekit_device.sinks.http.access import Access
+
+    method, _, rest = data.partition(b"\n")
+    path, _, rest = rest.partition(b"\n")
+    path, _, query = path.partition(b"?")
+    head, _, body = rest.partition(b"\n\n")
+    headers = [line.partition(b":")[::2] for line in head.split(b"\n")]
+    headers = [(name.strip().lower(), value.strip()) for name, value in headers]
+    for token in (SECRET * 2, None):
+        scope = {
+            "type": "http", "method": method.decode("latin-1").upper(), "headers": headers,
+            "path": path.decode("utf-8", "replace"), "query_string": query, "scheme": "http",
+            "server": ("0.0.0.0", 80), "client": ("10.0.0.9", 1), "root_path": "",
+            "http_version": "1.1",
+        }  # fmt: skip
+        reached: list[bool] = []
+        sent: list[bytes] = []
+
+        async def app(scope: Any, receive: Any, send: Any, reached: Any = reached) -> None:
+            reached.append(scope["known"])
+
+        async def receive_body() -> dict[str, Any]:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: Any, sent: Any = sent) -> None:
+            sent.append(message.get("body", b""))
+            sent.extend(value for _, value in message.get("headers", ()))
+
+        checked: Any = Access(app, token, 80)
+        _run(checked(scope, receive_body, send))
+        if token is None:
+            assert not reached or _is_local(dict(reversed(headers)).get(b"host", b""))
+        else:
+            assert SECRET.encode() not in b"\n".join(sent)
+            assert not reached or (reached == [False] and scope["path"] == "/healthz")
+
+
+def _is_local(host: bytes) -> bool:
+    name = host.decode("latin-1").lower()
+    name = name.rpartition(":")[0] if name.rpartition(":")[2].isdecimal() else name
+    name = name.strip("[]")
+    try:
+        return ipaddress.ip_address(name.partition("%")[0]).is_loopback
+    except ValueError:
+        return name == "localhost"
+
+
+# Text.
+
+
+def line(data: bytes) -> None:
+    """Words of others, in one line of ours."""
+    text = data.decode("utf-8", "surrogateescape")
+    for maximum in (10, 1000):
+        found = one_line(text, maximum)
+        assert found.isprintable()
+        assert len(found) <= maximum
+        assert one_line(found, maximum) == found
+        found.encode()
+    for found in (first_line(text), last_line(data)):
+        assert len(found.splitlines()) == 1
+
+
+def redaction(data: bytes) -> None:
+    """A secret that is put into a text does not come out of it."""
+    before, user, odd, after = (data.decode("utf-8", "replace").split("\n", 3) + [""] * 4)[:4]
+    if SECRET in before + user + odd + after:
+        return
+    # Whatever ends a word would end the password, too; a person could not tell either.
+    odd = "".join(letter for letter in odd if not (letter.isspace() or letter in "'\"<>`"))
+    whole = f"rtsp://admin:{odd}{SECRET}@camera/live"
+    assert SECRET not in redact(f"{before} {whole} {after}")
+    assert SECRET not in redact(f"{before}\n{whole}\n{after}")
+    assert SECRET not in redact_address(whole)
+    assert SECRET not in redact_address(f"rtsp://{user}:{SECRET}{odd}@{after}")
+    assert SECRET not in redact(f"{before} password={SECRET} {after}")
+    assert SECRET not in redact(f"{before} https://host/hook?{odd}{SECRET} {after}")
+    redact(data.decode("utf-8", "replace"))
+
+
+def _check_message(error: Exception, longest: int = 4000) -> None:
+    """What is said about an input is a line that a person can read."""
+    message = error.format_message() if isinstance(error, click.ClickException) else str(error)
+    assert message, "an error without a word"
+    assert len(message) <= longest, "an endless message"
+    assert len(message.splitlines()) == 1, "a message of several lines"
+    assert "set_int_max_str_digits" not in message, "a message of Python's own"
+
+
+def run(check: Any, data: bytes, allowed: tuple[type[Exception], ...]) -> None:
+    """Run a check on an input; an exception that its reader may raise is a good answer."""
+    try:
+        check(data)
+    except allowed as error:
+        # The two say to their caller alone what is wrong, without a word.
+        if not isinstance(error, (TruncatedError, UnsupportedError)):
+            _check_message(error)
