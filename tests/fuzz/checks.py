@@ -6,6 +6,7 @@ A check fails with an `AssertionError`, or with an exception that its reader may
 import ipaddress
 import os
 import tempfile
+import zlib
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -156,15 +157,11 @@ def _clip_of(data: bytes) -> bytes:
     for number, part in enumerate(parts):
         name, _, content = part.partition(b"\n")
         if name == b"json" and number + 1 < len(parts):
-            content = content.replace(b"CRC", _crc(parts[number + 1].partition(b"\n")[2]))
-        members.append(_member(name.decode("latin-1")[:90].replace("\0", "") or "x", content))
+            content = content.replace(
+                b"CRC", b"%d" % zlib.crc32(parts[number + 1].partition(b"\n")[2])
+            )
+        members.append(_member(name.decode("ascii", "ignore")[:90], content))
     return b"".join(members)
-
-
-def _crc(content: bytes) -> bytes:
-    import zlib
-
-    return str(zlib.crc32(content)).encode()
 
 
 def clip(data: bytes) -> None:
