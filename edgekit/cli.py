@@ -27,8 +27,6 @@ ELSEWHERE = {
 }
 # A stranger's package on PyPI has our name, and brings a command and a package of that name.
 STRANGER = "edgekit"
-# Characters of an error; what it quotes of a file may be of any length.
-_LONGEST_MESSAGE = 4000
 
 
 class _Commands(click.Group):
@@ -61,9 +59,9 @@ class _Commands(click.Group):
             if isinstance(error, EdgekitError):
                 code = error.exit_code
             else:
-                reason = " ".join(message.split()) or type(error).__name__
+                reason = one_line(message) or type(error).__name__
                 message = f"unexpected failure: {reason} (run edgekit --debug …)"
-            click.echo(f"edgekit: {redact(one_line(message, _LONGEST_MESSAGE))}", err=True)
+            click.echo(f"edgekit: {redact(message)}", err=True)
             ctx.exit(code)
 
 
