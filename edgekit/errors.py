@@ -33,7 +33,6 @@ as it is. What a message quotes of a file or of the network steers no terminal, 
 
 from typing import NamedTuple
 
-
 # Characters of a message.
 _LONGEST = 4000
 

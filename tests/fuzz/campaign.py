@@ -130,7 +130,8 @@ class Campaign:
         command = [
             sys.executable, str(_WORKER), target.name,
             str(place / "corpus"), str(place / "seeds"),
-            f"-dict={place / 'words'}", f"-artifact_prefix={place}/{number}-",
+            *([f"-dict={place / 'words'}"] if target.words else []),
+            f"-artifact_prefix={place}/{number}-",
             f"-max_len={target.longest}", f"-max_total_time={max(1, round(seconds))}",
             f"-timeout={_TIMEOUT}", "-rss_limit_mb=0", "-print_final_stats=1", "-len_control=10",
         ]  # fmt: skip
