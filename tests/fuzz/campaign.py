@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,11 +16,15 @@ import msgspec
 from tests.fuzz.targets import Target
 
 # Seconds of one process. The next one goes on with what it found.
-_SLICE = 60.0
+_SLICE = 90.0
+# Inputs per second of a target that was not run yet.
+_RATE = 1000.0
 # Seconds for an input: a machine must be very busy for that, and no input take long by itself.
 _TIMEOUT = 300
 # Seconds that a target gets that is not at the core, of those that are.
 _SMALL = 6
+# Findings, most of them one and the same, after which a target waits to be mended.
+_ENOUGH = 5
 _STATE = "state.json"
 _WORKER, _ROOT = Path(__file__).with_name("worker.py"), Path(__file__).parents[2]
 _FINISHED = re.compile(r"stat::number_of_executed_units: (\d+)")
@@ -61,6 +66,7 @@ class Campaign:
         self._notify = notify
         self._running = dict.fromkeys(self.progress, 0)
         self._number = 0
+        self._lock = threading.Lock()
         state = self._folder / _STATE
         if state.is_file():
             self.progress |= msgspec.json.decode(state.read_bytes(), type=dict[str, Progress])
@@ -76,7 +82,6 @@ class Campaign:
             ]
         for one in slices:
             one.result()
-        self._save()
 
     def for_runs(self, runs: int, jobs: int, seconds: float) -> None:
         """Give each target so many runs, until that is done or the time is over."""
@@ -85,47 +90,55 @@ class Campaign:
             workers = [pool.submit(self._work, runs, end) for _ in range(jobs)]
         for one in workers:
             one.result()
-        self._save()
 
     def _work(self, runs: int, end: float) -> None:
         while (left := end - time.monotonic()) > 1:
-            open_ = [one for one in self.targets if self._owed(one, runs) > 0]
+            open_ = [
+                one
+                for one in self.targets
+                if self._owed(one, runs) > 0 and len(self.progress[one.name].findings) < _ENOUGH
+            ]
             if not open_:
                 return
-            # The one that has farthest to go, at the speed it has shown, with all its processes.
-            target = max(open_, key=lambda one: self._owed(one, runs))
-            self._slice(target, min(_SLICE, left))
-            self._save()
+            target = min(open_, key=lambda one: self._turn(one, runs))
+            self._slice(target, min(_SLICE, left), runs - self.progress[target.name].runs)
+
+    def _turn(self, target: Target, runs: int) -> tuple[bool, float]:
+        """Each begins; then those that are done first, so that many are when the time is over."""
+        begun = self._running[target.name] + self.progress[target.name].runs > 0
+        return begun, self._owed(target, runs)
 
     def _owed(self, target: Target, runs: int) -> float:
         """Seconds of one process that a target still needs, less those that are on their way."""
         done = self.progress[target.name]
-        rate = done.runs / done.seconds if done.runs and done.seconds else 1000.0
+        rate = done.runs / done.seconds if done.runs and done.seconds else _RATE
         return (runs - done.runs) / rate - _SLICE * self._running[target.name]
 
-    def _slice(self, target: Target, seconds: float) -> None:
-        self._number += 1
-        self._running[target.name] += 1
+    def _slice(self, target: Target, seconds: float, runs: int | None = None) -> None:
+        with self._lock:
+            self._number += 1
+            number = self._number
+            self._running[target.name] += 1
         begun = time.monotonic()
-        try:
-            said = self._call(target, seconds, self._number)
-        finally:
-            self._running[target.name] -= 1
+        said = self._call(target, seconds, runs, number)
         spent = time.monotonic() - begun
-        progress = self.progress[target.name]
-        runs = sum(map(int, _FINISHED.findall(said)))
-        progress.runs += runs
-        progress.seconds += spent
-        progress.coverage = max([progress.coverage, *map(int, _COVERAGE.findall(said))])
+        done = sum(map(int, _FINISHED.findall(said)))
         kept = _KEPT.findall(said)
-        progress.findings += kept
-        self._notify(f"{target.name}: {runs} inputs in {spent:.0f} s")
+        with self._lock:
+            self._running[target.name] -= 1
+            progress = self.progress[target.name]
+            progress.runs += done
+            progress.seconds += spent
+            progress.coverage = max([progress.coverage, *map(int, _COVERAGE.findall(said))])
+            progress.findings += kept
+            self._save()
+        self._notify(f"{target.name}: {done} inputs in {spent:.0f} s")
         if kept:
             self._notify(said[max(0, said.find("Uncaught Python exception")) :][:4000])
-        elif not runs:
+        elif not done:
             raise RuntimeError(f"{target.name} did not run: {said[-4000:]}")
 
-    def _call(self, target: Target, seconds: float, number: int) -> str:
+    def _call(self, target: Target, seconds: float, runs: int | None, number: int) -> str:
         place = self._place(target)
         command = [
             sys.executable, str(_WORKER), target.name,
@@ -134,6 +147,7 @@ class Campaign:
             f"-artifact_prefix={place}/{number}-",
             f"-max_len={target.longest}", f"-max_total_time={max(1, round(seconds))}",
             f"-timeout={_TIMEOUT}", "-rss_limit_mb=0", "-print_final_stats=1", "-len_control=10",
+            *([f"-runs={runs}"] if runs else []),
         ]  # fmt: skip
         environment = {**os.environ, "PYTHONPATH": str(_ROOT), "OPENBLAS_NUM_THREADS": "1"}
         done = subprocess.run(
@@ -156,7 +170,7 @@ class Campaign:
         (place / "words").write_text("".join(f'"{word}"\n' for word in words))
 
     def _save(self) -> None:
-        temporary = self._folder / f"{_STATE}.{self._number}.new"
+        temporary = self._folder / f"{_STATE}.new"
         temporary.write_bytes(msgspec.json.encode(self.progress))
         temporary.replace(self._folder / _STATE)
 

@@ -70,7 +70,7 @@ _TABLE = (
     Target(checks.clip, seeds.clips, 4096, (SourceError,),
            ("\n\0--\0\n", "clip.json\n", "json\n", "CRC", "end.json\n", "IHDR", "IDAT", "IEND",
             "number", "time", "stretch", "frames", "schema", *_JSON), core=True),
-    Target(checks.config, lambda: seeds.CONFIGS, 8192, (ConfigurationError,),
+    Target(checks.config, lambda: seeds.CONFIGS, 1024, (ConfigurationError,),
            ("[mqtt]", "[http]", "[webhook]", "[camera]", "listen", "prefix", "url", "source",
             "normalization", '"""', "'''", "= ", "1e9", "inf", "0x", "1979-05-27"), core=True),
     Target(checks.golden, lambda: [seeds.msgspec.json.encode(seeds.GOLDEN)], 2048, (GoldenError,),

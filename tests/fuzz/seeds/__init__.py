@@ -180,8 +180,17 @@ VIDEOS = [
     b"\x1a\x45\xdf\xa3\x84abcd\x18\x53\x80\x67\x01\0\0\0\0\0\0\x30" + bytes(40),
     b"G" + bytes(187) + b"G" + bytes(187) + b"G",
 ]
+
+
+def _every_key() -> bytes:
+    """A configuration with each key that has a default, and no comments."""
+    lines = render(Settings()).splitlines()
+    keys = (line.removeprefix("#") for line in lines if not line.startswith("# "))
+    return "\n".join(key for key in keys if key and not key.endswith("=")).encode()
+
+
 CONFIGS = [
-    render(Settings()).encode(),
+    _every_key(),
     b'source = "rtsp://user@camera/live"\nmodel = "m.tflite"\nname = "porch"\n[mqtt]\nhost = "h"\n'
     b'prefix = "a/b"\nqos = 2\n[http]\nlisten = "[::1]:80"\n[webhook]\nurl = "https://h/x"\n',
     b'normalization = "0.5,0.5,0.5/0.2,0.2,0.2"\nchannels = "bgr"\n[decision]\nsmoothing = 3\n',
