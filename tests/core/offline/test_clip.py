@@ -204,6 +204,10 @@ def _said(number: int, png: bytes, /, **other: object) -> bytes:
 
 WHOLE = encode_png(picture(0))
 JPEG = cv2.imencode(".jpg", picture(0))[1].tobytes()
+# A Netpbm file, in whose comment are the chunks of a PNG.
+FALSE = (
+    b"P6\n#PNG!\0\0\0\x14IHDR" + bytes([0, 0, 1, 1] * 6) + b"\0\0\0\0IEND\n4 4\n255\n" + bytes(48)
+)
 
 
 @pytest.mark.parametrize(
@@ -218,6 +222,7 @@ JPEG = cv2.imencode(".jpg", picture(0))[1].tobytes()
         (_said(1, WHOLE).replace(b'"time":0.', b'"time":1e999,"x":0.'), WHOLE),
         (_said(1, b""), b""),
         (_said(1, JPEG), JPEG),
+        (_said(1, FALSE), FALSE),
         (_said(1, WHOLE[:-20]), WHOLE[:-20]),
         (_said(1, WHOLE[:8]), WHOLE[:8]),
         (_said(1, WHOLE, label="c" * (1 << 20)), WHOLE),
@@ -232,6 +237,7 @@ JPEG = cv2.imencode(".jpg", picture(0))[1].tobytes()
         "infinite",
         "empty",
         "jpeg",
+        "false",
         "cut",
         "magic",
         "long",
