@@ -131,6 +131,18 @@ def manifest(data: bytes) -> None:
     _examine(append_zip(("edgekit.json", data), ("labels.txt", b"red\ngreen\nblue\n")))
 
 
+def weights(data: bytes) -> None:
+    """A file of weights, unless it is for PyTorch's own reader."""
+    from edgekit_convert.weights import formats
+
+    if data[8:9] == b"{":
+        state = formats.read(PLACE, data)
+        assert isinstance(state["state_dict"], dict)
+    elif data[:2] == b"PK":
+        other = formats._other_archive(data)
+        assert other is None or one_line(other)
+
+
 def labels(data: bytes) -> None:
     """A label file."""
     try:

@@ -1,10 +1,12 @@
 """The table of readers that are fuzzed."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 from edgekit.errors import (
+    CheckpointError,
     ConfigurationError,
     DatasetError,
     GoldenError,
@@ -104,4 +106,11 @@ _TABLE = (
            words=("://", ":/", "@", "rtsp", "token=", "password=", "?", "#", "%3A%2F%2F", "%40",
                   "***", "ssh://", "\n")),
 )  # fmt: skip
-TARGETS = {target.name: target for target in _TABLE}
+# Needs PyTorch, which a device does not have.
+_OF_WORKSTATIONS = (
+    Target(checks.weights, seeds.weights, 1024, (CheckpointError,),
+           ("dtype", "F32", "shape", "data_offsets", "__metadata__", "data.pkl", *_JSON)),
+)  # fmt: skip
+TARGETS = {
+    target.name: target for target in (*_TABLE, *(_OF_WORKSTATIONS if find_spec("torch") else ()))
+}

@@ -84,6 +84,20 @@ def archives() -> list[bytes]:
     ]
 
 
+def weights() -> list[bytes]:
+    """Safetensors, with and without words beside the tensors, and zips of others."""
+    headers = (
+        b'{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}',
+        b'{"__metadata__":{"classes":"[\\"a\\"]","epoch":"9"},'
+        b'"x":{"dtype":"I64","shape":[1,1],"data_offsets":[0,8]}}',
+    )
+    safe = [struct.pack("<Q", len(one)) + one + bytes(8) for one in headers]
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as files:
+        files.writestr("a/arr_0.npy", b"")
+    return [*safe, packed.getvalue()]
+
+
 LABEL_FILES = [
     b"red\ngreen\nblue\n", b"0 red\n1 green\n2 blue", b"red,0\ngreen,1\nblue,2", b"id,name\n0,red",
     b'["red", "green"]', b'{"0": "red", "1": "green"}', b"['red', \"green\"]", b"{0: 'red'}",
