@@ -16,6 +16,7 @@ import msgspec
 from edgekit.errors import LabelsError, ModelFileError
 from edgekit.files import decode_text
 from edgekit.model import flatbuffer as tflite
+from edgekit.model.checks import check_graphs
 from edgekit.model.foreign import check_classifier
 from edgekit.model.geometry import Geometry
 from edgekit.model.label_file import parse, plain_lines
@@ -147,7 +148,9 @@ def _check(manifest: Manifest, flatbuffer: bytes, graph: tflite.Graph) -> None:
 
 def _read(path: Path, content: bytes) -> ModelFile:
     flatbuffer, texts = _split(content)
-    graph = tflite.parse(flatbuffer)
+    graphs = tflite.parse_graphs(flatbuffer)
+    check_graphs(graphs, flatbuffer)
+    graph = graphs[0]
     manifest: Manifest | None = None
     if MANIFEST in texts:
         manifest = _decode_manifest(texts[MANIFEST])

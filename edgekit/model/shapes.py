@@ -1,0 +1,466 @@
+"""The shapes that operators give, as TFLite's kernels compute them.
+
+Kernels take sizes, axes and paddings from constants and options, and divide, allocate and index by
+them, not always with a check. Each function here takes a `Node` and gives the shape of its outputs,
+or None for one that is known at run time only; what no kernel could obey raises `ModelFileError`.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgekit.errors import ModelFileError
+from edgekit.model.flatbuffer import Operator, Tensor
+
+Shape = tuple[int, ...]
+_SAME = 0
+
+
+@dataclass(frozen=True)
+class Node:
+    """An operator with what its inputs are.
+
+    Attributes:
+        operator: itself.
+        inputs: its inputs; None for one that is left out.
+        outputs: its outputs.
+        shapes: of its inputs; None for one that is left out, or known at run time only.
+        constants: the integers in its inputs; None for one that is no constant of integers.
+    """
+
+    operator: Operator
+    inputs: Sequence[Tensor | None]
+    outputs: Sequence[Tensor]
+    shapes: Sequence[Shape | None]
+    constants: Sequence[Shape | None]
+
+    def option(self, name: str) -> int:
+        """An option, which is 0 where the file has none: so interpreters take it."""
+        value: int = self.operator.options.get(name, 0)
+        return value
+
+    def shape(self, number: int) -> Shape | None:
+        """Shape of an input."""
+        return self.shapes[number] if number < len(self.shapes) else None
+
+    def constant(self, number: int) -> Shape | None:
+        """The integers in an input."""
+        return self.constants[number] if number < len(self.constants) else None
+
+    def fail(self, what: str) -> ModelFileError:
+        """The error that says what is wrong with it."""
+        return ModelFileError(f"{self.operator.name} {what}")
+
+
+Shapes = list[Shape | None]
+
+
+def _ranked(node: Node, number: int, *ranks: int) -> Shape | None:
+    shape = node.shape(number)
+    if shape is not None and len(shape) not in ranks:
+        raise node.fail(f"cannot take an input of shape {list(shape)}")
+    return shape
+
+
+def _axis(node: Node, axis: int, rank: int) -> int:
+    if not -rank <= axis < rank:
+        raise node.fail(f"has axis {axis}, where there are {rank}")
+    return axis % rank
+
+
+def _axes(node: Node, number: int, rank: int) -> list[int] | None:
+    found = node.constant(number)
+    return None if found is None else [_axis(node, axis, rank) for axis in found]
+
+
+def _windows(node: Node, size: int, window: int, stride: int, dilation: int = 1) -> int:
+    """How often a window fits; `ComputeOutSize` in TFLite's padding.h."""
+    reach = (window - 1) * dilation + 1
+    found = (
+        -(-size // stride) if node.option("padding") == _SAME else -(-(size - reach + 1) // stride)
+    )
+    if found < 1:
+        raise node.fail(f"has a window of {reach} on a picture of {size}")
+    return found
+
+
+def _sliding(node: Node, picture: Shape, height: int, width: int) -> tuple[int, int]:
+    dilations = [node.operator.options.get(f"dilation_{way}_factor", 1) for way in "hw"]
+    return (
+        _windows(node, picture[1], height, node.option("stride_h"), dilations[0]),
+        _windows(node, picture[2], width, node.option("stride_w"), dilations[1]),
+    )
+
+
+def _check_bias(node: Node, number: int, channels: int) -> None:
+    shape = node.shape(number)
+    if shape is not None and math.prod(shape) != channels:
+        raise node.fail(f"has {math.prod(shape)} biases for {channels} channels")
+
+
+def convolution(node: Node) -> Shapes:
+    """Input (N, H, W, C), weights (O, h, w, C / groups), bias (O,)."""
+    picture, weights = _ranked(node, 0, 4), _ranked(node, 1, 4)
+    if picture is None or weights is None:
+        return [None]
+    outputs, height, width, inputs = weights
+    if not inputs or picture[3] % inputs or outputs % (picture[3] // inputs or 1):
+        raise node.fail(f"has weights {list(weights)} for an input {list(picture)}")
+    _check_bias(node, 2, outputs)
+    return [(picture[0], *_sliding(node, picture, height, width), outputs)]
+
+
+def depthwise(node: Node) -> Shapes:
+    """Input (N, H, W, C), weights (1, h, w, C * multiplier), bias of as many."""
+    picture, weights = _ranked(node, 0, 4), _ranked(node, 1, 4)
+    if picture is None or weights is None:
+        return [None]
+    first, height, width, channels = weights
+    if first != 1 or not picture[3] or channels % picture[3]:
+        raise node.fail(f"has weights {list(weights)} for an input {list(picture)}")
+    # Some kernels obey the option and others divide; 0 is from before there was one.
+    if node.option("depth_multiplier") not in (0, channels // picture[3]):
+        raise node.fail(f"has {node.option('depth_multiplier')} channels for each of its input's")
+    _check_bias(node, 2, channels)
+    return [(picture[0], *_sliding(node, picture, height, width), channels)]
+
+
+def transposed_convolution(node: Node) -> Shapes:
+    """Shape of the output, weights (O, h, w, C), input (N, H, W, C), bias (O,)."""
+    weights, picture, wanted = _ranked(node, 1, 4), _ranked(node, 2, 4), node.constant(0)
+    if weights is None or picture is None or wanted is None:
+        return [None]
+    _check_bias(node, 3, weights[0])
+    if len(wanted) != 4 or min(wanted) < 1 or (wanted[0], wanted[3]) != (picture[0], weights[0]):
+        raise node.fail(f"wants an output {list(wanted)}")
+    if picture[3] != weights[3] or _sliding(node, wanted, weights[1], weights[2]) != picture[1:3]:
+        raise node.fail(f"wants an output {list(wanted)} of an input {list(picture)}")
+    return [wanted]
+
+
+def pooling(node: Node) -> Shapes:
+    """Input (N, H, W, C)."""
+    picture = _ranked(node, 0, 4)
+    if picture is None:
+        return [None]
+    height, width = node.option("filter_height"), node.option("filter_width")
+    return [(picture[0], *_sliding(node, picture, height, width), picture[3])]
+
+
+def dense(node: Node) -> Shapes:
+    """Input of any shape, weights (outputs, inputs), bias (outputs,)."""
+    shape, weights = node.shape(0), _ranked(node, 1, 2)
+    if shape is None or weights is None:
+        return [None]
+    outputs, inputs = weights
+    if not inputs or math.prod(shape) % inputs:
+        raise node.fail(f"has weights {list(weights)} for an input {list(shape)}")
+    _check_bias(node, 2, outputs)
+    if not node.option("keep_num_dims"):
+        return [(math.prod(shape) // inputs, outputs)]
+    if not shape or shape[-1] != inputs:
+        raise node.fail(f"has weights {list(weights)} for an input {list(shape)}")
+    return [(*shape[:-1], outputs)]
+
+
+def _broadcast(node: Node, shapes: Sequence[Shape | None]) -> Shape | None:
+    known = [shape for shape in shapes if shape is not None]
+    if len(known) < len(shapes):
+        return None
+    rank = max(map(len, known))
+    found = []
+    for sizes in zip(*((1,) * (rank - len(shape)) + shape for shape in known), strict=True):
+        others = {size for size in sizes if size != 1}
+        if len(others) > 1:
+            raise node.fail(f"has inputs of {' and '.join(str(list(one)) for one in known)}")
+        found.append(others.pop() if others else 1)
+    return tuple(found)
+
+
+def broadcast(node: Node) -> Shapes:
+    """Inputs whose dimensions are equal, or 1."""
+    return [_broadcast(node, node.shapes)]
+
+
+def same(node: Node) -> Shapes:
+    """The shape of the input."""
+    return [node.shape(0)]
+
+
+def batch_matmul(node: Node) -> Shapes:
+    """(…, n, k) and (…, k, m)."""
+    first, second = node.shape(0), node.shape(1)
+    if first is None or second is None:
+        return [None]
+    if min(len(first), len(second)) < 2:
+        raise node.fail(f"has inputs of {list(first)} and {list(second)}")
+    rows, inner = first[-2:] if not node.option("adj_x") else first[:-3:-1]
+    other, columns = second[-2:] if not node.option("adj_y") else second[:-3:-1]
+    if inner != other:
+        raise node.fail(f"has inputs of {list(first)} and {list(second)}")
+    batch = _broadcast(node, [first[:-2], second[:-2]]) or ()
+    return [(*batch, rows, columns)]
+
+
+def reshape(node: Node) -> Shapes:
+    """Input, and its new shape as a constant or an option; one size of -1 is what is left."""
+    shape = node.shape(0)
+    second = node.inputs[1] if len(node.inputs) > 1 else None
+    wanted = node.constant(1) if second else tuple(node.operator.options.get("new_shape", ()))
+    if shape is None or wanted is None:
+        return [None]
+    if wanted == (0,):  # A scalar, in old files.
+        wanted = ()
+    known = math.prod(size for size in wanted if size != -1)
+    if min(wanted, default=0) < -1 or wanted.count(-1) > 1:
+        raise node.fail(f"wants the shape {list(wanted)}")
+    if -1 in wanted and known:
+        wanted = tuple(math.prod(shape) // known if size == -1 else size for size in wanted)
+    if math.prod(wanted) != math.prod(shape):
+        raise node.fail(f"makes {list(wanted)} of {list(shape)}")
+    return [wanted]
+
+
+def squeeze(node: Node) -> Shapes:
+    """Leaves dimensions of 1 out: those of the option, or all."""
+    shape = node.shape(0)
+    if shape is None:
+        return [None]
+    wanted = node.operator.options.get("squeeze_dims", ())
+    axes = [_axis(node, axis, len(shape)) for axis in wanted] or [
+        axis for axis, size in enumerate(shape) if size == 1
+    ]
+    if any(shape[axis] != 1 for axis in axes):
+        raise node.fail(f"cannot leave {list(wanted)} of {list(shape)} out")
+    return [tuple(size for axis, size in enumerate(shape) if axis not in axes)]
+
+
+def expand(node: Node) -> Shapes:
+    """Input, and where a dimension of 1 is put in."""
+    shape, axis = node.shape(0), node.constant(1)
+    if shape is None or not axis:
+        return [None]
+    at = _axis(node, axis[0], len(shape) + 1)
+    return [(*shape[:at], 1, *shape[at:])]
+
+
+def transpose(node: Node) -> Shapes:
+    """Input, and the order of its dimensions."""
+    shape, order = node.shape(0), node.constant(1)
+    if shape is None or order is None:
+        return [None]
+    if sorted(order) != list(range(len(shape))):
+        raise node.fail(f"has the order {list(order)} for {len(shape)} dimensions")
+    return [tuple(shape[axis] for axis in order)]
+
+
+def pad(node: Node) -> Shapes:
+    """Input, and how much comes before and behind each dimension, (rank, 2)."""
+    shape, amounts = node.shape(0), node.constant(1)
+    if shape is None or amounts is None:
+        return [None]
+    if len(amounts) != 2 * len(shape) or min(amounts, default=0) < 0:
+        raise node.fail(f"adds {list(amounts)} to an input {list(shape)}")
+    return [tuple(size + sum(amounts[2 * n : 2 * n + 2]) for n, size in enumerate(shape))]
+
+
+def mirror_pad(node: Node) -> Shapes:
+    """As `pad`, with the input's own values: no more of them than it has."""
+    (found,) = pad(node)
+    shape, amounts = node.shape(0), node.constant(1)
+    if found and shape and amounts:
+        # A mirror on the border's own pixels leaves these out.
+        edge = 1 - node.option("mode")
+        if any(amount > shape[n // 2] - edge for n, amount in enumerate(amounts)):
+            raise node.fail(f"adds {list(amounts)} to an input {list(shape)}")
+    return [found]
+
+
+def reduction(node: Node) -> Shapes:
+    """Input, and the axes that go."""
+    shape = node.shape(0)
+    axes = _axes(node, 1, len(shape)) if shape is not None else None
+    if shape is None or axes is None:
+        return [None]
+    if node.option("keep_dims"):
+        return [tuple(1 if axis in axes else size for axis, size in enumerate(shape))]
+    return [tuple(size for axis, size in enumerate(shape) if axis not in axes)]
+
+
+def arg_extreme(node: Node) -> Shapes:
+    """Input, and the axis that goes."""
+    shape, axis = node.shape(0), node.constant(1)
+    if shape is None or not axis:
+        return [None]
+    at = _axis(node, axis[0], len(shape))
+    return [shape[:at] + shape[at + 1 :]]
+
+
+def concatenation(node: Node) -> Shapes:
+    """Inputs that differ along one axis alone."""
+    if any(shape is None for shape in node.shapes):
+        return [None]
+    shapes = [shape for shape in node.shapes if shape is not None]
+    axis = _axis(node, node.option("axis"), len(shapes[0]))
+    if len({(len(shape), shape[:axis], shape[axis + 1 :]) for shape in shapes}) > 1:
+        raise node.fail("has inputs of shapes that do not fit each other")
+    return [(*shapes[0][:axis], sum(shape[axis] for shape in shapes), *shapes[0][axis + 1 :])]
+
+
+def pack(node: Node) -> Shapes:
+    """Inputs of one shape, as one more dimension."""
+    first = node.shape(0)
+    if node.option("values_count") != len(node.inputs) or len(set(node.shapes) - {None}) > 1:
+        raise node.fail("has inputs that do not fit each other")
+    if first is None:
+        return [None]
+    at = _axis(node, node.option("axis"), len(first) + 1)
+    return [(*first[:at], len(node.inputs), *first[at:])]
+
+
+def unpack(node: Node) -> Shapes:
+    """The parts of an input along an axis."""
+    shape, number = node.shape(0), len(node.outputs)
+    if node.option("num") != number:
+        raise node.fail(f"has {number} outputs for {node.option('num')} parts")
+    if shape is None:
+        return [None] * number
+    at = _axis(node, node.option("axis"), len(shape))
+    if shape[at] != number:
+        raise node.fail(f"makes {number} parts of {list(shape)}")
+    return [shape[:at] + shape[at + 1 :]] * number
+
+
+def _parts(node: Node, shape: Shape | None, axis: Shape | None, sizes: Shape | None) -> Shapes:
+    """An input cut along an axis into parts of these sizes, or of equal ones."""
+    number = len(node.outputs)
+    if node.option("num_splits") != number:
+        raise node.fail(f"has {number} outputs for {node.option('num_splits')} parts")
+    if shape is None or not axis or sizes is None:
+        return [None] * number
+    at = _axis(node, axis[0], len(shape))
+    sizes = sizes or (shape[at] // number,) * number
+    left = shape[at] - sum(size for size in sizes if size != -1)
+    sizes = tuple(left if size == -1 else size for size in sizes)
+    if len(sizes) != number or min(sizes) < 0 or sum(sizes) != shape[at]:
+        raise node.fail(f"makes {number} parts of {list(shape)}")
+    return [(*shape[:at], size, *shape[at + 1 :]) for size in sizes]
+
+
+def split(node: Node) -> Shapes:
+    """Axis, and an input to be cut into equal parts."""
+    return _parts(node, node.shape(1), node.constant(0), ())
+
+
+def split_by_sizes(node: Node) -> Shapes:
+    """Input, sizes of its parts, axis."""
+    return _parts(node, node.shape(0), node.constant(2), node.constant(1))
+
+
+def part(node: Node) -> Shapes:
+    """Input, where the part begins, how large it is; -1 is up to the end."""
+    shape, begin, size = node.shape(0), node.constant(1), node.constant(2)
+    if shape is None or begin is None or size is None:
+        return [None]
+    if len(begin) != len(shape) or len(size) != len(shape):
+        raise node.fail(f"has no beginning and size for each dimension of {list(shape)}")
+    wanted = tuple(
+        whole - first if number == -1 else number
+        for whole, first, number in zip(shape, begin, size, strict=True)
+    )
+    if any(
+        first < 0 or number < 0 or first + number > whole
+        for whole, first, number in zip(shape, begin, wanted, strict=True)
+    ):
+        raise node.fail(f"takes {list(size)} from {list(begin)} on, of {list(shape)}")
+    return [wanted]
+
+
+def strided_part(node: Node) -> Shapes:
+    """Input, begin, end and stride of each dimension; kernels cut off what is beyond it."""
+    shape = node.shape(0)
+    lists = [one for one in map(node.constant, (1, 2, 3)) if one is not None]
+    if len({len(one) for one in lists}) > 1 or (node.constant(3) and 0 in node.constants[3]):  # type: ignore[operator]
+        raise node.fail("has no beginning, end and stride for each dimension")
+    extra = bin(node.option("new_axis_mask") & 0xFF).count("1")
+    if shape is not None and lists and len(lists[0]) > len(shape) + extra:
+        raise node.fail(f"has a beginning for {len(lists[0])} dimensions of {list(shape)}")
+    return [None]
+
+
+def gather(node: Node) -> Shapes:
+    """Input, and the indices that are taken along an axis."""
+    shape, places, indices = node.shape(0), node.shape(1), node.constant(1)
+    if shape is None or places is None:
+        return [None]
+    at, batch = _axis(node, node.option("axis"), len(shape)), node.option("batch_dims")
+    batch = batch + len(places) if batch < 0 else batch
+    if not 0 <= batch <= min(at, len(places)) or shape[:batch] != places[:batch]:
+        raise node.fail(f"takes {list(places)} of {list(shape)}, {batch} at once")
+    if indices and not 0 <= min(indices) <= max(indices) < shape[at]:
+        raise node.fail(f"has indices that {list(shape)} has not")
+    return [(*shape[:at], *places[batch:], *shape[at + 1 :])]
+
+
+def tile(node: Node) -> Shapes:
+    """Input, and how often it is repeated."""
+    shape, times = node.shape(0), node.constant(1)
+    if shape is None or times is None:
+        return [None]
+    if len(times) != len(shape) or min(times, default=0) < 0:
+        raise node.fail(f"repeats {list(shape)} {list(times)} times")
+    return [tuple(size * number for size, number in zip(shape, times, strict=True))]
+
+
+def broadcast_to(node: Node) -> Shapes:
+    """Input, and the shape that it is repeated to."""
+    shape, wanted = node.shape(0), node.constant(1)
+    if shape is None or wanted is None:
+        return [None]
+    if _broadcast(node, [shape, wanted]) != wanted:
+        raise node.fail(f"makes {list(wanted)} of {list(shape)}")
+    return [wanted]
+
+
+def fill(node: Node) -> Shapes:
+    """The shape, and the value that fills it."""
+    wanted = node.constant(0)
+    if wanted and min(wanted) < 0:
+        raise node.fail(f"wants the shape {list(wanted)}")
+    return [wanted]
+
+
+def resize(node: Node) -> Shapes:
+    """Input (N, H, W, C), and its new height and width."""
+    picture, size = _ranked(node, 0, 4), node.constant(1)
+    if picture is None or size is None:
+        return [None]
+    if len(size) != 2 or min(size) < 1:
+        raise node.fail(f"wants a picture of {list(size)}")
+    return [(picture[0], *size, picture[3])]
+
+
+def space_to_depth(node: Node) -> Shapes:
+    """Input (N, H, W, C)."""
+    picture, block = _ranked(node, 0, 4), node.option("block_size")
+    if picture is None:
+        return [None]
+    if picture[1] % block or picture[2] % block:
+        raise node.fail(f"has blocks of {block} in a picture {list(picture)}")
+    return [(picture[0], picture[1] // block, picture[2] // block, picture[3] * block**2)]
+
+
+def depth_to_space(node: Node) -> Shapes:
+    """Input (N, H, W, C)."""
+    picture, block = _ranked(node, 0, 4), node.option("block_size")
+    if picture is None:
+        return [None]
+    if picture[3] % block**2:
+        raise node.fail(f"has blocks of {block} in a picture {list(picture)}")
+    return [(picture[0], picture[1] * block, picture[2] * block, picture[3] // block**2)]
+
+
+def rank_of(node: Node) -> Shapes:
+    """The sizes of an input, as a list."""
+    shape = node.shape(0)
+    return [None if shape is None else (len(shape),)]
