@@ -153,6 +153,8 @@ def _check_sizes(graph: Graph, shapes: Sequence[Shape]) -> None:
         number = math.prod(shape)
         if not is_constant(tensor):
             limits.check(number, limits.ELEMENTS, "values in a tensor")
+            if not number:
+                raise ModelFileError(f"tensor {tensor.name[:80]!r} has no values")
         sizes.append(0 if is_constant(tensor) else -(-number * BITS[tensor.dtype] // 8))
     needed = max(_needed(graph, sizes), default=0)
     limits.check(needed, limits.ACTIVATION_BYTES, "bytes of activations")

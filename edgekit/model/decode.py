@@ -130,7 +130,10 @@ class Table:
         self.reader.count_text(length)
         if self.reader.data[start + length : start + length + 1] != b"\0":
             raise ModelFileError("a name does not end")
-        return self.reader.data[start : start + length].decode("utf-8", "replace")
+        try:
+            return self.reader.data[start : start + length].decode()
+        except UnicodeDecodeError as error:
+            raise ModelFileError("a name is not UTF-8") from error
 
     def children(self, number: int) -> Iterator["Table"]:
         """The tables in a vector."""

@@ -165,6 +165,7 @@ RULES: dict[str, Rule] = {
     "STRIDED_SLICE": Rule(
         shapes.strided_part, 4, options="StridedSliceOptions", integers=(1, 2, 3)
     ),
+    "TOPK_V2": Rule(shapes.largest, 2, gives="any", integers=(1,), outputs=2),
     "GATHER": Rule(shapes.gather, 2, options="GatherOptions", integers=(1,)),
     "TILE": Rule(shapes.tile, 2, integers=(1,)),
     "BROADCAST_TO": Rule(shapes.broadcast_to, 2, integers=(1,)),
@@ -211,6 +212,8 @@ _BOUNDS = {
     "padding": (0, 1),
     "mode": (0, 1),
     "fused_activation_function": (0, 5),
+    # Ends that count from the beginning, which not all kernels know.
+    "offset": (0, 0),
     # The other one is for weights that were shuffled beforehand.
     "weights_format": (0, 0),
 }  # fmt: skip

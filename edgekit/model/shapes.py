@@ -377,15 +377,43 @@ def part(node: Node) -> Shapes:
 
 
 def strided_part(node: Node) -> Shapes:
-    """Input, begin, end and stride of each dimension; kernels cut off what is beyond it."""
-    shape = node.shape(0)
-    lists = [one for one in map(node.constant, (1, 2, 3)) if one is not None]
-    if len({len(one) for one in lists}) > 1 or (node.constant(3) and 0 in node.constants[3]):  # type: ignore[operator]
+    """Input, begin, end and stride of each dimension; what is beyond it is cut off."""
+    shape, lists = node.shape(0), [node.constant(number) for number in (1, 2, 3)]
+    if shape is None or None in lists:
+        return [None]
+    begins, ends, strides = (one for one in lists if one is not None)
+    if not len(begins) == len(ends) == len(strides) or 0 in strides:
         raise node.fail("has no beginning, end and stride for each dimension")
-    extra = bin(node.option("new_axis_mask") & 0xFF).count("1")
-    if shape is not None and lists and len(lists[0]) > len(shape) + extra:
-        raise node.fail(f"has a beginning for {len(lists[0])} dimensions of {list(shape)}")
-    return [None]
+    if node.option("ellipsis_mask") or node.option("new_axis_mask"):
+        return [None]
+    if len(begins) > len(shape):
+        raise node.fail(f"has a beginning for {len(begins)} dimensions of {list(shape)}")
+    found = []
+    for n, (size, begin, end, stride) in enumerate(zip(shape, begins, ends, strides, strict=False)):
+        # Up to where a first, or last, index is cut off; backwards, an end of -1 is before all.
+        low, high = (0, size) if stride > 0 else (-1, size - 1)
+        begin = min(max(begin + size * (begin < 0), low), high)
+        end = min(max(end + size * (end < 0), low), high)
+        if node.option("begin_mask") >> n & 1:
+            begin = low if stride > 0 else high
+        if node.option("end_mask") >> n & 1:
+            end = high if stride > 0 else low
+        if node.option("shrink_axis_mask") >> n & 1:
+            if not 0 <= begin < size or stride < 0:
+                raise node.fail(f"takes the index {begins[n]} of {list(shape)}")
+            continue
+        found.append(max(0, -(-(end - begin) // stride)))
+    return [(*found, *shape[len(begins) :])]
+
+
+def largest(node: Node) -> Shapes:
+    """Input, and how many of its largest values are wanted; these, and their indices."""
+    shape, number = node.shape(0), node.constant(1)
+    if shape is None or not number:
+        return [None, None]
+    if not shape or not 0 < number[0] <= shape[-1]:
+        raise node.fail(f"wants {number[0]} values of {list(shape)}")
+    return [(*shape[:-1], number[0])] * 2
 
 
 def gather(node: Node) -> Shapes:
