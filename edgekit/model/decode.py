@@ -174,7 +174,7 @@ class Schema(NamedTuple):
     """What tables a file may hold.
 
     Attributes:
-        tables: their fields, as `edgekit.model.schema.TABLES` has them.
+        tables: their fields, as `edgekit.model.tables.TABLES` has them.
         unions: the tables that each union may hold, by number.
     """
 

@@ -14,7 +14,8 @@ from typing import Any
 from edgekit.errors import ModelFileError
 from edgekit.model import limits
 from edgekit.model.decode import Fields, Reader, Schema
-from edgekit.model.schema import OPERATORS, TABLES, TENSOR_TYPES, UNIONS
+from edgekit.model.schema import OPERATORS, TENSOR_TYPES
+from edgekit.model.tables import TABLES, UNIONS
 
 IDENTIFIER = b"TFL3"
 # Custom operators name themselves in the operator code; everything else by this number.
@@ -66,7 +67,7 @@ class Operator:
         name: one of `OPERATORS`, or a custom operator's own.
         version: of the operator.
         inputs, outputs, intermediates: tensors.
-        options: by name, as `edgekit.model.schema.TABLES` has them, and their table as `kind`.
+        options: by name, as `edgekit.model.tables.TABLES` has them, and their table as `kind`.
         is_custom: whether it is none of TFLite's own.
     """
 

@@ -34,13 +34,16 @@ SCALE = 1e30
 
 # Google's landmark classifiers have 98,960.
 CLASSES = 131_072
-LABEL_FILE_BYTES = 8 << 20
+LABEL_FILE_BYTES = 4 << 20
 # Characters; Home Assistant keeps no longer state.
 LABEL = 255
 
-MANIFEST_BYTES = 1 << 20
+MANIFEST_BYTES = 256 << 10
 JSON_DEPTH = 32
 ZIP_ENTRIES = 64
+ZIP_DIRECTORY_BYTES = 64 << 10
+# Unpacked, of all entries together.
+ZIP_BYTES = 16 << 20
 
 
 def check(number: int, maximum: int, what: str) -> None:

@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from edgekit.errors import ModelFileError
-from edgekit.model import limits, shapes
+from edgekit.model import limits, moves, shapes
 from edgekit.model.flatbuffer import Operator, Tensor
-from edgekit.model.schema import TABLES, TENSOR_TYPES
+from edgekit.model.schema import TENSOR_TYPES
 from edgekit.model.shapes import Node, Shapes
+from edgekit.model.tables import TABLES
 
 _EVERY = range(limits.CONNECTIONS)
 _INTEGERS = ("int32", "int64")
@@ -62,10 +63,7 @@ _BIASES = {
 
 
 def _binary(options: str = "", gives: str = "") -> Rule:
-    arithmetic = gives != "bool" or not options
-    return Rule(
-        shapes.broadcast, 2, options=options, alike=(0, 1), gives=gives, arithmetic=arithmetic
-    )
+    return Rule(shapes.broadcast, 2, options=options, alike=(0, 1), gives=gives, arithmetic=True)
 
 
 def _unary(options: str = "", gives: str = "", arithmetic: bool = True) -> Rule:
@@ -145,40 +143,38 @@ RULES: dict[str, Rule] = {
     "REDUCE_PROD": _reduction(),
     "ARG_MAX": Rule(shapes.arg_extreme, 2, options="ArgMaxOptions", gives="any", integers=(1,)),
     "ARG_MIN": Rule(shapes.arg_extreme, 2, options="ArgMinOptions", gives="any", integers=(1,)),
-    "RESHAPE": Rule(shapes.reshape, 1, 1, "ReshapeOptions", integers=(1,)),
-    "SQUEEZE": Rule(shapes.squeeze, options="SqueezeOptions"),
-    "EXPAND_DIMS": Rule(shapes.expand, 2, integers=(1,)),
-    "TRANSPOSE": Rule(shapes.transpose, 2, integers=(1,)),
-    "PAD": Rule(shapes.pad, 2, integers=(1,)),
-    "PADV2": Rule(shapes.pad, 3, alike=(0, 2), integers=(1,)),
-    "MIRROR_PAD": Rule(shapes.mirror_pad, 2, options="MirrorPadOptions", integers=(1,)),
+    "RESHAPE": Rule(moves.reshape, 1, 1, "ReshapeOptions", integers=(1,)),
+    "SQUEEZE": Rule(moves.squeeze, options="SqueezeOptions"),
+    "EXPAND_DIMS": Rule(moves.expand, 2, integers=(1,)),
+    "TRANSPOSE": Rule(moves.transpose, 2, integers=(1,)),
+    "PAD": Rule(moves.pad, 2, integers=(1,)),
+    "PADV2": Rule(moves.pad, 3, alike=(0, 2), integers=(1,)),
+    "MIRROR_PAD": Rule(moves.mirror_pad, 2, options="MirrorPadOptions", integers=(1,)),
     "CONCATENATION": Rule(
-        shapes.concatenation, 1, limits.CONNECTIONS, "ConcatenationOptions", alike=_EVERY
+        moves.concatenation, 1, limits.CONNECTIONS, "ConcatenationOptions", alike=_EVERY
     ),
-    "PACK": Rule(shapes.pack, 1, limits.CONNECTIONS, "PackOptions", alike=_EVERY),
-    "UNPACK": Rule(shapes.unpack, options="UnpackOptions", outputs=0),
-    "SPLIT": Rule(shapes.split, 2, options="SplitOptions", alike=(1,), integers=(0,), outputs=0),
+    "PACK": Rule(moves.pack, 1, limits.CONNECTIONS, "PackOptions", alike=_EVERY),
+    "UNPACK": Rule(moves.unpack, options="UnpackOptions", outputs=0),
+    "SPLIT": Rule(moves.split, 2, options="SplitOptions", alike=(1,), integers=(0,), outputs=0),
     "SPLIT_V": Rule(
-        shapes.split_by_sizes, 3, options="SplitVOptions", integers=(1, 2), outputs=0
+        moves.split_by_sizes, 3, options="SplitVOptions", integers=(1, 2), outputs=0
     ),
-    "SLICE": Rule(shapes.part, 3, integers=(1, 2)),
+    "SLICE": Rule(moves.part, 3, integers=(1, 2)),
     "STRIDED_SLICE": Rule(
-        shapes.strided_part, 4, options="StridedSliceOptions", integers=(1, 2, 3)
+        moves.strided_part, 4, options="StridedSliceOptions", integers=(1, 2, 3)
     ),
-    "TOPK_V2": Rule(shapes.largest, 2, gives="any", integers=(1,), outputs=2),
-    "GATHER": Rule(shapes.gather, 2, options="GatherOptions", integers=(1,)),
-    "TILE": Rule(shapes.tile, 2, integers=(1,)),
-    "BROADCAST_TO": Rule(shapes.broadcast_to, 2, integers=(1,)),
-    "FILL": Rule(shapes.fill, 2, alike=(1,), integers=(0,)),
-    "SHAPE": Rule(shapes.rank_of, options="ShapeOptions", gives="any"),
-    "RESIZE_BILINEAR": Rule(
-        shapes.resize, 2, options="ResizeBilinearOptions", integers=(1,), arithmetic=True
-    ),
+    "TOPK_V2": Rule(moves.largest, 2, gives="any", integers=(1,), outputs=2),
+    "GATHER": Rule(moves.gather, 2, options="GatherOptions", integers=(1,)),
+    "TILE": Rule(moves.tile, 2, integers=(1,)),
+    "BROADCAST_TO": Rule(moves.broadcast_to, 2, integers=(1,)),
+    "FILL": Rule(moves.fill, 2, alike=(1,), integers=(0,)),
+    "SHAPE": Rule(moves.rank_of, options="ShapeOptions", gives="any"),
+    "RESIZE_BILINEAR": Rule(moves.resize, 2, options="ResizeBilinearOptions", integers=(1,)),
     "RESIZE_NEAREST_NEIGHBOR": Rule(
-        shapes.resize, 2, options="ResizeNearestNeighborOptions", integers=(1,)
+        moves.resize, 2, options="ResizeNearestNeighborOptions", integers=(1,)
     ),
-    "SPACE_TO_DEPTH": Rule(shapes.space_to_depth, options="SpaceToDepthOptions"),
-    "DEPTH_TO_SPACE": Rule(shapes.depth_to_space, options="DepthToSpaceOptions"),
+    "SPACE_TO_DEPTH": Rule(moves.space_to_depth, options="SpaceToDepthOptions"),
+    "DEPTH_TO_SPACE": Rule(moves.depth_to_space, options="DepthToSpaceOptions"),
 }  # fmt: skip
 
 # What a classifier does not need, and what could not be checked: other graphs, tables of strings,
