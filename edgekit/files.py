@@ -19,6 +19,8 @@ _T = TypeVar("_T")
 # Bytes of the longest text that is read: labels of every frame of a week.
 TEXT_LIMIT = 64 << 20
 
+_PAGE = 1 << 16
+
 
 def check_writable(path: Path) -> None:
     """Raise `OutputError` when `path` could not be written; long work asks before it starts."""
@@ -72,23 +74,34 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def read_bounded(path: Path, maximum: int) -> bytes:
+def read_bounded(path: Path, maximum: int, follow: bool = False) -> bytes:
     """The bytes of a regular file that somebody else may have put there; never waits.
 
+    Args:
+        path: of the file.
+        maximum: number of bytes.
+        follow: whether it may be a link to one.
+
     Raises:
-        OSError: there is none, it is a link, a pipe or a device, or it is longer than `maximum`.
+        OSError: there is none, it is a link, a pipe or a device, it is longer than `maximum`, or
+            grows meanwhile.
     """
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
     descriptor = os.open(path, flags)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "is not a regular file", str(path))
+        # As much memory as it has bytes; those of /proc say that they have none.
+        size = min(status.st_size or _PAGE, maximum)
         with open(descriptor, "rb", closefd=False) as stream:
-            content = stream.read(maximum + 1)
+            content = stream.read(size + 1)
     finally:
         os.close(descriptor)
-    if len(content) > maximum:
+    if max(len(content), status.st_size) > maximum:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+    if len(content) > size:
+        raise OSError(errno.EBUSY, "changes while it is read", str(path))
     return content
 
 

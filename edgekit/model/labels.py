@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edgekit.errors import LabelsError
 from edgekit.files import read_text
+from edgekit.model import limits
 from edgekit.model.label_file import parse
 
 # What the daemon answers while no class is sure enough.
@@ -88,7 +89,7 @@ def read_labels(path: Path, expected: int | None = None, notify: Notify = ignore
 
 
 def check_names(names: list[str]) -> None:
-    """Refuse what is no name: nothing, or characters that a terminal obeys and does not show.
+    """Refuse what is no name: nothing, too much, or what a terminal obeys and does not show.
 
     Raises:
         ValueError: the message is a clause that says which.
@@ -96,6 +97,11 @@ def check_names(names: list[str]) -> None:
     for index, name in enumerate(names):
         if not name.strip():
             raise ValueError(f"has an empty name for class {index}")
+        if len(name) > limits.LABEL:
+            raise ValueError(
+                f"has {len(name):,} characters in the name of class {index}; at most "
+                f"{limits.LABEL} are read"
+            )
         # Cc: escapes and the like. Bidirectional controls reorder what is around them.
         if any(
             unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edgekit.errors import SourceError
 from edgekit.inference.frame import Frame
 from edgekit.offline.clip import Clip, ClipHeader, is_clip
-from edgekit.text import one_line
+from edgekit.text import printable
 from edgekit.vision.folders import picture_folder
 from edgekit.vision.notes import Notes
 from edgekit.vision.pictures import is_image, read_image
@@ -177,4 +177,4 @@ def progress(
             yield item
             bar.update(frame.progress - bar.pos)
     for note in recording.notes:
-        click.echo(f"edgekit: {recording.name}: {one_line(note)}", err=True)
+        click.echo(printable(f"edgekit: {recording.name}: {note}"), err=True)

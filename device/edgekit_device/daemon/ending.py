@@ -7,12 +7,13 @@ import click
 
 from edgekit.errors import INTERRUPTED, EdgekitError
 from edgekit.redaction import redact
+from edgekit.text import printable
 
 
 def say(text: str) -> None:
     """Print a line for people; that nobody can hear it, on a full disk say, ends no daemon."""
     with contextlib.suppress(OSError):
-        click.echo(f"edgekit: {redact(text)}", err=True)
+        click.echo(f"edgekit: {redact(printable(text))}", err=True)
 
 
 def end(failure: EdgekitError | None, *, stuck: bool, interrupted: bool = False) -> None:
