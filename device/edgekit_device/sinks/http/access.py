@@ -78,7 +78,7 @@ class Access:
                 return None
             text = "Ask for this page as localhost or 127.0.0.1; for other names, set a token.\n"
             return PlainTextResponse(text, 403)
-        path = request.url.path
+        path = request.scope["path"]
         if path == "/login":
             return await self._log_in(request)
         if path == "/" and (shown := request.query_params.get("token")) is not None:
