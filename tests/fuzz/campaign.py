@@ -149,7 +149,8 @@ class Campaign:
             f"-timeout={_TIMEOUT}", "-rss_limit_mb=0", "-print_final_stats=1", "-len_control=10",
             *([f"-runs={runs}"] if runs else []),
         ]  # fmt: skip
-        environment = {**os.environ, "PYTHONPATH": str(_ROOT), "OPENBLAS_NUM_THREADS": "1"}
+        path = os.pathsep.join([str(_ROOT), *filter(None, sys.path)])
+        environment = {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}
         done = subprocess.run(
             command, capture_output=True, text=True, errors="replace", check=False, env=environment
         )
