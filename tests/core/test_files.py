@@ -126,3 +126,38 @@ def test_a_file_of_others_is_read_up_to_a_size(tmp_path: Path) -> None:
     for strange in (tmp_path, Path("/dev/zero"), tmp_path / "none"):
         with pytest.raises(OSError, match=str(strange)):
             read_bounded(strange, 4)
+
+
+def test_a_link_is_followed_where_that_is_asked_for(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "file")
+    (tmp_path / "file").write_bytes(b"four")
+    with pytest.raises(OSError, match="link"):
+        read_bounded(link, 4)
+    assert read_bounded(link, 4, follow=True) == b"four"
+
+
+def test_no_more_memory_is_asked_for_than_a_file_has(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"four")
+    assert read_bounded(path, 1 << 60) == b"four"
+    # One that says of itself that it is empty.
+    assert read_bounded(Path("/proc/self/stat"), 1 << 60).startswith(b"%d" % os.getpid())
+
+
+def test_a_file_that_grows_meanwhile_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"a" * 100_000)
+    whole = os.fstat
+
+    def before(descriptor: int) -> os.stat_result:
+        status = whole(descriptor)
+        with path.open("ab") as stream:
+            stream.write(b"more")
+        return status
+
+    monkeypatch.setattr(files.os, "fstat", before)
+    with pytest.raises(OSError, match="changes while it is read"):
+        read_bounded(path, 1 << 20)
