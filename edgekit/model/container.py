@@ -147,11 +147,11 @@ def _check(manifest: Manifest, flatbuffer: bytes, graph: tflite.Graph) -> None:
         raise ModelFileError("its output does not match its manifest")
 
 
-def _read(path: Path, content: bytes) -> ModelFile:
+def _read(path: Path, content: bytes) -> tuple[ModelFile, list[tflite.Graph]]:
+    """The model, and all graphs in it."""
     parts = take_apart(content)
     flatbuffer = parts.flatbuffer
     graphs = tflite.parse_graphs(flatbuffer)
-    check_graphs(graphs, flatbuffer)
     graph = graphs[0]
     manifest: Manifest | None = None
     if MANIFEST in parts.names:
@@ -164,7 +164,7 @@ def _read(path: Path, content: bytes) -> ModelFile:
     model = ModelFile(path, flatbuffer, graph, manifest, label_file, sha256)
     if manifest is not None:
         _check_labels(model, manifest)
-    return model
+    return model, graphs
 
 
 def _check_labels(model: ModelFile, manifest: Manifest) -> None:
@@ -203,11 +203,20 @@ def parse_model(path: Path, content: bytes) -> ModelFile:
         ModelFileError: as `read_model`, and nothing else, whatever the bytes are.
     """
     try:
-        model = _read(path, content)
+        model, graphs = _read(path, content)
     except ModelFileError as error:
-        raise ModelFileError(f"{path} is not a usable model: {error}; convert it again") from error
+        raise _unusable(path, error) from error
+    # What it is for comes first: detectors often hold what no classifier does.
     try:
         check_classifier(model.graph)
     except ModelFileError as error:
         raise ModelFileError(f"{path} {error}") from error
+    try:
+        check_graphs(graphs, model.flatbuffer)
+    except ModelFileError as error:
+        raise _unusable(path, error) from error
     return model
+
+
+def _unusable(path: Path, reason: ModelFileError) -> ModelFileError:
+    return ModelFileError(f"{path} is not a usable model: {reason}; convert it again")

@@ -1,7 +1,7 @@
 """The limits of a model file: what is larger is refused before an interpreter sees it.
 
-Each is well above what image classifiers need, and keeps the time and the memory that a hostile
-file costs small. docs/model-file.md lists them.
+Each is well above what image classifiers need, and keeps small what a hostile file costs in time
+and memory. docs/model-file.md has the same table.
 """
 
 from edgekit.errors import ModelFileError
@@ -22,28 +22,29 @@ NUMBERS = 1 << 21
 # Of names and descriptions.
 TEXT_BYTES = 8 << 20
 
-# TFLite's own (`kMaxDims`, and what its kernels index by).
+# As many as TFLite's kernels index by.
 DIMENSIONS = 8
+# Of an activation.
 ELEMENTS = 1 << 26
-# Of all tensors that are alive at once, constants left out.
+# Of all activations that are needed at once.
 ACTIVATION_BYTES = 512 << 20
 # Strides, dilations, sizes of windows and blocks: two multiply within 31 bits.
 STEP = 32_767
-# Of scales: a product of three stays finite, and so does its inverse.
+# Of scales, and of their inverses: a product of three stays finite.
 SCALE = 1e30
 
 # Google's landmark classifiers have 98,960.
 CLASSES = 131_072
 LABEL_FILE_BYTES = 4 << 20
-# Characters; Home Assistant keeps no longer state.
+# Characters of a label; Home Assistant keeps no longer state.
 LABEL = 255
 
-MANIFEST_BYTES = 256 << 10
-JSON_DEPTH = 32
 ZIP_ENTRIES = 64
 ZIP_DIRECTORY_BYTES = 64 << 10
 # Unpacked, of all entries together.
 ZIP_BYTES = 16 << 20
+MANIFEST_BYTES = 256 << 10
+JSON_DEPTH = 32
 
 
 def check(number: int, maximum: int, what: str) -> None:

@@ -161,3 +161,38 @@ def test_a_file_that_a_user_names_is_read_up_to_a_size(tmp_path: Path) -> None:
     for strange in (tmp_path / "pipe", Path("/dev/zero")):
         with pytest.raises(GoldenError, match=f"the text {strange} is a device or a pipe; name a"):
             read_text(strange, GoldenError, "text")
+
+
+def test_a_link_is_followed_where_that_is_asked_for(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "file")
+    (tmp_path / "file").write_bytes(b"four")
+    with pytest.raises(OSError, match="link"):
+        read_bounded(link, 4)
+    assert read_bounded(link, 4, follow=True) == b"four"
+
+
+def test_no_more_memory_is_asked_for_than_a_file_has(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"four")
+    assert read_bounded(path, 1 << 60) == b"four"
+    # One that says of itself that it is empty.
+    assert read_bounded(Path("/proc/self/stat"), 1 << 60).startswith(b"%d" % os.getpid())
+
+
+def test_a_file_that_grows_meanwhile_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"a" * 100_000)
+    whole = os.fstat
+
+    def before(descriptor: int) -> os.stat_result:
+        status = whole(descriptor)
+        with path.open("ab") as stream:
+            stream.write(b"more")
+        return status
+
+    monkeypatch.setattr(files.os, "fstat", before)
+    with pytest.raises(OSError, match="changes while it is read"):
+        read_bounded(path, 1 << 20)

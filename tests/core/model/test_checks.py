@@ -172,7 +172,7 @@ def test_shapes_that_only_the_operators_know_are_bounded() -> None:
     check(build("TILE", [MATRIX, ints(3, 3)], [hidden]))
     with pytest.raises(ModelFileError, match="values in a tensor"):
         check(build("TILE", [MATRIX, ints(1 << 14, 1 << 14)], [hidden]))
-    with pytest.raises(ModelFileError, match="tensor 't.' has no values"):
+    with pytest.raises(ModelFileError, match="has no values"):
         check(build("SLICE", [MATRIX, ints(0, 0), ints(0, 6)], [hidden]))
 
 
