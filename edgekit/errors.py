@@ -44,7 +44,8 @@ class EdgekitError(Exception):
 
     def __str__(self) -> str:
         text = super().__str__()
-        text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+        if len(text) > _LONGEST:  # What is quoted is in the middle; the remedy is at the end.
+            text = f"{text[: _LONGEST // 2]}…{text[-_LONGEST // 2 + 1 :]}"
         return "".join(letter if letter.isprintable() else " " for letter in text)
 
 

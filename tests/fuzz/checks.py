@@ -35,6 +35,7 @@ from edgekit.model.container import MANIFEST, _decode_manifest, parse_model
 from edgekit.model.foreign import Hints, understand_input
 from edgekit.model.label_file import parse
 from edgekit.model.labels import check_names, distinct
+from edgekit.model.metadata import read_normalization
 from edgekit.offline.clip import MAXIMUM_PIXELS, Clip, _member
 from edgekit.offline.golden import check_same, differences, parse_golden
 from edgekit.offline.truth import parse_truth
@@ -115,6 +116,12 @@ def _examine(content: bytes) -> None:
 def model(data: bytes) -> None:
     """A TFLite model of any kind."""
     _examine(data)
+
+
+def metadata(data: bytes) -> None:
+    """TFLite Metadata, which says how pixels are normalized, or nothing."""
+    found = read_normalization(data)
+    assert found is None or (min(found.std) > 0 and max(map(abs, found.mean)) < 1e6)
 
 
 def archive(data: bytes) -> None:
