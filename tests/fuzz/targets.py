@@ -107,11 +107,12 @@ _TABLE = (
            words=("://", ":/", "@", "rtsp", "token=", "password=", "?", "#", "%3A%2F%2F", "%40",
                   "***", "ssh://", "\n")),
 )  # fmt: skip
-# Needs PyTorch, which a device does not have.
+# Not on a device.
 _OF_WORKSTATIONS = (
     Target(checks.weights, seeds.weights, 1024, (CheckpointError,),
            ("dtype", "F32", "shape", "data_offsets", "__metadata__", "data.pkl", *_JSON)),
 )  # fmt: skip
 TARGETS = {
-    target.name: target for target in (*_TABLE, *(_OF_WORKSTATIONS if find_spec("torch") else ()))
+    target.name: target
+    for target in (*_TABLE, *(_OF_WORKSTATIONS if find_spec("edgekit_convert") else ()))
 }
