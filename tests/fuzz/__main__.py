@@ -75,7 +75,9 @@ def main(
             f"  {os.path.relpath(sys.executable)} -m tests.fuzz {name} "
             f"--input {base64.b64encode(data).decode()}"
         )
-    sys.exit(bool(found))
+    for name, said in campaign.failures.items():
+        click.echo(f"\n{name} could not be run:\n{said}")
+    sys.exit(bool(found or campaign.failures))
 
 
 if __name__ == "__main__":

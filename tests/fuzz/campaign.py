@@ -55,6 +55,10 @@ class Campaign:
         targets: what is fuzzed.
         folder: is made where it is missing; what is there is gone on with.
         notify: called with a line about each process that ended.
+
+    Attributes:
+        progress: by target.
+        failures: what was said by those that could not run at all, by target.
     """
 
     def __init__(
@@ -62,6 +66,7 @@ class Campaign:
     ) -> None:
         self.targets = list(targets)
         self.progress = {target.name: Progress() for target in self.targets}
+        self.failures: dict[str, str] = {}
         self._folder = folder.absolute()
         self._notify = notify
         self._running = dict.fromkeys(self.progress, 0)
@@ -96,7 +101,9 @@ class Campaign:
             open_ = [
                 one
                 for one in self.targets
-                if self._owed(one, runs) > 0 and len(self.progress[one.name].findings) < _ENOUGH
+                if self._owed(one, runs) > 0
+                and one.name not in self.failures
+                and len(self.progress[one.name].findings) < _ENOUGH
             ]
             if not open_:
                 return
@@ -136,7 +143,7 @@ class Campaign:
         if kept:
             self._notify(said[max(0, said.find("Uncaught Python exception")) :][:4000])
         elif not done:
-            raise RuntimeError(f"{target.name} did not run: {said[-4000:]}")
+            self.failures[target.name] = said[-4000:]
 
     def _call(self, target: Target, seconds: float, runs: int | None, number: int) -> str:
         place = self._place(target)

@@ -112,7 +112,5 @@ _OF_WORKSTATIONS = (
     Target(checks.weights, seeds.weights, 1024, (CheckpointError,),
            ("dtype", "F32", "shape", "data_offsets", "__metadata__", "data.pkl", *_JSON)),
 )  # fmt: skip
-TARGETS = {
-    target.name: target
-    for target in (*_TABLE, *(_OF_WORKSTATIONS if find_spec("edgekit_convert") else ()))
-}
+_WORKSTATION = _OF_WORKSTATIONS if find_spec("edgekit_convert") else ()
+TARGETS = {target.name: target for target in (*_TABLE, *_WORKSTATION)}
