@@ -12,6 +12,8 @@ import click
 from tests.fuzz.campaign import Campaign, table
 from tests.fuzz.targets import TARGETS
 
+_MEMORY = "/dev/shm"
+
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[TARGET]…", type=click.Choice([*TARGETS]))
@@ -56,9 +58,13 @@ def main(
         return
     targets = [TARGETS[name] for name in names or TARGETS]
     with ExitStack() as stack:
-        if folder is None:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgekit-fuzz-")))
-        campaign = Campaign(targets, folder, lambda line: click.echo(line, err=True))
+        # In memory where there is such a folder: readers of files get one for each input.
+        memory = _MEMORY if Path(_MEMORY).is_dir() else None
+        temporary = tempfile.TemporaryDirectory(prefix="edgekit-fuzz-", dir=memory)
+        scratch = Path(stack.enter_context(temporary))
+        campaign = Campaign(
+            targets, folder or scratch, scratch, lambda line: click.echo(line, err=True)
+        )
         if runs is None:
             campaign.for_seconds(seconds, jobs)
         else:

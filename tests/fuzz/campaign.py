@@ -54,6 +54,7 @@ class Campaign:
     Args:
         targets: what is fuzzed.
         folder: is made where it is missing; what is there is gone on with.
+        scratch: a folder that is removed by others; processes that libFuzzer ends tidy nothing up.
         notify: called with a line about each process that ended.
 
     Attributes:
@@ -62,12 +63,17 @@ class Campaign:
     """
 
     def __init__(
-        self, targets: Iterable[Target], folder: Path, notify: Callable[[str], None]
+        self,
+        targets: Iterable[Target],
+        folder: Path,
+        scratch: Path,
+        notify: Callable[[str], None],
     ) -> None:
         self.targets = list(targets)
         self.progress = {target.name: Progress() for target in self.targets}
         self.failures: dict[str, str] = {}
         self._folder = folder.absolute()
+        self._scratch = scratch
         self._notify = notify
         self._running = dict.fromkeys(self.progress, 0)
         self._number = 0
@@ -157,7 +163,10 @@ class Campaign:
             *([f"-runs={runs}"] if runs else []),
         ]  # fmt: skip
         path = os.pathsep.join([str(_ROOT), *filter(None, sys.path)])
-        environment = {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}
+        environment = {
+            **os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1",
+            "TMPDIR": str(self._scratch),
+        }  # fmt: skip
         done = subprocess.run(
             command, capture_output=True, text=True, errors="replace", check=False, env=environment
         )

@@ -239,7 +239,8 @@ def truth(data: bytes) -> None:
     assert all(one.label in (*LABELS, "unknown") for one in found.intervals)
 
 
-_FOLDER = Path(tempfile.mkdtemp(prefix="edgekit-fuzz-", dir="/dev/shm"))
+_TEMPORARY = tempfile.TemporaryDirectory(prefix="edgekit-fuzz-")
+_FOLDER = Path(_TEMPORARY.name)
 (_FOLDER / "a.png").touch()
 (_FOLDER / "1.png").touch()
 (_FOLDER / STATUS_FILE).touch()

@@ -18,7 +18,7 @@ class Played(Campaign):
         self.said = said
         self.told: list[str] = []
         self.asked: list[tuple[str, float, int | None]] = []
-        super().__init__([SMALL, CORE], folder, self.told.append)
+        super().__init__([SMALL, CORE], folder, folder, self.told.append)
 
     def _call(self, target: Any, seconds: float, runs: int | None, number: int) -> str:
         self.asked.append((target.name, seconds, runs))
