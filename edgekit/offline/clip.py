@@ -151,9 +151,9 @@ def _member(name: str, content: bytes) -> bytes:
 
 def is_clip(path: Path) -> bool:
     """Whether a file is a clip, finished or not, whatever its name."""
-    if not path.is_file():  # A pipe would be waited for.
-        return False
     try:
+        if not path.is_file():  # A pipe would be waited for.
+            return False
         with path.open("rb") as file:
             block = file.read(_BLOCK)
     except OSError:

@@ -75,7 +75,7 @@ _TABLE = (
     Target(checks.config, lambda: seeds.CONFIGS, 1024, (ConfigurationError,),
            ("[mqtt]", "[http]", "[webhook]", "[camera]", "listen", "prefix", "url", "source",
             "normalization", '"""', "'''", "= ", "1e9", "inf", "0x", "1979-05-27"), core=True),
-    Target(checks.metadata, lambda: [seeds.MODELS["described"]], 4096, words=("TFLITE_METADATA",)),
+    Target(checks.metadata, lambda: [seeds.DESCRIPTION], len(seeds.DESCRIPTION)),
     Target(checks.golden, lambda: [seeds.msgspec.json.encode(seeds.GOLDEN)], 2048, (GoldenError,),
            _JSON),
     Target(checks.truth, lambda: seeds.TRUTHS, 1024, (DatasetError,),

@@ -14,6 +14,8 @@ from edgekit_device.config.file import render
 from edgekit_device.config.settings import Settings
 from edgekit_device.health import Status
 
+from edgekit.model.flatbuffer import metadata
+from edgekit.model.metadata import ENTRY
 from edgekit.offline.golden import Change, Golden
 from tests.core.vision.png import chunk, png_of_size
 from tests.device.sinks.samples import make_health
@@ -22,6 +24,8 @@ _HERE = Path(__file__).parent
 # Of `tests.tiny.tiny_flatbuffer`, whose libraries need not be there.
 MODELS = {path.name: path.read_bytes() for path in sorted((_HERE / "model").iterdir())}
 FLATBUFFER = MODELS["uint8"]
+# What the one that has TFLite Metadata says there.
+DESCRIPTION = metadata(MODELS["described"], ENTRY) or b""
 # No mutation makes it by chance.
 SECRET = "Zq7-Kx9-Vw4"
 GOLDEN = Golden(
