@@ -32,10 +32,11 @@ from edgekit.errors import EdgekitError, LabelsError, ModelFileError
 from edgekit.files import decode_json, decode_text
 from edgekit.model.archive import take_apart
 from edgekit.model.container import MANIFEST, _decode_manifest, parse_model
+from edgekit.model.decode import Reader
 from edgekit.model.foreign import Hints, understand_input
 from edgekit.model.label_file import parse
 from edgekit.model.labels import check_names, distinct
-from edgekit.model.metadata import read_normalization
+from edgekit.model.metadata import _normalization
 from edgekit.offline.clip import MAXIMUM_PIXELS, Clip, _member
 from edgekit.offline.golden import check_same, differences, parse_golden
 from edgekit.offline.truth import parse_truth
@@ -57,7 +58,6 @@ from edgekit.vision.headers import (
 from edgekit.vision.orientation import of_display_matrix, upright
 from edgekit.vision.pictures import _KINDS, decode_image
 from edgekit.vision.truncation import is_cut_off
-from tests.fuzz import seeds
 from tests.fuzz.seeds import FLATBUFFER, GOLDEN, SECRET, append_zip, join
 
 PLACE = Path("/a/file")
@@ -120,11 +120,8 @@ def model(data: bytes) -> None:
 
 
 def metadata(data: bytes) -> None:
-    """TFLite Metadata of a good model, which says how pixels are normalized, or nothing."""
-    whole = seeds.DESCRIPTION
-    found = read_normalization(
-        seeds.MODELS["described"].replace(whole, data[: len(whole)].ljust(len(whole), b"\0"))
-    )
+    """TFLite Metadata: how pixels are normalized, or nothing, as its reader takes these errors."""
+    found = _normalization(Reader(data).root())
     assert found is None or (min(found.std) > 0 and max(map(abs, found.mean)) < 1e6)
 
 
