@@ -1,11 +1,11 @@
 # The four commands: make demo, make test, make check, make bench. `make clean` starts afresh;
-# `make test-pi` and `make test-pi-vm` run the service on emulated Raspberry Pis.
+# `make fuzz` looks for what readers answer wrongly; `make test-pi` and `make test-pi-vm` run the service on emulated Raspberry Pis.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench soak docs clean
+.PHONY: demo test check bench soak fuzz fuzz-long docs clean
 
 $(READY): pyproject.toml convert/pyproject.toml device/pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -33,6 +33,21 @@ bench: $(READY)  ## speed, memory and fidelity, as ratios within one run: a quar
 
 soak: $(READY)  ## an hour of frames with every sink on and faults at random
 	$(BIN)/python -m benchmarks.soak
+
+# Each process takes up to 1.5 GB. Two at a time take less than seven minutes.
+FUZZ := $(BIN)/python -m tests.fuzz
+FUZZER := $(VENV)/.fuzzer
+
+$(FUZZER): $(READY)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[fuzz]"
+	touch $@
+
+fuzz: $(FUZZER)  ## a minute for each reader at the core, ten seconds for others; FUZZ_JOBS at once
+	$(FUZZ) --seconds 60 --jobs $(or $(FUZZ_JOBS),2)
+
+fuzz-long: $(FUZZER)  ## ten million inputs for each reader; goes on where it was stopped
+	$(FUZZ) --runs 10000000 --seconds $(or $(FUZZ_SECONDS),3600) \
+		--jobs $(or $(FUZZ_JOBS),$(shell nproc)) --folder build/fuzz
 
 docs: $(READY)  ## write docs/cli.md, systemd/edgekit.toml and the tables of docs/reliability.md again
 	$(BIN)/python docs/generate_cli.py

@@ -13,6 +13,7 @@ import click
 from edgekit import __version__
 from edgekit.errors import EXIT_CODES, INTERRUPTED, EdgekitError
 from edgekit.redaction import redact
+from edgekit.text import one_line, printable
 
 GROUP = "edgekit.commands"
 # Commands of the other two distributions, with the one that brings each and what it does.
@@ -59,7 +60,7 @@ class _Commands(click.Group):
             if isinstance(error, EdgekitError):
                 code = error.exit_code
             else:
-                reason = " ".join(message.split()) or type(error).__name__
+                reason = one_line(message) or type(error).__name__
                 message = f"unexpected failure: {reason} (run edgekit --debug …)"
             # That nobody hears it changes nothing: systemd acts on the code.
             with contextlib.suppress(OSError):
@@ -108,7 +109,7 @@ def edgekit(ctx: click.Context, debug: bool) -> None:
 
 
 class _Stdout(io.TextIOWrapper):
-    """Standard output, which remembers why it could not be written.
+    """Standard output, which steers no terminal, and remembers why it could not be written.
 
     Attributes:
         failure: the first error; None while all is well.
@@ -117,16 +118,17 @@ class _Stdout(io.TextIOWrapper):
     failure: OSError | None = None
 
     def write(self, text: str, /) -> int:
-        """Write text.
+        """Write text; names in it may be those of a stranger's file.
 
         Raises:
             OSError: it cannot be written.
         """
         try:
-            return super().write(text)
+            super().write(printable(text))
         except OSError as error:
             self.failure = self.failure or error
             raise
+        return len(text)
 
     def flush(self) -> None:
         """Write what is buffered.

@@ -29,16 +29,25 @@
         └── ModelsDifferError         1  two models agree on fewer frames than they should
 
 Every message says what is wrong and what to do about it, on one line: the command line prints it
-as it is.
+as it is. What a message quotes of a file or of the network steers no terminal, and has an end.
 """
 
 from typing import NamedTuple
+
+# Characters of a message.
+_LONGEST = 4000
 
 
 class EdgekitError(Exception):
     """Base of all expected failures; `exit_code` is what the command line returns."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if len(text) > _LONGEST:  # What is quoted is in the middle; the remedy is at the end.
+            text = f"{text[: _LONGEST // 2]}…{text[-_LONGEST // 2 + 1 :]}"
+        return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 class ImageError(EdgekitError):

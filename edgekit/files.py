@@ -8,8 +8,18 @@ import secrets
 import stat
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Annotated, TypeVar
+
+import msgspec
 
 from edgekit.errors import EdgekitError, OutputError
+from edgekit.text import one_line
+
+_T = TypeVar("_T")
+# Bytes of the longest text that is read: labels of every frame of a week.
+TEXT_LIMIT = 64 << 20
+
+_PAGE = 1 << 16
 
 
 def check_writable(path: Path) -> None:
@@ -68,24 +78,30 @@ def read_bounded(path: Path, maximum: int, *, follow: bool = False) -> bytes:
     """The bytes of a regular file that somebody else may have put there; never waits.
 
     Args:
-        path: the file.
-        maximum: bytes that it may have.
-        follow: whether it may be a link.
+        path: of the file.
+        maximum: number of bytes.
+        follow: whether it may be a link to one.
 
     Raises:
-        OSError: there is none, it is a link, a pipe or a device, or it is longer than `maximum`.
+        OSError: there is none, it is a link, a pipe or a device, it is longer than `maximum`, or
+            grows meanwhile.
     """
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
     descriptor = os.open(path, flags)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "is not a regular file", str(path))
+        # As much memory as it has bytes; those of /proc say that they have none.
+        size = min(status.st_size or _PAGE, maximum)
         with open(descriptor, "rb", closefd=False) as stream:
-            content = stream.read(maximum + 1)
+            content = stream.read(size + 1)
     finally:
         os.close(descriptor)
-    if len(content) > maximum:
+    if max(len(content), status.st_size) > maximum:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+    if len(content) > size:
+        raise OSError(errno.EBUSY, "changes while it is read", str(path))
     return content
 
 
@@ -149,23 +165,47 @@ def write_atomically(path: Path, content: bytes, mode: int | None = None) -> Non
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
+def read_file(
+    path: Path, failure: type[EdgekitError], what: str, maximum: int = TEXT_LIMIT, remedy: str = ""
+) -> bytes:
+    """The bytes of a file that a user names; never waits.
+
+    Args:
+        path: the file, or a link to it.
+        failure: the error that is raised.
+        what: the file is, for messages: `labels`.
+        maximum: number of bytes.
+        remedy: what to do about one that cannot be read.
+
+    Raises:
+        EdgekitError: as `failure`: the file cannot be read, is a pipe or a device, or is longer.
+    """
+    try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise failure(f"the {what} {path} is a device or a pipe; name a file")
+        with path.open("rb") as stream:
+            content = stream.read(maximum + 1)
+    except OSError as error:
+        reason = error.strerror or error
+        ending = f"; {remedy}" if remedy else ""
+        raise failure(f"cannot read the {what} {path}: {reason}{ending}") from error
+    if len(content) > maximum:
+        raise failure(f"the {what} {path} has more than {maximum} bytes; is it the right file?")
+    return content
+
+
 def read_text(path: Path, failure: type[EdgekitError], what: str) -> str:
     """The text of a file that a person or another program wrote.
 
     UTF-8, or UTF-16 with its byte order mark; a mark is no part of the text.
 
     Args:
-        path: the file.
-        failure: the error that is raised.
-        what: the file is, for messages: `labels`.
+        path, failure, what: see `read_file`.
 
     Raises:
         EdgekitError: as `failure`: the file cannot be read, or is in another encoding.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise failure(f"cannot read the {what} {path}: {error.strerror}") from error
+    content = read_file(path, failure, what)
     try:
         return decode_text(content)
     except ValueError as error:
@@ -191,3 +231,26 @@ def decode_text(content: bytes) -> str:
     if "\0" in text:
         raise ValueError("is binary, or UTF-16 text without a byte order mark")
     return text
+
+
+class Layout(msgspec.Struct, frozen=True):
+    """What files say of themselves whose layout may change: its version, counted from 1."""
+
+    schema: Annotated[int, msgspec.Meta(ge=1)]
+
+
+def decode_json(content: bytes, kind: type[_T]) -> _T:
+    """The value that bytes from anywhere say in JSON.
+
+    Raises:
+        ValueError: they are damaged, or say something else; the message is a clause that says what
+            is wrong.
+    """
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is not UTF-8 from byte {error.start} of a text on") from error
+    except RecursionError as error:
+        raise ValueError("its values are nested too deeply") from error
+    except msgspec.MsgspecError as error:
+        raise ValueError(one_line(error)) from error

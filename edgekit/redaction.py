@@ -10,14 +10,18 @@ import re
 MARK = "***"
 # From here on an address says what may be secret: a query, a fragment, or name=value in its path.
 _QUERY = re.compile(r"[?#]|[^/?#]*=")
+# With one of these before an @, nobody can tell a password from a query.
+_ENDS = re.compile(r"[?#]")
 # A word ends at a blank or a quotation mark; an address that is known as a whole does not.
 _WORD = r"""[^\s'"<>`]*"""
 _FOUND = re.compile(
     rf"""
     (?<![A-Za-z0-9+.-])(?P<scheme>[A-Za-z0-9+.-]+):(?P<slashes>/{{1,3}})(?P<rest>{_WORD})
     | (?P<encoded>%3A%2F{_WORD}%40)
-    # user:password@host without a scheme; what is before `v4l2:rtsp://` is no user.
+    # user:password@host without a scheme, or a query with an @ in it; what is before
+    # `v4l2:rtsp://` is no user.
     | (?<![^\s'"<>`/:@(])(?P<bare>[^\s'"<>`/:@(]+:(?!{_WORD}:/)[^\s'"<>`/]{_WORD}@)
+      (?P<behind>{_WORD})
     | \b(?P<name>(?:access_?|auth_?|api_?)?(?:token|password|passwd|passphrase|pwd|secret)|api_?key)
       =(?P<value>[^\s'"<>`&;,]+)
     """,
@@ -70,13 +74,18 @@ def _without_secrets(found: re.Match[str]) -> str:
     if found["encoded"] is not None:
         return f"%3A%2F%2F{MARK}%40"
     if found["bare"] is not None:
-        return f"{MARK}@"
+        if _ENDS.search(found["bare"]):
+            return MARK
+        return f"{MARK}@{_FOUND.sub(_without_secrets, found['behind'])}"
     return f"{found['name']}={MARK}"
 
 
 def _shown(scheme: str, separator: str, rest: str) -> str:
     user, at, host = rest.rpartition("@")
-    # A password may hold an unescaped @, / or ?, so all before the last @ goes. A path whose `//`
+    if _ENDS.search(user):
+        # The @ may be one of a query, and what comes behind it the end of a secret.
+        return f"{scheme}{separator}{MARK}"
+    # A password may hold an unescaped @ or /, so all before the last @ goes. A path whose `//`
     # has become `/` is an address when it has a password; and an account of ssh is no secret.
     password = ":" in user.partition("/")[0]
     if at and (password or (separator != ":/" and scheme.lower() != "ssh")):

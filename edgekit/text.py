@@ -1,6 +1,14 @@
 """Figures and other programs' words, as people read them."""
 
+import re
 from collections.abc import Iterator, Sequence
+
+# https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters; an escape is let through
+# where it begins one of the sequences that `click.style` writes.
+_STEERING = re.compile(
+    r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+    r"|\x1b(?!\[(?:0|1|3[0-7]|9[0-7])m)"
+)
 
 
 def percent(fraction: float, digits: int = 1) -> str:
@@ -36,6 +44,16 @@ def one_line(text: object, maximum: int = 1000) -> str:
     """
     line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
     return line if len(line) <= maximum else f"{line[: maximum - 1]}…"
+
+
+def printable(text: str) -> str:
+    """Text of several lines that steers no terminal: what would is shown as JSON escapes it.
+
+    Line breaks and tabs stay, and so do the colours and the bold print of our own commands. Also
+    shown are marks that turn the direction of the text around them, and breaks of lines that are
+    no line feeds.
+    """
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def listed(names: Sequence[str], maximum: int) -> str:

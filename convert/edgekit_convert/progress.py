@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from edgekit.text import printable
 from edgekit_convert.interruption import check_interrupted
 
 # Called with the number of items done since the last call.
@@ -29,7 +30,7 @@ class Reporter:
     def note(self, text: str) -> None:
         """Print a line about what the user should know."""
         self.notes.append(text)
-        self._console.print(f"edgekit: {text}", markup=False)
+        self._console.print(printable(f"edgekit: {text}"), markup=False)
 
     @contextmanager
     def step(self, title: str, total: int | None = None) -> Iterator[Advance]:

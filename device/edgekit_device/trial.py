@@ -24,6 +24,7 @@ import msgspec
 from edgekit import child
 from edgekit.errors import LabelsError, ModelFileError, RuntimeUnavailableError
 from edgekit.files import read_bounded
+from edgekit.model import limits
 from edgekit.model.foreign import Hints
 from edgekit.model.labels import LabelFile
 from edgekit.text import last_line, one_line
@@ -32,10 +33,6 @@ from edgekit_device import board
 if TYPE_CHECKING:
     from edgekit_device.config.settings import Settings
 
-# Bytes: VGG-16 in float32, the largest that people bring, has 553 MB. A device, or an endless
-# stream, ends here.
-LARGEST_MODEL = 640 << 20
-_LARGEST_LABELS = 4 << 20
 # A model is held a few times over while it is loaded: this share of the memory is its limit.
 _SHARE = 6
 # Seconds for a slow board with a slow card to start Python, load a large model and answer.
@@ -118,9 +115,9 @@ def read_model_bytes(path: Path) -> bytes:
     Raises:
         ModelFileError: it cannot be read, is no regular file, or is too large for this machine.
     """
-    largest = min(LARGEST_MODEL, board.memory_limit() // _SHARE)
+    largest = min(limits.FILE_BYTES, board.memory_limit() // _SHARE)
     try:
-        return _read(path, largest)
+        return read_bounded(path, largest, follow=True)
     except OSError as error:
         if error.errno == errno.EFBIG:
             raise ModelFileError(
@@ -128,26 +125,6 @@ def read_model_bytes(path: Path) -> bytes:
                 "smaller network, or convert it with --int8"
             ) from error
         raise ModelFileError(f"cannot read the model {path}: {error.strerror}") from error
-
-
-def read_label_file(path: Path) -> LabelFile:
-    """The bytes of a label file, read as `read_model_bytes` does.
-
-    Raises:
-        LabelsError: it cannot be read, is no regular file, or is too large for a list of names.
-    """
-    try:
-        return LabelFile(path, _read(path, _LARGEST_LABELS))
-    except OSError as error:
-        raise LabelsError(f"cannot read the labels {path}: {error.strerror}") from error
-
-
-def _read(path: Path, largest: int) -> bytes:
-    try:
-        resolved = path.resolve()
-    except RuntimeError as error:  # what Python makes of a circle of links
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from error
-    return read_bounded(resolved, largest)
 
 
 def try_model(

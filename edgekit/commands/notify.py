@@ -2,7 +2,9 @@
 
 import click
 
+from edgekit.text import one_line
+
 
 def notify(text: str) -> None:
     """Print a line about what was understood, guessed or left out."""
-    click.echo(f"edgekit: {text}", err=True)
+    click.echo(f"edgekit: {one_line(text)}", err=True)

@@ -1,6 +1,6 @@
 """A frame, live or recorded, and what a recording says about it."""
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 import numpy as np
@@ -8,6 +8,10 @@ from numpy.typing import NDArray
 
 from edgekit.model.geometry import Geometry
 from edgekit.vision.preprocess import prepare
+
+# What no recording reaches, and what is computed with times does not overflow at.
+_LONGEST = 1e9  # seconds, thirty years
+_LAST = 2**53
 
 
 class FrameRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -24,9 +28,9 @@ class FrameRecord(msgspec.Struct, frozen=True, omit_defaults=True):
         crc32: of the PNG file that follows.
     """
 
-    number: int
-    time: float
-    stretch: int
+    number: Annotated[int, msgspec.Meta(ge=0, le=_LAST)]
+    time: Annotated[float, msgspec.Meta(ge=-_LONGEST, le=_LONGEST)]
+    stretch: Annotated[int, msgspec.Meta(ge=0, le=_LAST)]
     input_sha256: str
     label: str
     score: float

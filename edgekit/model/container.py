@@ -14,14 +14,18 @@ from pathlib import Path
 import msgspec
 
 from edgekit.errors import LabelsError, ModelFileError, SignatureError
-from edgekit.files import decode_text
+from edgekit.files import decode_text, read_bounded
 from edgekit.model import flatbuffer as tflite
+from edgekit.model import limits
+from edgekit.model.archive import take_apart
+from edgekit.model.checks import check_graphs
 from edgekit.model.foreign import check_classifier
 from edgekit.model.geometry import Geometry
 from edgekit.model.label_file import parse, plain_lines
 from edgekit.model.labels import check_names
 from edgekit.model.manifest import SCHEMA_VERSION, Manifest
 from edgekit.model.signature import Signature, read_signature
+from edgekit.text import one_line
 
 MANIFEST = "edgekit.json"
 LABELS = "labels.txt"
@@ -99,41 +103,39 @@ def pack(flatbuffer: bytes, manifest: Manifest, labels: list[str]) -> bytes:
     return file.getvalue()
 
 
-def _split(content: bytes) -> tuple[bytes, dict[str, bytes]]:
-    """Separate the flatbuffer from the text files in the zip behind it, if there is one."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            entries = archive.infolist()
-            # Files written by other tools may keep offsets from the zip's own start; zipfile
-            # corrects those, and header_offset is where the entry really lies.
-            start = min((entry.header_offset for entry in entries), default=len(content))
-            texts = {
-                entry.filename: archive.read(entry)
-                for entry in entries
-                if entry.filename == MANIFEST or entry.filename.endswith(".txt")
-            }
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, OSError, ValueError):
-        return content, {}
-    except Exception as error:  # zlib.error, EOFError, RuntimeError: whatever damage provokes
-        raise ModelFileError(f"the zip with labels and manifest is damaged ({error})") from error
-    return content[:start], texts
+def _check_depth(raw: bytes) -> None:
+    """Refuse JSON that nests deeper than a manifest does; a decoder's stack would end."""
+    depth, is_text, is_escaped = 0, False, False
+    for byte in raw:
+        if is_text:
+            is_text = is_escaped or byte != ord('"')
+            is_escaped = not is_escaped and byte == ord("\\")
+        elif byte == ord('"'):
+            is_text = True
+        elif byte in b"[{":
+            depth += 1
+            if depth > limits.JSON_DEPTH:
+                raise ModelFileError(f"its manifest nests deeper than {limits.JSON_DEPTH} levels")
+        elif byte in b"]}":
+            depth -= 1
 
 
 def _decode_manifest(raw: bytes) -> Manifest:
+    _check_depth(raw)
     try:
         schema = msgspec.json.decode(raw).get("schema")
-    except (msgspec.DecodeError, AttributeError) as error:
+    except (msgspec.MsgspecError, ValueError, AttributeError) as error:
         raise ModelFileError(f"its manifest is not valid JSON ({error})") from error
     if schema != SCHEMA_VERSION:
         newer = isinstance(schema, int) and schema > SCHEMA_VERSION
         raise ModelFileError(
-            f"its manifest is of schema {schema}, this edgekit reads {SCHEMA_VERSION}"
+            f"its manifest is of schema {one_line(schema, 20)}, this edgekit reads {SCHEMA_VERSION}"
             + ("; update edgekit" if newer else "")
         )
     try:
         return msgspec.json.decode(raw, type=Manifest)
-    except (msgspec.ValidationError, ValueError) as error:
-        raise ModelFileError(f"its manifest is damaged ({error})") from error
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise ModelFileError(f"its manifest is damaged ({one_line(error)})") from error
 
 
 def _check(manifest: Manifest, flatbuffer: bytes, graph: tflite.Graph) -> None:
@@ -148,21 +150,25 @@ def _check(manifest: Manifest, flatbuffer: bytes, graph: tflite.Graph) -> None:
         raise ModelFileError("its output does not match its manifest")
 
 
-def _read(path: Path, content: bytes) -> ModelFile:
-    flatbuffer, texts = _split(content)
-    graph = tflite.parse(flatbuffer)
+def _read(path: Path, content: bytes) -> tuple[ModelFile, list[tflite.Graph]]:
+    """The model, and all graphs in it."""
+    parts = take_apart(content)
+    flatbuffer = parts.flatbuffer
+    graphs = tflite.parse_graphs(flatbuffer)
+    graph = graphs[0]
     manifest: Manifest | None = None
-    if MANIFEST in texts:
-        manifest = _decode_manifest(texts[MANIFEST])
+    if MANIFEST in parts.names:
+        manifest = _decode_manifest(parts.read(MANIFEST, limits.MANIFEST_BYTES))
         _check(manifest, flatbuffer, graph)
-    names = [LABELS] if LABELS in texts else [n for n in texts if n.endswith(".txt")]
-    label_file = texts[names[0]] if len(names) == 1 else None
+    texts = [name for name in parts.names if name.endswith(".txt")]
+    names = [LABELS] if LABELS in texts else texts
+    label_file = parts.read(names[0], limits.LABEL_FILE_BYTES) if len(names) == 1 else None
     sha256 = hashlib.sha256(content).hexdigest()
     signature = read_signature(content)
     model = ModelFile(path, flatbuffer, graph, manifest, label_file, sha256, signature)
     if manifest is not None:
         _check_labels(model, manifest)
-    return model
+    return model, graphs
 
 
 def _check_labels(model: ModelFile, manifest: Manifest) -> None:
@@ -183,9 +189,10 @@ def read_model(path: Path) -> ModelFile:
         ModelFileError: missing, damaged, not an image classifier, or not what its manifest says.
     """
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ModelFileError(f"cannot read the model {path}: {error.strerror}") from error
+        content = read_bounded(path, limits.FILE_BYTES, follow=True)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ModelFileError(f"cannot read the model {path}: {reason}") from error
     return parse_model(path, content)
 
 
@@ -200,13 +207,22 @@ def parse_model(path: Path, content: bytes) -> ModelFile:
         ModelFileError: as `read_model`, and nothing else, whatever the bytes are.
     """
     try:
-        model = _read(path, content)
+        model, graphs = _read(path, content)
     except SignatureError as error:
         raise SignatureError(f"{path} cannot be trusted: {error}; sign it again") from error
     except ModelFileError as error:
-        raise ModelFileError(f"{path} is not a usable model: {error}; convert it again") from error
+        raise _unusable(path, error) from error
+    # What it is for comes first: detectors often hold what no classifier does.
     try:
         check_classifier(model.graph)
     except ModelFileError as error:
         raise ModelFileError(f"{path} {error}") from error
+    try:
+        check_graphs(graphs, model.flatbuffer)
+    except ModelFileError as error:
+        raise _unusable(path, error) from error
     return model
+
+
+def _unusable(path: Path, reason: ModelFileError) -> ModelFileError:
+    return ModelFileError(f"{path} is not a usable model: {reason}; convert it again")

@@ -1,26 +1,31 @@
-"""Read a TFLite flatbuffer without an interpreter, checking every offset on the way.
+"""Read a TFLite flatbuffer without an interpreter.
 
 An interpreter trusts the flatbuffer it is given and can crash the process on a damaged one, so
-this reader is what a model file passes first. The layout is that of `schema.fbs` (TensorFlow Lite
-schema version 3) and of FlatBuffers' internals: a table starts with the distance back to its
-vtable, and each field of a vtable is the distance from the table's start, 0 when absent.
+this reader is what a model file passes first: every offset is checked (`edgekit.model.decode`), and
+so is what the tables say (`edgekit.model.checks`). The layout is that of `schema.fbs` (TensorFlow
+Lite schema version 3).
 """
 
 import math
-import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from edgekit.errors import ModelFileError
+from edgekit.model import limits
+from edgekit.model.decode import Fields, Reader, Schema
 from edgekit.model.schema import OPERATORS, TENSOR_TYPES
+from edgekit.model.tables import TABLES, UNIONS
 
 IDENTIFIER = b"TFL3"
 # Custom operators name themselves in the operator code; everything else by this number.
 _CUSTOM = 32
-# Types whose elements do not fill whole bytes, or vary in length, have no size to check.
-_SIZES = {
-    "float32": 4, "float16": 2, "int32": 4, "uint8": 1, "int64": 8, "bool": 1, "int16": 2,
-    "int8": 1, "float64": 8, "uint64": 8, "uint32": 4, "uint16": 2,
+_SCHEMA = Schema(TABLES, UNIONS)
+# Bits of an element. Strings have no size, and resources and variants no data.
+BITS = {
+    "float32": 32, "float16": 16, "int32": 32, "uint8": 8, "int64": 64, "bool": 8, "int16": 16,
+    "complex64": 64, "int8": 8, "float64": 64, "complex128": 128, "uint64": 64, "uint32": 32,
+    "uint16": 16, "int4": 4, "bfloat16": 16, "int2": 2,
 }  # fmt: skip
 
 
@@ -28,8 +33,17 @@ _SIZES = {
 class Tensor:
     """A tensor of the graph; `scale` and `zero_point` hold one value per tensor or per channel.
 
-    `buffer` is the number of bytes of constant data, 0 for an activation. A dimension of -1 in
-    `shape` is unknown until run time.
+    Attributes:
+        name: as the file has it.
+        shape: a dimension of -1 is unknown until run time.
+        dtype: one of `TENSOR_TYPES`.
+        scale, zero_point: of its quantization; empty where it is not quantized.
+        buffer: number of bytes of constant data, 0 for an activation.
+        start: offset of that data in the flatbuffer.
+        allocated: the shape that an interpreter begins with; `shape` where all is known.
+        axis: along which the scales lie, where there are several.
+        is_variable: whether it keeps its value from one inference to the next.
+        sparsity: how constant data leaves zeros out; None where it does not.
     """
 
     name: str
@@ -38,16 +52,32 @@ class Tensor:
     scale: tuple[float, ...]
     zero_point: tuple[int, ...]
     buffer: int
+    start: int = 0
+    allocated: tuple[int, ...] = ()
+    axis: int = 0
+    is_variable: bool = False
+    sparsity: Fields | None = None
 
 
 @dataclass(frozen=True)
 class Operator:
-    """An operator with the indices of its tensors; -1 stands for an absent optional input."""
+    """An operator with the indices of its tensors; -1 stands for an absent optional input.
+
+    Attributes:
+        name: one of `OPERATORS`, or a custom operator's own.
+        version: of the operator.
+        inputs, outputs, intermediates: tensors.
+        options: by name, as `edgekit.model.tables.TABLES` has them, and their table as `kind`.
+        is_custom: whether it is none of TFLite's own.
+    """
 
     name: str
     version: int
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    intermediates: tuple[int, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    is_custom: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,159 +106,125 @@ class Graph:
         return sum(math.prod(self.tensors[i].shape) for i in used if self.tensors[i].buffer)
 
 
-class Reader:
-    """Bounds-checked access to a flatbuffer's bytes."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-
-    def unpack(self, layout: str, at: int) -> int:
-        if at < 0 or at + struct.calcsize(layout) > len(self.data):
-            raise ModelFileError("an offset points outside the file")
-        value: int = struct.unpack_from(layout, self.data, at)[0]
-        return value
-
-    def table(self, at: int) -> "Table":
-        return Table(self, at)
-
-
-class Table:
-    """One table; a field is named by its number in the schema."""
-
-    def __init__(self, reader: Reader, at: int) -> None:
-        self.reader = reader
-        self.at = at
-        self.vtable = at - reader.unpack("<i", at)
-        self.vtable_size = reader.unpack("<H", self.vtable)
-        if self.vtable_size < 4 or self.vtable_size % 2:
-            raise ModelFileError("a table's description is damaged")
-        reader.unpack("<B", self.vtable + self.vtable_size - 1)
-
-    def _field(self, number: int) -> int | None:
-        entry = 4 + 2 * number
-        if entry + 2 > self.vtable_size:
-            return None
-        offset = self.reader.unpack("<H", self.vtable + entry)
-        return self.at + offset if offset else None
-
-    def scalar(self, number: int, layout: str, default: int = 0) -> int:
-        at = self._field(number)
-        return default if at is None else self.reader.unpack(layout, at)
-
-    def _follow(self, number: int) -> int | None:
-        at = self._field(number)
-        return None if at is None else at + self.reader.unpack("<I", at)
-
-    def child(self, number: int) -> "Table | None":
-        at = self._follow(number)
-        return None if at is None else self.reader.table(at)
-
-    def span(self, number: int, width: int) -> tuple[int, int]:
-        """Start and length (in elements of `width` bytes) of a vector; (0, 0) when absent."""
-        at = self._follow(number)
-        if at is None:
-            return 0, 0
-        length = self.reader.unpack("<I", at)
-        if at + 4 + length * width > len(self.reader.data):
-            raise ModelFileError("a vector reaches beyond the end of the file")
-        return at + 4, length
-
-    def numbers(self, number: int, code: str) -> tuple[int, ...]:
-        start, length = self.span(number, struct.calcsize(f"<{code}"))
-        return struct.unpack_from(f"<{length}{code}", self.reader.data, start)
-
-    def text(self, number: int) -> str:
-        start, length = self.span(number, 1)
-        return self.reader.data[start : start + length].decode("utf-8", "replace")
-
-    def children(self, number: int) -> Iterator["Table"]:
-        start, length = self.span(number, 4)
-        for at in range(start, start + 4 * length, 4):
-            yield self.reader.table(at + self.reader.unpack("<I", at))
-
-
-def _buffer_bytes(table: Table) -> int:
-    """Size of a buffer's data, in the table or (for large models) elsewhere in the file."""
-    _, length = table.span(0, 1)
-    offset, size = table.scalar(1, "<Q"), table.scalar(2, "<Q")
+def _buffer(fields: Fields, size: int) -> tuple[int, int]:
+    """Start and length of a buffer's data, in the table or (in large models) behind the tables."""
+    offset = fields["offset"]
     # An offset of 1 marks a buffer whose data is not in the file.
-    if offset > 1:
-        if offset + size > len(table.reader.data):
-            raise ModelFileError("a buffer reaches beyond the end of the file")
-        return size
-    return length
+    if offset <= 1:
+        start, length = fields["data"]
+        return start, length
+    if offset + fields["size"] > size:
+        raise ModelFileError("a buffer reaches beyond the end of the file")
+    return offset, fields["size"]
 
 
-def _tensor(table: Table, buffers: list[int]) -> Tensor:
-    name = table.text(3)
-    number = table.scalar(1, "<b")
+def _tensor(fields: Fields, buffers: list[tuple[int, int]]) -> Tensor:
+    name = fields["name"] or ""
+    number, index = fields["type"], fields["buffer"]
     if not 0 <= number < len(TENSOR_TYPES):
         raise ModelFileError(f"tensor {name!r} is of an unknown type ({number})")
-    dtype = TENSOR_TYPES[number]
-    shape = tuple(table.numbers(7, "i") or table.numbers(0, "i"))
-    index = table.scalar(2, "<I")
     if index >= len(buffers):
         raise ModelFileError(f"tensor {name!r} names a buffer that does not exist")
-    size = buffers[index]
-    static = all(d >= 0 for d in shape)
-    if size and dtype in _SIZES and static and table.child(6) is None:
-        expected = math.prod(shape) * _SIZES[dtype]
-        if size != expected:
-            raise ModelFileError(f"tensor {name!r} holds {size} bytes instead of {expected}")
-    quantization = table.child(4)
-    scale: tuple[float, ...] = ()
-    zero_point: tuple[int, ...] = ()
-    if quantization is not None:
-        scale = quantization.numbers(2, "f")
-        zero_point = quantization.numbers(3, "q")
-        channels = shape[quantization.scalar(6, "<i")] if len(scale) > 1 and shape else len(scale)
-        if len(scale) > 1 and len(scale) != channels:
-            raise ModelFileError(f"tensor {name!r} has {len(scale)} scales, {channels} channels")
-    return Tensor(name, shape, dtype, scale, zero_point, size)
+    if fields["external_buffer"]:
+        raise ModelFileError(f"the data of tensor {name!r} is in another file")
+    start, size = buffers[index]
+    quantization = fields["quantization"] or {}
+    if quantization.get("details"):
+        raise ModelFileError(f"tensor {name!r} is quantized in a way that is not known here")
+    return Tensor(
+        name=name,
+        shape=fields["shape_signature"] or fields["shape"],
+        dtype=TENSOR_TYPES[number],
+        scale=quantization.get("scale", ()),
+        zero_point=quantization.get("zero_point", ()),
+        buffer=size,
+        start=start,
+        allocated=fields["shape"],
+        axis=quantization.get("quantized_dimension", 0),
+        is_variable=fields["is_variable"],
+        sparsity=fields["sparsity"],
+    )
 
 
-def _operator_code(table: Table) -> tuple[str, int]:
+def _operator_code(fields: Fields) -> tuple[str, int, bool]:
+    """Name and version of an operator, and whether it is a custom one."""
     # Codes beyond 127 do not fit the first, deprecated, one-byte field; the larger one holds.
-    code = max(table.scalar(0, "<b"), table.scalar(3, "<i"))
+    code = max(fields["deprecated_builtin_code"], fields["builtin_code"])
     if code == _CUSTOM:
-        name = table.text(1)
-    else:
-        name = OPERATORS[code] if 0 <= code < len(OPERATORS) else f"BUILTIN_{code}"
-    return name, table.scalar(2, "<i", 1)
+        if not fields["custom_code"]:
+            raise ModelFileError("a custom operator has no name")
+        return fields["custom_code"], fields["version"], True
+    name = OPERATORS[code] if 0 <= code < len(OPERATORS) else f"BUILTIN_{code}"
+    return name, fields["version"], False
 
 
-def _operators(graph: Table, codes: list[tuple[str, int]], tensors: int) -> Iterator[Operator]:
-    for table in graph.children(3):
-        index = table.scalar(0, "<I")
-        if index >= len(codes):
-            raise ModelFileError("an operator is of a kind that the file does not define")
-        inputs, outputs = table.numbers(1, "i"), table.numbers(2, "i")
-        if not all(-1 <= i < tensors for i in inputs + outputs):
-            raise ModelFileError("an operator names a tensor that does not exist")
-        table.child(4)
-        yield Operator(*codes[index], inputs, outputs)
+def _operator(fields: Fields, codes: list[tuple[str, int, bool]], tensors: int) -> Operator:
+    index = fields["opcode_index"]
+    if index >= len(codes):
+        raise ModelFileError("an operator is of a kind that the file does not define")
+    inputs, outputs, inside = fields["inputs"], fields["outputs"], fields["intermediates"]
+    if not all(-1 <= i < tensors for i in (*inputs, *outputs, *inside)):
+        raise ModelFileError("an operator names a tensor that does not exist")
+    limits.check(max(len(inputs), len(outputs)), limits.CONNECTIONS, "tensors at one operator")
+    options = fields["builtin_options"] or fields["builtin_options2"] or {}
+    name, version, is_custom = codes[index]
+    return Operator(name, version, inputs, outputs, inside, options, is_custom)
 
 
-def _parse(data: bytes) -> Graph:
+def _graph(
+    fields: Fields, codes: list[tuple[str, int, bool]], buffers: list[tuple[int, int]]
+) -> Graph:
+    tensors = tuple(_tensor(one, buffers) for one in fields["tensors"])
+    inputs, outputs = fields["inputs"], fields["outputs"]
+    if not all(0 <= i < len(tensors) for i in inputs + outputs):
+        raise ModelFileError("an input or output names a tensor that does not exist")
+    limits.check(max(len(inputs), len(outputs)), limits.CONNECTIONS, "inputs or outputs")
+    operators = tuple(_operator(one, codes, len(tensors)) for one in fields["operators"])
+    return Graph(tensors, inputs, outputs, operators)
+
+
+def _check_references(model: Fields, graphs: list[Graph], buffers: int) -> None:
+    """Refuse metadata and signatures that name what is not there; interpreters look them up."""
+    for entry in model["metadata"]:
+        if entry["name"] is None or entry["buffer"] >= buffers:
+            raise ModelFileError("its metadata names a buffer that does not exist")
+    if any(not 0 <= index < buffers for index in model["metadata_buffer"]):
+        raise ModelFileError("its metadata names a buffer that does not exist")
+    for signature in model["signature_defs"]:
+        number = signature["subgraph_index"]
+        if number >= len(graphs) or signature["signature_key"] is None:
+            raise ModelFileError("a signature names a graph that does not exist")
+        for entry in signature["inputs"] + signature["outputs"]:
+            if entry["name"] is None or entry["tensor_index"] >= len(graphs[number].tensors):
+                raise ModelFileError("a signature names a tensor that does not exist")
+
+
+def _decode(data: bytes) -> Fields:
     if len(data) < 8 or data[4:8] != IDENTIFIER:
         raise ModelFileError("it does not start like a TFLite flatbuffer")
-    reader = Reader(data)
-    model = reader.table(reader.unpack("<I", 0))
-    if (version := model.scalar(0, "<I")) != 3:
-        raise ModelFileError(f"schema version {version} is not 3")
-    codes = [_operator_code(table) for table in model.children(1)]
-    buffers = [_buffer_bytes(table) for table in model.children(4)]
-    graphs: list[Graph] = []
-    for table in model.children(2):
-        tensors = tuple(_tensor(child, buffers) for child in table.children(0))
-        inputs, outputs = table.numbers(1, "i"), table.numbers(2, "i")
-        if not all(0 <= i < len(tensors) for i in inputs + outputs):
-            raise ModelFileError("an input or output names a tensor that does not exist")
-        operators = tuple(_operators(table, codes, len(tensors)))
-        graphs.append(Graph(tensors, inputs, outputs, operators))
+    model = _SCHEMA.decode(Reader(data).root(), "Model")
+    if model["version"] != 3:
+        raise ModelFileError(f"schema version {model['version']} is not 3")
+    return model
+
+
+def parse_graphs(data: bytes) -> list[Graph]:
+    """Read all graphs of a flatbuffer, the main one first, and check its structure.
+
+    Raises:
+        ModelFileError: the structure is damaged; the message is a clause without the file's name.
+    """
+    model = _decode(data)
+    codes = [_operator_code(one) for one in model["operator_codes"]]
+    buffers = [_buffer(one, len(data)) for one in model["buffers"]]
+    limits.check(len(model["subgraphs"]), limits.GRAPHS, "graphs")
+    graphs = [_graph(one, codes, buffers) for one in model["subgraphs"]]
     if not graphs:
         raise ModelFileError("it holds no graph")
-    return graphs[0]
+    limits.check(sum(len(graph.tensors) for graph in graphs), limits.TENSORS, "tensors")
+    limits.check(sum(len(graph.operators) for graph in graphs), limits.OPERATORS, "operators")
+    _check_references(model, graphs, len(buffers))
+    return graphs
 
 
 def metadata(data: bytes, name: str) -> bytes | None:
@@ -237,26 +233,18 @@ def metadata(data: bytes, name: str) -> bytes | None:
     Raises:
         ModelFileError: the structure is damaged; the message is a clause without the file's name.
     """
-    reader = Reader(data)
-    model = reader.table(reader.unpack("<I", 0))
-    for entry in model.children(6):
-        if entry.text(0) == name:
-            buffers = list(model.children(4))
-            index = entry.scalar(1, "<I")
-            if index >= len(buffers):
-                raise ModelFileError(f"its metadata {name} names a buffer that does not exist")
-            start, length = buffers[index].span(0, 1)
+    model = _decode(data)
+    for entry in model["metadata"]:
+        if entry["name"] == name:
+            start, length = _buffer(model["buffers"][entry["buffer"]], len(data))
             return data[start : start + length]
     return None
 
 
 def parse(data: bytes) -> Graph:
-    """Read and check the structure of a flatbuffer.
+    """Read and check a flatbuffer; its main graph.
 
     Raises:
-        ModelFileError: the structure is damaged; the message is a clause without the file's name.
+        ModelFileError: it is damaged; the message is a clause without the file's name.
     """
-    try:
-        return _parse(data)
-    except (struct.error, IndexError, OverflowError, MemoryError) as error:
-        raise ModelFileError(f"its structure is damaged ({error})") from error
+    return parse_graphs(data)[0]

@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from edgekit.model import limits
+
 _HEADERS = frozenset(
     {"", "id", "idx", "index", "class_id", "class_index", "class", "classes", "class_name",
      "label", "labels", "name", "names", "wnid", "synset"}
@@ -26,6 +28,9 @@ _SURELY_FRONT = re.compile(r"\d+(?:\s*[:;,=\t]|[.)]\s)")
 _BEHIND = re.compile(r"(?P<name>.*?\S)(?:\s*[:;,=\t]\s*|\s+)(?P<index>\d+)")
 _SURELY_BEHIND = re.compile(r".*(?:[:;=\t]\s*|,)\d+")
 _MARKUP = re.compile(r"""[\[\](){}#"'`]|---|- |.*[,{[(]$|.*["']\s*:|[\w ]+:$""")
+# Characters of a line, index and quotation marks included; and of what Python, not JSON, writes.
+_LONGEST = 2 * limits.LABEL
+_LONGEST_LITERAL = 256 << 10
 _AS_JSON = 'write a JSON list, ["first", "second"], which leaves no doubt'
 
 
@@ -48,6 +53,8 @@ def parse(text: str) -> Names:
     """
     if not text.strip():
         return Names([])
+    if len(text) > limits.LABEL_FILE_BYTES:
+        raise ValueError(f"has {len(text):,} characters; names of classes have fewer")
     if text.lstrip()[:1] in ("{", "["):
         return _of_data(_literal(text.strip()))
     lines = _lines(text)
@@ -70,6 +77,12 @@ def _lines(text: str) -> list[str]:
 
 
 def _of_lines(lines: list[str]) -> Names:
+    # A header may stand above them.
+    if len(lines) > limits.CLASSES + 1:
+        raise ValueError(f"has {len(lines):,} lines; at most {limits.CLASSES:,} classes are read")
+    number = next((n for n, line in enumerate(lines, start=1) if len(line) > _LONGEST), None)
+    if number is not None:
+        raise ValueError(f"is no list of names in line {number}, which is too long")
     cells = [cell.strip("\"' ").lower() for cell in re.split(r"[,;:\t]", lines[0])]
     has_header = _HEADERS.issuperset(cells) and any(cells) and not lines[0].endswith(":")
     if has_header and len(cells) > 2:
@@ -196,6 +209,8 @@ def _literal(text: str) -> Any:
         try:
             data = json.loads(text, object_pairs_hook=once)
         except json.JSONDecodeError:
+            if len(text) > _LONGEST_LITERAL:
+                raise
             data = ast.literal_eval(text)
     except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError) as error:
         raise ValueError(f"begins like a JSON list or map, but is none; {_AS_JSON}") from error

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgekit.errors import LabelsError
-from edgekit.files import decode_text
+from edgekit.files import decode_text, read_file
+from edgekit.model import limits
 from edgekit.model.label_file import parse
 
 # What the daemon answers while no class is sure enough.
@@ -40,12 +41,9 @@ class LabelFile(NamedTuple):
         """Read it.
 
         Raises:
-            LabelsError: it cannot be read.
+            LabelsError: it cannot be read, is a pipe or a device, or is too long.
         """
-        try:
-            return cls(path, path.read_bytes())
-        except OSError as error:
-            raise LabelsError(f"cannot read the labels {path}: {error.strerror}") from error
+        return cls(path, read_file(path, LabelsError, "labels", limits.LABEL_FILE_BYTES))
 
 
 def class_names(
@@ -128,7 +126,7 @@ def parse_labels(
 
 
 def check_names(names: list[str]) -> None:
-    """Refuse what is no name: nothing, or characters that a terminal obeys and does not show.
+    """Refuse what is no name: nothing, too much, or what a terminal obeys and does not show.
 
     Raises:
         ValueError: the message is a clause that says which.
@@ -136,6 +134,11 @@ def check_names(names: list[str]) -> None:
     for index, name in enumerate(names):
         if not name.strip():
             raise ValueError(f"has an empty name for class {index}")
+        if len(name) > limits.LABEL:
+            raise ValueError(
+                f"has {len(name):,} characters in the name of class {index}; at most "
+                f"{limits.LABEL} are read"
+            )
         # Cc: escapes and the like. Bidirectional controls reorder what is around them.
         if any(
             unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp")

@@ -4,10 +4,9 @@ The standard is TFLite Support's `metadata_schema.fbs`: a flatbuffer of its own,
 model. Fields are named here by their number in that schema.
 """
 
-import struct
-
 from edgekit.errors import ModelFileError
-from edgekit.model.flatbuffer import Reader, Table, metadata
+from edgekit.model.decode import Reader, Table
+from edgekit.model.flatbuffer import metadata
 from edgekit.model.manifest import Normalization
 
 ENTRY = "TFLITE_METADATA"
@@ -20,9 +19,8 @@ def read_normalization(flatbuffer: bytes) -> Normalization | None:
         content = metadata(flatbuffer, ENTRY)
         if content is None:
             return None
-        reader = Reader(content)
-        return _normalization(reader.table(reader.unpack("<I", 0)))
-    except (ModelFileError, struct.error, OverflowError, ValueError, ZeroDivisionError):
+        return _normalization(Reader(content).root())
+    except (ModelFileError, OverflowError, ValueError, ZeroDivisionError):
         return None
 
 
@@ -31,7 +29,7 @@ def _normalization(model: Table) -> Normalization | None:
     tensor = next(subgraph.children(2), None) if subgraph else None
     for unit in tensor.children(4) if tensor else ():
         options = unit.child(1)
-        if unit.scalar(0, "<B") == _NORMALIZATION_OPTIONS and options:
+        if unit.scalar(0, "B") == _NORMALIZATION_OPTIONS and options:
             # For pixels from 0 to 255: one value for all channels, or one for each.
             mean, std = options.numbers(0, "f"), options.numbers(1, "f")
             red, green, blue = (value / 255 for value in (mean * 3 if len(mean) == 1 else mean))

@@ -21,15 +21,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import cv2
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.errors import SourceError
+from edgekit.errors import ImageError, SourceError
+from edgekit.files import Layout, decode_json
 from edgekit.inference.frame import Frame, FrameRecord
 from edgekit.model.geometry import Geometry
 from edgekit.offline.clip_output import ClipFile, ClipOutput
+from edgekit.vision.headers import TruncatedError, UnsupportedError, kind_of, png_header
+from edgekit.vision.pictures import decode_image
+from edgekit.vision.video_file import DamageError
 
 SCHEMA = 1
 _HEADER, _END = "clip.json", "end.json"
@@ -38,6 +41,10 @@ _BLOCK = 512
 _TRAILER = bytes(2 * _BLOCK)
 # What the end needs: its member and the trailer.
 _RESERVED = 8 * _BLOCK
+# Of a frame: 8192 x 8192, which take 200 MB. A small file can claim to hold any number.
+MAXIMUM_PIXELS = 1 << 26
+# Bytes of such a frame as PNG, and of what is said about one.
+MAXIMUM_PNG, _MAXIMUM_JSON = 1 << 28, 1 << 20
 
 
 class ClipHeader(msgspec.Struct, frozen=True):
@@ -90,7 +97,11 @@ class ClipWriter:
     def __init__(self, output: Path | ClipOutput, header: ClipHeader) -> None:
         self.frames = 0
         self._output = ClipFile(output) if isinstance(output, Path) else output
-        self._output.append(_member(_HEADER, msgspec.json.encode(header)))
+        try:
+            self._output.append(_member(_HEADER, msgspec.json.encode(header)))
+        except BaseException:
+            self._output.close()
+            raise
 
     def size_with(self, png: bytes) -> int:
         """Bytes of the finished clip with one more frame, in about."""
@@ -141,6 +152,8 @@ def _member(name: str, content: bytes) -> bytes:
 def is_clip(path: Path) -> bool:
     """Whether a file is a clip, finished or not, whatever its name."""
     try:
+        if not path.is_file():  # A pipe would be waited for.
+            return False
         with path.open("rb") as file:
             block = file.read(_BLOCK)
     except OSError:
@@ -160,7 +173,8 @@ class Clip:
         cut: what is amiss with its end, in words, once the frames have been read; None for nothing.
 
     Raises:
-        SourceError: it is not a clip, or of a later layout, or its header is damaged.
+        SourceError: it is not a clip, or of a later layout, or its header is damaged, or it cannot
+            be read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -168,17 +182,22 @@ class Clip:
         self.cut: str | None = None
         if not is_clip(path):
             raise SourceError(f"{path} is not a clip; record one with edgekit record")
-        self.size = path.stat().st_size
-        with path.open("rb") as file:
-            content = _next(file)
+        try:
+            self.size = path.stat().st_size
+            with path.open("rb") as file:
+                content = _next(file)
+        except OSError as error:
+            raise self._unreadable(error) from error
         if content is None:
             raise SourceError(f"the clip {path} is cut off before its first frame")
         try:
-            self.header = msgspec.json.decode(content[1], type=ClipHeader)
-        except msgspec.MsgspecError as error:
+            if decode_json(content[1], Layout).schema > SCHEMA:
+                raise SourceError(
+                    f"the clip {path} was recorded by a later edgekit; install that one"
+                )
+            self.header = decode_json(content[1], ClipHeader)
+        except ValueError as error:
             raise SourceError(f"the clip {path} has a damaged header: {error}") from error
-        if self.header.schema > SCHEMA:
-            raise SourceError(f"the clip {path} was recorded by a later edgekit; install that one")
 
     def __iter__(self) -> Iterator[Frame]:
         """The frames, up to the end or to where it was cut off.
@@ -186,42 +205,62 @@ class Clip:
         Their `progress` is in bytes, up to `size`.
 
         Raises:
-            SourceError: there is none.
+            SourceError: there is none, or the file cannot be read.
         """
-        count, seconds, self.cut = 0, 0.0, None
-        with self.path.open("rb") as file:
-            _next(file)
-            while True:
-                member = _next(file)
-                if member is not None and member[0] == _END:
-                    break
-                found = None if member is None else _frame(member[1], _next(file))
-                if found is None:
-                    self.cut = f"cut off after {count} frames, at {seconds:.1f} s"
-                    break
-                record, pixels = found
-                yield Frame(
-                    record.number,
-                    pixels,
-                    record.time,
-                    captured=time.monotonic(),
-                    position=count,
-                    stretch=record.stretch,
-                    record=record,
-                    progress=file.tell(),
-                )
-                count, seconds = count + 1, record.time
+        count, seconds, reason, self.cut = 0, 0.0, "", None
+        try:
+            with self.path.open("rb") as file:
+                _next(file)
+                while (member := _next(file)) is None or member[0] != _END:
+                    record, pixels = _frame(member, _next(file))
+                    yield Frame(
+                        record.number,
+                        pixels,
+                        record.time,
+                        captured=time.monotonic(),
+                        position=count,
+                        stretch=record.stretch,
+                        record=record,
+                        progress=file.tell(),
+                    )
+                    count, seconds = count + 1, record.time
+            self.cut = _lost(member[1], count)
+        except DamageError as damage:
+            reason = str(damage)
+            self.cut = f"cut off after {count} frames, at {seconds:.1f} s{reason}"
+        except OSError as error:
+            raise self._unreadable(error) from error
         if not count:
-            raise SourceError(f"the clip {self.path} has no frames")
+            raise SourceError(f"the clip {self.path} has no frames{reason}")
+
+    def _unreadable(self, error: OSError) -> SourceError:
+        return SourceError(f"cannot read the clip {self.path}: {error.strerror or error}")
+
+
+class _End(msgspec.Struct, frozen=True):
+    """How many frames there are."""
+
+    frames: int
+
+
+def _lost(content: bytes, count: int) -> str | None:
+    """What a clip's end says is amiss, where it has `count` frames; None for nothing."""
+    try:
+        frames = decode_json(content, _End).frames
+    except ValueError:
+        return f"its end is damaged, behind {count} frames"
+    return None if frames == count else f"its end counts {frames} frames, and {count} are there"
 
 
 def _next(file: BinaryIO) -> tuple[str, bytes] | None:
     """Name and content of the next member; None where it is not whole, or there is none."""
     try:
-        info = tarfile.TarInfo.frombuf(file.read(_BLOCK), "utf-8", "strict")
+        info = tarfile.TarInfo.frombuf(file.read(_BLOCK), "ascii", "replace")
     except tarfile.HeaderError:
         return None
-    if info.size > os.fstat(file.fileno()).st_size:
+    maximum = MAXIMUM_PNG if info.name.endswith(".png") else _MAXIMUM_JSON
+    # In a damaged one it may well be negative.
+    if not 0 <= info.size <= min(maximum, os.fstat(file.fileno()).st_size):
         return None
     content = file.read(info.size)
     file.seek(-info.size % _BLOCK, os.SEEK_CUR)
@@ -229,14 +268,27 @@ def _next(file: BinaryIO) -> tuple[str, bytes] | None:
 
 
 def _frame(
-    content: bytes, picture: tuple[str, bytes] | None
-) -> tuple[FrameRecord, NDArray[np.uint8]] | None:
-    """Record and pixels of a frame's two members; None where they are damaged."""
+    member: tuple[str, bytes] | None, picture: tuple[str, bytes] | None
+) -> tuple[FrameRecord, NDArray[np.uint8]]:
+    """Record and pixels of a frame's two members.
+
+    Raises:
+        DamageError: they are not there, damaged, or larger than a frame can be; the message says
+            the latter, behind a colon.
+    """
+    if member is None or picture is None:
+        raise DamageError
+    png = picture[1]
     try:
-        record = msgspec.json.decode(content, type=FrameRecord)
-    except msgspec.MsgspecError:
-        return None
-    if picture is None or zlib.crc32(picture[1]) != record.crc32:
-        return None
-    pixels = cv2.imdecode(np.frombuffer(picture[1], np.uint8), cv2.IMREAD_COLOR_RGB)
-    return None if pixels is None else (record, np.asarray(pixels, dtype=np.uint8))
+        record = decode_json(member[1], FrameRecord)
+        if zlib.crc32(png) != record.crc32 or kind_of(png) != "PNG":
+            raise DamageError
+        header = png_header(png)
+        if header.width * header.height > MAXIMUM_PIXELS:
+            raise DamageError(
+                f": the next has {header.width}x{header.height} pixels, and {MAXIMUM_PIXELS} are "
+                "the maximum"
+            )
+        return record, decode_image(png, picture[0])
+    except (ValueError, TruncatedError, UnsupportedError, ImageError) as error:
+        raise DamageError from error

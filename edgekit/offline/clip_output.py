@@ -1,6 +1,8 @@
 """Where the bytes of a clip go as it is recorded, piece by piece."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -68,8 +70,7 @@ class ClipFile:
             self._file = self.part.open("xb", buffering=0)
         except FileExistsError:
             raise OutputError(
-                f"{self.part} is left of a recording that was cut off; it replays as it is: give "
-                "it another name, or remove it"
+                f"{self.part} is left of a recording that was cut off; {self._remedy()}"
             ) from None
         except OSError as error:
             raise self._failed(error) from error
@@ -81,18 +82,22 @@ class ClipFile:
             OutputError: the disk is full or broken; what was written before stays whole.
         """
         rest = memoryview(data)
-        try:
-            while rest:
-                rest = rest[self._file.write(rest) :]
-        except OSError as error:
-            self._file.truncate(self.size)
-            self._file.seek(self.size)
-            raise self._failed(error) from error
+        with self._explained():
+            try:
+                while rest:
+                    rest = rest[self._file.write(rest) :]
+            except OSError:
+                # A disk that refuses this, too, leaves a clip that is cut off here.
+                with contextlib.suppress(OSError):
+                    self._file.seek(self.size)
+                    self._file.truncate()
+                raise
         self.size += len(data)
         self._appended += 1
         if self._appended == 1:
             self.sync()
-            sync_folder(self._path.parent)
+            with self._explained():
+                sync_folder(self._path.parent)
 
     def sync(self) -> None:
         """Have the disk keep what was written, whatever happens to the power.
@@ -100,10 +105,8 @@ class ClipFile:
         Raises:
             OutputError: it does not.
         """
-        try:
+        with self._explained():
             os.fsync(self._file.fileno())
-        except OSError as error:
-            raise self._failed(error) from error
 
     def finish(self) -> None:
         """Give the file its name.
@@ -112,18 +115,32 @@ class ClipFile:
             OutputError: that fails; the `.part` file stays, and replays.
         """
         self.sync()
-        self._file.close()
-        try:
+        with self._explained():
+            self._file.close()
             self.part.rename(self._path)
-        except OSError as error:
-            raise self._failed(error) from error
-        sync_folder(self._path.parent)
+            sync_folder(self._path.parent)
 
     def close(self) -> None:
         """Leave the `.part` file as it is; one that holds the header at most is removed."""
-        if not self._file.closed and self._appended < 2:
-            self.part.unlink(missing_ok=True)
-        self._file.close()
+        with contextlib.suppress(OSError):
+            if not self._file.closed and self._appended < 2:
+                self.part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise self._failed(error) from error
 
     def _failed(self, error: OSError) -> OutputError:
         return OutputError(f"cannot write the clip {self.part}: {error.strerror or error}")
+
+    def _remedy(self) -> str:
+        """What to do about a `.part` file that is there already."""
+        with contextlib.suppress(OSError):
+            if not self.part.stat().st_size:
+                return "it is empty: remove it"
+        return "what it holds replays: give it another name, or remove it"

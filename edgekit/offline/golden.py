@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from edgekit.errors import GoldenError
-from edgekit.files import write_atomically
+from edgekit.files import Layout, decode_json, read_file, write_atomically
+from edgekit.text import one_line
 
 SCHEMA = 1
 # Of a diff; more would not be read.
@@ -59,19 +60,24 @@ def read_golden(path: Path) -> Golden:
     Raises:
         GoldenError: it is missing, or none.
     """
+    content = read_file(path, GoldenError, "golden file", remedy="--update writes one")
+    return parse_golden(path, content)
+
+
+def parse_golden(path: Path, content: bytes) -> Golden:
+    """Understand a golden file; `path` is for messages.
+
+    Raises:
+        GoldenError: it is none, or of a later layout.
+    """
     try:
-        golden = msgspec.json.decode(path.read_bytes(), type=Golden)
-    except OSError as error:
-        raise GoldenError(
-            f"cannot read the golden file {path}: {error.strerror}; --update writes one"
-        ) from error
-    except msgspec.MsgspecError as error:
+        if decode_json(content, Layout).schema > SCHEMA:
+            raise GoldenError(f"{path} was written by a later edgekit; install that one")
+        return decode_json(content, Golden)
+    except ValueError as error:
         raise GoldenError(
             f"{path} is not a golden file: {error}; --update writes it anew"
         ) from error
-    if golden.schema > SCHEMA:
-        raise GoldenError(f"{path} was written by a later edgekit; install that one")
-    return golden
 
 
 def write_golden(path: Path, golden: Golden) -> None:
@@ -161,4 +167,5 @@ def _shifted(one: Change, other: Change, tolerance: float, frames: int) -> list[
 
 def shown(change: Change) -> str:
     """A line about a change."""
-    return f"frame {change.frame:>6} {change.time:>9.2f} s  {change.score:.3f}  {change.label}"
+    label = one_line(change.label)
+    return f"frame {change.frame:>6} {change.time:>9.2f} s  {change.score:.3f}  {label}"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from edgekit.errors import SourceError
 from edgekit.inference.frame import Frame
 from edgekit.offline.clip import Clip, ClipHeader, is_clip
+from edgekit.text import printable
 from edgekit.vision.folders import picture_folder
 from edgekit.vision.notes import Notes
 from edgekit.vision.pictures import is_image, read_image
@@ -51,6 +52,8 @@ class Recording:
         self.name = path.resolve().name
         if not path.exists():
             raise SourceError(f"no recording at {path}; name a clip, a video or an image folder")
+        if not (path.is_file() or path.is_dir()):
+            raise SourceError(f"{path} is a device or a pipe; a recording is read more than once")
         self._clip = Clip(path) if is_clip(path) else None
         self.header: ClipHeader | None = self._clip.header if self._clip else None
         self._pictures: list[Path] = []
@@ -101,6 +104,8 @@ class Recording:
             yield frame
         if self._clip is not None and self._clip.cut:
             self._notes.tell(f"{self._clip.cut}; what lies before is used")
+        if step.minimum < 0:
+            self._notes.tell("its times go back; do not trust what is counted in seconds")
         if self._clip is None and not self._pictures and step.varies:
             self._notes.tell(
                 f"the frame rate varies: {1000 * step.minimum:.0f} to {1000 * step.maximum:.0f} ms "
@@ -172,4 +177,4 @@ def progress(
             yield item
             bar.update(frame.progress - bar.pos)
     for note in recording.notes:
-        click.echo(f"edgekit: {recording.name}: {note}", err=True)
+        click.echo(printable(f"edgekit: {recording.name}: {note}"), err=True)

@@ -12,10 +12,8 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, NamedTuple, TypeAlias
 
-import msgspec
-
 from edgekit.errors import DatasetError
-from edgekit.files import read_text
+from edgekit.files import decode_json, read_text
 from edgekit.inference.events import UNKNOWN
 from edgekit.inference.frame import Frame
 from edgekit.model.labels import class_called
@@ -23,7 +21,7 @@ from edgekit.model.labels import class_called
 # Where it stands, and its cells by column.
 _Row: TypeAlias = tuple[str, dict[str, Any]]
 _SECONDS, _FRAMES = ("start", "end", "label"), ("start_frame", "end_frame", "label")
-_CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)")
+_CLOCK = re.compile(r"(?:(\d{1,6}):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)")
 
 
 class Interval(NamedTuple):
@@ -74,7 +72,15 @@ def read_truth(path: Path, labels: Sequence[str]) -> Truth:
     Raises:
         DatasetError: the file cannot be read, or an interval is wrong; names its line.
     """
-    text = read_text(path, DatasetError, "labels")
+    return parse_truth(path, read_text(path, DatasetError, "labels"), labels)
+
+
+def parse_truth(path: Path, text: str, labels: Sequence[str]) -> Truth:
+    """Understand the text of such a file; `path` is for messages.
+
+    Raises:
+        DatasetError: an interval is wrong; names its line.
+    """
     rows: Iterable[_Row]
     frames = None
     if text.lstrip()[:1] in ("[", "{"):
@@ -98,10 +104,13 @@ def read_truth(path: Path, labels: Sequence[str]) -> Truth:
 
 
 def _csv_rows(path: Path, text: str) -> Iterator[_Row]:
-    reader = csv.reader(io.StringIO(text), skipinitialspace=True)
+    reader = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True)
     header: tuple[str, ...] | None = None
-    for cells in reader:
-        place = f"line {reader.line_num}"
+    try:
+        lines = [(f"line {reader.line_num}", cells) for cells in reader]
+    except csv.Error as error:
+        raise DatasetError(f"{path}, line {reader.line_num}: {error}") from error
+    for place, cells in lines:
         if not any(cell.strip() for cell in cells):
             continue
         values = [cell.strip() for cell in cells]
@@ -121,8 +130,8 @@ def _csv_rows(path: Path, text: str) -> Iterator[_Row]:
 def _json_rows(path: Path, text: str) -> tuple[list[_Row], int | None]:
     """The intervals, and how many frames there are where each has its label."""
     try:
-        rows = msgspec.json.decode(text.encode())
-    except (msgspec.DecodeError, RecursionError) as error:
+        rows = decode_json(text.encode(), Any)
+    except ValueError as error:
         raise DatasetError(f"{path} is not valid JSON: {error}") from error
     if isinstance(rows, list) and all(isinstance(row, (str, NoneType)) for row in rows):
         return list(_of_each_frame(rows)), len(rows)
@@ -190,7 +199,7 @@ def _number(path: Path, place: str, value: Any) -> float:
         return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = float("nan")
     if not abs(number) < 1e9:
         raise DatasetError(f"{path}, {place}: {value!r} is neither a number nor minutes:seconds")

@@ -209,7 +209,7 @@ def _from_table(
 def _index(place: str, word: str, labels: list[str], offset: int) -> int:
     """The class that a table names, by its index or by its name."""
     called = _classes_called(word, labels)
-    if not re.fullmatch(r"[+-]?\d+", word):
+    if not re.fullmatch(r"[+-]?\d{1,9}", word):
         if len(called) != 1:
             raise DatasetError(f"{place}: {word!r} is neither a class index nor a class's name")
         return called[0]

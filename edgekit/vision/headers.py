@@ -1,5 +1,6 @@
 """What picture files say about themselves, and whether they are all there, before decoding."""
 
+import re
 import struct
 from typing import NamedTuple
 
@@ -29,6 +30,7 @@ class UnsupportedError(Exception):
     """A file holds what would be read wrongly; says what."""
 
 
+_DAMAGED = "is damaged; copy it again or remove it"
 FIRST_OF_SEVERAL = "with several frames or pages: the first of each is used"
 SIXTEEN_BITS = "with 16 bits a channel: the upper 8 are used"
 
@@ -74,6 +76,9 @@ def jpeg_header(data: bytes) -> Header:
         if marker == 0xFF:  # fill byte
             at += 1
             continue
+        if marker in _BARE:
+            at += 2
+            continue
         if marker == 0xDA:  # the picture itself
             break
         if marker == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0":
@@ -88,20 +93,27 @@ def jpeg_header(data: bytes) -> Header:
     return Header(width, height, orientation, channels)
 
 
+# Markers without a length; a stuffed zero is skipped as they are.
+_BARE = frozenset({0x00, 0x01, *range(0xD0, 0xD8)})
+
+
 def png_header(data: bytes) -> Header:
     """Of a PNG file.
 
     Raises:
         TruncatedError: it has no end.
+        UnsupportedError: it does not begin with its size.
     """
     header, note, at = Header(), "", 8
+    if len(data) >= 16 and data[12:16] != b"IHDR":
+        raise UnsupportedError(_DAMAGED)
     while True:
         length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
         body = at + 8
         at = body + length + 4
         if at > len(data):
             raise TruncatedError
-        if kind == b"IHDR" and length >= 13:
+        if body == 16 and length >= 13:
             width, height, depth = struct.unpack_from(">IIB", data, body)
             header = Header(width, height)
             note = SIXTEEN_BITS if depth == 16 else ""
@@ -140,7 +152,7 @@ def tiff_header(data: bytes) -> Header:
 
     Raises:
         TruncatedError: it ends before its directory.
-        UnsupportedError: its values are no whole numbers without a sign.
+        UnsupportedError: its values are no whole numbers without a sign, or it has no size.
     """
     tags, following = _directory(data)
     if not tags:
@@ -148,8 +160,10 @@ def tiff_header(data: bytes) -> Header:
     if tags.get(339, 1) != 1:
         raise UnsupportedError("holds signed or floating-point values; save it with 8 or 16 bits")
     note = FIRST_OF_SEVERAL if following else SIXTEEN_BITS if tags.get(258) == 16 else ""
+    if not tags.get(256) or not tags.get(257):
+        raise UnsupportedError(_DAMAGED)
     # OpenCV turns it upright, asked or not.
-    return Header(tags.get(256, 0), tags.get(257, 0), note=note)
+    return Header(tags[256], tags[257], note=note)
 
 
 def bmp_header(data: bytes) -> Header:
@@ -164,6 +178,21 @@ def bmp_header(data: bytes) -> Header:
         return Header(*struct.unpack_from("<HH", data, 18))
     width, height = struct.unpack_from("<ii", data, 18)
     return Header(width, abs(height))
+
+
+def pnm_header(data: bytes) -> Header:
+    """Of a Netpbm file, in which a comment counts as white space.
+
+    Raises:
+        TruncatedError: it ends before its size.
+    """
+    found = _PNM.match(data)
+    if found is None:
+        raise TruncatedError
+    return Header(int(found[1]), int(found[2]))
+
+
+_PNM = re.compile(rb"P\d(?:\s|#[^\r\n]*[\r\n])+(\d{1,9})(?:\s|#[^\r\n]*[\r\n])+(\d{1,9})")
 
 
 def no_header(_data: bytes) -> Header:
@@ -182,7 +211,7 @@ def _directory(data: bytes) -> tuple[dict[int, int], int]:
     What is damaged has no tags.
     """
     order = "<" if data[:2] == b"II" else ">"
-    tags = {}
+    tags: dict[int, int] = {}
     try:
         (at,) = struct.unpack_from(order + "I", data, 4)
         (count,) = struct.unpack_from(order + "H", data, at)
@@ -194,7 +223,8 @@ def _directory(data: bytes) -> tuple[dict[int, int], int]:
             place = entry + 8
             if number * size > 4:
                 (place,) = struct.unpack_from(order + "I", data, place)
-            (tags[tag],) = struct.unpack_from(order + code, data, place)
+            # Of several the first counts, as for libtiff.
+            tags.setdefault(tag, struct.unpack_from(order + code, data, place)[0])
         (following,) = struct.unpack_from(order + "I", data, at + 2 + 12 * count)
     except struct.error:
         return {}, 0

@@ -23,6 +23,7 @@ from edgekit.vision.headers import (
     kind_of,
     no_header,
     png_header,
+    pnm_header,
     tiff_header,
     webp_header,
 )
@@ -159,7 +160,7 @@ _KINDS: dict[str, tuple[Callable[[bytes], Header], Callable[[bytes, Header], _De
     "WebP": (webp_header, _by_opencv),
     "TIFF": (tiff_header, _by_opencv),
     "BMP": (bmp_header, _by_opencv),
-    "PNM": (no_header, _by_opencv),
+    "PNM": (pnm_header, _by_opencv),
     "GIF": (no_header, _by_pillow),
     "HEIC": (no_header, _by_pillow),
     "AVIF": (no_header, _by_pillow),

@@ -23,7 +23,7 @@ def is_cut_off(path: Path) -> bool:
         offset = 0
         while offset < end:
             file.seek(offset)
-            chunk = _chunk(file.read(16))
+            chunk = _chunk(file.read(16).ljust(16, b"\0"))
             if chunk is None:
                 return False
             size, is_media = chunk

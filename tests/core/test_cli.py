@@ -13,7 +13,7 @@ from demo.fixtures import Material
 from edgekit import cli
 from tests.conftest import ROOT, Edgekit, failure
 from tests.recordings import write_video
-from tests.tiny import tiny_model
+from tests.tiny import tiny_flatbuffer, tiny_model
 
 
 def test_the_reference_is_what_the_commands_say() -> None:
@@ -114,6 +114,17 @@ def test_letters_that_the_terminal_lacks_are_shown_as_numbers(tmp_path: Path) ->
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert b"\\u0433\\u0440\xfcn" in done.stdout
+
+
+def test_names_in_a_file_steer_no_terminal(tmp_path: Path) -> None:
+    model, name = tmp_path / "m.tflite", "\x1b]0;\x07\u202e operator"
+    raw = tiny_flatbuffer(compiled=True)
+    model.write_bytes(raw.replace(b"edgetpu-custom-op", name.encode()))
+    for more in ([], ["--json"]):
+        command = [sys.executable, "-m", "edgekit", "inspect", str(model), *more]
+        done = subprocess.run(command, capture_output=True, timeout=60, check=True)
+        assert rb"\u001b]0;\u0007\u202e operator" in done.stdout
+    assert name in json.loads(done.stdout)["operators"]
 
 
 @pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])

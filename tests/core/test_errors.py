@@ -76,3 +76,10 @@ def test_every_exception_is_raised_or_a_base_of_one_that_is() -> None:
     raised = _raised()
     for name, kind in TREE.items():
         assert name in raised or kind.__subclasses__(), f"nothing raises {name}"
+
+
+def test_what_a_message_quotes_steers_no_terminal_and_has_an_end() -> None:
+    assert str(EdgekitError("a  b\n\x1b[2J\u2028c\ud800")) == "a  b  [2J c "
+    assert str(EdgekitError("x" * 9999 + "y")) == "x" * 2000 + "…" + "x" * 1998 + "y"
+    assert str(EdgekitError("x" * 4000)) == "x" * 4000
+    assert str(EdgekitError("é…")) == "é…"

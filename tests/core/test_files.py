@@ -6,11 +6,15 @@ from pathlib import Path
 import pytest
 
 from edgekit import files
-from edgekit.errors import OutputError
+from edgekit.errors import GoldenError, OutputError
 from edgekit.files import (
+    Layout,
     check_outputs,
     check_writable,
+    decode_json,
     read_bounded,
+    read_file,
+    read_text,
     replace_file,
     write_atomically,
 )
@@ -126,3 +130,69 @@ def test_a_file_of_others_is_read_up_to_a_size(tmp_path: Path) -> None:
     for strange in (tmp_path, Path("/dev/zero"), tmp_path / "none"):
         with pytest.raises(OSError, match=str(strange)):
             read_bounded(strange, 4)
+
+
+def test_json_that_says_nothing_is_one_kind_of_error_with_a_reason() -> None:
+    assert decode_json(b'{"schema": 3, "more": []}', Layout).schema == 3
+    for content, reason in (
+        (b"", "truncated"),
+        (b"{", "truncated"),
+        (b'{"more": ' + b"[" * 100_000, "its values are nested too deeply"),
+        (b'{"schema": ' + b"9" * 5000 + b"}", "Integer value out of range"),
+        (b'{"schema": 0}', "Expected `int` >= 1"),
+        (b"[]", "Expected `object`, got `array`"),
+    ):
+        with pytest.raises(ValueError, match=reason) as caught:
+            decode_json(content, Layout)
+        assert str(caught.value).isprintable()
+    with pytest.raises(ValueError, match="it is not UTF-8 from byte 2 of a text on"):
+        decode_json(b'"ab\xff"', str)
+
+
+def test_a_file_that_a_user_names_is_read_up_to_a_size(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"four")
+    assert read_file(path, GoldenError, "golden file", 4) == b"four"
+    with pytest.raises(GoldenError, match=r"the golden file .*file has more than 3 bytes; is it"):
+        read_file(path, GoldenError, "golden file", 3)
+    with pytest.raises(GoldenError, match=f"cannot read the text {tmp_path}: Is a .*; try another"):
+        read_file(tmp_path, GoldenError, "text", remedy="try another")
+    os.mkfifo(tmp_path / "pipe")
+    for strange in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(GoldenError, match=f"the text {strange} is a device or a pipe; name a"):
+            read_text(strange, GoldenError, "text")
+
+
+def test_a_link_is_followed_where_that_is_asked_for(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "file")
+    (tmp_path / "file").write_bytes(b"four")
+    with pytest.raises(OSError, match="link"):
+        read_bounded(link, 4)
+    assert read_bounded(link, 4, follow=True) == b"four"
+
+
+def test_no_more_memory_is_asked_for_than_a_file_has(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"four")
+    assert read_bounded(path, 1 << 60) == b"four"
+    # One that says of itself that it is empty.
+    assert read_bounded(Path("/proc/self/stat"), 1 << 60).startswith(b"%d" % os.getpid())
+
+
+def test_a_file_that_grows_meanwhile_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"a" * 100_000)
+    whole = os.fstat
+
+    def before(descriptor: int) -> os.stat_result:
+        status = whole(descriptor)
+        with path.open("ab") as stream:
+            stream.write(b"more")
+        return status
+
+    monkeypatch.setattr(files.os, "fstat", before)
+    with pytest.raises(OSError, match="changes while it is read"):
+        read_bounded(path, 1 << 20)

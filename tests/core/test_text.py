@@ -1,8 +1,11 @@
 """How figures are written."""
 
+import json
+
+import click
 import pytest
 
-from edgekit.text import clock, listed, one_line, percent
+from edgekit.text import clock, listed, one_line, percent, printable
 
 
 @pytest.mark.parametrize(
@@ -48,3 +51,30 @@ def test_a_line_has_an_end() -> None:
 def test_of_many_names_the_first_are_listed() -> None:
     assert listed(["a", "b", "c"], 2) == "a, b, …"
     assert listed(["a", "b"], 2) == "a, b"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\tb\nc\n", "a\tb\nc\n"),
+        ("\x1b[2Jgone\x07\x9b1m\r", "\\u001b[2Jgone\\u0007\\u009b1m\\u000d"),
+        ("\x1b]0;title\x1b\\", "\\u001b]0;title\\u001b\\"),
+        ("\u202etac\u2066\u200f", "\\u202etac\\u2066\\u200f"),
+        ("one\u2028two\x85three", "one\\u2028two\\u0085three"),
+        ("größer \U0001f468\u200d\U0001f469", "größer \U0001f468\u200d\U0001f469"),
+    ],
+)
+def test_what_steers_a_terminal_is_shown(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
+def test_what_is_shown_so_is_the_same_json() -> None:
+    said = json.dumps("\x9b\u202e\u2028", ensure_ascii=False)
+    assert printable(said) != said
+    assert json.loads(printable(said)) == json.loads(said)
+
+
+def test_our_own_colours_stay() -> None:
+    coloured = click.style("ok", fg="bright_red", bold=True)
+    assert printable(coloured) == coloured
+    assert printable("\x1b[8mhidden") == "\\u001b[8mhidden"

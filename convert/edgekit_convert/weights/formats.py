@@ -74,7 +74,7 @@ def read(path: Path, content: bytes) -> Any:
 def _safetensors(path: Path, content: bytes) -> Any:
     try:
         state = safetensors.torch.load(content)
-    except (safetensors.SafetensorError, KeyError, ValueError) as error:
+    except Exception as error:  # SafetensorError, KeyError, RuntimeError: whatever damage provokes
         raise CheckpointError(
             f"{path} is not a safetensors file, or is damaged ({error})"
         ) from error
@@ -87,7 +87,7 @@ def _safetensors(path: Path, content: bytes) -> Any:
 def _from_json(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

@@ -10,6 +10,7 @@ import click
 
 from edgekit.errors import INTERRUPTED, EdgekitError
 from edgekit.redaction import redact
+from edgekit.text import printable
 from edgekit_device.sinks.base import Outbox
 
 # Lines that may wait for a reader.
@@ -64,7 +65,7 @@ def say(text: str) -> None:
     with _lock:
         if _voice is None:
             _voice = _Voice()
-        _voice.say(f"edgekit: {redact(text)}\n")
+        _voice.say(f"edgekit: {redact(printable(text))}\n")
 
 
 def finish_saying() -> bool:

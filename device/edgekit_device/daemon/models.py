@@ -23,7 +23,7 @@ from edgekit_device.config.settings import Settings
 from edgekit_device.daemon import delegate
 from edgekit_device.retry import Retry
 from edgekit_device.signers import check_signer
-from edgekit_device.trial import read_label_file, read_model_bytes, try_model
+from edgekit_device.trial import read_model_bytes, try_model
 
 # A Coral stick takes up to about five seconds when its firmware has to be sent first.
 LOAD_TIMEOUT = 15.0
@@ -147,7 +147,7 @@ def _read(settings: Settings, path: Path, *, accelerated: bool) -> _Read:
     model = parse_model(path, content)
     # Before a runtime meets it.
     signer = check_signer(model, settings)
-    labels = read_label_file(settings.labels) if settings.labels else None
+    labels = LabelFile.read(settings.labels) if settings.labels else None
     tried = (model.sha256, labels, settings.hints(), settings.runtime, accelerated)
     if tried not in _passed:
         try_model(path, content, labels, settings, accelerated=accelerated)

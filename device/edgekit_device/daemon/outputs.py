@@ -4,6 +4,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import msgspec
@@ -20,13 +21,14 @@ GRACE = 0.8
 _SLACK = 0.25
 
 
-class _Done(NamedTuple):
+@dataclass(frozen=True)
+class _Done:
     """What sinks that are closed have done under a name."""
 
     sent: int = 0
     dropped: int = 0
     restarts: int = 0
-    refused: Counter[str] = Counter()
+    refused: Counter[str] = field(default_factory=Counter)
 
     def and_of(self, sink: Sink) -> "_Done":
         report = sink.report()

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from edgekit.errors import ServiceError
+from edgekit.files import decode_json
 from edgekit.offline.clip_output import ClipFile
 from edgekit_device.health import SERVICE_FOLDER, runtime_folder
 from edgekit_device.signals import handled
@@ -92,7 +93,7 @@ def _receive_clip(connection: socket.socket, file: ClipFile) -> Outcome | None:
                 synced = time.monotonic()
         if piece is None:
             return None
-        return msgspec.json.decode(receive(connection, JSON_LIMIT) or b"", type=Outcome)
+        return decode_json(receive(connection, JSON_LIMIT) or b"", Outcome)
     except (OSError, ValueError):
         return None
 

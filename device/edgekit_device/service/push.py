@@ -12,6 +12,7 @@ import msgspec
 
 from edgekit import child
 from edgekit.errors import PushError
+from edgekit.files import decode_json
 from edgekit.model.container import ModelFile, read_model
 from edgekit.redaction import redact
 from edgekit.text import last_line, one_line
@@ -141,8 +142,8 @@ def _judge(host: str, said: str, status: bytes, sha256: str) -> Outcome:
         sha256: of the model that it should run.
     """
     try:
-        daemon = msgspec.json.decode(status, type=_Service).daemon
-    except msgspec.MsgspecError:
+        daemon = decode_json(status, _Service).daemon
+    except ValueError:
         # The upgrade itself ended well, which it does only when frames are answered.
         told = "edgekit there is too old for `service status --json`; update edgekit-device"
         return Outcome(host, True, f"{said}; {told}")

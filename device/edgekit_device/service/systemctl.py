@@ -1,5 +1,6 @@
 """What systemd knows about the service."""
 
+import re
 import subprocess
 
 import msgspec
@@ -121,4 +122,4 @@ def restart() -> bool:
 
 
 def _number(text: str) -> int:
-    return int(text) if text.isdecimal() else 0
+    return int(text) if re.fullmatch("[0-9]{1,19}", text) else 0

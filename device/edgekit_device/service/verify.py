@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.errors import ModelFileError
+from edgekit.model import limits
+from edgekit.model.labels import LabelFile
 from edgekit_device.config.settings import Settings
-from edgekit_device.trial import LARGEST_MODEL, read_label_file, read_model_bytes, try_model
+from edgekit_device.trial import read_model_bytes, try_model
 
 STANDARD_INPUT = Path("-")
 
@@ -41,9 +43,10 @@ class Model:
             ModelFileError: it cannot be read, is no regular file, or is far too large.
         """
         if path == STANDARD_INPUT:
-            name, content = "the model on standard input", sys.stdin.buffer.read(LARGEST_MODEL + 1)
-            if len(content) > LARGEST_MODEL:
-                raise ModelFileError(f"{name} is larger than {LARGEST_MODEL >> 20} MiB")
+            name = "the model on standard input"
+            content = sys.stdin.buffer.read(limits.FILE_BYTES + 1)
+            if len(content) > limits.FILE_BYTES:
+                raise ModelFileError(f"{name} is larger than {limits.FILE_BYTES >> 20} MiB")
             return cls(name, content)
         return cls(str(path), read_model_bytes(path))
 
@@ -63,7 +66,7 @@ def verify(model: Model, settings: Settings) -> None:
         LabelsError: the labels that the settings name are no good, or do not fit it.
         RuntimeUnavailableError: no runtime works here.
     """
-    labels = read_label_file(settings.labels) if settings.labels else None
+    labels = LabelFile.read(settings.labels) if settings.labels else None
     accelerated = settings.delegate != "none"
     # Here a model is known by its bytes alone, and nothing has looked into them yet.
     try_model(Path(model.name), model.content, labels, settings, accelerated=accelerated)

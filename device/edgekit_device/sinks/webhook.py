@@ -248,5 +248,6 @@ def _retry_after(value: str | None, maximum: float) -> float:
         delay = parsedate_to_datetime(value).timestamp() - time.time()
     # It fails in many ways on what is no date.
     except Exception:
-        delay = float(value) if value.strip().isdecimal() else 0.0
+        digits = value.strip()
+        delay = float(digits) if digits.isdecimal() else 0.0
     return min(max(delay, 0.0), maximum)

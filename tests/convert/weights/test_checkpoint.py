@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from edgekit_convert.weights import formats
 from edgekit_convert.weights.checkpoint import load_file
 from edgekit_convert.weights.head import build_head, describe_head
 from edgekit_convert.weights.names import SavedNames
@@ -332,3 +333,18 @@ def test_checkpoints_without_batch_counters_are_loaded(state: State) -> None:
     old = {key: value for key, value in state.items() if not key.endswith("batches_tracked")}
     assert isinstance(build_head(old), nn.Linear)
     load(ARCHITECTURES["18"], old)
+
+
+def test_words_beside_tensors_that_are_no_json_are_words(tmp_path: Path) -> None:
+    # Deep JSON as well; and a shape that no tensor has is damage.
+    words = {"epoch": "9", "note": "{", "deep": "[" * 100_000}
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(safetensors.torch.save(TINY, words))
+    found = formats.read(path, path.read_bytes())
+    assert {key: found[key] for key in words} == words | {"epoch": 9}
+    huge = (
+        b'{"x":{"dtype":"F32","shape":[0,9223372036854775807,9223372036854775807]'
+        b',"data_offsets":[0,0]}}'
+    )
+    with pytest.raises(CheckpointError, match="is not a safetensors file, or is damaged"):
+        formats.read(path, len(huge).to_bytes(8, "little") + huge)

@@ -1,6 +1,7 @@
 """The flatbuffer reader: what it finds, and that damage never reaches an interpreter."""
 
 import functools
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from edgekit.errors import ModelFileError
 from edgekit.model.container import read_model
 from edgekit.model.flatbuffer import parse
 from edgekit.model.schema import OPERATORS, TENSOR_TYPES
+from edgekit.model.tables import TABLES, UNIONS
 
 
 def _model(change: Callable[[Any], None] = lambda model: None) -> bytes:
@@ -55,6 +57,66 @@ def test_names_are_those_of_the_schema() -> None:
     for name, number in vars(schema.TensorType).items():
         if isinstance(number, int) and not name.startswith("_"):
             assert TENSOR_TYPES[number] == name.lower()
+
+
+@functools.cache
+def _readers() -> dict[str, dict[str, str]]:
+    """The schema's own code that reads each field of a table, by table and by name."""
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    text = Path(schema.__file__).read_text(encoding="utf-8")
+    _, *rest = re.split(r"^class (\w+)\(object\):$", text, flags=re.MULTILINE)
+    found: dict[str, dict[str, str]] = {}
+    for name, body in zip(rest[::2], rest[1::2], strict=True):
+        _, *methods = re.split(r"^    def (\w+)\(", body.partition("\ndef ")[0], flags=re.MULTILINE)
+        found[name] = dict(zip(methods[::2], methods[1::2], strict=True))
+    return found
+
+
+def _kind(code: str) -> str:
+    """What the code reads, as a kind of `edgekit.model.tables`."""
+    letters = {"Bool": "?", "Int8": "b", "Uint8": "B", "Int16": "h", "Uint16": "H", "Int32": "i",
+               "Uint32": "I", "Int64": "q", "Uint64": "Q", "Float32": "f"}  # fmt: skip
+    if "Union" in code:
+        return "union"
+    if "_tab.String" in code:
+        return "s"
+    if found := re.search(r"number_types\.(\w+)Flags, [oa]\b", code):
+        kind = letters[found[1]]
+    else:
+        found = re.search(r"obj = (\w+)\(\)", code)
+        assert found
+        kind = found[1]
+    return f"[{kind}]" if code.startswith("self, j)") else kind
+
+
+def test_tables_are_those_of_the_schema() -> None:
+    for table, line in TABLES.items():
+        for number, word in enumerate(line.split()):
+            name, _, rest = word.partition(":")
+            kind, _, default = rest.partition("=")
+            if kind == "-":
+                continue
+            code = _readers()[table][name.title().replace("_", "")]
+            assert f"Offset({4 + 2 * number})" in code, (table, name)
+            assert _kind(code) == ("union" if kind in UNIONS else kind), (table, name)
+            if default:
+                assert re.search(rf"return ({default}|True)\n", code), (table, name)
+
+
+def test_no_field_is_left_out() -> None:
+    for name, methods in _readers().items():
+        if "Init" in methods and not name.startswith(("Stable", "StableHLO")):
+            slots = [
+                int(n) for code in methods.values() for n in re.findall(r"Offset\((\d+)", code)
+            ]
+            assert max(slots, default=2) == 2 + 2 * len(TABLES.get(name, "").split()), name
+
+
+def test_unions_are_those_of_the_schema() -> None:
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    for union, names in UNIONS.items():
+        for number, name in enumerate(names):
+            assert getattr(getattr(schema, union), name) == number
 
 
 def test_a_small_model_is_read() -> None:

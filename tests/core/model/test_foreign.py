@@ -153,6 +153,7 @@ def test_a_classifier_passes() -> None:
         (_graph(scores=_tensor((1, 1))), "answers [1, 1], a single value"),
         (_graph(scores=_tensor(())), "answers [], a single value"),
         (_graph(scores=_tensor((7,))), "answers [7], a single value"),
+        (_graph(scores=_tensor((1, 131_073))), "at most 131,072 classes are read"),
         (_graph(scores=_tensor((1, -1))), "answers [1, -1]; a classifier answers"),
         (_graph(scores=_tensor((1, 0))), "answers [1, 0]; a classifier answers"),
         (_graph(scores=_tensor((4, 3))), "answers [4, 3]; a classifier answers"),

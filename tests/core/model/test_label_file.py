@@ -1,7 +1,10 @@
 """The forms in which class names are written, and those that are refused."""
 
+import json
+
 import pytest
 
+from edgekit.model import limits
 from edgekit.model.label_file import parse, plain_lines
 
 MUG = ["mug", "cube", "star"]
@@ -132,3 +135,25 @@ def test_what_is_doubtful_is_refused(text: str, message: str) -> None:
 
 def test_our_own_files_hold_names_as_they_are() -> None:
     assert plain_lines("0 mug\r\n[cube]\n\n") == ["0 mug", "[cube]"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a\n" * (limits.CLASSES + 2), "has 131,074 lines; at most 131,072 classes are read"),
+        ("a" * 4_194_305, "has 4,194,305 characters"),
+        ("mug\n" + "x" + " " * 300 + "x" * 300 + "\n", "line 2, which is too long"),
+        ("['" + "a" * (256 << 10) + "']", "begins like a JSON list or map, but is none"),
+        ("[" * 100_000, "begins like a JSON list or map, but is none"),
+        ("mug " + "9" * 5000, "line 1, which is too long"),
+    ],
+)
+def test_what_takes_long_to_understand_is_refused_before(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse(text)
+
+
+def test_as_many_classes_as_are_allowed_are_read() -> None:
+    names = [f"class{index}" for index in range(limits.CLASSES)]
+    assert parse("label\n" + "\n".join(names)).names == names
+    assert parse(json.dumps(names)).names == names

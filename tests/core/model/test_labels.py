@@ -55,6 +55,7 @@ def test_too_many_or_too_few_are_refused() -> None:
         ("cat\n\u202edog\n".encode(), "control characters in the name of class 1"),
         (b'["cat", "a\\nb"]', r"control characters in the name of class 1, 'a\\nb'"),
         (b'["cat", " "]', "has an empty name for class 1"),
+        (b"cat\n" + b"d" * 256, "has 256 characters in the name of class 1; at most 255 are read"),
         (b"0 cat\n2 dog\n", "has indices from 0 to 2, but not 1"),
     ],
 )

@@ -1,5 +1,6 @@
 """Recordings of every kind, read frame by frame."""
 
+import os
 from pathlib import Path
 
 import cv2
@@ -147,3 +148,20 @@ def test_a_video_without_frames_is_named(tmp_path: Path) -> None:
     writer.release()
     with pytest.raises(SourceError):
         list(Recording(path))
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/null")):
+        with pytest.raises(SourceError, match=f"{path} is a device or a pipe; a recording"):
+            Recording(path)
+
+
+def test_times_that_go_back_are_told(tmp_path: Path) -> None:
+    writer = ClipWriter(tmp_path / "a.clip", HEADER)
+    for number in (1, 0):
+        writer.write(record(number), encode_png(picture(number)))
+    writer.finish()
+    read = Recording(tmp_path / "a.clip")
+    assert len(list(read)) == 2
+    assert read.notes == ["its times go back; do not trust what is counted in seconds"]

@@ -214,6 +214,7 @@ def test_pictures_that_are_not_in_it_are_told(tmp_path: Path) -> None:
         ("a.png\t4\n", r"line 1: class 4 is not one of the model's 4 \(0-based\)"),
         ("a.png\t-1\n", r"line 1: class -1 is not one"),
         ("a.png\tcube\n", r"line 1: 'cube' is neither a class index nor a class's name"),
+        (f"a.png\t{'9' * 5000}\n", r"line 1: '[9…]+' is neither a class index nor a class's name"),
         ("a.png\t0\nb.png\tx\n", r"line 2: 'x' is neither"),
         ("a.png\t0\na.png\t1\n", r"line 2: a.png is in line 1, too"),
         ("c.png\t0\n", r"line 1: no file c.png in"),

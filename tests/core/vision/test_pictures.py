@@ -2,7 +2,6 @@
 
 import io
 import struct
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from edgekit.errors import ImageError
 from edgekit.vision import optional
 from edgekit.vision.notes import Notes
 from edgekit.vision.pictures import decode_image, is_image, read_image
+from tests.core.vision.png import chunk, png_of_size
 from tests.device.sources.clips import jpeg
 
 pillow_heif.register_heif_opener()
@@ -217,24 +217,47 @@ def test_what_a_file_holds_decides_and_not_its_name(tmp_path: Path) -> None:
     assert not is_image(tmp_path / "e.mjpeg")
 
 
-def _png_of_size(width: int, height: int) -> bytes:
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        )
-
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
-
-
 def test_a_small_file_cannot_take_all_memory() -> None:
     with pytest.raises(ImageError, match="it is 100000x100000 pixels large; make it smaller"):
-        decode_image(_png_of_size(100_000, 100_000), "it")
+        decode_image(png_of_size(100_000, 100_000), "it")
     large = bytearray(jpeg().tobytes())
     at = large.index(b"\xff\xc0") + 5
     large[at : at + 4] = b"\xff\xff\xff\xff"
     with pytest.raises(ImageError, match="it is 65535x65535 pixels large"):
         decode_image(bytes(large), "it")
+    # Nor one that is read otherwise than its decoder reads it.
+    hidden = b"\xff\xc0\x00\x11\x08\x00\x01\x00\x01\x03" + bytes(9)
+    for bare in (b"\xff\x01", b"\xff\xd0", b"\xff\x00"):
+        behind = large[: at - 5] + bare + large[at - 5 :]
+        length = int.from_bytes(behind[at - 3 : at - 1], "big")
+        behind[at - 3 + length : at - 3 + length] = hidden
+        with pytest.raises(ImageError, match="it is 65535x65535 pixels large"):
+            decode_image(bytes(behind), "it")
+    again = png_of_size(100_000, 100_000)[:-12] + png_of_size(1, 1)[8:]
+    with pytest.raises(ImageError, match="it is 100000x100000 pixels large"):
+        decode_image(again, "it")
+    with pytest.raises(ImageError, match="it is damaged"):
+        decode_image(again[:8] + chunk(b"gAMA", bytes(4)) + again[8:], "it")
+    with pytest.raises(ImageError, match="it is 99999x99999 pixels large"):
+        decode_image(b"P6 # wide\n99999\n#\r99999 255\n", "it")
+    with pytest.raises(ImageError, match="it is truncated"):
+        decode_image(b"P6 99999", "it")
+
+
+def _tiff(*entries: tuple[int, int, int]) -> bytes:
+    """One that says (tag, type, value) in its directory."""
+    directory = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in entries)
+    return b"II*\0" + struct.pack("<IH", 8, len(entries)) + directory + bytes(4)
+
+
+def test_a_tiff_has_the_size_that_its_decoder_takes() -> None:
+    large, small = [(256, 4, 1 << 17), (257, 4, 1 << 17)], [(256, 4, 1), (257, 4, 1)]
+    with pytest.raises(ImageError, match="it is 131072x131072 pixels large"):
+        decode_image(_tiff(*large, *small), "it")
+    # libtiff takes signed numbers, too.
+    for odd in ([(256, 9, 1 << 17), (257, 9, 1 << 17)], [(256, 4, 1 << 17)], [(257, 4, 1)]):
+        with pytest.raises(ImageError, match=r"it is (damaged|truncated); copy it again"):
+            decode_image(_tiff(*odd), "it")
 
 
 @pytest.mark.parametrize(("kind", "name"), [("HEIF", "HEIC"), ("GIF", "GIF"), ("AVIF", "AVIF")])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from edgekit_device.service.layout import COMMAND
-from edgekit_device.service.push import Connection, push
+from edgekit_device.service.push import Connection, _judge, push
 
 from tests.conftest import ROOT
 from tests.device.service.conftest import Model, fake_command, sha
@@ -59,3 +59,10 @@ def test_a_push_runs_what_sudoers_allows_and_hands_the_model_over(
 def test_a_host_that_is_an_option_is_none(model: Model) -> None:
     done = CliRunner().invoke(push, ["--", "-oProxyCommand=x", str(model("a"))])
     assert done.exit_code == 2
+
+
+@pytest.mark.parametrize("status", [b"", b"\xff", b'{"daemon": "\xff"}', b"[" * 100_000])
+def test_a_device_that_says_anything_is_no_failure_here(status: bytes) -> None:
+    outcome = _judge("pi", "upgraded", status, "00ff")
+    assert (outcome.done, outcome.text.partition(";")[0]) == (True, "upgraded")
+    assert "edgekit there is too old" in outcome.text

@@ -117,6 +117,16 @@ def test_it_ends_when_a_model_of_another_input_size_takes_over(tmp_path: Path) -
     assert "another input size" in (clip.outcome.reason or "")
 
 
+def test_it_ends_before_a_picture_that_no_clip_holds(tmp_path: Path) -> None:
+    clip = recording(tmp_path / "a.clip")
+    clip.frame(answer(0))
+    huge = np.broadcast_to(np.uint8(0), (1 << 13, (1 << 13) + 1, 3))
+    clip.frame(answer(1, pixels=huge))
+    clip.finish()
+    assert numbers(tmp_path / "a.clip") == [0]
+    assert clip.outcome.reason == "a picture of more than 67108864 pixels came, which no clip holds"
+
+
 def test_where_the_decision_began_afresh_a_stretch_begins(tmp_path: Path) -> None:
     clip = recording(tmp_path / "a.clip")
     for number in range(4):

@@ -14,6 +14,7 @@ import time
 import msgspec
 
 from edgekit.errors import OutputError
+from edgekit.files import decode_json
 
 CONTROL_SOCKET = "control.sock"
 NOW = b"!"
@@ -85,7 +86,7 @@ def ask(connection: socket.socket, request: bytes) -> Reply:
     # A service that records already says so at once, and listens no more.
     with contextlib.suppress(BrokenPipeError):
         send(connection, request)
-    return msgspec.json.decode(receive(connection, JSON_LIMIT) or b"", type=Reply)
+    return decode_json(receive(connection, JSON_LIMIT) or b"", Reply)
 
 
 class ClipStream:

@@ -16,7 +16,7 @@ from edgekit import __version__
 from edgekit.inference.events import timestamp
 from edgekit.inference.frame import FrameRecord
 from edgekit.inference.pipeline import Result
-from edgekit.offline.clip import SCHEMA, ClipHeader, ClipWriter, hash_input
+from edgekit.offline.clip import MAXIMUM_PIXELS, SCHEMA, ClipHeader, ClipWriter, hash_input
 from edgekit.offline.clip_output import ClipOutput
 from edgekit.offline.player import TOP
 from edgekit.vision.encode import encode_png
@@ -124,6 +124,8 @@ class Recording(Sink):
             self._end()
         elif result.model.geometry != header.geometry:
             self._end("a model of another input size took over")
+        elif frame.pixels[..., 0].size > MAXIMUM_PIXELS:
+            self._end(f"a picture of more than {MAXIMUM_PIXELS} pixels came, which no clip holds")
         else:
             happened = self._happened(result)
             waiting = _Waiting(_record(result, at), frame.pixels, result.verdict.first)

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from edgekit.errors import OutputError
+from edgekit.files import decode_json
 from edgekit.inference.pipeline import Result
 from edgekit_device.config.settings import Settings
 from edgekit_device.health import Health, SinkHealth
@@ -206,9 +207,7 @@ def _request(connection: socket.socket) -> ClipRequest | None:
     """What a command wants; None where that cannot be understood."""
     connection.settimeout(_REQUEST_TIMEOUT)
     try:
-        return msgspec.json.decode(
-            receive(connection, JSON_LIMIT, _REQUEST_TIMEOUT) or b"", type=ClipRequest
-        )
+        return decode_json(receive(connection, JSON_LIMIT, _REQUEST_TIMEOUT) or b"", ClipRequest)
     except (OSError, ValueError) as error:
         _refuse(connection, f"the service does not understand the request: {error}")
         return None
