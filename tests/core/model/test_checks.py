@@ -180,3 +180,22 @@ def test_half_bytes_are_counted() -> None:
     four_bits = T([3], "int4", np.zeros(2, np.uint8), (1.0,))
     cast = options("CastOptions", inDataType=17, outDataType=0)
     check(build("CAST", [four_bits], [T([3])], cast))
+
+
+def test_integers_in_constants_are_read_up_to_a_number() -> None:
+    many = T([limits.NUMBERS + 1], "int32", np.zeros(limits.NUMBERS + 1, np.int32))
+    made = options("GatherOptions")
+    with pytest.raises(ModelFileError, match="numbers in lists; at most 2,097,152 are read"):
+        check(build("GATHER", [MATRIX, many], [T([limits.NUMBERS + 1, 6])], made))
+    # Other constants may be of any size.
+    check(build("ADD", [many._replace(data=None), many], [many._replace(data=None)],
+                options("AddOptions")))  # fmt: skip
+
+
+def test_every_graph_of_a_file_is_looked_at() -> None:
+    def second(model: Any) -> None:
+        model.subgraphs.append(copy.deepcopy(model.subgraphs[0]))
+        model.subgraphs[1].operators[0].inputs = [1]
+
+    with pytest.raises(ModelFileError, match="RELU reads a tensor before it is written"):
+        check(_relu(MATRIX, change=second))
