@@ -199,3 +199,31 @@ def test_every_graph_of_a_file_is_looked_at() -> None:
 
     with pytest.raises(ModelFileError, match="RELU reads a tensor before it is written"):
         check(_relu(MATRIX, change=second))
+
+
+def test_constants_are_aligned_as_far_as_writers_do() -> None:
+    def at(offset: int) -> Any:
+        def change(model: Any) -> None:
+            model.buffers[1].data = None
+            model.buffers[1].offset, model.buffers[1].size = offset, 48
+
+        return change
+
+    add = ["ADD", [MATRIX, weights(2, 6)], [T([2, 6])], options("AddOptions")]
+    check(build(*add, change=at(100)))
+    for offset in (101, 102):
+        with pytest.raises(ModelFileError, match="holds data that is not aligned"):
+            check(build(*add, change=at(offset)))
+    long = T([2], "int64", np.zeros(2, np.int64))
+    check(build("RESHAPE", [T([4]), ints(2, 2, dtype="int64")], [T([2, 2])]))
+    check(build("ADD", [T([2], "int64"), long], [T([2], "int64")], options("AddOptions")))
+
+
+def test_sparse_tensors_are_refused() -> None:
+    from ai_edge_litert import schema_py_generated as schema
+
+    def change(model: Any) -> None:
+        model.subgraphs[0].tensors[0].sparsity = schema.SparsityParametersT()
+
+    with pytest.raises(ModelFileError, match="leaves zeros out"):
+        check(_relu(MATRIX, change=change))

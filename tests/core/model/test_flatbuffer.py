@@ -221,9 +221,15 @@ def _in_blocks(model: Any) -> None:
     model.subgraphs[0].tensors[1].quantization = quantization
 
 
+def _options_elsewhere(model: Any) -> None:
+    operator = model.subgraphs[0].operators[0]
+    operator.largeCustomOptionsOffset, operator.largeCustomOptionsSize = 8, 1 << 40
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (_options_elsewhere, "an operator's options reach beyond the end of the file"),
         (_outside, "the data of tensor 'w' is in another file"),
         (_nameless, "a custom operator has no name"),
         (_of_no_type, r"tensor 'w' is of an unknown type \(99\)"),
