@@ -34,6 +34,7 @@ from edgekit.errors import EdgekitError
 from edgekit.inference.classifier import Classifier
 from edgekit.inference.runtimes import installed_runtimes
 from edgekit.model import decode, flatbuffer
+from edgekit.model.archive import take_apart
 from edgekit.model.container import parse_model, read_model
 from edgekit.model.foreign import Hints
 from tests.tiny import tiny_model
@@ -415,7 +416,8 @@ def main() -> None:
     slowest, largest = Outcome(""), Outcome("")
     with tempfile.TemporaryDirectory(dir="/dev/shm") as scratch:
         folder = Path(scratch)
-        models = [path.read_bytes() for path in given.models]
+        # Without a manifest, whose hash would refuse all that is damaged.
+        models = [take_apart(path.read_bytes()).flatbuffer for path in given.models]
         models.append(tiny_model(folder / "tiny.tflite").read_bytes())
         runtimes = installed_runtimes()
         path = folder / "model.tflite"
