@@ -82,7 +82,11 @@ def take_apart(content: bytes) -> Parts:
     # Files written by other tools may keep offsets from the zip's own start; zipfile corrects
     # those, and header_offset is where the entry really lies.
     start = min((entry.header_offset for entry in entries), default=archive.start_dir)
-    return Parts(content[:start], names, archive)
+    flatbuffer = content[:start]
+    if _REMAINS.search(flatbuffer):
+        # Its labels, and what else it says, would be silently replaced.
+        raise ModelFileError("it has two zips, one behind the other")
+    return Parts(flatbuffer, names, archive)
 
 
 def _has_end(content: bytes) -> bool:

@@ -16,7 +16,7 @@ from edgekit.model.shapes import Node, Shape
 
 # Of the zero points of each type; others are quantized around 0.
 _RANGES = {"uint8": (0, 255), "int8": (-128, 127)}
-# Longer constants are no sizes, axes or paddings; indices of GATHER are its rows.
+# How integers are unpacked.
 _INTEGERS = {"int32": "i", "int64": "q"}
 
 
@@ -48,13 +48,14 @@ def _check_tensor(tensor: Tensor) -> None:
         raise ModelFileError(f"has the shape {list(allocated)}, and {list(shape)} too")
     number = math.prod(allocated)
     bits = BITS[tensor.dtype]
+    if tensor.is_sparse:
+        raise ModelFileError("leaves zeros out (sparsity); convert the model without that")
     if tensor.buffer:
-        if tensor.sparsity is not None:
-            raise ModelFileError("leaves zeros out (sparsity); convert the model without that")
         expected = -(-number * bits // 8)
         if tensor.buffer != expected:
             raise ModelFileError(f"holds {tensor.buffer} bytes instead of {expected}")
-        if tensor.start % max(bits // 8, 1):
+        # Writers in Python align vectors of bytes to four, whatever is in them.
+        if tensor.start % min(max(bits // 8, 1), 4):
             raise ModelFileError("holds data that is not aligned")
         if tensor.is_variable:
             raise ModelFileError("is a constant, and a variable too")
@@ -109,12 +110,22 @@ def _check_order(graph: Graph) -> None:
         raise ModelFileError("an output is not computed")
 
 
-def _constant(tensor: Tensor | None, flatbuffer: bytes) -> Shape | None:
-    """The integers in a constant."""
-    if tensor is None or tensor.dtype not in _INTEGERS or not is_constant(tensor):
-        return None
-    layout = f"<{math.prod(tensor.allocated)}{_INTEGERS[tensor.dtype]}"
-    return struct.unpack_from(layout, flatbuffer, tensor.start)
+class _Integers:
+    """The integers in constants; as many, all together, as a file may have in its lists."""
+
+    def __init__(self, flatbuffer: bytes) -> None:
+        self._flatbuffer = flatbuffer
+        self._read = 0
+
+    def __call__(self, tensor: Tensor) -> Shape | None:
+        """Those of a tensor; None for one that is no constant of integers."""
+        if tensor.dtype not in _INTEGERS or not is_constant(tensor):
+            return None
+        number = math.prod(tensor.allocated)
+        self._read += number
+        limits.check(self._read, limits.NUMBERS, "numbers in lists")
+        layout = f"<{number}{_INTEGERS[tensor.dtype]}"
+        return struct.unpack_from(layout, self._flatbuffer, tensor.start)
 
 
 def _shapes(graph: Graph, flatbuffer: bytes) -> list[Shape]:
@@ -123,6 +134,7 @@ def _shapes(graph: Graph, flatbuffer: bytes) -> list[Shape]:
     known = [is_constant(tensor) for tensor in graph.tensors]
     for i in graph.inputs:
         known[i] = True
+    integers = _Integers(flatbuffer)
     for operator in graph.operators:
         inputs = [graph.tensors[i] if i >= 0 else None for i in operator.inputs]
         node = Node(
@@ -130,7 +142,7 @@ def _shapes(graph: Graph, flatbuffer: bytes) -> list[Shape]:
             inputs,
             [graph.tensors[i] for i in operator.outputs],
             [found[i] if i >= 0 and known[i] else None for i in operator.inputs],
-            [_constant(tensor, flatbuffer) for tensor in inputs],
+            integers,
         )
         for i, shape in zip(operator.outputs, check_operator(node), strict=True):
             tensor = graph.tensors[i]

@@ -2,8 +2,8 @@
 
 A table starts with the distance back to its vtable, and each field of a vtable is the distance from
 the table's start, 0 when absent. The checks are those of FlatBuffers' own verifier (`verifier.h`),
-which interpreters do not call: bounds, alignment, strings that end, no offset of 0. What is read is
-counted, so that a file whose parts share each other costs no more than its limits.
+which runtimes leave to their caller: bounds, alignment, strings that end, no offset of 0. What is
+read is counted, so that a file whose parts share each other costs no more than its limits.
 """
 
 import functools

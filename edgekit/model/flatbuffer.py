@@ -43,7 +43,7 @@ class Tensor:
         allocated: the shape that an interpreter begins with; `shape` where all is known.
         axis: along which the scales lie, where there are several.
         is_variable: whether it keeps its value from one inference to the next.
-        sparsity: how constant data leaves zeros out; None where it does not.
+        is_sparse: whether its data leaves zeros out.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Tensor:
     allocated: tuple[int, ...] = ()
     axis: int = 0
     is_variable: bool = False
-    sparsity: Fields | None = None
+    is_sparse: bool = False
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def _tensor(fields: Fields, buffers: list[tuple[int, int]]) -> Tensor:
         allocated=fields["shape"],
         axis=quantization.get("quantized_dimension", 0),
         is_variable=fields["is_variable"],
-        sparsity=fields["sparsity"],
+        is_sparse=fields["sparsity"] is not None,
     )
 
 
@@ -158,7 +158,9 @@ def _operator_code(fields: Fields) -> tuple[str, int, bool]:
     return name, fields["version"], False
 
 
-def _operator(fields: Fields, codes: list[tuple[str, int, bool]], tensors: int) -> Operator:
+def _operator(
+    fields: Fields, codes: list[tuple[str, int, bool]], tensors: int, size: int
+) -> Operator:
     index = fields["opcode_index"]
     if index >= len(codes):
         raise ModelFileError("an operator is of a kind that the file does not define")
@@ -166,20 +168,22 @@ def _operator(fields: Fields, codes: list[tuple[str, int, bool]], tensors: int) 
     if not all(-1 <= i < tensors for i in (*inputs, *outputs, *inside)):
         raise ModelFileError("an operator names a tensor that does not exist")
     limits.check(max(len(inputs), len(outputs)), limits.CONNECTIONS, "tensors at one operator")
+    if fields["large_custom_options_offset"] + fields["large_custom_options_size"] > size:
+        raise ModelFileError("an operator's options reach beyond the end of the file")
     options = fields["builtin_options"] or fields["builtin_options2"] or {}
     name, version, is_custom = codes[index]
     return Operator(name, version, inputs, outputs, inside, options, is_custom)
 
 
 def _graph(
-    fields: Fields, codes: list[tuple[str, int, bool]], buffers: list[tuple[int, int]]
+    fields: Fields, codes: list[tuple[str, int, bool]], buffers: list[tuple[int, int]], size: int
 ) -> Graph:
     tensors = tuple(_tensor(one, buffers) for one in fields["tensors"])
     inputs, outputs = fields["inputs"], fields["outputs"]
     if not all(0 <= i < len(tensors) for i in inputs + outputs):
         raise ModelFileError("an input or output names a tensor that does not exist")
     limits.check(max(len(inputs), len(outputs)), limits.CONNECTIONS, "inputs or outputs")
-    operators = tuple(_operator(one, codes, len(tensors)) for one in fields["operators"])
+    operators = tuple(_operator(one, codes, len(tensors), size) for one in fields["operators"])
     return Graph(tensors, inputs, outputs, operators)
 
 
@@ -218,7 +222,7 @@ def parse_graphs(data: bytes) -> list[Graph]:
     codes = [_operator_code(one) for one in model["operator_codes"]]
     buffers = [_buffer(one, len(data)) for one in model["buffers"]]
     limits.check(len(model["subgraphs"]), limits.GRAPHS, "graphs")
-    graphs = [_graph(one, codes, buffers) for one in model["subgraphs"]]
+    graphs = [_graph(one, codes, buffers, len(data)) for one in model["subgraphs"]]
     if not graphs:
         raise ModelFileError("it holds no graph")
     limits.check(sum(len(graph.tensors) for graph in graphs), limits.TENSORS, "tensors")

@@ -13,8 +13,8 @@ import msgspec
 from msgspec import Meta
 
 from edgekit.errors import ModelFileError
-from edgekit.model import limits
 from edgekit.model.flatbuffer import Graph, Tensor
+from edgekit.model.limits import CLASSES
 from edgekit.model.manifest import Normalization
 from edgekit.model.metadata import read_normalization
 from edgekit.model.structure import ending
@@ -183,8 +183,8 @@ def _check_output(tensor: Tensor) -> None:
         )
     if sizes[0] < 2 or shape[0] not in (1, -1):
         raise ModelFileError(f"answers {shape}; a classifier answers [1, classes]")
-    if sizes[0] > limits.CLASSES:
-        raise ModelFileError(f"answers {shape}; at most {limits.CLASSES:,} classes are read")
+    if sizes[0] > CLASSES:
+        raise ModelFileError(f"answers {shape}; at most {CLASSES:,} classes are read")
     if tensor.dtype not in (*_TYPES, "float32"):
         raise ModelFileError(f"answers {tensor.dtype}, no scores; they are uint8, int8 or float32")
     _check_quantization(tensor, "output")

@@ -6,7 +6,7 @@ or None for one that is known at run time only; what no kernel could obey raises
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from edgekit.errors import ModelFileError
@@ -25,14 +25,14 @@ class Node:
         inputs: its inputs; None for one that is left out.
         outputs: its outputs.
         shapes: of its inputs; None for one that is left out, or known at run time only.
-        constants: the integers in its inputs; None for one that is no constant of integers.
+        read: gives the integers in a tensor; None for one that is no constant of integers.
     """
 
     operator: Operator
     inputs: Sequence[Tensor | None]
     outputs: Sequence[Tensor]
     shapes: Sequence[Shape | None]
-    constants: Sequence[Shape | None]
+    read: Callable[[Tensor], Shape | None]
 
     def option(self, name: str) -> int:
         """An option, which is 0 where the file has none: so interpreters take it."""
@@ -45,7 +45,8 @@ class Node:
 
     def constant(self, number: int) -> Shape | None:
         """The integers in an input."""
-        return self.constants[number] if number < len(self.constants) else None
+        tensor = self.inputs[number] if number < len(self.inputs) else None
+        return None if tensor is None else self.read(tensor)
 
     def fail(self, what: str) -> ModelFileError:
         """The error that says what is wrong with it."""

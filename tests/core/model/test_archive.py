@@ -130,6 +130,12 @@ def test_a_zip_that_is_cut_off_is_missed(lost: int) -> None:
         parse_model(Path("m"), raw[:-lost])
 
 
+def test_a_second_zip_does_not_hide_the_first() -> None:
+    once = _zipped(("edgekit.json", b"{}"), ("labels.txt", LABELS))
+    with pytest.raises(ModelFileError, match="it has two zips, one behind the other"):
+        take_apart(once + _zipped(("labels.txt", b"other\n"), head=b"\0"))
+
+
 DAMAGE: list[Callable[[bytes], bytes]] = [
     lambda raw: raw.replace(b"PK\x01\x02", b"PK\x01\x03"),
     lambda raw: raw.replace(b"PK\x03\x04", b"PK\x03\x05"),

@@ -180,3 +180,50 @@ def test_half_bytes_are_counted() -> None:
     four_bits = T([3], "int4", np.zeros(2, np.uint8), (1.0,))
     cast = options("CastOptions", inDataType=17, outDataType=0)
     check(build("CAST", [four_bits], [T([3])], cast))
+
+
+def test_integers_in_constants_are_read_up_to_a_number() -> None:
+    many = T([limits.NUMBERS + 1], "int32", np.zeros(limits.NUMBERS + 1, np.int32))
+    made = options("GatherOptions")
+    with pytest.raises(ModelFileError, match="numbers in lists; at most 2,097,152 are read"):
+        check(build("GATHER", [MATRIX, many], [T([limits.NUMBERS + 1, 6])], made))
+    # Other constants may be of any size.
+    check(build("ADD", [many._replace(data=None), many], [many._replace(data=None)],
+                options("AddOptions")))  # fmt: skip
+
+
+def test_every_graph_of_a_file_is_looked_at() -> None:
+    def second(model: Any) -> None:
+        model.subgraphs.append(copy.deepcopy(model.subgraphs[0]))
+        model.subgraphs[1].operators[0].inputs = [1]
+
+    with pytest.raises(ModelFileError, match="RELU reads a tensor before it is written"):
+        check(_relu(MATRIX, change=second))
+
+
+def test_constants_are_aligned_as_far_as_writers_do() -> None:
+    def at(offset: int) -> Any:
+        def change(model: Any) -> None:
+            model.buffers[1].data = None
+            model.buffers[1].offset, model.buffers[1].size = offset, 48
+
+        return change
+
+    add = ["ADD", [MATRIX, weights(2, 6)], [T([2, 6])], options("AddOptions")]
+    check(build(*add, change=at(100)))
+    for offset in (101, 102):
+        with pytest.raises(ModelFileError, match="holds data that is not aligned"):
+            check(build(*add, change=at(offset)))
+    long = T([2], "int64", np.zeros(2, np.int64))
+    check(build("RESHAPE", [T([4]), ints(2, 2, dtype="int64")], [T([2, 2])]))
+    check(build("ADD", [T([2], "int64"), long], [T([2], "int64")], options("AddOptions")))
+
+
+def test_sparse_tensors_are_refused() -> None:
+    from ai_edge_litert import schema_py_generated as schema
+
+    def change(model: Any) -> None:
+        model.subgraphs[0].tensors[0].sparsity = schema.SparsityParametersT()
+
+    with pytest.raises(ModelFileError, match="leaves zeros out"):
+        check(_relu(MATRIX, change=change))

@@ -89,6 +89,7 @@ def _with(manifest: bytes, labels: bytes = LABELS) -> bytes:
     [
         (b"[" * 100_000, "its manifest nests deeper than 32 levels"),
         (b'{"schema":' + b"[" * 33 + b"]" * 33 + b"}", "its manifest nests deeper than 32 levels"),
+        (b'{"schema": "\\\\", "x": ' + b"[" * 33, "its manifest nests deeper than 32 levels"),
         (b'{"schema": 2, "arch": "\xff"}', "its manifest is not valid JSON"),
         (b"\xff\xfe", "its manifest is not valid JSON"),
         (b"", "its manifest is not valid JSON"),

@@ -156,6 +156,92 @@ def test_what_does_not_exist_is_refused(
         parse(_model(lambda model: change(model, value)))
 
 
+def _described(name: bytes | None, buffer: int) -> Callable[[Any], None]:
+    from ai_edge_litert import schema_py_generated as schema
+
+    def change(model: Any) -> None:
+        entry = schema.MetadataT()
+        entry.name, entry.buffer = name, buffer
+        model.metadata = [entry]
+
+    return change
+
+
+def _signed(
+    key: bytes | None, graph: int, name: bytes | None, tensor: int
+) -> Callable[[Any], None]:
+    from ai_edge_litert import schema_py_generated as schema
+
+    def change(model: Any) -> None:
+        signature, entry = schema.SignatureDefT(), schema.TensorMapT()
+        entry.name, entry.tensorIndex = name, tensor
+        signature.signatureKey, signature.subgraphIndex = key, graph
+        signature.inputs, signature.outputs = [], [entry]
+        model.signatureDefs = [signature]
+
+    return change
+
+
+def test_metadata_and_signatures_name_what_is_there() -> None:
+    parse(_model(_described(b"min_runtime_version", 1)))
+    parse(_model(_signed(b"serving_default", 0, b"y", 2)))
+    for change, message in (
+        (_described(b"min_runtime_version", 2), "its metadata names a buffer"),
+        (_described(None, 0), "its metadata names a buffer"),
+        (_signed(b"serving_default", 1, b"y", 2), "a signature names a graph"),
+        (_signed(None, 0, b"y", 2), "a signature names a graph"),
+        (_signed(b"serving_default", 0, b"y", 3), "a signature names a tensor"),
+        (_signed(b"serving_default", 0, None, 2), "a signature names a tensor"),
+    ):
+        with pytest.raises(ModelFileError, match=f"{message} that does not exist"):
+            parse(_model(change))
+
+
+def _outside(model: Any) -> None:
+    model.subgraphs[0].tensors[1].externalBuffer = 1
+
+
+def _nameless(model: Any) -> None:
+    model.operatorCodes[0].builtinCode = model.operatorCodes[0].deprecatedBuiltinCode = 32
+
+
+def _of_no_type(model: Any) -> None:
+    model.subgraphs[0].tensors[1].type = 99
+
+
+def _of_no_buffer(model: Any) -> None:
+    model.subgraphs[0].tensors[1].buffer = 9
+
+
+def _in_blocks(model: Any) -> None:
+    from ai_edge_litert import schema_py_generated as schema
+
+    quantization = schema.QuantizationParametersT()
+    quantization.detailsType, quantization.details = 2, schema.BlockwiseQuantizationT()
+    model.subgraphs[0].tensors[1].quantization = quantization
+
+
+def _options_elsewhere(model: Any) -> None:
+    operator = model.subgraphs[0].operators[0]
+    operator.largeCustomOptionsOffset, operator.largeCustomOptionsSize = 8, 1 << 40
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_options_elsewhere, "an operator's options reach beyond the end of the file"),
+        (_outside, "the data of tensor 'w' is in another file"),
+        (_nameless, "a custom operator has no name"),
+        (_of_no_type, r"tensor 'w' is of an unknown type \(99\)"),
+        (_of_no_buffer, "tensor 'w' names a buffer that does not exist"),
+        (_in_blocks, "tensor 'w' is quantized in a way that is not known here"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(change: Callable[[Any], None], message: str) -> None:
+    with pytest.raises(ModelFileError, match=message):
+        parse(_model(change))
+
+
 def test_what_exists_is_not_refused() -> None:
     assert parse(_model(lambda model: _graph_gives(model, 0))).outputs == (0,)
     assert parse(_model(lambda model: _buffer_lies_at(model, 100))).tensors[1].buffer == 24

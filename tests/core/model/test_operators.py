@@ -272,6 +272,8 @@ def test_options_that_a_kernel_trusts_are_looked_at(case: tuple[Any, ...], messa
          "has inputs of"),
         (("CONV_2D", [PICTURE, weights(5, 3, 3, 3), weights(5)], [T([1, 8, 6, 5])],
           options("Conv2DOptions", **CONV)), "has weights"),
+        (("CONV_2D", [PICTURE, weights(5, 0, 3, 4), weights(5)], [T([1, 8, 6, 5])],
+          options("Conv2DOptions", **CONV)), "has a window of 0"),
         (("CONV_2D", [PICTURE, weights(5, 3, 3, 4), weights(4)], [T([1, 8, 6, 5])],
           options("Conv2DOptions", **CONV)), "has 4 biases for 5 channels"),
         (("CONV_2D", [T([8, 6, 4]), weights(5, 3, 3, 4), weights(5)], [T([1, 8, 6, 5])],
