@@ -410,7 +410,7 @@ def access(data: bytes) -> None:
     headers = [(name.strip().lower(), value.strip()) for name, value in lines]
     scope = {
         "type": "http", "method": method.decode("latin-1").upper(), "headers": headers,
-        "path": unquote(path.decode()), "query_string": query, "scheme": "http",
+        "path": unquote(path.decode()), "raw_path": path, "query_string": query, "scheme": "http",
         "server": ("0.0.0.0", 80), "root_path": "", "http_version": "1.1",
         "client": ("10.0.0.1", 1),
     }  # fmt: skip
