@@ -30,10 +30,15 @@ def _normalization(model: Table) -> Normalization | None:
     for unit in tensor.children(4) if tensor else ():
         options = unit.child(1)
         if unit.scalar(0, "B") == _NORMALIZATION_OPTIONS and options:
-            # For pixels from 0 to 255: one value for all channels, or one for each.
-            mean, std = options.numbers(0, "f"), options.numbers(1, "f")
-            red, green, blue = (value / 255 for value in (mean * 3 if len(mean) == 1 else mean))
-            stds = tuple(value / 255 for value in (std * 3 if len(std) == 1 else std))
+            # For pixels from 0 to 255.
+            red, green, blue = _of_channels(options.numbers(0, "f"))
+            stds = _of_channels(options.numbers(1, "f"))
             if min(stds) > 0 and all(abs(value) < 1e6 for value in (red, green, blue, *stds)):
-                return Normalization((red, green, blue), (stds[0], stds[1], stds[2]))
+                return Normalization((red, green, blue), stds)
     return None
+
+
+def _of_channels(values: tuple[float, ...]) -> tuple[float, float, float]:
+    """One value for all channels, or one for each, of pixels from 0 to 1."""
+    red, green, blue = values * 3 if len(values) == 1 else values
+    return red / 255, green / 255, blue / 255

@@ -18,7 +18,10 @@ TREE = {
     if inspect.isclass(kind) and issubclass(kind, EdgekitError)
 }
 # Raised to a library or between two functions, never to a user.
-INTERNAL = {"DamageError", "EndOfLayers", "EndOfSource", "TruncatedError", "UnsupportedError"}
+INTERNAL = {
+    "DamageError", "EndOfLayers", "EndOfSource", "OversizedPacketError", "TruncatedError",
+    "UnsupportedError",
+}  # fmt: skip
 
 
 def _classes(file: Path) -> list[ast.ClassDef]:

@@ -326,7 +326,7 @@ class TestReading:
     def test_a_list_of_names_is_no_gigabyte(self, tmp_path: Path) -> None:
         with (tmp_path / "l").open("wb") as stream:
             stream.truncate(1 << 30)
-        with pytest.raises(LabelsError, match=r"the labels .*l has more than 8388608 bytes"):
+        with pytest.raises(LabelsError, match=r"the labels .*l has more than 4194304 bytes"):
             LabelFile.read(tmp_path / "l")
 
 

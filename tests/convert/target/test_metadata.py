@@ -7,7 +7,8 @@ from ai_edge_litert import schema_py_generated as schema
 from edgekit_convert.graph.flatbuffer import FlatbufferEditor
 from edgekit_convert.target.metadata import ENTRY, IDENTIFIER, with_metadata
 
-from edgekit.model.flatbuffer import Reader, Table, parse
+from edgekit.model.decode import Reader, Table
+from edgekit.model.flatbuffer import parse
 
 
 def _classifier(**others: bytes) -> bytes:
@@ -36,12 +37,12 @@ def _classifier(**others: bytes) -> bytes:
 def _entries(flatbuffer: bytes) -> dict[str, tuple[int, bytes]]:
     """Where the content of each metadata entry starts, and the content, by our own reader."""
     reader = Reader(flatbuffer)
-    model = reader.table(reader.unpack("<I", 0))
+    model = reader.root()
     spans = [buffer.span(0, 1) for buffer in model.children(4)]
     found = {}
     for entry in model.children(6):
-        start, length = spans[entry.scalar(1, "<I")]
-        found[entry.text(0)] = start, flatbuffer[start : start + length]
+        start, length = spans[entry.scalar(1, "I")]
+        found[entry.text(0) or ""] = start, flatbuffer[start : start + length]
     return found
 
 
@@ -49,7 +50,7 @@ def _metadata(flatbuffer: bytes) -> Table:
     _, content = _entries(flatbuffer)[ENTRY.decode()]
     assert content[4:8] == IDENTIFIER == b"M001"
     reader = Reader(content)
-    return reader.table(reader.unpack("<I", 0))
+    return reader.root()
 
 
 def _only(table: Table, number: int) -> Table:
@@ -64,7 +65,7 @@ def _child(table: Table, number: int) -> Table:
 
 
 def _union(table: Table) -> tuple[int, Table]:
-    return table.scalar(0, "<B"), _child(table, 1)
+    return table.scalar(0, "B"), _child(table, 1)
 
 
 def test_the_graph_stays_as_it_was() -> None:
@@ -82,7 +83,7 @@ def test_the_input_takes_raw_pixels() -> None:
     tensor = _only(_only(root, 3), 2)
     assert tensor.text(0) == "image"
     kind, properties = _union(_child(tensor, 3))
-    assert (kind, properties.scalar(0, "<b")) == (2, 1)  # ImageProperties, RGB
+    assert (kind, properties.scalar(0, "b")) == (2, 1)  # ImageProperties, RGB
     kind, normalization = _union(_only(tensor, 4))
     assert kind == 1
     assert normalization.numbers(0, "f") == (0.0,)
@@ -100,7 +101,7 @@ def test_the_output_is_labelled() -> None:
     stats = _child(tensor, 5)
     assert (stats.numbers(0, "f"), stats.numbers(1, "f")) == ((1.0,), (0.0,))
     labels = _only(tensor, 6)
-    assert (labels.text(0), labels.scalar(2, "<b")) == ("labels.txt", 2)  # TENSOR_AXIS_LABELS
+    assert (labels.text(0), labels.scalar(2, "b")) == ("labels.txt", 2)  # TENSOR_AXIS_LABELS
 
 
 @pytest.mark.parametrize("length", range(8))

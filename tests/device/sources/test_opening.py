@@ -145,7 +145,8 @@ def test_a_misspelt_address_keeps_its_password() -> None:
         ("rtsp://admin:secret@10.0.0.7/live", "rtsp://10.0.0.7/live"),
         ("rtsps://admin:sec@ret@10.0.0.7/live", "rtsps://10.0.0.7/live"),
         ("rtsp://admin:sec/ret@10.0.0.7/live", "rtsp://10.0.0.7/live"),
-        ("rtsp://admin:sec?r#et@10.0.0.7/live", "rtsp://10.0.0.7/live"),
+        # Nobody can tell where the password ends.
+        ("rtsp://admin:sec?r#et@10.0.0.7/live", "rtsp://***"),
         ("http://10.0.0.7/video?user=admin&pwd=secret", "http://10.0.0.7/video"),
         ("http://10.0.0.7/video#secret", "http://10.0.0.7/video"),
         ("rtsp://10.0.0.7/user=admin&password=secret&channel=1", "rtsp://10.0.0.7/"),
