@@ -1,5 +1,6 @@
 # The four commands: make demo, make test, make check, make bench. `make clean` starts afresh;
-# `make fuzz` looks for what readers answer wrongly; `make test-pi` and `make test-pi-vm` run the service on emulated Raspberry Pis.
+# `make fuzz` looks for what readers answer wrongly; `make soak` runs the daemon for an hour under
+# faults; `make test-pi` and `make test-pi-vm` run the service on emulated Raspberry Pis.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
