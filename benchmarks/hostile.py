@@ -1,11 +1,12 @@
-"""Damaged and hostile model files, through the reader and one inference in every runtime.
+"""Damaged and hostile model files, through the reader and the trial in every runtime.
 
     python -m benchmarks.hostile build/demo/resnet18-int8.tflite OTHER.tflite…
 
 Damages the models and a tiny one: bits, numbers of the structure, cuts, splices. Then makes files
-whose structure is right and whose contents are not. Each is tried in a child of its own, and
-counted by what became of it: the reader or a runtime refuses it with an error of edgekit's, it
-answers, it raises another exception, it takes too much memory or time, or it ends the process. The
+whose structure is right and whose contents are not. What the reader lets pass goes through the
+trial that comes before every use of a model (`edgekit_device.trial`). Each is counted by what became
+of it: the reader or a runtime refuses it with an error of edgekit's, it answers, it ends or hangs
+the process of the trial, takes too much memory or time, or raises another exception outside. The
 same seed makes the same files.
 """
 
@@ -15,11 +16,8 @@ import contextlib
 import os
 import random
 import resource
-import select
-import signal
 import struct
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,15 +27,17 @@ from unittest import mock
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from edgekit_device.trial import Job
+from edgekit_device.trial_process import prepare
 
+from benchmarks.forks import try_in_fork
 from edgekit.errors import EdgekitError
-from edgekit.inference.classifier import Classifier
 from edgekit.inference.runtimes import installed_runtimes
 from edgekit.model import decode, flatbuffer
 from edgekit.model.archive import take_apart
-from edgekit.model.container import parse_model, read_model
+from edgekit.model.container import parse_model
 from edgekit.model.foreign import Hints
-from tests.tiny import tiny_model
+from tests.tiny import tiny_flatbuffer
 
 MEMORY, SECONDS = 300 << 20, 5
 # Seconds by the clock, on a machine that does something else, too.
@@ -45,6 +45,10 @@ _PATIENCE = 60
 _INTERESTING = (0, 1, 2, 3, 4, 7, 8, 127, 128, 255, 256, 32767, 65535, 1 << 20, (1 << 31) - 1,
                 1 << 31, (1 << 32) - 1)  # fmt: skip
 READER = "refused by the reader"
+# How a trial can end badly, by words of its message.
+_ENDS = {
+    "crash": "crashes the TFLite runtime", "time": "no answer within", "memory": "takes more than",
+}  # fmt: skip
 
 
 class Outcome(NamedTuple):
@@ -54,24 +58,6 @@ class Outcome(NamedTuple):
     reason: str = ""
     seconds: float = 0.0
     bytes_taken: int = 0
-
-
-def run_one(path: Path, runtime: str) -> str:
-    """Load a model and run it once, as everything does that uses one.
-
-    Returns:
-        What became of it; a crash, a hang and other exceptions are the caller's to see.
-    """
-    try:
-        model = read_model(path)
-        # A float input does not say how pixels are normalized.
-        floats = model.graph.tensors[model.graph.inputs[0]].dtype == "float32"
-        hints = Hints(normalization="0..255" if floats else None)
-        classifier = Classifier.open(path, hints=hints, runtime=runtime)
-        classifier.warm_up()
-    except EdgekitError as error:
-        return f"refused by {runtime}\n{error}"
-    return f"answers in {runtime}\n"
 
 
 def read_one(path: Path, content: bytes) -> Outcome:
@@ -92,61 +78,40 @@ def _largest() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 
 
-def attempt(path: Path, runtime: str) -> Outcome:
-    """`run_one` in a child with limits."""
-    receive, send = os.pipe()
-    began = time.monotonic()
-    child = os.fork()
-    if not child:
-        os.close(receive)
-        _child(path, runtime, send)
-    os.close(send)
-    said, hung = b"", False
-    while not hung:
-        ready, _, _ = select.select([receive], [], [], max(0, began + _PATIENCE - time.monotonic()))
-        hung = not ready
-        chunk = b"" if hung else os.read(receive, 1 << 16)
-        said += chunk
-        if not chunk:
-            break
-    if hung:
-        os.kill(child, signal.SIGKILL)
-    os.close(receive)
-    _, status, usage = os.wait4(child, 0)
-    before, _, words = said.decode("utf-8", "replace").partition("\n")
-    kind, _, reason = words.partition("\n")
-    if hung:
-        kind = f"time in {runtime}"
-    elif os.WIFSIGNALED(status):
-        kind = f"{signal.Signals(os.WTERMSIG(status)).name} in {runtime}"
-    taken, seconds = (usage.ru_maxrss << 10) - int(before or 0), usage.ru_utime + usage.ru_stime
+def attempt(path: Path, content: bytes, runtime: str) -> Outcome:
+    """What becomes of a model in the trial that comes before every use of one."""
+    # A float input does not say how pixels are normalized.
+    hints = Hints(normalization="0..255") if _takes_floats(path, content) else Hints()
+    job = Job(path.name, len(content), MEMORY, runtime, hints, parent=os.getpid())
+    began = resource.getrusage(resource.RUSAGE_CHILDREN)
+    taken, kind, reason = 0, f"answers in {runtime}", ""
+    try:
+        taken = try_in_fork(job, content, seconds=_PATIENCE).memory - _status("VmRSS")
+    except EdgekitError as error:
+        reason = str(error)
+        ends = [end for end, words in _ENDS.items() if words in reason]
+        kind = f"{ends[0]} in the trial, {runtime}" if ends else f"refused by {runtime}"
+    except Exception as error:
+        kind, reason = f"{type(error).__name__} outside the trial", str(error)
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = ended.ru_utime + ended.ru_stime - began.ru_utime - began.ru_stime
     if seconds > SECONDS:
-        kind = f"time in {runtime}"
+        kind = f"time in the trial, {runtime}"
     return Outcome(kind, reason, seconds, max(0, taken))
+
+
+def _takes_floats(path: Path, content: bytes) -> bool:
+    try:
+        graph = parse_model(path, content).graph
+    except EdgekitError:
+        return False
+    return graph.tensors[graph.inputs[0]].dtype == "float32"
 
 
 def _status(name: str) -> int:
     """Bytes that `/proc/self/status` has under a name."""
     lines = Path("/proc/self/status").read_text("utf-8").splitlines()
     return next(int(line.split()[1]) << 10 for line in lines if line.startswith(name))
-
-
-def _child(path: Path, runtime: str, send: int) -> None:
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
-    os.dup2(null, 2)
-    allowed = _status("VmData") + MEMORY
-    resource.setrlimit(resource.RLIMIT_DATA, (allowed, allowed))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    os.write(send, f"{_status('VmRSS')}\n".encode())
-    try:
-        said = run_one(path, runtime)
-    except MemoryError:
-        said = f"memory in {runtime}\n"
-    except BaseException as error:
-        said = f"{type(error).__name__} in {runtime}\n{error}"
-    os.write(send, said.encode("utf-8", "replace")[: 1 << 12])
-    os._exit(0)
 
 
 class _Watched(decode.Reader):
@@ -414,30 +379,27 @@ def main() -> None:
     part, parts = map(int, given.part.split("/"))
     counts: collections.Counter[str] = collections.Counter()
     slowest, largest = Outcome(""), Outcome("")
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as scratch:
-        folder = Path(scratch)
-        # Without a manifest, whose hash would refuse all that is damaged.
-        models = [take_apart(path.read_bytes()).flatbuffer for path in given.models]
-        models.append(tiny_model(folder / "tiny.tflite").read_bytes())
-        runtimes = installed_runtimes()
-        path = folder / "model.tflite"
-        for number, (name, raw) in enumerate(
-            files(models, given.seed, given.damaged, given.hostile)
-        ):
-            if number % parts != part:
-                continue
-            outcomes = [read_one(path, raw)]
-            if outcomes[0].kind != READER:
-                path.write_bytes(raw)
-                outcomes += [attempt(path, runtime) for runtime in runtimes]
-            for outcome in outcomes:
-                counts[f"{name.split()[0]}: {outcome.kind}"] += 1
-                slowest = max(slowest, outcome, key=lambda one: one.seconds)
-                largest = max(largest, outcome, key=lambda one: one.bytes_taken)
-                if given.keep and not outcome.kind.startswith(("refused", "answers", "passes")):
-                    file = f"{given.seed}-{name.replace(' ', '-')}.tflite"
-                    (given.keep / file).write_bytes(raw)
-                    print(name, *outcome, file=sys.stderr, flush=True)
+    # Without a manifest, whose hash would refuse all that is damaged.
+    models = [take_apart(path.read_bytes()).flatbuffer for path in given.models]
+    models.append(tiny_flatbuffer())
+    runtimes = installed_runtimes()
+    for runtime in runtimes:
+        prepare(runtime)
+    path = Path("model.tflite")
+    for number, (name, raw) in enumerate(files(models, given.seed, given.damaged, given.hostile)):
+        if number % parts != part:
+            continue
+        outcomes = [read_one(path, raw)]
+        if outcomes[0].kind != READER:
+            outcomes += [attempt(path, raw, runtime) for runtime in runtimes]
+        for outcome in outcomes:
+            counts[f"{name.split()[0]}: {outcome.kind}"] += 1
+            slowest = max(slowest, outcome, key=lambda one: one.seconds)
+            largest = max(largest, outcome, key=lambda one: one.bytes_taken)
+            if given.keep and not outcome.kind.startswith(("refused", "answers", "passes")):
+                file = f"{given.seed}-{name.replace(' ', '-')}.tflite"
+                (given.keep / file).write_bytes(raw)
+                print(name, *outcome, file=sys.stderr, flush=True)
     for kind, count in sorted(counts.items()):
         print(f"{count:>7}  {kind}")
     print(

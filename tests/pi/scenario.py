@@ -157,10 +157,11 @@ def prepare_board() -> None:
         run("modprobe", "vivid", "n_devs=1", "node_types=0x1", "input_types=0x00")
         until("a camera", Path("/dev/video0").exists)
     else:
-        # systemd clones into a new name space for credentials, which qemu-user does not emulate.
+        # systemd clones into new name spaces for credentials and accounts, which qemu-user does not
+        # emulate.
         drop_in = Path(f"/run/systemd/system/{UNIT}.d/emulator.conf")
         drop_in.parent.mkdir(parents=True)
-        drop_in.write_text("[Service]\nLoadCredential=\n", encoding="ascii")
+        drop_in.write_text("[Service]\nLoadCredential=\nPrivateUsers=no\n", encoding="ascii")
 
 
 def settings() -> dict[str, str]:
