@@ -4,10 +4,10 @@
 
 Damages the models and a tiny one: bits, numbers of the structure, cuts, splices. Then makes files
 whose structure is right and whose contents are not. What the reader lets pass goes through the
-trial that comes before every use of a model (`edgekit_device.trial`). Each is counted by what became
-of it: the reader or a runtime refuses it with an error of edgekit's, it answers, it ends or hangs
-the process of the trial, takes too much memory or time, or raises another exception outside. The
-same seed makes the same files.
+trial that comes before every use of a model (`edgekit_device.trial`). Each is counted by what
+became of it: the reader or a runtime refuses it with an error of edgekit's, it answers, it ends or
+hangs the process of the trial, takes too much memory or time, or raises another exception outside.
+The same seed makes the same files.
 """
 
 import argparse
