@@ -349,16 +349,16 @@ class Content:
 
 
 def files(
-    models: list[bytes], seed: int, damaged: int, hostile: int
+    models: list[bytes], seed: int, damaged: int, hostile: int, part: int, parts: int
 ) -> Iterator[tuple[str, bytes]]:
-    """All files, a kind and bytes each; the same for the same seed."""
+    """The files of a part, a kind and bytes each; the same for the same seed."""
     damage = [Damage(model, models) for model in models]
     content = [Content(model) for model in sorted(models, key=len)]
-    for number in range(damaged):
+    for number in range(part, damaged, parts):
         chance = random.Random(f"{seed}/damaged/{number}")
         way, raw = damage[number % len(damage)].apply(chance)
         yield f"damaged {number} {way}", raw
-    for number in range(hostile):
+    for number in range(part, hostile, parts):
         chance = random.Random(f"{seed}/hostile/{number}")
         # Large models take long to pack: most come from the small ones.
         chosen = min(chance.randrange(len(content)) for _ in range(3))
@@ -386,9 +386,7 @@ def main() -> None:
     for runtime in runtimes:
         prepare(runtime)
     path = Path("model.tflite")
-    for number, (name, raw) in enumerate(files(models, given.seed, given.damaged, given.hostile)):
-        if number % parts != part:
-            continue
+    for name, raw in files(models, given.seed, given.damaged, given.hostile, part, parts):
         outcomes = [read_one(path, raw)]
         if outcomes[0].kind != READER:
             outcomes += [attempt(path, raw, runtime) for runtime in runtimes]
