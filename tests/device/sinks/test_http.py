@@ -3,7 +3,7 @@
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -26,22 +26,7 @@ from edgekit.inference.pipeline import Result
 from tests.conftest import ROOT
 from tests.device.sinks.player import HEALTH, Player, make_change, make_result
 from tests.device.sinks.samples import until
-from tests.device.sinks.web import Viewer, ask, ask_status, make, served
-
-TOKEN = "correct horse battery"
-
-
-@pytest.fixture
-def sink() -> Iterator[Http]:
-    with served(make()) as sink:
-        yield sink
-
-
-@pytest.fixture
-def token_file(tmp_path: Path) -> Path:
-    path = tmp_path / "token"
-    path.write_text(f"{TOKEN}\n")
-    return path
+from tests.device.sinks.web import TOKEN, Viewer, ask, ask_status, make, served
 
 
 @pytest.fixture
@@ -328,11 +313,6 @@ class TestAccess:
     @pytest.mark.parametrize("path", ["/", "/healthz", "/stream.mjpg"])
     def test_not_by_other_names(self, sink: Http, host: str, path: str) -> None:
         assert ask(sink, path, Host=host).status == 403
-
-    @pytest.fixture
-    def guarded(self, token_file: Path) -> Iterator[Http]:
-        with served(make("0.0.0.0:0", token_file=token_file)) as sink:
-            yield sink
 
     @pytest.mark.parametrize(
         "path", ["/metrics", "/events", "/stream.mjpg", "/api/state", "/api/health",

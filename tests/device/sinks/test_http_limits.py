@@ -19,9 +19,8 @@ from edgekit_device.sinks.http.limits import REFUSALS, Limits, client_of, no_ref
 from tests.conftest import ROOT
 from tests.device.sinks.player import make_result
 from tests.device.sinks.samples import until
-from tests.device.sinks.web import Viewer, ask, ask_status, is_cut_off, make, served
+from tests.device.sinks.web import TOKEN, Viewer, ask, ask_status, is_cut_off, make, served
 
-TOKEN = "correct horse battery"
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 LOGIN = CHUNKED.replace(b"POST / ", b"POST /login ")
@@ -32,25 +31,6 @@ def silence(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Whatever clients do, nothing of it is in the journal."""
     yield
     assert not caplog.get_records("call")
-
-
-@pytest.fixture
-def sink() -> Iterator[Http]:
-    with served(make()) as sink:
-        yield sink
-
-
-@pytest.fixture
-def token_file(tmp_path: Path) -> Path:
-    path = tmp_path / "token"
-    path.write_text(f"{TOKEN}\n")
-    return path
-
-
-@pytest.fixture
-def guarded(token_file: Path) -> Iterator[Http]:
-    with served(make("0.0.0.0:0", token_file=token_file)) as sink:
-        yield sink
 
 
 def connect(sink: Http, source: str = "127.0.0.1") -> socket.socket:

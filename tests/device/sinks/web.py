@@ -13,6 +13,8 @@ from edgekit_device.sinks.http.limits import Limits
 
 from tests.device.sinks.player import Player
 
+TOKEN = "correct horse battery"
+
 
 def make(
     listen: str = "127.0.0.1:0",
