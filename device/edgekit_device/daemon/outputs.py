@@ -4,7 +4,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import msgspec
@@ -30,28 +30,44 @@ class _Done:
     restarts: int = 0
     refused: Counter[str] = field(default_factory=Counter)
 
+    queued: int = 0
+
     def and_of(self, sink: Sink) -> "_Done":
         report = sink.report()
         return _Done(
             self.sent + report.sent,
-            # What waited is lost.
-            self.dropped + report.dropped + report.queued,
+            self.dropped + report.dropped,
             self.restarts + sink.restarts,
             self.refused + Counter(report.refused),
+            self.queued + report.queued,
         )
+
+    def for_good(self) -> "_Done":
+        """The same, when nobody waits any more for what is still in hand."""
+        return replace(self, dropped=self.dropped + self.queued, queued=0)
 
 
 class _State(NamedTuple):
-    """Sinks by name: those that take events, those that are being closed, and what others did."""
+    """Sinks by name: those that take events, the last that did before them, and what others did.
+
+    One that was closed is kept until the next exchange: a delivery may end late, and the worker,
+    which does not wait for us, may still hand it an event, which it then counts as dropped.
+    """
 
     open: Mapping[str, Sink] = {}
-    leaving: Mapping[str, Sink] = {}
+    left: Mapping[str, Sink] = {}
     closed: Mapping[str, _Done] = {}
 
     def done(self, name: str) -> _Done:
         """What those that had a name before have done."""
         done = self.closed.get(name, _Done())
-        return done.and_of(self.leaving[name]) if name in self.leaving else done
+        return done.and_of(self.left[name]) if name in self.left else done
+
+    def without(self, names: Collection[str]) -> "_State":
+        """The same, but that those which had some names before are kept no longer."""
+        done = {name: self.done(name).for_good() for name in names if name in self.left}
+        left = {name: sink for name, sink in self.left.items() if name not in names}
+        return _State(self.open, left, {**self.closed, **done})
 
 
 class Outputs:
@@ -95,6 +111,7 @@ class Outputs:
                 now,
                 sent=done.sent + now.sent,
                 dropped=done.dropped + now.dropped,
+                queued=done.queued + now.queued,
                 refused=dict(done.refused + Counter(now.refused)),
             )
         return reports
@@ -133,15 +150,13 @@ class Outputs:
 
         One that does not start is a problem until it is exchanged again.
         """
-        before = self._state
+        before = self._state.without(changed)
         rest = {name: sink for name, sink in before.open.items() if name not in changed}
         leaving = {name: sink for name, sink in before.open.items() if name in changed}
         coming = {name: sink for name, sink in changed.items() if sink is not None}
         # The new ones take what comes from now on, and deliver it once they are started.
-        self._state = _State({**rest, **coming}, leaving, before.closed)
+        self._state = _State({**rest, **coming}, {**before.left, **leaving}, before.closed)
         close(leaving.values())
-        done = {name: self._state.done(name) for name in leaving}
-        self._state = _State(self._state.open, closed={**before.closed, **done})
         for name in changed:
             self.problems.pop(name, None)
         for name, sink in coming.items():
@@ -154,10 +169,9 @@ class Outputs:
 
     def _give_up(self, name: str, sink: Sink, error: Exception) -> None:
         sink.close(0)
-        state = self._state
-        left = {other: one for other, one in state.open.items() if other != name}
-        closed = {**state.closed, name: state.done(name).and_of(sink)}
-        self._state = _State(left, closed=closed)
+        state = self._state.without([name])
+        rest = {other: one for other, one in state.open.items() if other != name}
+        self._state = _State(rest, {**state.left, name: sink}, state.closed)
         self.problems[name] = f"{in_words(error)}; off until the configuration is read again"
         self._notify(f"{name}: {self.problems[name]}")
 

@@ -666,7 +666,8 @@ class TestReload:
             running.daemon.request_reload()
             running.wait_for("read again")
         health = running.daemon.health()
-        assert health.sinks["a"] == SinkHealth(sent=15, dropped=8, queued=1)
+        # What the one before last had in hand is lost; that of the last may still arrive.
+        assert health.sinks["a"] == SinkHealth(sent=15, dropped=7, queued=2)
         assert health.restarts["a"] == 3
         assert running.stop() is None
 
