@@ -52,7 +52,11 @@ _ENDS = {
 
 
 class Outcome(NamedTuple):
-    """What became of a file: in a few words, why, and what it cost; seconds are of the CPU."""
+    """What became of a file: in a few words, why, and what it cost.
+
+    Seconds are of the CPU; bytes are the peak of a trial's whole process, and beside that what the
+    reader added to this one.
+    """
 
     kind: str
     reason: str = ""
@@ -86,7 +90,7 @@ def attempt(path: Path, content: bytes, runtime: str) -> Outcome:
     began = resource.getrusage(resource.RUSAGE_CHILDREN)
     taken, kind, reason = 0, f"answers in {runtime}", ""
     try:
-        taken = try_in_fork(job, content, seconds=_PATIENCE).memory - _status("VmRSS")
+        taken = try_in_fork(job, content, seconds=_PATIENCE).memory
     except EdgekitError as error:
         reason = str(error)
         ends = [end for end, words in _ENDS.items() if words in reason]
@@ -97,7 +101,7 @@ def attempt(path: Path, content: bytes, runtime: str) -> Outcome:
     seconds = ended.ru_utime + ended.ru_stime - began.ru_utime - began.ru_stime
     if seconds > SECONDS:
         kind = f"time in the trial, {runtime}"
-    return Outcome(kind, reason, seconds, max(0, taken))
+    return Outcome(kind, reason, seconds, taken)
 
 
 def _takes_floats(path: Path, content: bytes) -> bool:
@@ -106,12 +110,6 @@ def _takes_floats(path: Path, content: bytes) -> bool:
     except EdgekitError:
         return False
     return graph.tensors[graph.inputs[0]].dtype == "float32"
-
-
-def _status(name: str) -> int:
-    """Bytes that `/proc/self/status` has under a name."""
-    lines = Path("/proc/self/status").read_text("utf-8").splitlines()
-    return next(int(line.split()[1]) << 10 for line in lines if line.startswith(name))
 
 
 class _Watched(decode.Reader):
