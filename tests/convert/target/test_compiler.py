@@ -142,10 +142,15 @@ def test_an_interrupted_compiler_is_stopped_with_its_child(
             time.sleep(0.02)
         os.kill(os.getpid(), signal.SIGINT)
 
+    # A shell starts what it runs in the background with the signal ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     watcher = threading.Thread(target=interrupt, daemon=True)
     watcher.start()
-    with pytest.raises(KeyboardInterrupt):
-        compile_for_edgetpu(model, program=program)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            compile_for_edgetpu(model, program=program)
+    finally:
+        signal.signal(signal.SIGINT, before)
     watcher.join()
     assert _has_ended(int(child.read_text()))
 
