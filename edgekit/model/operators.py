@@ -226,6 +226,9 @@ def check_operator(node: Node) -> Shapes:
     rule = None if operator.is_custom else RULES.get(operator.name)
     _check_options(node, rule)
     if rule is None:
+        # Nothing in a classifier comes from nowhere, and kernels take a first input for granted.
+        if not node.inputs or node.inputs[0] is None:
+            raise node.fail("lacks an input")
         return [None] * len(node.outputs)
     _check_number(node, rule)
     _check_types(node, rule)

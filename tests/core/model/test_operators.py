@@ -164,6 +164,15 @@ def test_an_input_that_is_missing_is_refused(case: tuple[Any, ...]) -> None:
             check(build(kind, [inputs[0]] * 9, outputs, *made))
 
 
+def test_an_operator_that_the_table_does_not_know_has_an_input() -> None:
+    """Such as REAL: both runtimes take its first input for granted, and crash."""
+    assert "REAL" not in RULES
+    _, _, outputs, *_ = GOOD[0]
+    for inputs in ([], [None]):
+        with pytest.raises(ModelFileError, match="REAL lacks an input"):
+            check(build("REAL", inputs, outputs))
+
+
 WITH_OPTIONS = [
     case for case in GOOD if len(case) > 3 and RULES[case[0]].options and case[0] != "RESHAPE"
 ]
