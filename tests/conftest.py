@@ -13,6 +13,7 @@ import onnx
 import pytest
 
 from demo.fixtures import Material, make_material
+from tests.signing import KeyPair
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
@@ -131,3 +132,9 @@ def failure(done: subprocess.CompletedProcess[str], code: int = 1) -> str:
     assert len(lines) == 1, done.stderr
     assert done.stdout == ""
     return lines[0]
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> KeyPair:
+    """A key that signs models."""
+    return KeyPair.make(tmp_path)

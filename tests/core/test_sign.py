@@ -21,11 +21,6 @@ pytestmark = NEEDS_SSH_KEYGEN
 
 
 @pytest.fixture
-def key(tmp_path: Path) -> KeyPair:
-    return KeyPair.make(tmp_path)
-
-
-@pytest.fixture
 def model(tmp_path: Path) -> Path:
     return tiny_model(tmp_path / "model.tflite")
 

@@ -21,11 +21,6 @@ pytestmark = NEEDS_SSH_KEYGEN
 
 
 @pytest.fixture
-def key(tmp_path: Path) -> KeyPair:
-    return KeyPair.make(tmp_path)
-
-
-@pytest.fixture
 def model(key: KeyPair, tmp_path: Path) -> Path:
     return key.signed(tmp_path / "model.tflite")
 

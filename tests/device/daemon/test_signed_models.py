@@ -23,11 +23,6 @@ pytestmark = NEEDS_SSH_KEYGEN
 
 
 @pytest.fixture
-def key(tmp_path: Path) -> KeyPair:
-    return KeyPair.make(tmp_path)
-
-
-@pytest.fixture
 def settings(key: KeyPair, tmp_path: Path) -> Settings:
     """A signed model is set, and who may sign."""
     model = key.signed(tmp_path / "model.tflite")

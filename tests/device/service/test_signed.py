@@ -27,11 +27,6 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture
-def key(tmp_path: Path) -> KeyPair:
-    return KeyPair.make(tmp_path)
-
-
-@pytest.fixture
 def allowed(key: KeyPair, tmp_path: Path) -> Path:
     return key.allowed(tmp_path / "allowed")
 
