@@ -1,0 +1,288 @@
+"""How right a model is on labelled pictures, by itself or beside a second one."""
+
+import contextlib
+import time
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.errors import DatasetError, LabelsError, ModelFileError
+from edgekit.inference.classifier import Classifier, top_k
+from edgekit.inference.probabilities import are_probabilities
+from edgekit.model.labels import Notify, ignore
+from edgekit.offline.calibration import Calibration, measure_calibration
+from edgekit.offline.folder_figures import (
+    TOP,
+    Difference,
+    FolderEvaluation,
+    Latency,
+    ModelFigures,
+    PictureComparison,
+    PictureMistake,
+)
+from edgekit.offline.labelled_pictures import LabelledPicture, LabelledPictures, Pair
+from edgekit.offline.statistics import PictureFraction
+from edgekit.offline.surest import Surest
+from edgekit.text import listed
+from edgekit.vision.encode import encode_jpeg, fit
+from edgekit.vision.read_ahead import ReadAhead
+
+# Of a picture that is kept, at most, in pixels.
+_SIZE = 320
+_SHOWN = 5
+
+# Called after each picture with how many are done, and how many there are; None if unknown.
+Progress = Callable[[int, int | None], None]
+Scores = NDArray[np.float32]
+
+
+def evaluate(
+    model: Path | str | Classifier,
+    pictures: Path | str | LabelledPictures | Iterable[Pair],
+    *,
+    compare: Path | str | Classifier | None = None,
+    class_offset: int = 0,
+    max_pictures: int = 100,
+    notify: Notify = ignore,
+    progress: Progress | None = None,
+) -> FolderEvaluation:
+    """Measure how right a model is on labelled pictures, which are answered as on the device.
+
+    Each picture is read once, and the next ones while it is answered; memory does not grow with
+    their number but for a few bytes each.
+
+    Args:
+        model: a model file; or an open one, which stays open.
+        pictures: a folder with a folder per class, or with `labels.tsv`, as `labelled_images` takes
+            it; or pairs of a picture (H, W, 3) uint8 RGB and its class, an index or a name.
+        compare: a second model with the same classes, in whatever order.
+        class_offset: added to each class index of a folder; 1 for models whose class 0 is
+            'background'.
+        max_pictures: so many mistakes, and differences of two models, are kept with their pictures.
+        notify: called with each line about what was guessed, is missing or is left out, as soon as
+            it is known; the result has them, too.
+        progress: called with the number of pictures done, and of all; None where it is not known.
+
+    Raises:
+        DatasetError, ImageError: there are no pictures, or one cannot be read.
+        LabelsError: the models have different classes.
+        ModelFileError: a model file cannot be used, or answers a picture with no numbers.
+        RuntimeUnavailableError, InferenceError: a model cannot be run, or failed on a picture.
+    """
+    with contextlib.ExitStack() as stack:
+        a = _opened(model, stack, notify)
+        b = None if compare is None else _opened(compare, stack, notify)
+        judge = _Judge(a, max_pictures)
+        other = None if b is None else _Judge(b, max_pictures, _order(a, b))
+        if isinstance(pictures, (str, Path)):
+            pictures = LabelledPictures.in_folder(Path(pictures), a.labels, class_offset, notify)
+        elif not isinstance(pictures, LabelledPictures):
+            pictures = LabelledPictures.of_pairs(pictures, a.labels)
+        told = len(pictures.notes)
+        for one in (a, b):
+            if one is not None:
+                one.warm_up()
+        pair = None if other is None else _Pair(max_pictures)
+        begun = time.monotonic()
+        ahead = stack.enter_context(
+            contextlib.closing(ReadAhead(pictures, lambda picture: picture.pixels.nbytes))
+        )
+        done = 0
+        for done, picture in enumerate(ahead, start=1):
+            best = judge.judge(picture)
+            if other is not None and pair is not None:
+                pair.add(picture, a.labels, best, other.judge(picture))
+            if progress is not None:
+                progress(done, pictures.length)
+        if not done:
+            raise DatasetError(f"there is nothing to evaluate: no {pictures.name} came")
+        seconds = time.monotonic() - begun
+    for note in pictures.notes[told:]:
+        notify(f"{pictures.name}: {note}")
+    comparison = None
+    if other is not None and pair is not None:
+        comparison = pair.finish(other.finish())
+    return FolderEvaluation(
+        **vars(judge.finish()),
+        comparison=comparison,
+        pictures=pictures.name,
+        seconds=seconds,
+        notes=[*a.notes, *(b.notes if b else ()), *pictures.notes],
+    )
+
+
+def _opened(
+    model: Path | str | Classifier, stack: contextlib.ExitStack, notify: Notify
+) -> Classifier:
+    if isinstance(model, Classifier):
+        return model
+    classifier = Classifier.open(Path(model))
+    stack.callback(classifier.close)
+    for note in classifier.notes:
+        notify(note)
+    return classifier
+
+
+def _order(a: Classifier, b: Classifier) -> list[int]:
+    """Where each class of A is among B's.
+
+    Raises:
+        LabelsError: one of them has a class that the other has not.
+    """
+    places = {label: index for index, label in enumerate(b.labels)}
+    for one, other in ((a, b), (b, a)):
+        alone = sorted(set(one.labels) - set(other.labels))
+        if alone:
+            raise LabelsError(
+                f"{a.path} and {b.path} have different classes, {len(a.labels)} and "
+                f"{len(b.labels)}: only {one.path.name} has {listed(alone, _SHOWN)}; compare "
+                "models of the same classes"
+            )
+    return [places[label] for label in a.labels]
+
+
+class _Judge:
+    """Gathers the figures of one model.
+
+    Args:
+        classifier: the model.
+        max_pictures: so many mistakes are kept.
+        order: of its scores, so that they are those of the first model's classes.
+    """
+
+    def __init__(
+        self, classifier: Classifier, max_pictures: int, order: list[int] | None = None
+    ) -> None:
+        self._classifier = classifier
+        self._order = order
+        self._labels = [classifier.labels[index] for index in order] if order else classifier.labels
+        self._counts = Counter[tuple[str, str]]()
+        self._top5 = 0
+        self._improper = 0
+        self._seconds, self._confidences, self._likelihoods = (array("f") for _ in range(3))
+        self._right = bytearray()
+        self._mistakes = Surest[PictureMistake](max_pictures)
+
+    def judge(self, picture: LabelledPicture) -> tuple[int, float]:
+        """Answer a picture; its best class and the score.
+
+        Raises:
+            ModelFileError: an answer is no number.
+            InferenceError: the interpreter failed.
+        """
+        start = time.perf_counter()
+        scores = self._classifier.classify(picture.pixels)
+        self._seconds.append(time.perf_counter() - start)
+        if not np.isfinite(scores).all():
+            raise ModelFileError(
+                f"{self._classifier.path} answers {picture.name} with values that are no finite "
+                "numbers; convert it again"
+            )
+        self._improper += not are_probabilities(scores, self._classifier.step)
+        if self._order is not None:
+            scores = scores[self._order]
+        best = top_k(scores, TOP)
+        answer, score = best[0]
+        truth, truth_score = picture.truth, float(scores[picture.truth])
+        self._counts[self._labels[truth], self._labels[answer]] += 1
+        self._top5 += truth in (index for index, _ in best)
+        self._right.append(answer == truth)
+        self._confidences.append(score)
+        self._likelihoods.append(truth_score)
+        if answer != truth:
+            self._mistakes.add(
+                score,
+                lambda: PictureMistake(
+                    picture.name,
+                    self._labels[truth],
+                    self._labels[answer],
+                    score,
+                    truth_score,
+                    _thumbnail(picture),
+                ),
+            )
+        return answer, score
+
+    def finish(self) -> ModelFigures:
+        """What was measured."""
+        classifier, right = self._classifier, np.frombuffer(self._right, np.bool_)
+        low, median, high = 1000 * np.quantile(np.array(self._seconds), (0.05, 0.5, 0.95))
+        return ModelFigures(
+            model=classifier.path.name,
+            sha256=classifier.sha256,
+            runtime=classifier.runtime_name,
+            accelerator=classifier.accelerator,
+            labels=self._labels,
+            top1=PictureFraction(int(right.sum()), len(right)),
+            top5=PictureFraction(self._top5, len(right)),
+            counts=self._counts,
+            calibration=self._calibration(right),
+            uncalibrated=(
+                f"{self._improper} of {len(right)} answers are no probabilities: they are not "
+                "between 0 and 1, or do not add up to 1"
+                if self._improper
+                else ""
+            ),
+            latency=Latency(float(median), float(low), float(high)),
+            mistakes=self._mistakes.best(),
+        )
+
+    def _calibration(self, right: NDArray[np.bool_]) -> Calibration | None:
+        if self._improper:
+            return None
+        return measure_calibration(
+            np.array(self._confidences), right, np.array(self._likelihoods), self._classifier.step
+        )
+
+
+class _Pair:
+    """Gathers how two models, A and B, answer the same pictures."""
+
+    def __init__(self, max_pictures: int) -> None:
+        self._right = Counter[tuple[bool, bool]]()
+        self._same = 0
+        self._differences = Surest[Difference](max_pictures)
+
+    def add(
+        self,
+        picture: LabelledPicture,
+        labels: list[str],
+        a: tuple[int, float],
+        b: tuple[int, float],
+    ) -> None:
+        """Take both best classes and their scores."""
+        truth = picture.truth
+        self._right[a[0] == truth, b[0] == truth] += 1
+        if a[0] == b[0]:
+            self._same += 1
+            return
+        self._differences.add(
+            a[1] + b[1],
+            lambda: Difference(
+                picture.name,
+                labels[truth],
+                (labels[a[0]], a[1]),
+                (labels[b[0]], b[1]),
+                _thumbnail(picture),
+            ),
+        )
+
+    def finish(self, b: ModelFigures) -> PictureComparison:
+        """What was found, with the figures of B."""
+        return PictureComparison(
+            b=b,
+            same=PictureFraction(self._same, self._right.total()),
+            both_right=self._right[True, True],
+            only_a_right=self._right[True, False],
+            only_b_right=self._right[False, True],
+            none_right=self._right[False, False],
+            differences=self._differences.best(),
+        )
+
+
+def _thumbnail(picture: LabelledPicture) -> bytes:
+    return encode_jpeg(fit(picture.pixels, _SIZE, _SIZE))

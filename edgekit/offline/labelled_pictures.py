@@ -1,0 +1,162 @@
+"""Pictures whose class is known: of a folder, or from a program's own data."""
+
+import operator
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.errors import DatasetError
+from edgekit.model.labels import Notify, ignore
+from edgekit.vision.dataset import TABLE, labelled_images
+from edgekit.vision.folders import left_out
+from edgekit.vision.notes import Notes
+from edgekit.vision.pictures import read_image
+
+# A picture (H, W, 3) uint8 RGB, and its class: an index or a name.
+Pair = tuple[Any, Any]
+
+
+class LabelledPicture(NamedTuple):
+    """A picture and its class.
+
+    Attributes:
+        name: its path below the folder, or `picture 17`, counted from 0.
+        pixels: (H, W, 3) uint8 RGB.
+        truth: index of its class.
+    """
+
+    name: str
+    pixels: NDArray[np.uint8]
+    truth: int
+
+
+class LabelledPictures:
+    """Labelled pictures, of which one is in memory at a time.
+
+    Attributes:
+        name: the folder's; `pictures` for those of a program.
+        files: what is read: the pictures and the table; none for those of a program.
+        length: their number; None where it is not known.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        pictures: Callable[[Notes], Iterator[LabelledPicture]],
+        *,
+        length: int | None,
+        files: Sequence[Path] = (),
+        notes: Sequence[str] = (),
+    ) -> None:
+        self.name = name
+        self.files = list(files)
+        self.length = length
+        self._pictures = pictures
+        self._notes = Notes(*notes)
+
+    @classmethod
+    def in_folder(
+        cls, folder: Path, labels: list[str], class_offset: int = 0, notify: Notify = ignore
+    ) -> "LabelledPictures":
+        """Those of a folder, as `labelled_images` lists them.
+
+        Args:
+            folder, labels, class_offset: as there.
+            notify: called with a line about what was guessed, is missing or is left out.
+
+        Raises:
+            DatasetError, ImageError: as there.
+        """
+        told: list[str] = []
+        images = labelled_images(folder, labels, class_offset, told.append)
+        others = left_out(folder)
+        for line in [*told, *([f"{folder.name}: {others}"] if others else [])]:
+            notify(line)
+
+        def read(notes: Notes) -> Iterator[LabelledPicture]:
+            for image in images:
+                name = image.path.relative_to(folder).as_posix()
+                yield LabelledPicture(name, read_image(image.path, notes), image.index)
+
+        return cls(
+            folder.resolve().name,
+            read,
+            length=len(images),
+            files=[*(image.path for image in images), folder / TABLE],
+            notes=[*told, others],
+        )
+
+    @classmethod
+    def of_pairs(cls, pairs: Iterable[Pair], labels: list[str]) -> "LabelledPictures":
+        """Those of a program, which are looked at as they come.
+
+        Args:
+            pairs: (picture, class), any number of times: a list, a generator, a `Dataset`. A
+                picture is (H, W, 3) uint8 RGB, or what numpy makes that of; a class is an index
+                or a name.
+            labels: the model's class names.
+        """
+        length = len(pairs) if isinstance(pairs, Sized) else None
+
+        def look(_: Notes) -> Iterator[LabelledPicture]:
+            for number, pair in enumerate(_items(pairs, length)):
+                yield _checked(f"picture {number}", pair, labels)
+
+        return cls("pictures", look, length=length)
+
+    def __iter__(self) -> Iterator[LabelledPicture]:
+        """The pictures, in order.
+
+        Raises:
+            ImageError: one cannot be read.
+            DatasetError: one of a program is something else.
+        """
+        return self._pictures(self._notes)
+
+    @property
+    def notes(self) -> list[str]:
+        """What is to be known about them, a line each; complete once they were read."""
+        return self._notes.lines
+
+
+def _items(pairs: Any, length: int | None) -> Iterator[Any]:
+    # A Dataset of PyTorch has a length and items, and nothing need tell `iter` where it ends.
+    if length is not None and not hasattr(pairs, "__iter__"):
+        return (pairs[number] for number in range(length))
+    return iter(pairs)
+
+
+def _checked(name: str, pair: Any, labels: list[str]) -> LabelledPicture:
+    try:
+        picture, truth = pair
+    except (TypeError, ValueError) as error:
+        raise DatasetError(f"{name} is no pair of a picture and its class") from error
+    try:
+        pixels = np.asarray(picture)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DatasetError(f"{name} is nothing that numpy makes an array of: {error}") from error
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+        raise DatasetError(
+            f"{name} is {pixels.dtype} {pixels.shape}; give pixels as they come from a file: "
+            "uint8, (height, width, 3), RGB, neither scaled nor normalized"
+        )
+    return LabelledPicture(name, pixels, _class(name, truth, labels))
+
+
+def _class(name: str, truth: Any, labels: list[str]) -> int:
+    if isinstance(truth, str):
+        if truth not in labels:
+            raise DatasetError(f"{name} is of the class {truth}, which the model does not have")
+        return labels.index(truth)
+    try:
+        index = operator.index(truth)
+    except TypeError as error:
+        raise DatasetError(f"the class of {name} is {truth!r}; give an index or a name") from error
+    if not 0 <= index < len(labels):
+        raise DatasetError(
+            f"{name} is of class {index}, which is not one of the model's {len(labels)} (0-based)"
+        )
+    return index
