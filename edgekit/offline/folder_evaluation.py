@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edgekit.errors import DatasetError, LabelsError, ModelFileError
 from edgekit.inference.classifier import Classifier, top_k
+from edgekit.inference.events import timestamp
 from edgekit.inference.probabilities import are_probabilities
 from edgekit.model.labels import Notify, ignore
 from edgekit.offline.calibration import Calibration, measure_calibration
@@ -110,6 +111,7 @@ def evaluate(
         **vars(judge.finish()),
         comparison=comparison,
         pictures=pictures.name,
+        made=timestamp(),
         seconds=seconds,
         notes=[*a.notes, *(b.notes if b else ()), *pictures.notes],
     )

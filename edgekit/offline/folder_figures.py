@@ -249,12 +249,14 @@ class FolderEvaluation(ModelFigures):
     Attributes:
         comparison: with a second model, where there is one; this one is A.
         pictures: the folder's name.
+        made: when, as events tell the time.
         seconds: that it took.
         notes: what was guessed, is missing or was left out, a line each.
     """
 
     comparison: PictureComparison | None
     pictures: str
+    made: str
     seconds: float
     notes: list[str]
 

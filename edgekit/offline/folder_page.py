@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from edgekit import __version__
-from edgekit.inference.events import timestamp
 from edgekit.offline.confusion import MAX_LABELS, Confusion, confusion
 from edgekit.offline.folder_figures import (
     FolderEvaluation,
@@ -139,7 +138,7 @@ def _facts(result: FolderEvaluation) -> dict[str, str]:
     )
     speed = result.top1.count / result.seconds if result.seconds else 0.0
     facts["Took"] = f"{result.seconds:.1f} s, {speed:.0f} pictures a second"
-    facts["Made"] = f"{timestamp()} by edgekit {__version__}"
+    facts["Made"] = f"{result.made} by edgekit {__version__}"
     return {**facts, "Notes": "; ".join(result.notes)} if result.notes else facts
 
 
