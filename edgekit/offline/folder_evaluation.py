@@ -204,7 +204,7 @@ class _Judge:
                     self._labels[answer],
                     score,
                     truth_score,
-                    _thumbnail(picture),
+                    *_thumbnail(picture),
                 ),
             )
         return answer, score
@@ -269,7 +269,7 @@ class _Pair:
                 labels[truth],
                 (labels[a[0]], a[1]),
                 (labels[b[0]], b[1]),
-                _thumbnail(picture),
+                *_thumbnail(picture),
             ),
         )
 
@@ -286,5 +286,7 @@ class _Pair:
         )
 
 
-def _thumbnail(picture: LabelledPicture) -> bytes:
-    return encode_jpeg(fit(picture.pixels, _SIZE, _SIZE))
+def _thumbnail(picture: LabelledPicture) -> tuple[bytes, int]:
+    """A JPEG file, and its width in pixels."""
+    pixels = fit(picture.pixels, _SIZE, _SIZE)
+    return encode_jpeg(pixels), pixels.shape[1]

@@ -59,6 +59,7 @@ class PictureMistake:
         truth, answer: class names.
         score, truth_score: of the answer, and of the true class.
         jpeg: the picture as a JPEG file, at most 320 x 320.
+        width: of it, in pixels.
     """
 
     picture: str
@@ -67,6 +68,7 @@ class PictureMistake:
     score: float
     truth_score: float
     jpeg: bytes = field(repr=False)
+    width: int = field(repr=False)
 
     def summary(self) -> dict[str, Any]:
         """It, as JSON has it: without the picture."""
@@ -88,6 +90,7 @@ class Difference:
         truth: the name of its class.
         a, b: the answers, and their scores.
         jpeg: the picture as a JPEG file, at most 320 x 320.
+        width: of it, in pixels.
     """
 
     picture: str
@@ -95,6 +98,7 @@ class Difference:
     a: tuple[str, float]
     b: tuple[str, float]
     jpeg: bytes = field(repr=False)
+    width: int = field(repr=False)
 
     def summary(self) -> dict[str, Any]:
         """It, as JSON has it: without the picture."""

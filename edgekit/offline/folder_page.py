@@ -12,7 +12,7 @@ from edgekit.offline.folder_figures import (
     worst_classes,
 )
 from edgekit.offline.statistics import PictureFraction
-from edgekit.report.page import Figure, render
+from edgekit.report.page import TINY, Figure, render
 from edgekit.text import percent
 
 # Classes in the table, and pairs of classes where there are too many for a matrix.
@@ -53,6 +53,7 @@ def render_folder(result: FolderEvaluation) -> str:
             "rows": _rows(result, other) if other else [],
             "classes": [(one, of_b.get(one.label)) for one in met[:_MAX_CLASSES]],
             "met": len(met),
+            "tiny": TINY,
             "facts": _facts(result),
         },
         {"fraction": _fraction, "interval": _interval},

@@ -55,8 +55,8 @@ def _model(figures: ModelFigures) -> Iterator[str]:
     floor = "at least " if curve.floored else ""
     yield f"confidence  {curve.confidence:.3f} on average, accuracy {curve.accuracy:.3f}"
     chance = f"{curve.chance_error:.3f}, and over {curve.chance_error_95:.3f} one time in twenty"
-    yield f"calibration error {curve.error:.3f}, {curve.verdict}: that makes {chance}"
-    yield f"likelihood  {floor}{curve.nll:.3f}, its negative logarithm"
+    yield f"calibration error {curve.error:.3f}, {curve.verdict}; chance alone makes {chance}"
+    yield f"likelihood  negative logarithm {floor}{curve.nll:.3f}"
 
 
 def _classes(result: FolderEvaluation) -> Iterator[str]:

@@ -24,6 +24,10 @@ class Surest(Generic[T]):
         elif self._kept and place > self._kept[0][:2]:
             heapq.heapreplace(self._kept, (*place, make()))
 
+    def in_order(self) -> list[T]:
+        """Those that were kept, in the order in which they came."""
+        return [one for *_, one in sorted(self._kept, key=lambda entry: entry[1], reverse=True)]
+
     def best(self) -> list[T]:
         """Those that were kept, the highest key first."""
         return [one for *_, one in sorted(self._kept, key=lambda entry: entry[:2], reverse=True)]

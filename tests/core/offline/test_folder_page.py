@@ -69,6 +69,12 @@ def test_one_picture_is_enough() -> None:
     assert page.count("<circle") == 1
 
 
+@pytest.mark.parametrize(("width", "tiny"), [(32, True), (600, False)])
+def test_a_tiny_picture_is_enlarged_and_not_smeared(width: int, tiny: bool) -> None:
+    page = evaluate(Stub([[0.9, 0.1]], ("a", "b")), numbered([1], width=width)).html()
+    assert ('class="tiny"' in page) is tiny
+
+
 def test_pictures_that_are_not_shown_are_counted() -> None:
     a, b = Stub([[0.9, 0.1]], ("a", "b")), Stub([[0.2, 0.8]], ("a", "b"))
     page = evaluate(a, numbered([1]), compare=b, max_pictures=0).html()

@@ -22,6 +22,7 @@ def test_those_with_the_highest_keys_are_kept(maximum: int) -> None:
         kept.add(key, lambda place=place, key=key: make(place, key))  # type: ignore[misc]
     expected = sorted(((key, place) for place, key in enumerate(keys)), key=lambda e: (-e[0], e[1]))
     assert kept.best() == expected[:maximum]
+    assert kept.in_order() == sorted(expected[:maximum], key=lambda e: e[1])
     assert kept.count == 60
     assert made < 60 or maximum == 100
 
