@@ -23,7 +23,7 @@ from edgekit.files import check_outputs, write_atomically
 from edgekit.inference.classifier import Classifier
 from edgekit.offline.decision_settings import Recorded, decision_settings
 from edgekit.offline.evaluation import RecordingEvaluation, evaluate_recording
-from edgekit.offline.folder_evaluation import evaluate
+from edgekit.offline.folder_evaluation import class_order, evaluate
 from edgekit.offline.folder_figures import FolderEvaluation
 from edgekit.offline.folder_table import table
 from edgekit.offline.labelled_pictures import LabelledPictures
@@ -117,6 +117,8 @@ def command(
     classifier = opening.open(model, config)
     if truth is None:
         other = opening.open(compare) if compare else None
+        if other is not None:
+            class_order(classifier, other)  # which is asked before anything is read
         labelled = LabelledPictures.in_folder(path, classifier.labels, class_offset, notify)
         check_outputs([report], labelled.files)
         measured = _measured(classifier, other, labelled, pictures, hidden=as_json)
@@ -126,8 +128,7 @@ def command(
             click.echo(msgspec.json.encode(measured.summary()).decode())
             return
         click.echo(table(measured))
-        if report is not None:
-            click.echo(f"report      {report}")
+        _print_report(report)
         return
     recording = Recording(path)
     check_outputs([report], recording.files)
@@ -154,6 +155,10 @@ def command(
         click.echo(msgspec.json.encode({**result.summary(), **timing}).decode())
         return
     _print_recording(result)
+    _print_report(report)
+
+
+def _print_report(report: Path | None) -> None:
     if report is not None:
         click.echo(f"report      {report}")
 
@@ -167,7 +172,11 @@ def _measured(
 ) -> FolderEvaluation:
     notes: list[str] = []
     bar: ProgressBar[int] = click.progressbar(
-        length=pictures.length, label="evaluating", file=sys.stderr, hidden=hidden
+        length=pictures.length,
+        label="evaluating",
+        file=sys.stderr,
+        hidden=hidden,
+        update_min_steps=max(1, (pictures.length or 0) // 500),
     )
     with bar:
         measured = evaluate(

@@ -28,7 +28,7 @@ from edgekit.offline.folder_figures import (
 from edgekit.offline.labelled_pictures import LabelledPicture, LabelledPictures, Pair
 from edgekit.offline.statistics import PictureFraction
 from edgekit.offline.surest import Surest
-from edgekit.text import listed
+from edgekit.text import encodable, listed
 from edgekit.vision.encode import encode_jpeg, fit
 from edgekit.vision.read_ahead import ReadAhead
 
@@ -53,16 +53,15 @@ def evaluate(
 ) -> FolderEvaluation:
     """Measure how right a model is on labelled pictures, which are answered as on the device.
 
-    Each picture is read once, and the next ones while it is answered; memory does not grow with
-    their number but for a few bytes each.
+    Each picture is read once, and the next ones while it is answered; what is kept of each is its
+    path and a few bytes.
 
     Args:
         model: a model file; or an open one, which stays open.
         pictures: a folder with a folder per class, or with `labels.tsv`, as `labelled_images` takes
             it; or pairs of a picture (H, W, 3) uint8 RGB and its class, an index or a name.
         compare: a second model with the same classes, in whatever order.
-        class_offset: added to each class index of a folder; 1 for models whose class 0 is
-            'background'.
+        class_offset: added to each class index; 1 for models whose class 0 is 'background'.
         max_pictures: so many mistakes, and differences of two models, are kept with their pictures.
         notify: called with each line about what was guessed, is missing or is left out, as soon as
             it is known; the result has them, too.
@@ -78,11 +77,11 @@ def evaluate(
         a = _opened(model, stack, notify)
         b = None if compare is None else _opened(compare, stack, notify)
         judge = _Judge(a, max_pictures)
-        other = None if b is None else _Judge(b, max_pictures, _order(a, b))
+        other = None if b is None else _Judge(b, max_pictures, class_order(a, b))
         if isinstance(pictures, (str, Path)):
             pictures = LabelledPictures.in_folder(Path(pictures), a.labels, class_offset, notify)
         elif not isinstance(pictures, LabelledPictures):
-            pictures = LabelledPictures.of_pairs(pictures, a.labels)
+            pictures = LabelledPictures.of_pairs(pictures, a.labels, class_offset, notify)
         told = len(pictures.notes)
         for one in (a, b):
             if one is not None:
@@ -113,24 +112,12 @@ def evaluate(
         pictures=pictures.name,
         made=timestamp(),
         seconds=seconds,
-        notes=[*a.notes, *(b.notes if b else ()), *pictures.notes],
+        notes=[encodable(note) for one in (a, b, pictures) if one for note in one.notes],
     )
 
 
-def _opened(
-    model: Path | str | Classifier, stack: contextlib.ExitStack, notify: Notify
-) -> Classifier:
-    if isinstance(model, Classifier):
-        return model
-    classifier = Classifier.open(Path(model))
-    stack.callback(classifier.close)
-    for note in classifier.notes:
-        notify(note)
-    return classifier
-
-
-def _order(a: Classifier, b: Classifier) -> list[int]:
-    """Where each class of A is among B's.
+def class_order(a: Classifier, b: Classifier) -> list[int]:
+    """Where each class of A is among B's: two models are compared where all are.
 
     Raises:
         LabelsError: one of them has a class that the other has not.
@@ -145,6 +132,18 @@ def _order(a: Classifier, b: Classifier) -> list[int]:
                 "models of the same classes"
             )
     return [places[label] for label in a.labels]
+
+
+def _opened(
+    model: Path | str | Classifier, stack: contextlib.ExitStack, notify: Notify
+) -> Classifier:
+    if isinstance(model, Classifier):
+        return model
+    classifier = Classifier.open(Path(model))
+    stack.callback(classifier.close)
+    for note in classifier.notes:
+        notify(note)
+    return classifier
 
 
 class _Judge:
@@ -214,7 +213,7 @@ class _Judge:
         classifier, right = self._classifier, np.frombuffer(self._right, np.bool_)
         low, median, high = 1000 * np.quantile(np.array(self._seconds), (0.05, 0.5, 0.95))
         return ModelFigures(
-            model=classifier.path.name,
+            model=encodable(classifier.path.name),
             sha256=classifier.sha256,
             runtime=classifier.runtime_name,
             accelerator=classifier.accelerator,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edgekit.errors import DatasetError
 from edgekit.model.labels import Notify, ignore
+from edgekit.text import encodable
 from edgekit.vision.dataset import TABLE, labelled_images
 from edgekit.vision.folders import left_out
 from edgekit.vision.notes import Notes
@@ -55,6 +56,7 @@ class LabelledPictures:
         self.files = list(files)
         self.length = length
         self._pictures = pictures
+        self._told = notes
         self._notes = Notes(*notes)
 
     @classmethod
@@ -72,17 +74,19 @@ class LabelledPictures:
         """
         told: list[str] = []
         images = labelled_images(folder, labels, class_offset, told.append)
-        others = left_out(folder)
-        for line in [*told, *([f"{folder.name}: {others}"] if others else [])]:
+        for line in told:
             notify(line)
+        name, others = encodable(folder.resolve().name), left_out(folder)
+        if others:
+            notify(f"{name}: {others}")
 
         def read(notes: Notes) -> Iterator[LabelledPicture]:
             for image in images:
-                name = image.path.relative_to(folder).as_posix()
-                yield LabelledPicture(name, read_image(image.path, notes), image.index)
+                below = encodable(image.path.relative_to(folder).as_posix())
+                yield LabelledPicture(below, read_image(image.path, notes), image.index)
 
         return cls(
-            folder.resolve().name,
+            name,
             read,
             length=len(images),
             files=[*(image.path for image in images), folder / TABLE],
@@ -90,22 +94,35 @@ class LabelledPictures:
         )
 
     @classmethod
-    def of_pairs(cls, pairs: Iterable[Pair], labels: list[str]) -> "LabelledPictures":
+    def of_pairs(
+        cls,
+        pairs: Iterable[Pair],
+        labels: list[str],
+        class_offset: int = 0,
+        notify: Notify = ignore,
+    ) -> "LabelledPictures":
         """Those of a program, which are looked at as they come.
 
         Args:
             pairs: (picture, class), any number of times: a list, a generator, a `Dataset`. A
                 picture is (H, W, 3) uint8 RGB, or what numpy makes that of; a class is an index
-                or a name.
+                or a name. Where they have `classes`, as those of torchvision, names that are the
+                model's, too, say what an index means; else it is the model's.
             labels: the model's class names.
+            class_offset: added to each index that is the model's.
+            notify: called with a line where `classes` are others than the model's.
         """
         length = len(pairs) if isinstance(pairs, Sized) else None
+        classes, note = _classes_of(pairs, labels)
+        if note:
+            notify(note)
+        offset = class_offset if classes is labels else 0
 
         def look(_: Notes) -> Iterator[LabelledPicture]:
             for number, pair in enumerate(_items(pairs, length)):
-                yield _checked(f"picture {number}", pair, labels)
+                yield _checked(f"picture {number}", pair, labels, classes, offset)
 
-        return cls("pictures", look, length=length)
+        return cls("pictures", look, length=length, notes=[note])
 
     def __iter__(self) -> Iterator[LabelledPicture]:
         """The pictures, in order.
@@ -114,6 +131,7 @@ class LabelledPictures:
             ImageError: one cannot be read.
             DatasetError: one of a program is something else.
         """
+        self._notes = Notes(*self._told)
         return self._pictures(self._notes)
 
     @property
@@ -129,7 +147,22 @@ def _items(pairs: Any, length: int | None) -> Iterator[Any]:
     return iter(pairs)
 
 
-def _checked(name: str, pair: Any, labels: list[str]) -> LabelledPicture:
+def _classes_of(pairs: Any, labels: list[str]) -> tuple[list[str], str]:
+    """What indices mean, and what there is to say about it."""
+    classes = getattr(pairs, "classes", None)
+    if not isinstance(classes, (list, tuple)) or not classes:
+        return labels, ""
+    if all(isinstance(name, str) and name in labels for name in classes):
+        return list(classes), ""
+    return labels, (
+        f"the pictures' classes are called otherwise than the model's ({classes[0]}, not "
+        f"{labels[0]}); their indices are taken for the model's"
+    )
+
+
+def _checked(
+    name: str, pair: Any, labels: list[str], classes: list[str], offset: int
+) -> LabelledPicture:
     try:
         picture, truth = pair
     except (TypeError, ValueError) as error:
@@ -143,20 +176,19 @@ def _checked(name: str, pair: Any, labels: list[str]) -> LabelledPicture:
             f"{name} is {pixels.dtype} {pixels.shape}; give pixels as they come from a file: "
             "uint8, (height, width, 3), RGB, neither scaled nor normalized"
         )
-    return LabelledPicture(name, pixels, _class(name, truth, labels))
+    called = truth if isinstance(truth, str) else _called(name, truth, classes, offset)
+    if called not in labels:
+        raise DatasetError(f"{name} is of the class {called}, which the model does not have")
+    return LabelledPicture(name, pixels, labels.index(called))
 
 
-def _class(name: str, truth: Any, labels: list[str]) -> int:
-    if isinstance(truth, str):
-        if truth not in labels:
-            raise DatasetError(f"{name} is of the class {truth}, which the model does not have")
-        return labels.index(truth)
+def _called(name: str, truth: Any, classes: list[str], offset: int) -> str:
     try:
-        index = operator.index(truth)
+        index = operator.index(truth) + offset
     except TypeError as error:
         raise DatasetError(f"the class of {name} is {truth!r}; give an index or a name") from error
-    if not 0 <= index < len(labels):
+    if not 0 <= index < len(classes):
         raise DatasetError(
-            f"{name} is of class {index}, which is not one of the model's {len(labels)} (0-based)"
+            f"{name} is of class {index}, and there are {len(classes)}, counted from 0"
         )
-    return index
+    return classes[index]

@@ -6,7 +6,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any, NamedTuple
 
-from edgekit.text import clock, percent
+from edgekit.text import clock, encodable, percent
 
 # Width of a card in CSS pixels, nearly: a narrower picture is enlarged as it is, not smeared.
 TINY = 150
@@ -62,7 +62,7 @@ def render(
         "data_uri": _data_uri,
         **(filters or {}),
     }
-    return environment.get_template(template).render(values)
+    return encodable(environment.get_template(template).render(values))
 
 
 def framed(page: str, height: int = 640) -> str:

@@ -33,6 +33,7 @@ def test_pictures_are_evaluated(
         in edgekit("evaluate", model, folder).stderr
     )
     assert "is not a folder" in failure(edgekit("evaluate", model, tmp_path / "nowhere"))
+    assert "give each class a folder" in failure(edgekit("evaluate", model, folder / "red"))
 
 
 def test_what_is_missing_or_left_out_of_pictures_is_told(
@@ -147,7 +148,9 @@ def test_models_of_other_classes_are_refused_before_a_picture_is_read(
 ) -> None:
     other = tiny_model(tmp_path / "other.tflite", labels=b"red\ngreen\nviolet\n")
     monkeypatch.delattr("edgekit.offline.labelled_pictures.read_image")
-    said = failure(edgekit("evaluate", model, folder, "--compare", other))
+    done = edgekit("evaluate", model, folder, "--compare", other)
+    said = failure(done)
+    assert "evaluating" not in done.stderr
     assert "different classes, 3 and 3: only colours.tflite has blue; compare models" in said
 
 
@@ -192,3 +195,18 @@ def test_names_are_escaped(edgekit: Edgekit, model: Path, tmp_path: Path) -> Non
     write_pictures(folder / '<script>"&', list(SHADES))
     edgekit("evaluate", model, folder, "--report", report, "--labels", labels)
     assert "<script" not in report.read_text(encoding="utf-8")
+
+
+def test_a_name_that_is_no_unicode_is_shown_with_question_marks(
+    edgekit: Edgekit, model: Path, tmp_path: Path
+) -> None:
+    written, folder = tmp_path / "written", tmp_path / "caf\udce9"
+    written.mkdir()
+    write_pictures(written / "red", ["green"])
+    (written / "red" / "0000.png").rename(written / "red" / "\udcff<b>.png")
+    (written / "\udce9.txt").touch()
+    written.rename(folder)
+    report = tmp_path / "r.html"
+    found = json.loads(edgekit("evaluate", model, folder, "--json", "--report", report).stdout)
+    assert found["surest_mistakes"][0]["picture"] == "red/?<b>.png"
+    assert "red/?&lt;b&gt;.png" in report.read_text(encoding="utf-8")

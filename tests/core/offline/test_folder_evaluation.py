@@ -144,6 +144,22 @@ class TestPicturesOfAProgram:
         found = evaluate(Stub([ANT, ANT], LABELS), Dataset())  # type: ignore[arg-type]
         assert found.top1.count == 2
 
+    def test_an_offset_is_added_to_indices(self) -> None:
+        found = evaluate(Stub([CAT, CAT], LABELS), numbered([1, "cat"]), class_offset=1)
+        assert found.top1.hits == 2
+
+    def test_a_datasets_own_class_names_say_what_an_index_means(self) -> None:
+        class Pairs(list):  # type: ignore[type-arg]
+            classes = ("cat", "ant")
+
+        a = Stub([CAT, ANT], LABELS)
+        assert evaluate(a, Pairs(numbered([0, 1]))).top1.hits == 2
+        assert evaluate(a, numbered([0, 1])).top1.hits == 0
+        Pairs.classes = ("Katze", "Ameise")
+        found = evaluate(a, Pairs(numbered([0, 1])))
+        assert "called otherwise than the model's (Katze, not ant)" in found.notes[0]
+        assert found.top1.hits == 0
+
     @pytest.mark.parametrize(
         ("pair", "said"),
         [
@@ -153,8 +169,8 @@ class TestPicturesOfAProgram:
             ),
             ((np.zeros((8, 8), np.uint8), 0), r"picture 0 is uint8 \(8, 8\); give pixels"),
             ((np.zeros((0, 8, 3), np.uint8), 0), "picture 0 is uint8"),
-            ((np.zeros((8, 8, 3), np.uint8), 3), "of class 3, which is not one of the model's 3"),
-            ((np.zeros((8, 8, 3), np.uint8), -1), "of class -1, which is not one"),
+            ((np.zeros((8, 8, 3), np.uint8), 3), "of class 3, and there are 3, counted from 0"),
+            ((np.zeros((8, 8, 3), np.uint8), -1), "of class -1, and there are 3"),
             ((np.zeros((8, 8, 3), np.uint8), 0.5), "the class of picture 0 is 0.5; give an index"),
             ((np.zeros((8, 8, 3), np.uint8), "dog"), "of the class dog, which the model does not"),
             (np.zeros((8, 8, 3), np.uint8), "picture 0 is no pair of a picture and its class"),
