@@ -82,9 +82,13 @@ def test_pictures_that_are_not_shown_are_counted() -> None:
     assert "1 pictures have two answers; none of them is shown" in page
 
 
-def test_a_table_of_two_models_has_both_recalls() -> None:
+def test_tables_of_two_models_have_both_recalls() -> None:
     a, b = Stub([[0.9, 0.1]] * 2, ("a", "b")), Stub([[0.2, 0.8]] * 2, ("a", "b"), "b.tflite")
-    shown = table(evaluate(a, numbered([0, 1]), compare=b))
+    found = evaluate(a, numbered([0, 1]), compare=b)
+    row = re.search('<th scope="row">a</th>(.*?)</tr>', found.html().split("Class by class")[1])
+    assert row
+    assert re.findall('number total">(.*?)<', row[1]) == ["100.0%", "0.0%"]
+    shown = table(found)
     assert "agreement   0.00%" in shown
     assert "both 0, A alone 1, B alone 1, neither 0; p = 1 (McNemar's exact test)" in shown
     assert shown.splitlines()[-1].split() == ["1", "100.0%", "0.0%", "a"]
