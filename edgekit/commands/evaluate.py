@@ -185,7 +185,7 @@ def _measured(
             compare=compare,
             max_pictures=max_pictures,
             notify=notes.append,
-            progress=lambda done, _: bar.update(done - bar.pos),
+            progress=lambda _, done, __: bar.update(done - bar.pos),
         )
     for note in notes:
         notify(note)

@@ -1,11 +1,13 @@
 """How right a model is on labelled pictures, by itself or beside a second one."""
 
 import contextlib
+import os
 import time
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,16 +38,17 @@ from edgekit.vision.read_ahead import ReadAhead
 _SIZE = 320
 _SHOWN = 5
 
-# Called after each picture with how many are done, and how many there are; None if unknown.
-Progress = Callable[[int, int | None], None]
-Scores = NDArray[np.float32]
+_Path: TypeAlias = str | os.PathLike[str]
+# Called after each picture as by a conversion: with a title, how many are done, and of how many;
+# None where that is not known.
+Progress: TypeAlias = Callable[[str, int, int | None], None]
 
 
 def evaluate(
-    model: Path | str | Classifier,
-    pictures: Path | str | LabelledPictures | Iterable[Pair],
+    model: _Path | Classifier,
+    pictures: _Path | LabelledPictures | Iterable[Pair],
     *,
-    compare: Path | str | Classifier | None = None,
+    compare: _Path | Classifier | None = None,
     class_offset: int = 0,
     max_pictures: int = 100,
     notify: Notify = ignore,
@@ -65,7 +68,8 @@ def evaluate(
         max_pictures: so many mistakes, and differences of two models, are kept with their pictures.
         notify: called with each line about what was guessed, is missing or is left out, as soon as
             it is known; the result has them, too.
-        progress: called with the number of pictures done, and of all; None where it is not known.
+        progress: called with a title, the number of pictures done, and that of all, None where it
+            is not known.
 
     Raises:
         DatasetError, ImageError: there are no pictures, or one cannot be read.
@@ -76,17 +80,16 @@ def evaluate(
     with contextlib.ExitStack() as stack:
         a = _opened(model, stack, notify)
         b = None if compare is None else _opened(compare, stack, notify)
+        models = [a] if b is None else [a, b]
         judge = _Judge(a, max_pictures)
-        other = None if b is None else _Judge(b, max_pictures, class_order(a, b))
-        if isinstance(pictures, (str, Path)):
+        beside = None if b is None else _Beside(a, b, max_pictures)
+        if isinstance(pictures, (str, os.PathLike)):
             pictures = LabelledPictures.in_folder(Path(pictures), a.labels, class_offset, notify)
         elif not isinstance(pictures, LabelledPictures):
             pictures = LabelledPictures.of_pairs(pictures, a.labels, class_offset, notify)
         told = len(pictures.notes)
-        for one in (a, b):
-            if one is not None:
-                one.warm_up()
-        pair = None if other is None else _Pair(max_pictures)
+        for one in models:
+            one.warm_up()
         begun = time.monotonic()
         ahead = stack.enter_context(
             contextlib.closing(ReadAhead(pictures, lambda picture: picture.pixels.nbytes))
@@ -94,25 +97,23 @@ def evaluate(
         done = 0
         for done, picture in enumerate(ahead, start=1):
             best = judge.judge(picture)
-            if other is not None and pair is not None:
-                pair.add(picture, a.labels, best, other.judge(picture))
+            if beside is not None:
+                beside.judge(picture, best)
             if progress is not None:
-                progress(done, pictures.length)
+                progress("evaluating", done, pictures.length)
         if not done:
             raise DatasetError(f"there is nothing to evaluate: no {pictures.name} came")
         seconds = time.monotonic() - begun
     for note in pictures.notes[told:]:
         notify(f"{pictures.name}: {note}")
-    comparison = None
-    if other is not None and pair is not None:
-        comparison = pair.finish(other.finish())
+    notes = [*(note for one in models for note in one.notes), *pictures.notes]
     return FolderEvaluation(
         **vars(judge.finish()),
-        comparison=comparison,
+        comparison=beside.finish() if beside is not None else None,
         pictures=pictures.name,
         made=timestamp(),
         seconds=seconds,
-        notes=[encodable(note) for one in (a, b, pictures) if one for note in one.notes],
+        notes=list(dict.fromkeys(encodable(note) for note in notes)),
     )
 
 
@@ -134,9 +135,7 @@ def class_order(a: Classifier, b: Classifier) -> list[int]:
     return [places[label] for label in a.labels]
 
 
-def _opened(
-    model: Path | str | Classifier, stack: contextlib.ExitStack, notify: Notify
-) -> Classifier:
+def _opened(model: _Path | Classifier, stack: contextlib.ExitStack, notify: Notify) -> Classifier:
     if isinstance(model, Classifier):
         return model
     classifier = Classifier.open(Path(model))
@@ -240,23 +239,23 @@ class _Judge:
         )
 
 
-class _Pair:
-    """Gathers how two models, A and B, answer the same pictures."""
+class _Beside:
+    """Gathers how a second model, B, answers the pictures that A answers."""
 
-    def __init__(self, max_pictures: int) -> None:
+    def __init__(self, a: Classifier, b: Classifier, max_pictures: int) -> None:
+        self._labels = a.labels
+        self._judge = _Judge(b, max_pictures, class_order(a, b))
         self._right = Counter[tuple[bool, bool]]()
         self._same = 0
         self._differences = Surest[Difference](max_pictures)
 
-    def add(
-        self,
-        picture: LabelledPicture,
-        labels: list[str],
-        a: tuple[int, float],
-        b: tuple[int, float],
-    ) -> None:
-        """Take both best classes and their scores."""
-        truth = picture.truth
+    def judge(self, picture: LabelledPicture, a: tuple[int, float]) -> None:
+        """Answer a picture, of which A's best class and its score are known.
+
+        Raises:
+            ModelFileError, InferenceError: as `_Judge.judge`.
+        """
+        b, labels, truth = self._judge.judge(picture), self._labels, picture.truth
         self._right[a[0] == truth, b[0] == truth] += 1
         if a[0] == b[0]:
             self._same += 1
@@ -272,10 +271,10 @@ class _Pair:
             ),
         )
 
-    def finish(self, b: ModelFigures) -> PictureComparison:
+    def finish(self) -> PictureComparison:
         """What was found, with the figures of B."""
         return PictureComparison(
-            b=b,
+            b=self._judge.finish(),
             same=PictureFraction(self._same, self._right.total()),
             both_right=self._right[True, True],
             only_a_right=self._right[True, False],

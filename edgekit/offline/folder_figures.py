@@ -1,5 +1,6 @@
 """What is measured on labelled pictures: figures of one model, and of two beside each other."""
 
+import os
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -277,7 +278,7 @@ class FolderEvaluation(ModelFigures):
 
         return render_folder(self)
 
-    def save_report(self, path: Path | str) -> None:
+    def save_report(self, path: str | os.PathLike[str]) -> None:
         """Write the report, whole or not at all.
 
         Raises:

@@ -127,11 +127,11 @@ class TestPicturesOfAProgram:
         assert found.pictures == "pictures"
 
     def test_a_generator_has_no_length(self) -> None:
-        seen: list[tuple[int, int | None]] = []
+        seen: list[tuple[str, int, int | None]] = []
         pairs = numbered([0, 0])
         evaluate(Stub([ANT, ANT], LABELS), iter(pairs), progress=lambda *now: seen.append(now))
         evaluate(Stub([ANT, ANT], LABELS), pairs, progress=lambda *now: seen.append(now))
-        assert seen == [(1, None), (2, None), (1, 2), (2, 2)]
+        assert [one[1:] for one in seen] == [(1, None), (2, None), (1, 2), (2, 2)]
 
     def test_a_dataset_ends_where_its_length_says(self) -> None:
         class Dataset:
