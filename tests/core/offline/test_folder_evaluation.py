@@ -102,6 +102,13 @@ class TestCompared:
         assert (found.b.labels, found.b.top1.hits) == (list(LABELS), 1)
         assert found.b.counts == {("ant", "ant"): 1}
 
+    def test_equal_scores_are_answered_as_the_model_itself_does(self) -> None:
+        # Of B's classes the first is bee, which A has second.
+        b = Stub([[0.4, 0.4, 0.2]], ("bee", "ant", "cat"), "b.tflite")
+        found = evaluate(Stub([ANT], LABELS), numbered(["bee"]), compare=b).comparison
+        assert found is not None
+        assert found.b.counts == {("bee", "bee"): 1}
+
     @pytest.mark.parametrize("labels", [("ant", "bee"), ("ant", "bee", "dog"), (*LABELS, "dog")])
     def test_other_classes_are_refused(self, labels: tuple[str, ...]) -> None:
         b = Stub([[0.0] * len(labels)], labels, "b.tflite")
@@ -143,6 +150,15 @@ class TestPicturesOfAProgram:
 
         found = evaluate(Stub([ANT, ANT], LABELS), Dataset())  # type: ignore[arg-type]
         assert found.top1.count == 2
+
+    def test_a_program_may_use_the_same_memory_again(self) -> None:
+        def pictures():  # type: ignore[no-untyped-def]
+            memory = np.zeros((6, 8, 3), np.uint8)
+            for number in range(3):
+                memory[:] = number
+                yield memory, number
+
+        assert evaluate(Stub([ANT, BEE, CAT], LABELS), pictures()).top1.hits == 3
 
     def test_an_offset_is_added_to_indices(self) -> None:
         found = evaluate(Stub([CAT, CAT], LABELS), numbered([1, "cat"]), class_offset=1)
