@@ -95,10 +95,18 @@ class TestCompared:
             ("picture 2", "bee", "cat"),
         ]
 
+    def test_those_come_first_of_which_both_are_surest(self) -> None:
+        a, b = Stub([ANT, CAT, ANT], LABELS), Stub([BEE, BEE, [0.3, 0.4, 0.3]], LABELS)
+        found = evaluate(a, numbered([0, 1, 2]), compare=b, max_pictures=2).comparison
+        assert found is not None
+        assert [one.picture for one in found.differences] == ["picture 1", "picture 0"]
+
     def test_classes_in_another_order_are_the_same_classes(self) -> None:
         b = Stub([[0.1, 0.2, 0.7]], ("cat", "bee", "ant"), "b.tflite")
         found = evaluate(Stub([ANT], LABELS), numbered(["ant"]), compare=b).comparison
         assert found is not None
+        assert found.b.calibration is not None
+        assert found.b.calibration.nll == pytest.approx(-np.log(0.7))
         assert (found.b.labels, found.b.top1.hits) == (list(LABELS), 1)
         assert found.b.counts == {("ant", "ant"): 1}
 
