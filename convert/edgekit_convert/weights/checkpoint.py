@@ -13,6 +13,7 @@ from torch import Tensor
 
 from edgekit.errors import CheckpointError
 from edgekit.model.architectures import Architecture
+from edgekit.text import listed
 from edgekit_convert.weights.formats import read
 from edgekit_convert.weights.head import find_head
 from edgekit_convert.weights.names import SavedNames, find_names
@@ -84,12 +85,14 @@ def load_file(path: Path, key: str | None = None) -> Checkpoint:
     found, choice = choose(loaded, path, key)
     head, left_out = find_head(found.rest)
     notes = [choice] if choice else []
+    if loaded.unread:
+        notes.append(f"left unread in {path}, as it needs code: {listed(loaded.unread, 3)}")
     if left_out:
         notes.append(f"left out of {path}, as no part of the network: {', '.join(left_out)}")
     return Checkpoint(
         found.trunk | head,
         path.name,
         hashlib.sha256(content).hexdigest(),
-        saved_names=find_names(loaded),
+        saved_names=find_names(loaded.value),
         notes=notes,
     )

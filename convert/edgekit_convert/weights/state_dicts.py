@@ -10,6 +10,9 @@ import torch
 from torch import Tensor
 
 from edgekit.errors import CheckpointError
+from edgekit_convert.weights.formats import Content
+from edgekit_convert.weights.head import INSTEAD
+from edgekit_convert.weights.key_names import in_torchvisions_words, merge_masks
 
 # Every ResNet has a key such as `layer1.0.conv1.weight`, after whatever prefixes its wrappers add;
 # where it went through nn.Sequential(*resnet.children()) stages go by their position.
@@ -39,11 +42,11 @@ class Found:
     rest: dict[str, Any]
 
 
-def choose(loaded: Any, path: Path, wanted: str | None) -> tuple[Found, str | None]:
+def choose(content: Content, path: Path, wanted: str | None) -> tuple[Found, str | None]:
     """The ResNet in a checkpoint; of several the one `wanted`, else an averaged one, or the first.
 
     Args:
-        loaded: what the file holds.
+        content: what the file holds.
         path: of the file, for messages.
         wanted: its key, or the end of its key.
 
@@ -53,9 +56,9 @@ def choose(loaded: Any, path: Path, wanted: str | None) -> tuple[Found, str | No
     Raises:
         CheckpointError: there is none, or none that is `wanted`.
     """
-    found = list(_find(loaded, ()))
+    found = list(_find(content.value, ()))
     if not found:
-        raise CheckpointError(f"{path} {_what_it_holds(loaded)}")
+        raise CheckpointError(f"{path} {content.refusal or _what_it_holds(content.value)}")
     keys = ", ".join(one.key or "the state dict itself" for one in found)
     if wanted is not None:
         fitting = [one for one in found if f".{one.key}".endswith(f".{wanted}")]
@@ -78,7 +81,8 @@ def choose(loaded: Any, path: Path, wanted: str | None) -> tuple[Found, str | No
 def _find(value: Any, keys: tuple[str, ...]) -> Iterator[Found]:
     if not isinstance(value, Mapping) or len(keys) > _DEPTH:
         return
-    yield from _networks({key: item for key, item in value.items() if isinstance(key, str)}, keys)
+    named = {key: item for key, item in value.items() if isinstance(key, str)}
+    yield from _networks(merge_masks(in_torchvisions_words(named)), keys)
     for key, item in value.items():
         yield from _find(item, (*keys, str(key)))
 
@@ -147,7 +151,7 @@ def _what_it_holds(loaded: Any) -> str:
     if state:
         return (
             f"holds no ResNet with the keys of torchvision's (its state dict begins with "
-            f"{', '.join(list(state)[:3])}); export another network to ONNX and pass it with --onnx"
+            f"{', '.join(list(state)[:3])}); {INSTEAD}"
         )
     held = ", ".join(map(str, list(loaded)[:5])) if isinstance(loaded, Mapping) else "none"
     return (
