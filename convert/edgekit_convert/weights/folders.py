@@ -58,7 +58,9 @@ def _of_folder(folder: Path) -> list[Path]:
         if one.suffix in _SUFFIXES or any((one / name).is_file() for name in _WEIGHTS)
     )
     inside = f" ({listed(found, 5)})" if found else f", which holds no {' or '.join(_WEIGHTS)}"
-    raise CheckpointError(f"{folder} is a folder; name the file in it that is the checkpoint{inside}")
+    raise CheckpointError(
+        f"{folder} is a folder; name the file in it that is the checkpoint{inside}"
+    )
 
 
 def _of_index(path: Path) -> list[Path]:

@@ -18,6 +18,7 @@ import torch
 
 from edgekit.errors import CheckpointError
 from edgekit.text import listed
+from edgekit_convert.weights.kinds import is_onnx
 
 # What people name by mistake: where in the file its mark stands, the mark, what it is, what to do.
 _OTHERS = (
@@ -36,10 +37,7 @@ _TORCHSCRIPT = (
     "a TorchScript program; save its weights alone: "
     "torch.save(torch.jit.load(FILE).state_dict(), 'weights.pth')"
 )
-_EXPORTED = (
-    "a program of torch.export; convert it in Python: "
-    f"model = torch.export.load(FILE).module(); {_IN_PYTHON}"
-)
+_EXPORTED = "a program of torch.export; pass it with --program in place of --weights"
 _PICKLED = (
     "loading one runs code; where you trust it: model = pickle.load(open(FILE, 'rb')); "
     f"{_IN_PYTHON}"
@@ -132,7 +130,7 @@ def read(path: Path, content: bytes) -> Content:
         raise CheckpointError(f"{path} is empty; copy it again")
     if path.suffix == ".safetensors" or content[8:9] == b"{":
         return Content(_safetensors(path, content))
-    if path.suffix == ".onnx" or _is_onnx(content):
+    if path.suffix == ".onnx" or is_onnx(content):
         raise CheckpointError(f"{path} is an ONNX model; pass it with --onnx in place of --weights")
     for position, mark, what in _OTHERS:
         if content.startswith(mark, position):
@@ -161,11 +159,6 @@ def _from_json(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return text
-
-
-def _is_onnx(content: bytes) -> bool:
-    # Field 1, the version of the format, and then the producer's name or the graph.
-    return content[:1] == b"\x08" and content[2:3] in (b"\x12", b"\x3a")
 
 
 def _other_archive(content: bytes) -> str | None:
