@@ -276,12 +276,17 @@ class FeedingCheck:
                 figures += f"; nearer is {describe(way, self._asked)} ({_nats(other.score)})"
         if fit.score <= allowed:
             return FITS, ""
+        remedy = "see to --calibration, --mean, --std and --size"
+        if fit.first <= _SUSPICIOUS * allowed:
+            remedy += (
+                "; where these are right, the network computes otherwise than it was rebuilt, as "
+                "--reference shows"
+            )
         if fit.median > _GROSS:
             return MISFIT, (
-                f"{figures}; the pictures are like none that it was trained on: see to "
-                "--calibration, --mean, --std and --size"
+                f"{figures}; the pictures are like none that it was trained on: {remedy}"
             )
-        return DOUBTFUL, f"{figures}; see to --calibration, --mean, --std and --size"
+        return DOUBTFUL, f"{figures}; {remedy}"
 
     def _better(
         self,
