@@ -93,10 +93,15 @@ def load_file(path: Path, key: str | None = None) -> Checkpoint:
     notes = [choice] if choice else []
     if saved.unread:
         notes.append(f"left unread in {path}, as it needs code: {listed(saved.unread, 3)}")
+    state = found.trunk | head
+    if others := sorted({str(one.dtype).removeprefix("torch.") for one in state.values()
+                         if isinstance(one, Tensor) and one.is_floating_point()
+                         and one.dtype is not torch.float32}):  # fmt: skip
+        notes.append(f"{path} has {' and '.join(others)} weights; it is computed in float32")
     if left_out:
         notes.append(f"left out of {path}, as no part of the network: {', '.join(left_out)}")
     return Checkpoint(
-        found.trunk | head,
+        state,
         path.name,
         hashlib.sha256(b"".join(contents)).hexdigest(),
         saved_names=find_names(described),

@@ -44,6 +44,7 @@ _PICKLED = (
 )
 _UNSUPPORTED = re.compile(r"GLOBAL ([\w.]+)")
 _OLD_FORMAT = b"\x80\x02\x8a\n"  # before torch 1.6: a pickle of the magic number comes first
+_LAYERS = "torch.nn.modules."
 # Who writes files that need its own code to load, by the types in them: what they are, and the
 # lines that get further; the first that is found counts.
 _WRITERS = (
@@ -54,7 +55,7 @@ _WRITERS = (
      "writes with --onnx and --mean 0,0,0 --std 1,1,1"),
     ("transformers.training_args.", "the options of a training by Transformers; its weights are "
      "model.safetensors beside it", "name the folder"),
-    ("torch.nn.modules.", "a whole network with its code", "model = torch.load(FILE, "
+    (_LAYERS, "a whole network with its code", "model = torch.load(FILE, "
      f"weights_only=False); {_IN_PYTHON}, or save the weights alone: "
      "torch.save(model.state_dict(), FILE)"),
 )  # fmt: skip
@@ -101,6 +102,11 @@ class Content:
     unread: tuple[str, ...] = ()
 
     @property
+    def has_networks(self) -> bool:
+        """Whether what was left out holds layers of networks."""
+        return any(name.startswith(_LAYERS) for name in self.unread)
+
+    @property
     def refusal(self) -> str | None:
         """What to say where there are no weights in what was read, and there may be in the rest."""
         if not self.unread:
@@ -128,13 +134,15 @@ def read(path: Path, content: bytes) -> Content:
     """
     if not content:
         raise CheckpointError(f"{path} is empty; copy it again")
-    if path.suffix == ".safetensors" or content[8:9] == b"{":
+    if content[8:9] == b"{":
         return Content(_safetensors(path, content))
     if path.suffix == ".onnx" or is_onnx(content):
         raise CheckpointError(f"{path} is an ONNX model; pass it with --onnx in place of --weights")
     for position, mark, what in _OTHERS:
         if content.startswith(mark, position):
             raise CheckpointError(f"{path} is {what}")
+    if path.suffix == ".safetensors":
+        return Content(_safetensors(path, content))
     if content.startswith(b"PK") and (other := _other_archive(content)):
         raise CheckpointError(f"{path} is {other}")
     unread = _unknown_types(content)

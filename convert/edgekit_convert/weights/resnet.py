@@ -50,6 +50,13 @@ def _check_others(state: dict[str, Tensor]) -> None:
             raise CheckpointError(f"the checkpoint holds {what}, as in {found}; {remedy}")
 
 
+def _is_plain(value: object) -> bool:
+    """Whether it is a tensor of real numbers that are there."""
+    return isinstance(value, Tensor) and not (
+        value.layout is not torch.strided or value.is_meta or value.is_complex()
+    )
+
+
 def _check_statistics(state: dict[str, Tensor]) -> None:
     """Refuse a trunk without BatchNorm's statistics."""
     if not any(key.endswith(".running_mean") for key in state if not _is_head(key)):
@@ -64,12 +71,14 @@ def _check_values(state: dict[str, Tensor]) -> None:
     for key, value in state.items():
         if key.endswith("batches_tracked"):
             continue
-        if not isinstance(value, Tensor) or value.layout is not torch.strided:
+        if not _is_plain(value):
             raise CheckpointError(
-                f"the checkpoint holds no plain tensor in {key}: save the state dict of the whole "
-                "network, each tensor in one piece"
+                f"the checkpoint holds no plain tensor of numbers in {key}: save the state dict of "
+                "the trained network, each tensor in one piece"
             )
-        if value.is_quantized or not value.is_floating_point():
+        # Floats of 8 bits are quantized, too.
+        whole = value.is_floating_point() and value.element_size() > 1
+        if value.is_quantized or not whole:
             raise CheckpointError(
                 f"the checkpoint holds no float weights in {key}: it was quantized; edgekit "
                 "quantizes float networks, so save the state dict from before that"

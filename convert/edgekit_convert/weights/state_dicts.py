@@ -24,6 +24,7 @@ _NAMES = {
 }
 # Moving averages of the weights: those that a training is evaluated with.
 _AVERAGED = re.compile(r"(?:.*[._])?(?:ema|swa|avg|averaged?)(?:[._].*)?", re.IGNORECASE)
+_STATE_DICT = "state_dict"  # of the network that was trained, as most call it
 _DEPTH = 5  # dictionaries in dictionaries
 
 
@@ -69,6 +70,11 @@ def choose(content: Content, path: Path, wanted: str | None) -> tuple[Found, str
             )
         return fitting[0], None
     chosen = next((one for one in found if _AVERAGED.fullmatch(one.key)), found[0])
+    if content.has_networks and chosen.key and _STATE_DICT not in chosen.key:
+        # It may be a teacher's, beside the network itself.
+        raise CheckpointError(
+            f"{path} {content.refusal}; to take the state dict in it: --weights-key {chosen.key}"
+        )
     if len(found) == 1:
         return chosen, None
     averaged = ", moving averages of the weights" if _AVERAGED.fullmatch(chosen.key) else ""

@@ -120,6 +120,11 @@ class TestHowItIsWrapped:
             "n_averaged"
         ]
 
+    def test_a_shorter_float_is_told(self, tmp_path: Path) -> None:
+        torch.save({key: item.half() for key, item in TINY.items()}, tmp_path / "x.pth")
+        (note,) = load_file(tmp_path / "x.pth").notes
+        assert "has float16 weights; it is computed in float32" in note
+
     def test_names_of_classes_come_with_it(self, tmp_path: Path) -> None:
         torch.save({"state_dict": TINY, "classes": ["a", "b", "c"]}, tmp_path / "x.pth")
         assert load_file(tmp_path / "x.pth").saved_names == [SavedNames("classes", ["a", "b", "c"])]
@@ -182,6 +187,11 @@ class TestOtherFiles:
         found = load_file(tmp_path / name)
         assert _equal(found.state, TINY)
         assert found.saved_names == [SavedNames("id2label", ["a", "b", "c"])]
+
+    def test_a_pointer_to_them_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "x.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n")
+        with pytest.raises(CheckpointError, match="git lfs pull"):
+            load_file(tmp_path / "x.safetensors")
 
     @pytest.mark.parametrize("content", [b"\x08\x00\x00\x00\x00\x00\x00\x00{}", b"x" * 100])
     def test_damaged_safetensors_are_refused(self, content: bytes, tmp_path: Path) -> None:
@@ -280,8 +290,18 @@ class TestOtherFiles:
     def test_a_weight_that_needs_code_is_missed(self, tmp_path: Path) -> None:
         torch.save(TINY | {"layer4.1.bn2.bias": Path()}, tmp_path / "x.pth")
         state = load_file(tmp_path / "x.pth").state
-        with pytest.raises(CheckpointError, match=r"no plain tensor in layer4\.1\.bn2\.bias"):
+        with pytest.raises(
+            CheckpointError, match=r"no plain tensor of numbers in layer4\.1\.bn2\.bias"
+        ):
             load(ARCHITECTURES["18"], state)
+
+    def test_a_state_dict_beside_a_whole_network_is_taken_by_its_name_alone(
+        self, tmp_path: Path
+    ) -> None:
+        torch.save({"model": nn.Linear(2, 2), "teacher": TINY}, tmp_path / "x.pth")
+        with pytest.raises(CheckpointError, match=r"whole network.*--weights-key teacher"):
+            load_file(tmp_path / "x.pth")
+        assert _equal(load_file(tmp_path / "x.pth", "teacher").state, TINY)
 
     def test_a_pickle_says_how_to_get_further(self, tmp_path: Path) -> None:
         (tmp_path / "x.pkl").write_bytes(pickle.dumps({"a": 1}))
@@ -370,7 +390,10 @@ def test_wider_blocks_are_sent_to_no_other_arch(widths: dict[str, int]) -> None:
         ("conv1.weight", lambda w: w.to(torch.int8), "it was quantized"),
         ("layer1.0.conv1.weight", lambda w: w[:, :4], "other widths.*--onnx"),
         ("layer1.0.bn1.weight", lambda w: w * float("nan"), "not finite"),
-        ("layer1.0.conv1.weight", lambda w: w.to_sparse(), "no plain tensor in"),
+        ("layer1.0.conv1.weight", lambda w: w.to_sparse(), "no plain tensor of numbers in"),
+        ("fc.weight", lambda w: w.to("meta"), "no plain tensor of numbers in"),
+        ("fc.weight", lambda w: w.to(torch.complex64), "no plain tensor of numbers in"),
+        ("fc.weight", lambda w: w.to(torch.float8_e4m3fn), "it was quantized"),
     ],
 )
 def test_other_networks_are_refused_for_what_they_are(
