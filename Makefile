@@ -1,12 +1,13 @@
 # The four commands: make demo, make test, make check, make bench. `make clean` starts afresh;
 # `make fuzz` looks for what readers answer wrongly; `make soak` runs the daemon for an hour under
-# faults; `make test-pi` and `make test-pi-vm` run the service on emulated Raspberry Pis.
+# faults; `make trainers` reads what other libraries write; `make test-pi` and `make test-pi-vm` run
+# the service on emulated Raspberry Pis.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench soak fuzz fuzz-long docs clean
+.PHONY: demo test check bench soak fuzz fuzz-long trainers docs clean
 
 $(READY): pyproject.toml convert/pyproject.toml device/pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -49,6 +50,20 @@ fuzz: $(FUZZER)  ## a minute for each reader at the core, ten seconds for others
 fuzz-long: $(FUZZER)  ## ten million inputs for each reader; goes on where it was stopped
 	$(FUZZ) --runs 10000000 --seconds $(or $(FUZZ_SECONDS),3600) \
 		--jobs $(or $(FUZZ_JOBS),$(shell nproc)) --folder build/fuzz
+
+# Libraries that users train with; they need not be there for anything else.
+TRAINERS := build/trainers
+TRAINERS_SITE = $$($(1)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")
+
+$(TRAINERS)/.ready: $(READY) tests/integration/trainers.txt
+	$(BIN)/python -m venv --clear $(TRAINERS)
+	echo "import site; site.addsitedir('$(call TRAINERS_SITE,$(VENV))')" \
+		> $(call TRAINERS_SITE,$(TRAINERS))/workstation.pth
+	$(TRAINERS)/bin/pip install --quiet --no-deps --requirement tests/integration/trainers.txt
+	touch $@
+
+trainers: $(TRAINERS)/.ready  ## files and examples of docs/trainers.md, with the libraries themselves
+	$(BIN)/python -m pytest tests/integration/test_trainers.py
 
 docs: $(READY)  ## write docs/cli.md, systemd/edgekit.toml and the tables of docs/reliability.md again
 	$(BIN)/python docs/generate_cli.py

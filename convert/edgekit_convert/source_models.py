@@ -14,6 +14,7 @@ from edgekit.model.architectures import ARCHITECTURES, Architecture
 from edgekit.model.geometry import Geometry
 from edgekit.model.manifest import Normalization
 from edgekit_convert.graph.onnx_file import open_graph, open_onnx
+from edgekit_convert.weights.folders import weight_files
 from edgekit_convert.weights.imagenet import IMAGENET, IMAGENET_CROPS
 from edgekit_convert.weights.kinds import is_onnx, is_program
 from edgekit_convert.weights.trained import TrainedModel, open_resnet, require_torch
@@ -76,11 +77,11 @@ class PublishedWeights(SourceModel):
 
 @dataclass(frozen=True)
 class Checkpoint(SourceModel):
-    """A state dict of a ResNet, in a file.
+    """A state dict of a ResNet, in a file, or in the folder that a library saved it in.
 
     Attributes:
         architecture: which; None for the one that its keys belong to.
-        path: of the file.
+        path: of the file, or the folder.
         head: layers of its head, where the user says them.
         key: of the state dict, where the file holds several.
     """
@@ -92,10 +93,11 @@ class Checkpoint(SourceModel):
 
     @property
     def files(self) -> list[Path]:
-        return [self.path]
+        # A folder is what lies in it.
+        return [self.path, *(self.path.iterdir() if self.path.is_dir() else ())]
 
     def check(self) -> None:
-        check_file(self.path, "the checkpoint")
+        weight_files(self.path)
 
     def open(self, normalization: Normalization, geometry: Geometry) -> TrainedModel:
         weights = os.fspath(self.path)
