@@ -1,0 +1,129 @@
+"""What a data set says of itself: its classes, files, and what its transforms do."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgekit.model.manifest import Normalization
+from edgekit_convert.given.items import LABELS, is_list
+
+# Where wrappers keep what they wrap: Subset, ConcatDataset and DataLoader of PyTorch.
+_WRAPPED = ("dataset", "datasets")
+# Where data sets keep their transforms, and transforms those that they are made of.
+_TRANSFORMS = ("transform", "transforms", "after_item", "after_batch", "fs")
+# Those that change pictures at random, beside all that are called so.
+_AUGMENTING = frozenset({
+    "AugMix", "AutoAugment", "ColorJitter", "CutMix", "ElasticTransform", "FiveCrop",
+    "GaussianBlur", "GaussianNoise", "MixUp", "Mixup", "RandAugment", "ScaleJitter", "TenCrop",
+    "TrivialAugmentWide",
+})  # fmt: skip
+_DEPTH = 8
+
+
+def class_names_of(data: Any) -> list[str] | None:
+    """Names of a data set's classes, by its own indices; None where it has none.
+
+    Of torchvision's data sets, Hugging Face's, fastai's loaders, and what wraps them; of several
+    joined ones where all have the same.
+    """
+    found = [names for one in _inside(data) if (names := _names(one))]
+    return found[0] if found and all(names == found[0] for names in found) else None
+
+
+def file_of(data: Any, index: int) -> str | None:
+    """The file of a data set's picture, below the data set's folder; None where it has none."""
+    if hasattr(data, "indices") and hasattr(data, "dataset"):
+        return file_of(data.dataset, int(data.indices[index]))
+    if hasattr(data, "cumulative_sizes") and hasattr(data, "datasets"):
+        part = int(np.searchsorted(data.cumulative_sizes, index, side="right"))
+        before = data.cumulative_sizes[part - 1] if part else 0
+        return file_of(data.datasets[part], index - before)
+    samples = getattr(data, "samples", None)
+    if not is_list(samples) or index >= len(samples):
+        return None
+    sample = samples[index][0] if is_list(samples[index]) else samples[index]
+    if not isinstance(sample, (str, Path)):
+        return None
+    root, path = getattr(data, "root", None), Path(sample)
+    if isinstance(root, (str, Path)) and path.is_relative_to(root):
+        path = path.relative_to(root)
+    return str(path)
+
+
+def normalization_of(data: Any) -> Normalization | None:
+    """What a data set's transforms normalize with, where they say one thing."""
+    found = {
+        Normalization(_three(one.mean), _three(one.std))
+        for one in _transforms(data)
+        if type(one).__name__ in ("Normalize", "ImageClassification")
+        and np.size(getattr(one, "mean", ())) == np.size(getattr(one, "std", ())) == 3
+    }
+    return found.pop() if len(found) == 1 else None
+
+
+def augmentations_of(data: Any) -> list[str]:
+    """Names of a data set's transforms that change pictures at random."""
+    names = (type(one).__name__ for one in _transforms(data))
+    return list(
+        dict.fromkeys(name for name in names if name.startswith("Random") or name in _AUGMENTING)
+    )
+
+
+def _inside(data: Any, depth: int = 0) -> Iterator[Any]:
+    """A data set, and those that it wraps."""
+    yield data
+    if depth == _DEPTH:
+        return
+    for name in _WRAPPED:
+        wrapped = getattr(data, name, None)
+        for one in wrapped if is_list(wrapped) else [wrapped]:
+            if one is not None:
+                yield from _inside(one, depth + 1)
+
+
+def _transforms(data: Any) -> Iterator[Any]:
+    for one in _inside(data):
+        yield from _parts(one)
+
+
+def _parts(transform: Any, depth: int = 0) -> Iterator[Any]:
+    """Transforms that a transform, or a data set, is made of, and those of these."""
+    if depth == _DEPTH:
+        return
+    for name in _TRANSFORMS:
+        parts = getattr(transform, name, None)
+        for part in parts if is_list(parts) else [parts]:
+            if part is not None:
+                yield part
+                yield from _parts(part, depth + 1)
+
+
+def _names(data: Any) -> list[str] | None:
+    indices, classes = getattr(data, "class_to_idx", None), getattr(data, "classes", None)
+    if isinstance(indices, Mapping):
+        if sorted(indices.values()) == list(range(len(indices))):
+            return _texts(sorted(indices, key=indices.__getitem__))
+        # torchvision's ImageNet has several names for a class. Other gaps mean that labels are no
+        # places in the list of names.
+        whole = is_list(classes) and set(indices.values()) == set(range(len(classes)))
+        return _texts(classes) if whole else None
+    features = getattr(data, "features", None)
+    if isinstance(features, Mapping):
+        label = next((features[name] for name in LABELS if name in features), None)
+        return _texts(getattr(label, "names", None))
+    return _texts(classes) or _texts(getattr(data, "vocab", None))
+
+
+def _texts(names: Any) -> list[str] | None:
+    """Names where they are a list of texts, or of texts that mean the same."""
+    if names is None or isinstance(names, (str, Mapping)) or not hasattr(names, "__len__"):
+        return None
+    firsts = [name[0] if isinstance(name, tuple) and name else name for name in names]
+    return firsts if firsts and all(isinstance(name, str) for name in firsts) else None
+
+
+def _three(values: Any) -> tuple[float, float, float]:
+    first, second, third = (round(float(value), 9) for value in np.reshape(values, -1))
+    return first, second, third
