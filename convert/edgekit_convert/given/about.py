@@ -1,6 +1,6 @@
 """What a data set says of itself: its classes, files, and what its transforms do."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from edgekit.model.manifest import Normalization
 from edgekit_convert.given.items import LABELS, is_list
+from edgekit_convert.given.loaded import attribute, is_a
 
 # Where wrappers keep what they wrap: Subset, ConcatDataset and DataLoader of PyTorch.
 _WRAPPED = ("dataset", "datasets")
@@ -34,19 +35,19 @@ def class_names_of(data: Any) -> list[str] | None:
 
 def file_of(data: Any, index: int) -> str | None:
     """The file of a data set's picture, below the data set's folder; None where it has none."""
-    if hasattr(data, "indices") and hasattr(data, "dataset"):
+    if is_a(data, "torch.utils.data", "Subset"):
         return file_of(data.dataset, int(data.indices[index]))
-    if hasattr(data, "cumulative_sizes") and hasattr(data, "datasets"):
+    if is_a(data, "torch.utils.data", "ConcatDataset"):
         part = int(np.searchsorted(data.cumulative_sizes, index, side="right"))
         before = data.cumulative_sizes[part - 1] if part else 0
         return file_of(data.datasets[part], index - before)
-    samples = getattr(data, "samples", None)
+    samples = attribute(data, "samples")
     if not is_list(samples) or index >= len(samples):
         return None
     sample = samples[index][0] if is_list(samples[index]) else samples[index]
     if not isinstance(sample, (str, Path)):
         return None
-    root, path = getattr(data, "root", None), Path(sample)
+    root, path = attribute(data, "root"), Path(sample)
     if isinstance(root, (str, Path)) and path.is_relative_to(root):
         path = path.relative_to(root)
     return str(path)
@@ -54,20 +55,26 @@ def file_of(data: Any, index: int) -> str | None:
 
 def normalization_of(data: Any) -> Normalization | None:
     """What a data set's transforms normalize with, where they say one thing."""
-    found = {
-        Normalization(_three(one.mean), _three(one.std))
-        for one in _transforms(data)
-        if type(one).__name__ in ("Normalize", "ImageClassification")
-        and np.size(getattr(one, "mean", ())) == np.size(getattr(one, "std", ())) == 3
-    }
+    found = set()
+    for one in _transforms(data):
+        if type(one).__name__ in ("Normalize", "ImageClassification"):
+            mean, std = (_numbers(attribute(one, name)) for name in ("mean", "std"))
+            if len(mean) == len(std) == 3:
+                found.add(Normalization((mean[0], mean[1], mean[2]), (std[0], std[1], std[2])))
     return found.pop() if len(found) == 1 else None
 
 
 def augmentations_of(data: Any) -> list[str]:
     """Names of a data set's transforms that change pictures at random."""
-    names = (type(one).__name__ for one in _transforms(data))
+    # fastai's do so in training alone, and are in the other loader as well.
+    bases = _AUGMENTING if attribute(data, "split_idx") == 1 else {*_AUGMENTING, "RandTransform"}
     return list(
-        dict.fromkeys(name for name in names if name.startswith("Random") or name in _AUGMENTING)
+        dict.fromkeys(
+            type(one).__name__
+            for one in _transforms(data)
+            if type(one).__name__.startswith("Random")
+            or bases & {base.__name__ for base in type(one).__mro__}
+        )
     )
 
 
@@ -77,7 +84,7 @@ def _inside(data: Any, depth: int = 0) -> Iterator[Any]:
     if depth == _DEPTH:
         return
     for name in _WRAPPED:
-        wrapped = getattr(data, name, None)
+        wrapped = attribute(data, name)
         for one in wrapped if is_list(wrapped) else [wrapped]:
             if one is not None:
                 yield from _inside(one, depth + 1)
@@ -93,15 +100,17 @@ def _parts(transform: Any, depth: int = 0) -> Iterator[Any]:
     if depth == _DEPTH:
         return
     for name in _TRANSFORMS:
-        parts = getattr(transform, name, None)
-        for part in parts if is_list(parts) else [parts]:
-            if part is not None:
+        parts = attribute(transform, name)
+        # Lists are those of fastai and of PyTorch's modules, too.
+        several = isinstance(parts, Iterable) and isinstance(parts, Sized)
+        for part in parts if several else [parts]:
+            if part is not None and not isinstance(part, str):
                 yield part
                 yield from _parts(part, depth + 1)
 
 
 def _names(data: Any) -> list[str] | None:
-    indices, classes = getattr(data, "class_to_idx", None), getattr(data, "classes", None)
+    indices, classes = attribute(data, "class_to_idx"), attribute(data, "classes")
     if isinstance(indices, Mapping):
         if sorted(indices.values()) == list(range(len(indices))):
             return _texts(sorted(indices, key=indices.__getitem__))
@@ -109,11 +118,11 @@ def _names(data: Any) -> list[str] | None:
         # places in the list of names.
         whole = is_list(classes) and set(indices.values()) == set(range(len(classes)))
         return _texts(classes) if whole else None
-    features = getattr(data, "features", None)
+    features = attribute(data, "features")
     if isinstance(features, Mapping):
         label = next((features[name] for name in LABELS if name in features), None)
-        return _texts(getattr(label, "names", None))
-    return _texts(classes) or _texts(getattr(data, "vocab", None))
+        return _texts(attribute(label, "names"))
+    return _texts(classes) or _texts(attribute(data, "vocab"))
 
 
 def _texts(names: Any) -> list[str] | None:
@@ -124,6 +133,9 @@ def _texts(names: Any) -> list[str] | None:
     return firsts if firsts and all(isinstance(name, str) for name in firsts) else None
 
 
-def _three(values: Any) -> tuple[float, float, float]:
-    first, second, third = (round(float(value), 9) for value in np.reshape(values, -1))
-    return first, second, third
+def _numbers(values: Any) -> list[float]:
+    """Of an array, a tensor or a list; nothing of anything else."""
+    try:
+        return [round(float(value), 9) for value in np.reshape(np.asarray(values), -1)]
+    except (TypeError, ValueError):
+        return []

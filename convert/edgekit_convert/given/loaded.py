@@ -30,3 +30,16 @@ def is_pil(value: Any) -> bool:
 def is_loader(value: Any) -> bool:
     """Whether it is a DataLoader of PyTorch."""
     return is_a(value, "torch.utils.data", "DataLoader")
+
+
+def is_loaders_of_fastai(value: Any) -> bool:
+    """Whether it is fastai's pair of loaders, of training and of validation."""
+    return is_a(value, "fastai.data.core", "DataLoaders")
+
+
+def attribute(value: Any, name: str) -> Any:
+    """An attribute of an object of others; None where it has none, or its own code fails."""
+    try:
+        return getattr(value, name, None)
+    except Exception:
+        return None

@@ -82,7 +82,9 @@ def find_reading(
     if of_loader is not None:
         if not _alike(of_loader, asked):
             raise _contradiction(option, of_loader)
-        return Reading(asked)
+        # A transform may be there and not applied: then pixels would be pale.
+        if is_whole(undo(values, asked)) or _span(values, asked) >= _SPAN:
+            return Reading(asked)
     if lowest < -_ROUNDING:
         return _normalized(values, asked, option)
     if is_whole(undo(values, asked)) and asked != _TO_255:
@@ -102,14 +104,19 @@ def _normalized(values: NDArray[Any], asked: Normalization, option: str) -> Read
         raise _contradiction(option, found)
     if shown:
         return Reading(asked)
-    pixels = undo(values, asked)
-    if found is None or pixels.max() - pixels.min() < _SPAN:
+    if found is None or _span(values, asked) < _SPAN:
         raise _unclear(option, lowest, highest)
     return Reading(
         asked,
         "its values are no whole pixels, as pictures resized in floating point are not: that they "
         f"are normalized with {_arguments(asked)} they do not show",
     )
+
+
+def _span(values: NDArray[Any], normalization: Normalization) -> float:
+    """The lightest pixel less the darkest."""
+    pixels = undo(values, normalization)
+    return float(pixels.max() - pixels.min())
 
 
 def _note(words: str, taken: Normalization, asked: Normalization) -> str:

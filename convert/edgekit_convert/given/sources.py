@@ -8,7 +8,7 @@ from typing import Any
 from edgekit.errors import DatasetError, EdgekitError
 from edgekit.text import first_line, last_line
 from edgekit_convert.given.items import Item, is_label, is_list, is_picture, items_of
-from edgekit_convert.given.loaded import is_a, is_loader
+from edgekit_convert.given.loaded import is_a, is_loader, is_loaders_of_fastai
 from edgekit_convert.pictures import evenly_spread
 
 # Pictures of a stream whose end is not known: it may have none.
@@ -131,7 +131,7 @@ def find_source(data: Any, option: str) -> Source:
         shape = getattr(data, "shape", None)
         grey = "" if shape is None else f" or grey ones, of the shape {tuple(shape)}"
         raise DatasetError(f"{option} is one picture{grey}; {_WHAT}")
-    if hasattr(data, "train") and hasattr(data, "valid"):  # fastai's DataLoaders
+    if is_loaders_of_fastai(data):
         data = data.valid if option == "evaluate" else data.train
     if is_loader(data) and _is_plain(data):
         data = data.dataset
