@@ -62,12 +62,13 @@ class LabelReader:
             )
         return [found[label] for label in self._own]
 
-    def index(self, label: Any, where: str) -> int | None:
+    def index(self, label: Any, where: str, offset: int = 0) -> int | None:
         """The class of a label.
 
         Args:
             label: an index of the data set's, a class's name, or one-hot; None or -1 for none.
             where: which picture's, for messages.
+            offset: added to an index.
 
         Raises:
             DatasetError: it is none of these, or no class of the model's.
@@ -77,12 +78,12 @@ class LabelReader:
         number = _number(as_array(label, where), where)
         if number == _NONE:
             return None
-        if not 0 <= number < len(self._indices):
+        last = len(self._indices) - 1 - offset
+        if not 0 <= number <= last:
             raise DatasetError(
-                f"{where} has the label {number}, where the classes are from 0 to "
-                f"{len(self._indices) - 1}"
+                f"{where} has the label {number}, where the classes are from 0 to {last}"
             )
-        return self._indices[number]
+        return self._indices[number + offset]
 
     def _named(self, label: str, where: str) -> int:
         for names, indices in ((self._own, self._indices), (self._labels, None)):

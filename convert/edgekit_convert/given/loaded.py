@@ -32,6 +32,13 @@ def is_loader(value: Any) -> bool:
     return is_a(value, "torch.utils.data", "DataLoader")
 
 
+def copied(value: Any) -> Any:
+    """A picture or label that stays as it is: a generator may write the next one in its place."""
+    if is_tensor(value):
+        return value.detach().clone()
+    return value.copy() if is_pil(value) or hasattr(value, "__array__") else value
+
+
 def is_loaders_of_fastai(value: Any) -> bool:
     """Whether it is fastai's pair of loaders, of training and of validation."""
     return is_a(value, "fastai.data.core", "DataLoaders")

@@ -88,6 +88,11 @@ class GivenPictures:
         """Names of the classes, by the labels' own indices, where the data set says them."""
         return class_names_of(self._source.data)
 
+    @property
+    def length(self) -> int | None:
+        """How many there are; None where that is not known."""
+        return self._source.length
+
     def is_same(self, other: "GivenPictures") -> bool:
         """Whether another is the very same object, or the same data set in other loaders."""
         return self._source.data is other._source.data
@@ -203,7 +208,7 @@ class GivenPictures:
         source = self._source
         if not isinstance(source, Numbered) or self._is_at(geometry):
             return None
-        numbers = evenly_spread(len(source), MAXIMUM_CALIBRATION)[chosen]
+        numbers = evenly_spread(source.length, MAXIMUM_CALIBRATION)[chosen]
         return (self._read(int(n), source.get(int(n)), Notes()).pixels for n in numbers)
 
     def _is_at(self, geometry: Geometry) -> bool:
@@ -213,9 +218,9 @@ class GivenPictures:
     def _read(self, number: int, item: Item, notes: Notes) -> Picture:
         where = f"{self.name}: picture {number}"
         decoded = decode(item.picture, where, notes)
-        pixels = self._pixels(decoded, where).transpose(1, 2, 0)
-        name = self._name(number, item)
-        return Picture(number, name, np.ascontiguousarray(pixels), decoded.tensor, item.label)
+        # A copy: a generator may write its next picture into the same memory.
+        pixels = np.array(self._pixels(decoded, where).transpose(1, 2, 0), order="C")
+        return Picture(number, self._name(number, item), pixels, decoded.tensor, item.label)
 
     def _pixels(self, decoded: Decoded, where: str) -> NDArray[np.uint8]:
         if decoded.raw:
@@ -270,32 +275,6 @@ class GivenPictures:
                 f"label, the first is picture {first}; give all of them one, or none"
             )
         return np.array(known, np.int64) if known else None
-
-
-def labelled_pictures(
-    data: Any, labels: Sequence[str], normalization: Normalization, notify: Notify = ignore
-) -> Iterator[tuple[NDArray[np.uint8], int | None]]:
-    """Pictures and their classes, one after another, of whatever `GivenPictures` takes.
-
-    Args:
-        data: the pictures.
-        labels: the model's class names.
-        normalization: what floating-point pictures may be normalized with.
-        notify: called with a line about what is to be known about them.
-
-    Yields:
-        (H, W, 3) uint8, RGB, at the size that it has, and its class; None where it has no label.
-
-    Raises:
-        DatasetError, ImageError: as `GivenPictures.load`.
-    """
-    given, notes = GivenPictures(data, "evaluate"), Notes()
-    given.check(normalization)
-    reader = LabelReader(labels, given.class_names, given.name, notify)
-    for picture in given.read(notes):
-        yield picture.pixels, reader.index(picture.label, f"evaluate: picture {picture.number}")
-    for line in notes.lines:
-        notify(f"evaluate: {line}")
 
 
 def _digest(pixels: NDArray[np.uint8]) -> bytes:

@@ -125,22 +125,22 @@ def _note(words: str, taken: Normalization, asked: Normalization) -> str:
         return ""
     return (
         f"its values are taken for pixels {words}; if the network was trained on them as they are, "
-        f"without {_arguments(asked)}, pass {_arguments(taken)}"
+        f"without {_arguments(asked)}, convert it with {_arguments(taken)}"
     )
 
 
 def _contradiction(option: str, found: Normalization) -> DatasetError:
     return DatasetError(
         f"{option} is normalized otherwise than the conversion would; as the network was fed so, "
-        f"pass {_arguments(found)}"
+        f"convert it with {_arguments(found)}"
     )
 
 
 def _unclear(option: str, lowest: float, highest: float) -> DatasetError:
     return DatasetError(
         f"{option} has values from {lowest:.3g} to {highest:.3g}, and whether they are pixels, or "
-        f"pixels normalized with mean and std, cannot be told; pass the mean and std that it was "
-        f"normalized with, or {_SAFE}"
+        f"pixels normalized with mean and std, cannot be told; convert with the mean and std that "
+        f"it was normalized with, or {_SAFE}"
     )
 
 

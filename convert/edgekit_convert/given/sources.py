@@ -8,7 +8,7 @@ from typing import Any
 from edgekit.errors import DatasetError, EdgekitError
 from edgekit.text import first_line, last_line
 from edgekit_convert.given.items import Item, is_label, is_list, is_picture, items_of
-from edgekit_convert.given.loaded import is_a, is_loader, is_loaders_of_fastai
+from edgekit_convert.given.loaded import copied, is_a, is_loader, is_loaders_of_fastai
 from edgekit_convert.pictures import evenly_spread
 
 # Pictures of a stream whose end is not known: it may have none.
@@ -29,6 +29,11 @@ class Source(ABC):
 
     data: Any
     option: str
+
+    @property
+    def length(self) -> int | None:
+        """How many there are; None where that is not known."""
+        return None
 
     @abstractmethod
     def sample(self, count: int) -> list[tuple[int, Item]]:
@@ -56,7 +61,8 @@ class Numbered(Source):
     def __init__(self, data: Any, option: str) -> None:
         self.data, self.option = data, option
 
-    def __len__(self) -> int:
+    @property
+    def length(self) -> int:
         return len(self.data)
 
     def get(self, number: int) -> Item:
@@ -72,7 +78,8 @@ class Numbered(Source):
         return list(self.read(count))
 
     def read(self, limit: int | None) -> Iterator[tuple[int, Item]]:
-        for number in evenly_spread(len(self), limit or len(self)) if len(self) else ():
+        count = self.length
+        for number in evenly_spread(count, limit or count) if count else ():
             yield int(number), self.get(int(number))
 
 
@@ -89,7 +96,9 @@ class Stream(Source):
         # A generator gives each only once, and a loader starts its processes only once.
         if self._running is None:
             self._running = self._items()
-            self._started = list(islice(self._running, count))
+            self._started = [
+                Item(copied(one.picture), copied(one.label)) for one in islice(self._running, count)
+            ]
         return list(enumerate(self._started))
 
     def read(self, limit: int | None) -> Iterator[tuple[int, Item]]:

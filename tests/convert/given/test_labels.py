@@ -5,15 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from edgekit_convert.given.pictures import labelled_pictures
-from PIL import Image
 
 from tests.convert.given.helpers import (
     CLASSES,
-    IMAGENET,
     LABELS,
     PIXELS,
-    TENSORS,
     load,
     refused,
 )
@@ -56,15 +52,3 @@ class TestLabels:
     @pytest.mark.parametrize("data", [PIXELS, (PIXELS, [-1] * 12), (PIXELS, [None] * 12)])
     def test_without_any_there_is_no_truth(self, data: Any) -> None:
         assert load(data, labels=CLASSES).truth is None
-
-    def test_pictures_for_an_evaluation_elsewhere_come_one_by_one(self) -> None:
-        told: list[str] = []
-        pairs = list(labelled_pictures(TENSORS, CLASSES, IMAGENET, told.append))
-        assert np.array_equal([pixels for pixels, _ in pairs], PIXELS)
-        assert [label for _, label in pairs] == LABELS.tolist()
-        assert told == []
-        grey = [(Image.fromarray(one).convert("L"), 0) for one in PIXELS]
-        assert {label for _, label in labelled_pictures(grey, CLASSES, IMAGENET, told.append)} == {
-            0
-        }
-        assert told == ["evaluate: 12 pictures of the mode L, converted to RGB"]

@@ -227,6 +227,31 @@ class TestMany:
         assert not one.is_same(GivenPictures(Subset(TENSORS, [0]), "evaluate"))
 
 
+class TestMemory:
+    """A generator may write its next picture, and its label, where the last one was."""
+
+    def _into_one_place(self) -> Iterator[Any]:
+        picture, label = np.empty_like(PIXELS[0]), np.empty(1, np.int64)
+        for number in range(36):
+            picture[:], label[:] = PIXELS[number % 12] // (1 + number // 12), LABELS[number % 12]
+            yield picture, label
+
+    def test_what_was_read_stays_as_it_was(self) -> None:
+        expected = [PIXELS[number % 12] // (1 + number // 12) for number in range(36)]
+        found = load(self._into_one_place(), labels=CLASSES)
+        assert np.array_equal(found.tensors, expected)
+        assert found.truth is not None
+        assert found.truth.tolist() == LABELS.tolist() * 3
+
+    def test_also_of_tensors(self) -> None:
+        pairs = ((torch.from_numpy(one), torch.from_numpy(label)) for one, label in
+                 self._into_one_place())  # fmt: skip
+        found = load(pairs, labels=CLASSES)
+        assert np.array_equal(found.tensors[:12], PIXELS)
+        assert found.truth is not None
+        assert found.truth.tolist() == LABELS.tolist() * 3
+
+
 class TestUntouched:
     """Pictures at their own size, to try others."""
 

@@ -30,7 +30,7 @@ class TestMeaning:
 
     def test_another_normalization_is_refused_with_the_one_that_it_is(self) -> None:
         message = refused(normalize(PIXELS, HALF))
-        assert "pass mean=(0.5,0.5,0.5), std=(0.5,0.5,0.5)" in message
+        assert "convert it with mean=(0.5,0.5,0.5), std=(0.5,0.5,0.5)" in message
 
     def test_the_data_sets_own_transform_tells_any(self) -> None:
         true = Normalization((0.3, 0.4, 0.5), (0.21, 0.22, 0.23))
@@ -40,7 +40,7 @@ class TestMeaning:
             [transforms.ToTensor(), transforms.Normalize(true.mean, true.std)]
         )
         for wrapped in (data, Subset(data, range(12)), DataLoader(data, 4, collate_fn=list)):
-            assert "pass mean=(0.3,0.4,0.5), std=(0.21,0.22,0.23)" in refused(wrapped)
+            assert "convert it with mean=(0.3,0.4,0.5), std=(0.21,0.22,0.23)" in refused(wrapped)
             assert np.array_equal(load(wrapped, asked=true).tensors, PIXELS)
 
     def test_a_transform_that_is_not_applied_tells_nothing(self) -> None:
