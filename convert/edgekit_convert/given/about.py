@@ -64,6 +64,29 @@ def normalization_of(data: Any) -> Normalization | None:
     return found.pop() if len(found) == 1 else None
 
 
+def crop_of(data: Any) -> float | None:
+    """Fraction of a picture's shorter side that a data set's transforms keep.
+
+    Of torchvision's Resize to a side and CenterCrop, one each, or a preset of both; None where they
+    say nothing, and 0 where Resize squeezes pictures into a square.
+    """
+    resized, cropped = [], []
+    for one in _transforms(data):
+        name = type(one).__name__
+        if not type(one).__module__.startswith("torchvision."):
+            continue  # others mean other things by the same names
+        if name in ("Resize", "ImageClassification"):
+            resized.append(_numbers(attribute(one, "size") or attribute(one, "resize_size")))
+        if name in ("CenterCrop", "ImageClassification"):
+            cropped.append(_numbers(attribute(one, "size") or attribute(one, "crop_size")))
+    if len(resized) != 1 or len(cropped) > 1 or not resized[0]:
+        return None
+    if len(resized[0]) == 2 and resized[0][0] == resized[0][1]:
+        return 0.0
+    whole = len(resized[0]) == 1 and len(cropped) == 1 and cropped[0]
+    return min(1.0, cropped[0][0] / resized[0][0]) if whole else None
+
+
 def augmentations_of(data: Any) -> list[str]:
     """Names of a data set's transforms that change pictures at random."""
     # fastai's do so in training alone, and are in the other loader as well.
@@ -90,9 +113,10 @@ def _inside(data: Any, depth: int = 0) -> Iterator[Any]:
                 yield from _inside(one, depth + 1)
 
 
-def _transforms(data: Any) -> Iterator[Any]:
-    for one in _inside(data):
-        yield from _parts(one)
+def _transforms(data: Any) -> list[Any]:
+    """Transforms of a data set and of what it wraps, each once."""
+    found = (part for one in _inside(data) for part in _parts(one))
+    return list({id(part): part for part in found}.values())
 
 
 def _parts(transform: Any, depth: int = 0) -> Iterator[Any]:
@@ -111,7 +135,7 @@ def _parts(transform: Any, depth: int = 0) -> Iterator[Any]:
 
 def _names(data: Any) -> list[str] | None:
     indices, classes = attribute(data, "class_to_idx"), attribute(data, "classes")
-    if isinstance(indices, Mapping):
+    if isinstance(indices, Mapping) and all(isinstance(one, int) for one in indices.values()):
         if sorted(indices.values()) == list(range(len(indices))):
             return _texts(sorted(indices, key=indices.__getitem__))
         # torchvision's ImageNet has several names for a class. Other gaps mean that labels are no

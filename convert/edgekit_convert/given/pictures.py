@@ -15,7 +15,13 @@ from edgekit.model.labels import Notify, ignore
 from edgekit.model.manifest import Normalization
 from edgekit.vision.notes import Notes
 from edgekit.vision.preprocess import prepare
-from edgekit_convert.given.about import augmentations_of, class_names_of, file_of, normalization_of
+from edgekit_convert.given.about import (
+    augmentations_of,
+    class_names_of,
+    crop_of,
+    file_of,
+    normalization_of,
+)
 from edgekit_convert.given.decode import Decoded, decode
 from edgekit_convert.given.items import Item
 from edgekit_convert.given.labels import LabelReader
@@ -30,6 +36,16 @@ _FLAT = 1.0  # standard deviation of pixels
 _AUGMENTED = (
     "its transform changes pictures at random ({}), unlike a camera; give the data set with the "
     "transform of its validation"
+)
+# Crops that are the same, but for whole pixels.
+_ALIKE = 0.01
+_CROPPED = (
+    "its transform keeps {0:.3g} of a picture's shorter side, and the model is to show the network "
+    "another part of a camera's frame; convert it with crop={0:.3g}"
+)
+_SQUEEZED = (
+    "its transform squeezes pictures into a square, where a camera's frames are cropped to one; of "
+    "pictures that are no squares the network sees others than it was trained on"
 )
 _AT_SIZE = (
     "its pictures have the model's size already, so whether the network was trained at another is "
@@ -175,6 +191,9 @@ class GivenPictures:
         if labels is not None:
             reader, limit = LabelReader(labels, self.class_names, self.name, notify), sys.maxsize
         notes = Notes("" if reader or not self._is_at(geometry) else _AT_SIZE)
+        crop = crop_of(self._source.data)
+        if crop is not None and abs(crop - geometry.crop) > _ALIKE and None not in self._sizes:
+            notes.tell(_CROPPED.format(crop) if crop else _SQUEEZED)
         kept = Thinned[_Loaded](limit)
         for picture in self.read(notes, None if reader else limit, kept.wanted):
             where = f"{self.name}: picture {picture.number}"

@@ -188,9 +188,11 @@ def _is_plain(loader: Any) -> bool:
         type(loader).__iter__ is DataLoader.__iter__
         and loader.collate_fn is default_collate
         and type(loader.sampler) in (RandomSampler, SequentialSampler)
-        and not getattr(loader.sampler, "replacement", False)
         and hasattr(type(loader.dataset), "__len__")
         and loader.batch_size is not None
+        and loader.worker_init_fn is None
+        and not getattr(loader.sampler, "replacement", False)
+        and len(loader.sampler) == len(loader.dataset)
     )
 
 

@@ -7,13 +7,14 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from edgekit_convert.given.about import augmentations_of, class_names_of, normalization_of
+from edgekit_convert.given.about import augmentations_of, class_names_of, crop_of, normalization_of
 from edgekit_convert.given.pictures import GivenPictures
 from edgekit_convert.pictures import load_calibration
 from edgekit_convert.weights.torchvision_shim import import_torchvision
 from PIL import Image
 from torch.utils.data import ConcatDataset, DataLoader, Subset
 
+from edgekit.model.geometry import Geometry
 from edgekit.model.manifest import Normalization
 from tests.convert.given.helpers import (
     AT_32,
@@ -76,6 +77,34 @@ class TestImageFolder:
         assert found.truth is not None
         assert found.truth.tolist() == [1, 0, 2]
         assert GivenPictures(joined, "calibration").class_names == CLASSES
+
+    @pytest.mark.parametrize(
+        ("transform", "crop", "words"),
+        [
+            ([transforms.Resize(36), transforms.CenterCrop(32)], 1.0, "convert it with crop=0.889"),
+            ([transforms.Resize(36), transforms.CenterCrop(32)], 32 / 36, None),
+            ([transforms.Resize(32), transforms.CenterCrop(32)], 1.0, None),
+            ([transforms.Resize(32), transforms.CenterCrop(32)], 0.875, "crop=1"),
+            ([transforms.Resize((32, 32))], 1.0, "squeezes pictures into a square"),
+            ([transforms.CenterCrop(32)], 1.0, None),
+            ([transforms.Resize(40), transforms.Resize(32), transforms.CenterCrop(32)], 1.0, None),
+        ],
+    )
+    def test_another_crop_than_the_cameras_is_told(
+        self, folder: Path, transform: list[Any], crop: float, words: str | None
+    ) -> None:
+        composed = transforms.Compose([*transform, transforms.ToTensor()])
+        data = torchvision.datasets.ImageFolder(folder, composed)
+        notes = load(data, geometry=Geometry(32, 32, crop)).notes
+        told = [note for note in notes if "its transform" in note]
+        assert (words in told[0]) if words else not told
+
+    def test_a_preset_of_torchvision_says_both(self) -> None:
+        class Data:
+            transform = torchvision.models.ResNet18_Weights.IMAGENET1K_V1.transforms()
+
+        assert crop_of(Data()) == 0.875
+        assert normalization_of(Data()) == IMAGENET
 
     def test_augmentation_is_told(self, folder: Path) -> None:
         augmented = self._transform(transforms.RandomHorizontalFlip(), transforms.ColorJitter(0.1))
@@ -182,6 +211,7 @@ class TestOthers:
             ({"class_to_idx": {"dog": 1, "cat": 0}, "classes": ["dog", "cat"]}, ["cat", "dog"]),
             ({"class_to_idx": {"dog": 2, "cat": 1}, "classes": ["cat", "dog"]}, None),
             ({"class_to_idx": {"a": 0, "b": 0}, "classes": [("a", "b")]}, ["a"]),
+            ({"class_to_idx": {"a": None, "b": []}}, None),
             ({"classes": 5}, None),
             ({"classes": [1, 2]}, None),
             ({"datasets": [Loader(0), Loader(1)]}, CLASSES),

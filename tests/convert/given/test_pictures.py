@@ -16,7 +16,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 from PIL import Image
-from torch.utils.data import ConcatDataset, DataLoader, IterableDataset, Subset, TensorDataset
+from torch.utils.data import (
+    ConcatDataset,
+    DataLoader,
+    IterableDataset,
+    RandomSampler,
+    Subset,
+    SubsetRandomSampler,
+    TensorDataset,
+)
 
 from edgekit.errors import DatasetError
 from edgekit.model.geometry import Geometry
@@ -225,6 +233,30 @@ class TestMany:
         one = GivenPictures(DataLoader(TENSORS), "calibration")
         assert one.is_same(GivenPictures(TENSORS, "evaluate"))
         assert not one.is_same(GivenPictures(Subset(TENSORS, [0]), "evaluate"))
+
+
+class TestLoaders:
+    """A loader is its data set, unless it gives something else."""
+
+    @pytest.mark.parametrize(
+        ("options", "count"),
+        [
+            ({"sampler": SubsetRandomSampler([3, 8, 1])}, 3),
+            ({"sampler": RandomSampler(TENSORS, num_samples=5)}, 5),
+            ({"batch_sampler": [[1, 2], [7]]}, 3),
+            ({"shuffle": True, "drop_last": True, "batch_size": 5}, 12),
+        ],
+    )
+    def test_what_it_leaves_out_is_left_out(self, options: dict[str, Any], count: int) -> None:
+        assert len(load(DataLoader(TENSORS, **options)).names) == count
+
+    def test_what_it_makes_of_them_is_taken(self) -> None:
+        class Pale(DataLoader[Any]):
+            def __iter__(self) -> Any:
+                return ((pictures / 2, labels) for pictures, labels in super().__iter__())
+
+        data = TensorDataset(torch.from_numpy(PIXELS / 255), torch.from_numpy(LABELS))
+        assert load(Pale(data, batch_size=4)).tensors.max() == 128
 
 
 class TestMemory:
