@@ -10,12 +10,13 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from edgekit.model.geometry import Geometry
 from edgekit.model.manifest import Normalization
 from edgekit_convert.arguments import checked
 from edgekit_convert.conversion import run
+from edgekit_convert.given.pictures import GivenPictures
 from edgekit_convert.outputs import Conversion
 from edgekit_convert.progress import Progress, Reporter
 from edgekit_convert.request import Request
@@ -41,8 +42,8 @@ def convert(
     head: Sequence[str] | str | None = None,
     reference: _Path | None = None,
     classes: Sequence[str] | _Path | None = None,
-    calibration: _Path | None = None,
-    evaluate: _Path | None = None,
+    calibration: Any = None,
+    evaluate: Any = None,
     size: int = 224,
     crop: float | None = None,
     mean: _Triple = IMAGENET_MEAN,
@@ -73,9 +74,13 @@ def convert(
             give too.
         classes: names, in the order of training, or a file of them. By default those that the
             model knows, or the names of the folders of `evaluate` or `calibration`.
-        calibration: pictures like those that the camera will see, a folder or a video. By default
-            they are distilled from the network's BatchNorm statistics.
-        evaluate: held-out pictures to measure fidelity on, a folder for each class. By default a
+        calibration: pictures like those that the camera will see: a folder or a video; an array or
+            tensor (N, H, W, 3) or (N, 3, H, W); a list of pictures, or of paths; a data set or a
+            loader of PyTorch or Hugging Face; or anything that gives pictures or batches one after
+            another. docs/conversion.md has what is made of each. By default they are distilled
+            from the network's BatchNorm statistics.
+        evaluate: held-out pictures to measure fidelity on: a folder for each class, or any of the
+            above, with labels where there are any, or a tuple of pictures and labels. By default a
             fifth of the calibration pictures.
         size: height and width of the model's input, in pixels.
         crop: fraction of a picture's shorter side that is kept; 1 by default.
@@ -113,8 +118,8 @@ def convert(
         geometry=Geometry(height=size, width=size, crop=checked("crop", crop) or source.crop),
         normalization=Normalization(mean=checked("mean", mean), std=checked("std", std)),
         classes=Path(classes) if isinstance(classes, (str, os.PathLike)) else classes,
-        calibration=_path(calibration),
-        evaluation=_path(evaluate),
+        calibration=_pictures(calibration, "calibration"),
+        evaluation=_pictures(evaluate, "evaluate"),
         reference=_path(reference),
         io=checked("io", io),
         target=_target(checked("target", target), checked("device_memory", device_memory)),
@@ -134,6 +139,12 @@ def convert(
 
 def _path(value: _Path | None) -> Path | None:
     return None if value is None else Path(value)
+
+
+def _pictures(value: Any, option: str) -> Path | GivenPictures | None:
+    if value is None or isinstance(value, (str, os.PathLike)):
+        return _path(value)
+    return GivenPictures(value, option)
 
 
 def _target(name: str | None, memory: int | None) -> Target | None:

@@ -12,6 +12,7 @@ from edgekit.model.manifest import Origin
 from edgekit.vision.folders import image_files
 from edgekit_convert.feeding.candidates import Way
 from edgekit_convert.feeding.check import FeedingCheck, Finding
+from edgekit_convert.given.pictures import GivenPictures
 from edgekit_convert.pictures import (
     MAXIMUM_CALIBRATION,
     Pictures,
@@ -21,7 +22,7 @@ from edgekit_convert.pictures import (
     load_evaluation,
     untouched,
 )
-from edgekit_convert.progress import Reporter
+from edgekit_convert.progress import Advance, Reporter
 from edgekit_convert.request import Request
 from edgekit_convert.source_models import check_file
 from edgekit_convert.target.memory import Network, check_fits, estimate
@@ -86,15 +87,27 @@ def check_inputs(request: Request) -> None:
         check_file(request.reference, "the reference")
     if isinstance(request.classes, Path):
         read_labels(request.classes)
-    if request.calibration is not None and not request.calibration.exists():
+    calibration, evaluation = request.calibration, request.evaluation
+    if isinstance(calibration, Path) and not calibration.exists():
         raise ImageError(
-            f"no calibration pictures at {request.calibration}; name an image folder or a video"
+            f"no calibration pictures at {calibration}; name an image folder or a video"
         )
-    if request.evaluation is not None and not request.evaluation.is_dir():
-        raise DatasetError(f"{request.evaluation} is not a folder of evaluation pictures")
-    for folder in (request.calibration, request.evaluation):
-        if folder is not None and folder.is_dir():
-            image_files(folder)
+    if isinstance(evaluation, Path) and not evaluation.is_dir():
+        raise DatasetError(f"{evaluation} is not a folder of evaluation pictures")
+    for pictures in (calibration, evaluation):
+        if isinstance(pictures, GivenPictures):
+            pictures.check(request.normalization)
+        elif pictures is not None and pictures.is_dir():
+            image_files(pictures)
+    if (
+        isinstance(calibration, GivenPictures)
+        and isinstance(evaluation, GivenPictures)
+        and calibration.is_same(evaluation)
+    ):
+        raise DatasetError(
+            "calibration and evaluate are the same pictures; evaluate on pictures that were not "
+            "used, or leave evaluate out: a fifth of the calibration is held out then"
+        )
 
 
 def gather(request: Request, reporter: Reporter) -> Material:
@@ -118,7 +131,7 @@ def gather(request: Request, reporter: Reporter) -> Material:
     if told is not None:
         reporter.note(told)
     origin = _origin(trained, reference, reporter)
-    named = class_names(trained, request.classes, request.evaluation, request.calibration)
+    named = _class_names(request, trained)
     named = replace(named, names=distinct(named.names, reporter.note))
     for note in named.notes:
         reporter.note(note)
@@ -126,9 +139,7 @@ def gather(request: Request, reporter: Reporter) -> Material:
     evaluation = None
     if request.evaluation is not None:
         with reporter.step("reading evaluation pictures") as advance:
-            evaluation = load_evaluation(
-                request.evaluation, named.names, request.geometry, advance, reporter.note
-            )
+            evaluation = _evaluation(request, request.evaluation, named.names, reporter, advance)
         _tell(evaluation, request.evaluation, reporter)
     # Last, as without pictures of the user's they are distilled.
     calibration = _calibration(request, trained, check, reporter)
@@ -170,7 +181,29 @@ def _check_memory(request: Request, network: Network) -> None:
         check_fits(estimate(network, *size), request.target, network, *size)
 
 
-def _tell(pictures: Pictures, source: Path, reporter: Reporter) -> None:
+def _class_names(request: Request, trained: TrainedModel) -> ClassNames:
+    folders: list[Path | None] = []
+    datasets = {}
+    for option, one in (("evaluate", request.evaluation), ("calibration", request.calibration)):
+        folders.append(one if isinstance(one, Path) else None)
+        if isinstance(one, GivenPictures):
+            datasets[option] = one.class_names
+    return class_names(trained, request.classes, folders[0], folders[1], datasets)
+
+
+def _evaluation(
+    request: Request,
+    source: Path | GivenPictures,
+    labels: list[str],
+    reporter: Reporter,
+    advance: Advance,
+) -> Pictures:
+    if isinstance(source, Path):
+        return load_evaluation(source, labels, request.geometry, advance, reporter.note)
+    return source.load(request.geometry, request.normalization, advance, labels, reporter.note)
+
+
+def _tell(pictures: Pictures, source: Path | GivenPictures, reporter: Reporter) -> None:
     for note in pictures.notes:
         reporter.note(f"{source.name}: {note}")
 
@@ -186,8 +219,19 @@ def _check_feeding(
         )
     with reporter.step("comparing with what BatchNorm remembers"):
         return check.check_pictures(
-            pictures.tensors, lambda chosen: untouched(source, pictures.of(chosen).names)
+            pictures.tensors,
+            lambda chosen: (
+                untouched(source, pictures.of(chosen).names)
+                if isinstance(source, Path)
+                else source.untouched(request.geometry, chosen)
+            ),
         )
+
+
+def _load_calibration(request: Request, source: Path | GivenPictures, advance: Advance) -> Pictures:
+    if isinstance(source, Path):
+        return load_calibration(source, request.geometry, advance)
+    return source.load(request.geometry, request.normalization, advance)
 
 
 def _calibration(
@@ -195,7 +239,7 @@ def _calibration(
 ) -> Pictures:
     if request.calibration is not None:
         with reporter.step("reading calibration pictures") as advance:
-            pictures = load_calibration(request.calibration, request.geometry, advance)
+            pictures = _load_calibration(request, request.calibration, advance)
         _tell(pictures, request.calibration, reporter)
         return pictures
     if isinstance(trained.network, onnx.ModelProto) or not check.has_memory:

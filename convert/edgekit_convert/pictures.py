@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ from edgekit.vision.notes import Notes
 from edgekit.vision.pictures import is_image, read_image
 from edgekit.vision.preprocess import prepare
 
+_T = TypeVar("_T")
+
 MAXIMUM_CALIBRATION = 500
 _HELD_OUT = 0.2
 # Of ten pictures one may differ by chance (`verify.fidelity.judge`); of fewer none may.
@@ -31,7 +34,8 @@ class Pictures:
     Attributes:
         tensors: (N, H, W, 3) uint8, RGB.
         names: of the files, or of the frames of a video.
-        sha256: over the sorted SHA-256 of the files they came from, in hexadecimal.
+        sha256: over the sorted SHA-256 of the files they came from, or of their own pixels where
+            they were given in Python, in hexadecimal.
         truth: class indices (N,), where the pictures have labels.
         notes: what of the files was left out or not used, a line each.
     """
@@ -73,6 +77,37 @@ def evenly_spread(count: int, limit: int) -> NDArray[np.intp]:
     return np.linspace(0, count - 1, min(count, limit)).astype(np.intp)
 
 
+class Thinned(Generic[_T]):
+    """Things of a stream whose length is not known before its end, evenly spread over it.
+
+    When too many are kept, every second one is dropped, and they are taken at twice the distance
+    from then on.
+
+    Args:
+        limit: how many are wanted; up to twice as many are kept.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._kept: list[_T] = []
+        self._distance = 1
+
+    def wanted(self, position: int) -> bool:
+        """Whether to add what is at this place of the stream."""
+        return position % self._distance == 0
+
+    def add(self, thing: _T) -> None:
+        """Keep what is at a place that is wanted."""
+        self._kept.append(thing)
+        if len(self._kept) == 2 * self._limit:
+            self._kept = self._kept[::2]
+            self._distance *= 2
+
+    def evenly(self) -> list[_T]:
+        """At most `limit` of the things, from the first to the last."""
+        return [self._kept[i] for i in evenly_spread(len(self._kept), self._limit)]
+
+
 def load_calibration(source: Path, geometry: Geometry, advance: Callable[[int], None]) -> Pictures:
     """Prepare the pictures of a folder, or the frames of a video.
 
@@ -94,20 +129,13 @@ def load_calibration(source: Path, geometry: Geometry, advance: Callable[[int], 
         return _read(files, source, geometry, advance)
     if is_image(source):
         raise ImageError(f"{source} is one picture; calibration needs a folder or a video of many")
-    # A video's length is not known before its end: when too many frames are kept, drop every
-    # second one and take them at twice the distance from then on.
-    kept: list[tuple[int, NDArray[np.uint8]]] = []
-    distance = 1
+    kept = Thinned[tuple[int, NDArray[np.uint8]]](MAXIMUM_CALIBRATION)
     recording = Recording(source)
     for frame in recording:
-        if frame.position % distance:
-            continue
-        kept.append((frame.position, prepare(frame.pixels, geometry)))
-        advance(1)
-        if len(kept) == 2 * MAXIMUM_CALIBRATION:
-            kept = kept[::2]
-            distance *= 2
-    chosen = [kept[i] for i in evenly_spread(len(kept), MAXIMUM_CALIBRATION)]
+        if kept.wanted(frame.position):
+            kept.add((frame.position, prepare(frame.pixels, geometry)))
+            advance(1)
+    chosen = kept.evenly()
     tensors = np.concatenate([tensor for _, tensor in chosen])
     names = [_frame_name(source, number) for number, _ in chosen]
     return Pictures(tensors, names, _digest([source]), notes=tuple(recording.notes))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edgekit.model.geometry import Geometry
 from edgekit.model.manifest import Normalization
+from edgekit_convert.given.pictures import GivenPictures
 from edgekit_convert.source_models import SourceModel
 from edgekit_convert.target.memory import Target
 from edgekit_convert.verify.fidelity import Thresholds
@@ -21,7 +22,8 @@ class Request:
         normalization: what the network was trained with.
         classes: class names, or a file of them; None for those that the model knows, or the
             folders' names.
-        calibration: image folder or video; None for pictures distilled from BatchNorm statistics.
+        calibration: image folder or video, or what a user has in Python; None for pictures
+            distilled from BatchNorm statistics.
         evaluation: pictures held out from training and calibration, with labels or without.
         reference: file of the user's own network's answers, or of that network as ONNX.
         io: type of input and output: `uint8`, `int8` or `float32`.
@@ -37,8 +39,8 @@ class Request:
     geometry: Geometry
     normalization: Normalization
     classes: Path | Sequence[str] | None = None
-    calibration: Path | None = None
-    evaluation: Path | None = None
+    calibration: Path | GivenPictures | None = None
+    evaluation: Path | GivenPictures | None = None
     reference: Path | None = None
     io: str = "uint8"
     target: Target | None = None

@@ -55,7 +55,8 @@ class Quantization(
         scheme: the field's name for the types of weights and activations, `static_wi8_ai8`.
         calibration: `pictures`, or `data-free` for pictures distilled from BatchNorm statistics.
         images: number of calibration pictures, those held out for the choice included.
-        calibration_sha256: SHA-256 over the sorted hashes of the calibration files.
+        calibration_sha256: SHA-256 over the sorted hashes of the calibration files, or of the
+            pictures' own pixels where they were given in Python.
         seed: of every random choice.
     """
 

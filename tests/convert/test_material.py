@@ -1,18 +1,27 @@
-"""What a request names is looked for before anything is loaded."""
+"""What a request names is looked for before anything is loaded, and then read."""
 
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from edgekit_convert.material import check_inputs
+import torch
+from edgekit_convert.feeding.candidates import NORMALIZATIONS, Way
+from edgekit_convert.feeding.check import FITS
+from edgekit_convert.given.pictures import GivenPictures
+from edgekit_convert.material import Material, check_inputs, gather
+from edgekit_convert.progress import Reporter
 from edgekit_convert.request import Request
-from edgekit_convert.source_models import Checkpoint, OnnxFile, PublishedWeights
+from edgekit_convert.source_models import Checkpoint, InMemory, OnnxFile, PublishedWeights
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
-from edgekit.errors import EdgekitError
+from edgekit.errors import EdgekitError, MisfitError
 from edgekit.model.architectures import ARCHITECTURES
 from edgekit.model.geometry import Geometry
 from edgekit.model.manifest import Normalization
+from tests.convert.feeding.networks import AT_64, network, prepared, untouched_pictures
 
 
 @pytest.fixture
@@ -94,3 +103,59 @@ def test_label_files_are_read_at_once(named: dict[str, Any], tmp_path: Path) -> 
     (tmp_path / "names.txt").write_text("")
     with pytest.raises(EdgekitError, match="holds no class names"):
         check_inputs(_request(named))
+
+
+class TestGiven:
+    """Pictures that come from Python, as a network that remembers its training was fed."""
+
+    TO_1 = NORMALIZATIONS["pixels from 0 to 1"]
+    HALF = NORMALIZATIONS["pixels from -1 to 1"]
+
+    def _gather(
+        self, trained: nn.Module, calibration: Any, evaluation: Any, asked: Way = AT_64
+    ) -> tuple[Material, list[str]]:
+        request = Request(
+            model=InMemory(trained),
+            geometry=asked.geometry,
+            normalization=asked.normalization,
+            calibration=GivenPictures(calibration, "calibration"),
+            evaluation=GivenPictures(evaluation, "evaluate"),
+            classes=["a", "b", "c"],
+        )
+        check_inputs(request)
+        reporter = Reporter()
+        return gather(request, reporter), reporter.notes
+
+    def test_loaders_of_normalized_tensors_fit_the_network_that_they_trained(self) -> None:
+        pictures, others = (prepared(AT_64, untouched_pictures(64, seed)) for seed in (1000, 5000))
+        loaders = [
+            DataLoader(TensorDataset(torch.from_numpy(AT_64.feed(some)), torch.arange(64) % 3), 16)
+            for some in (pictures, others)
+        ]
+        material, notes = self._gather(network(way=AT_64), *loaders)
+        assert material.feeding.summary.verdict == FITS
+        assert np.array_equal(material.calibration.tensors, pictures)
+        assert material.evaluation is not None and material.evaluation.truth is not None
+        assert np.array_equal(material.evaluation.tensors, others)
+        assert material.evaluation.truth.tolist() == [number % 3 for number in range(64)]
+        (note,) = (note for note in notes if note.startswith("calibration: "))
+        assert "have the model's size already" in note
+
+    @pytest.mark.parametrize("true", ["TO_1", "HALF"])
+    def test_the_networks_memory_contradicts_what_pixels_alone_do_not(self, true: str) -> None:
+        way = Way(AT_64.geometry, getattr(self, true))
+        pictures = prepared(AT_64, untouched_pictures())
+        values = pictures.astype(np.float32) / 255
+        with pytest.raises(MisfitError, match=r"--mean 0(,0,0|\.5,0\.5,0\.5) --std") as error:
+            self._gather(network(way=way), values, pictures[::-1] // 2)
+        assert "--size" not in str(error.value)
+
+    def test_the_same_pictures_are_not_both(self) -> None:
+        pictures = prepared(AT_64, untouched_pictures())
+        with pytest.raises(EdgekitError, match="are the same pictures; evaluate on pictures that"):
+            self._gather(network(way=AT_64), pictures, pictures)
+
+    def test_what_is_no_picture_is_refused_before_the_model_is_opened(self) -> None:
+        pictures = np.zeros((4, 64, 64, 1), np.uint8)
+        with pytest.raises(EdgekitError, match="is grey"):
+            self._gather(nn.Identity(), pictures, pictures[1:])

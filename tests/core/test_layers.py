@@ -16,7 +16,7 @@ ROOMS = {
     ),
     "convert/edgekit_convert": (
         "interruption", "progress", "scratch", "answers", "pictures", "weights", "graph", "feeding",
-        "quantize", "verify", "target", "report", "source_models", "request", "material",
+        "given", "quantize", "verify", "target", "report", "source_models", "request", "material",
         "provenance", "outputs", "conversion", "option_types", "arguments", "api", "console",
         "summary", "cli",
     ),

@@ -76,8 +76,9 @@ class Finding(msgspec.Struct, frozen=True):
     fit: Fit | None = None
 
 
-# The untouched pictures (H, W, 3) uint8 that some of the prepared ones were made from, by index.
-Untouched = Callable[[NDArray[np.intp]], Iterable[NDArray[np.uint8]]]
+# The untouched pictures (H, W, 3) uint8 that some of the prepared ones were made from, by index;
+# None where there are none.
+Untouched = Callable[[NDArray[np.intp]], Iterable[NDArray[np.uint8]] | None]
 
 
 def compare(
@@ -202,7 +203,7 @@ class FeedingCheck:
 
         Args:
             pictures: prepared as asked, (N, H, W, 3) uint8.
-            untouched: gives them for other sizes.
+            untouched: gives them for other sizes, which are not tried without.
 
         Raises:
             MisfitError: another way to feed fits far better, or the pictures do not fit at all.
@@ -301,7 +302,8 @@ class FeedingCheck:
             fit = compare(self._memory, way, pictures)
             if fit.score <= _SUSPICIOUS * allowed:
                 return way, fit
-        resized = {} if self._one_size else _at_all_sizes(untouched(sample), way)
+        others = None if self._one_size else untouched(sample)
+        resized = {} if others is None else _at_all_sizes(others, way)
         resized[way.geometry.width] = pictures
 
         def fits(sizes: Iterable[int], count: int) -> dict[int, Fit]:

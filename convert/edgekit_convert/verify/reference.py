@@ -19,6 +19,8 @@ from edgekit.model.geometry import Geometry
 from edgekit.model.manifest import Normalization, StageFidelity
 from edgekit.text import percent
 from edgekit_convert.answers import Answer, Answers, in_batches
+from edgekit_convert.feeding.candidates import triple
+from edgekit_convert.feeding.pixels import is_flat, recognize, undo
 from edgekit_convert.graph.onnx_file import open_onnx
 from edgekit_convert.verify.fidelity import FLOAT_AGREEMENT, compare
 from edgekit_convert.weights.trained import TrainedModel, normalize
@@ -32,13 +34,6 @@ _MAXIMUM_BYTES = 2 << 30
 # Between float32 orders of additions there are 100 dB; float16 and TF32 leave 50 to 60, bfloat16
 # 35 to 40. Another activation or pooling leaves less than 20.
 _DIFFERENT_DB, _CLOSE_DB = 30.0, 50.0
-_NORMALIZATIONS = (
-    Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    Normalization((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
-    Normalization((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-)
-_WHOLE = 0.1  # mean distance of pixels from whole values: 0 as they should be, 0.25 at random
-_FLAT = 0.01  # standard deviation of a normalized picture: less than a pixel value
 _PICTURES, _SQUARE = 8, 8
 
 
@@ -227,43 +222,28 @@ def _check_pixels(
     Returns:
         in words, that they show it neither way: pictures resized in float have no whole values.
     """
-    if inputs.std(axis=(2, 3)).max(axis=1).min() < _FLAT:
+    if any(is_flat(picture.reshape(3, -1)) for picture in inputs):
         raise ConversionError(
             f"inputs in {path} hold a picture of one colour, which tells nothing; write pictures "
             "from the evaluation of your network"
         )
-    if _is_whole(_pixels(inputs, normalization)):
-        return None
-    for other in _NORMALIZATIONS:
-        if _is_whole(_pixels(inputs, other)):
-            mean, std = (",".join(map(str, values)) for values in (other.mean, other.std))
-            raise ConversionError(
-                f"inputs in {path} are normalized otherwise than the conversion would; pass --mean "
-                f"{mean} --std {std}"
-            )
-    pixels = _pixels(inputs, normalization)
-    if not _in_range(pixels):
+    values = inputs.transpose(1, 0, 2, 3).reshape(3, -1)
+    found, shown = recognize(values, normalization)
+    if found is None:
+        pixels = undo(values, normalization)
         raise ConversionError(
             f"inputs in {path} are no pixels from 0 to 255 normalized with --mean and --std: those "
             f"would be from {pixels.min():.0f} to {pixels.max():.0f}; pass the --mean and --std of "
             "your transform, and write pictures that went through it"
         )
+    if found != normalization:
+        raise ConversionError(
+            f"inputs in {path} are normalized otherwise than the conversion would; pass --mean "
+            f"{triple(found.mean)} --std {triple(found.std)}"
+        )
+    if shown:
+        return None
     return (
         f"inputs in {path} are no whole pixel values, as pictures resized in float are not: that "
         "--mean and --std are those of the training, they do not show"
     )
-
-
-def _pixels(inputs: NDArray[np.float32], normalization: Normalization) -> NDArray[np.float32]:
-    mean, std = (
-        np.reshape(values, (3, 1, 1)) for values in (normalization.mean, normalization.std)
-    )
-    return np.asarray((inputs * std + mean) * 255, dtype=np.float32)
-
-
-def _in_range(pixels: NDArray[np.float32]) -> bool:
-    return bool(pixels.min() > -1 and pixels.max() < 256)
-
-
-def _is_whole(pixels: NDArray[np.float32]) -> bool:
-    return _in_range(pixels) and float(np.abs(pixels - pixels.round()).mean()) < _WHOLE

@@ -1,6 +1,6 @@
 """Where a model's class names come from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +39,7 @@ def class_names(
     given: Path | Sequence[str] | None,
     evaluation: Path | None,
     calibration: Path | None,
+    datasets: Mapping[str, Sequence[str] | None] | None = None,
 ) -> ClassNames:
     """Names of a model's classes, in the order of training.
 
@@ -47,6 +48,8 @@ def class_names(
         given: the names, or a file of one name a line; decides where it is given.
         evaluation, calibration: pictures in a folder for each class, whose names do where nothing
             else has any: in alphabetical order, as torchvision's ImageFolder numbers them.
+        datasets: names that data sets in Python have, by what they were given for; their order is
+            that of their labels.
 
     Raises:
         LabelsError: there are none, or not as many as classes.
@@ -57,7 +60,12 @@ def class_names(
         f"the folders of {option}": _folders(folder)
         for option, folder in (("--evaluate", evaluation), ("--calibration", calibration))
     }
-    found = {source: names for source, names in (saved | published | folders).items() if names}
+    own = {
+        f"the data set of {one}": list(names) for one, names in (datasets or {}).items() if names
+    }
+    found = {
+        source: names for source, names in (saved | published | own | folders).items() if names
+    }
     fitting = {source: names for source, names in found.items() if len(names) == model.classes}
     if isinstance(given, Path):
         source, chosen = str(given), read_labels(given, model.classes)
@@ -70,12 +78,14 @@ def class_names(
         raise LabelsError(
             _NO_NAMES.format(classes=model.classes, found=f" ({counts})" if counts else "")
         )
-    others = {one: names for one, names in (saved | folders).items() if one != source}
+    others = {one: names for one, names in (saved | own | folders).items() if one != source}
+    # Folders and data sets may be something else, as the days of a recording, or lack classes.
     notes = [
         f"class names are those of {source} ({listed(chosen, _SHOWN)}); {other} has {difference} "
         f"({listed(names, _SHOWN)}), and one of the two is wrong"
         for other, names in others.items()
-        if (difference := _difference(names, chosen, ordered=other in saved))
+        if (other in saved or len(names) == len(chosen))
+        and (difference := _difference(names, chosen, ordered=other not in folders))
     ]
     return ClassNames(chosen, source, notes)
 
@@ -108,11 +118,8 @@ def _folders(folder: Path | None) -> list[str]:
 def _difference(names: list[str], chosen: list[str], *, ordered: bool) -> str | None:
     """In what names contradict those chosen, in words.
 
-    Folders have no order, and as many as there are classes or they are something else, as the days
-    of a recording.
+    Folders have no order.
     """
-    if not ordered and len(names) != len(chosen):
-        return None
     if {name.casefold() for name in names} != {name.casefold() for name in chosen}:
         return "other names"
     return "the same names in another order" if ordered and names != chosen else None

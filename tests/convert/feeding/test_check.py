@@ -162,6 +162,25 @@ class TestWrong:
         assert summary.divergence is not None and summary.divergence > 0.05
 
 
+class TestWithoutUntouchedPictures:
+    """Those that a loader gave have one size, and no other is tried."""
+
+    def _found(self, size: int) -> Finding:
+        asked = AT_64.at(size)
+        check = FeedingCheck(asked, allow_misfit=False)
+        check.check_network(network(way=AT_64))
+        return check.check_pictures(prepared(asked, untouched_pictures()), lambda chosen: None)
+
+    def test_what_fits_does(self) -> None:
+        assert self._found(64).summary.verdict == "fits"
+
+    def test_what_does_not_is_said_without_another_size(self) -> None:
+        found = self._found(96).summary
+        assert found.verdict == "doubtful"
+        assert "BatchNorm remembers other pictures" in found.reason
+        assert "looks trained" not in found.reason
+
+
 class TestUntrained:
     @pytest.mark.parametrize("kind", ["pytorch", "onnx", "onnx, shared constants"])
     def test_statistics_as_they_were_made_are_refused(self, kind: str) -> None:

@@ -54,6 +54,27 @@ def test_a_checkpoint_may_know_its_names_too(folders: Path) -> None:
     assert found.notes == []  # the folders are called so, and have no order
 
 
+class TestDataSets:
+    """Names that data sets in Python have: their order is that of the labels."""
+
+    def test_they_name_the_classes_before_folders_do(self, folders: Path) -> None:
+        datasets = {"evaluate": None, "calibration": ["dog", "cat"]}
+        found = class_names(_model(), None, folders, None, datasets)
+        assert (found.names, found.source) == (["dog", "cat"], "the data set of calibration")
+        assert found.notes == []
+
+    def test_another_order_than_was_given_is_told(self) -> None:
+        found = class_names(_model(), ["cat", "dog"], None, None, {"evaluate": ["dog", "cat"]})
+        assert found.names == ["cat", "dog"]
+        assert "the data set of evaluate has the same names in another order" in found.notes[0]
+
+    def test_one_that_lacks_classes_contradicts_nothing(self) -> None:
+        datasets = {"evaluate": ["dog"]}
+        assert class_names(_model(["cat", "dog"]), None, None, None, datasets).notes == []
+        with pytest.raises(LabelsError, match="1 in the data set of evaluate"):
+            class_names(_model(), None, None, None, datasets)
+
+
 def test_otherwise_the_folders_of_the_evaluation_name_them(folders: Path) -> None:
     found = class_names(_model(), None, folders, None)
     assert (found.names, found.source) == (["cat", "dog"], "the folders of --evaluate")
