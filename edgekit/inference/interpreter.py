@@ -144,8 +144,10 @@ class Interpreter:
                 as models that edgekit made want them.
 
         Raises:
-            InferenceError: the tensor is of another shape.
+            InferenceError: the tensor is of another shape, or this was closed.
         """
+        if self._interpreter is None:
+            raise InferenceError("the model is closed; open it again")
         dtype = self.input_dtype
         if tensor.dtype == dtype:
             values = tensor

@@ -42,6 +42,9 @@ class Hints(msgspec.Struct, frozen=True, kw_only=True):
     softmax: Softmax = False
 
     def __post_init__(self) -> None:
+        # What a program wrote nobody else has checked.
+        if self.channels not in (None, "rgb", "bgr"):
+            raise ValueError(f"channels are rgb or bgr, not {self.channels!r}")
         if self.normalization is not None:
             normalization_called(self.normalization)
 
