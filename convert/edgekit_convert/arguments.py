@@ -58,6 +58,8 @@ def checked(name: str, value: Any) -> Any:
     if value is None:
         return None
     kind = ARGUMENTS[name].type
+    if hasattr(value, "tolist"):  # of NumPy or PyTorch
+        value = value.tolist()
     text = isinstance(value, str)
     if isinstance(value, Sequence) and not text:
         value = ",".join(map(str, value))

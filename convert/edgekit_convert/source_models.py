@@ -15,6 +15,7 @@ from edgekit.model.geometry import Geometry
 from edgekit.model.manifest import Normalization
 from edgekit_convert.graph.onnx_file import open_graph, open_onnx
 from edgekit_convert.weights.imagenet import IMAGENET, IMAGENET_CROPS
+from edgekit_convert.weights.kinds import is_onnx, is_program
 from edgekit_convert.weights.trained import TrainedModel, open_resnet, require_torch
 
 if TYPE_CHECKING:
@@ -161,10 +162,17 @@ class InMemory(SourceModel):
 
         if not isinstance(self.model, ExportedProgram):
             return open_module(self.model, normalization, geometry, name=self.name)
-        return open_module(
-            self.model.module(), normalization, geometry, name=self.name or "program",
-            source="program",
-        )  # fmt: skip
+        from edgekit_convert.weights.programs import check_input
+
+        name = self.name or "program"
+        try:
+            check_input(self.model, geometry)
+        except CheckpointError as error:
+            raise CheckpointError(f"{name}: {error}") from error
+        module = self.model.module()
+        for part in module.modules():
+            part.training = False  # a program has no modes, but says it has
+        return open_module(module, normalization, geometry, name=name, source="program")
 
 
 def published(architecture: Architecture | None, weights: str) -> PublishedWeights | None:
@@ -227,9 +235,9 @@ def _source(
         return weights
     if isinstance(model, (str, os.PathLike)):
         path = Path(model)
-        if path.suffix == _PROGRAM:
+        if path.suffix == _PROGRAM or is_program(path):
             return ProgramFile(path)
-        if path.suffix == _ONNX or _is_onnx(path):
+        if path.suffix == _ONNX or is_onnx(_beginning(path)):
             return OnnxFile(path)
         return Checkpoint(architecture, path, head, key)
     if isinstance(model, onnx.ModelProto):
@@ -247,14 +255,12 @@ def _source(
     raise ConfigurationError(f"{type(model).__name__} is not a network; {remedy}")
 
 
-def _is_onnx(path: Path) -> bool:
+def _beginning(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            begin = file.read(3)
+            return file.read(16)
     except OSError:
-        return False
-    # Field 1, the version of the format, and then the producer's name or the graph.
-    return begin[:1] == b"\x08" and begin[2:3] in (b"\x12", b"\x3a")
+        return b""
 
 
 def check_file(path: Path, what: str) -> None:

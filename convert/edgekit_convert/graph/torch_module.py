@@ -153,7 +153,7 @@ def _runner(network: nn.Module, pictures: NDArray[np.float32]) -> _Run:
     if difference(_as_answers(alone), _as_answers(again)) is not None:
         raise CheckpointError(
             "the network answers the same picture otherwise each time; take out what is random, "
-            "such as Dropout that is called with training=True"
+            "such as Dropout with training=True, or a program exported without model.eval()"
         )
     try:
         at_once = together(pictures)

@@ -1,5 +1,6 @@
 """A user's own `nn.Module`, made ready for inference on the processor; itself it stays as it is."""
 
+import contextlib
 import copy
 import hashlib
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from edgekit.errors import CheckpointError
-from edgekit.text import first_line, listed
+from edgekit.text import listed, one_line
 from edgekit_convert.weights.names import SavedNames, find_names
 
 # Where wrappers that change no answer keep the network: DataParallel, torch.compile.
@@ -79,6 +80,11 @@ def prepare(module: nn.Module) -> tuple[nn.Module, list[str]]:
         CheckpointError: it has no values, is quantized, or cannot be copied where it has to be.
     """
     module = unwrapped(module)
+    if isinstance(module, torch.jit.ScriptModule):
+        raise CheckpointError(
+            "the network is a TorchScript program, which PyTorch's exporter does not take; give "
+            "the nn.Module that it was made of"
+        )
     _check_tensors(module)
     notes = []
     if module.training:
@@ -94,13 +100,17 @@ def prepare(module: nn.Module) -> tuple[nn.Module, list[str]]:
     except Exception as error:  # tensors that are no leaves, locks, a trainer's own references
         if in_training or kinds or elsewhere:
             raise CheckpointError(
-                f"the network cannot be copied ({first_line(error)}); bring it to evaluation mode, "
-                "float32 and the processor yourself: model.eval().float().cpu()"
+                f"the network cannot be copied ({one_line(error, 120)}); bring it to evaluation "
+                "mode, float32 and the processor yourself: model.eval().float().cpu()"
             ) from error
         ready = module
     else:
-        ready = ready.eval().float().cpu()
-    return Answering(ready), notes
+        with contextlib.suppress(NotImplementedError):  # a program has no modes
+            ready.eval()
+        ready = ready.float().cpu()
+    answering = Answering(ready)
+    answering.training = False
+    return answering, notes
 
 
 def unwrapped(module: nn.Module) -> nn.Module:

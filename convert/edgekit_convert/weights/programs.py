@@ -1,7 +1,7 @@
 """Programs of `torch.export`, from files that nobody vouches for; no code in them is run.
 
-`torch.export.load` unpickles what it finds without restriction, gives the text of a size to SymPy,
-which evaluates it, and takes any function that PyTorch can reach for an operator. So that a file is
+`torch.export.load` unpickles what it finds without restriction, evaluates the text of sizes and of
+guards on them, and takes any function that PyTorch can reach for an operator. So that a file is
 read first: it may hold tensors, and PyTorch's own operators on them.
 """
 
@@ -18,6 +18,7 @@ import torch
 from torch.export import ExportedProgram
 
 from edgekit.errors import CheckpointError
+from edgekit.model.geometry import Geometry
 from edgekit.text import first_line, listed
 
 _SAVE = "save it with torch.export.save(torch.export.export(model.eval(), (picture,)), FILE)"
@@ -31,10 +32,15 @@ _OPERATOR = re.compile(
     r"torch\.ops\.aten\.\w+\.\w+|torch\.sym_\w+|math\.\w+"
     r"|_operator\.(?:add|sub|mul|truediv|floordiv|mod|pow|neg|eq|ne|ge|gt|le|lt|getitem)"
 )
-# Sizes that are not fixed, as SymPy writes them: `2*s77`, `Max(1, u0)`.
+# Sizes that are not fixed, as SymPy writes them: `Mul(Integer(2), Symbol('s77', positive=True))`.
 _SIZE = re.compile(
-    r"(?:[su]\d+|zuf\d+|Max|Min|Mod|PythonMod|FloorDiv|CleanDiv|CeilDiv|IntTrueDiv|ModularIndexing"
-    r"|Eq|Ne|Ge|Gt|Le|Lt|And|Or|Not|Piecewise|True|False|\d+(?:\.\d+)?|[ ()+\-*/,<>=~&|])*"
+    r"(?:Symbol\('\w+'|positive|integer|nonnegative|Add|Mul|Pow|Integer|Rational|Max|Min|Mod"
+    r"|PythonMod|FloorDiv|CleanDiv|CeilDiv|True|False|\d+|[ ()=,+*/-])*"
+)
+# What sizes have to be, as Python: `L['x'].size()[0] <= 8`.
+_GUARD = re.compile(
+    r"(?:L\['\w+'\](?:\['\w+'\]|\[\d+\])*\.size\(\)\[\d+\]|Max|Min|Mod|FloorDiv|and|or|not|\d+"
+    r"|[ (),+*/%<>=!-])*"
 )
 _CONTAINERS = (None, "builtins.tuple", "builtins.list", "builtins.dict")
 
@@ -70,6 +76,38 @@ def load_program(path: Path) -> ExportedProgram:
             f"PyTorch {torch.__version__} cannot load the program {path} ({first_line(error)}); "
             "save it again with this version"
         ) from error
+
+
+def check_input(program: ExportedProgram, geometry: Geometry) -> None:
+    """Refuse a program for other pictures than those of a geometry, one by one.
+
+    Raises:
+        CheckpointError: it is.
+    """
+    names = program.graph_signature.user_inputs
+    shapes = [
+        node.meta["val"].shape
+        for node in program.graph.nodes
+        if node.op == "placeholder" and node.name in names and "val" in node.meta
+    ]
+    if len(names) != 1 or len(shapes) != 1 or len(shapes[0]) != 4:
+        raise CheckpointError(
+            f"the program takes {len(names)} inputs; a classifier takes one, pictures (N, 3, H, W)"
+        )
+    # Those that are not fixed are no plain numbers.
+    batch, channels, *size = (one if isinstance(one, int) else None for one in shapes[0])
+    if channels not in (3, None):
+        raise CheckpointError(f"the program takes pictures of {channels} channels, not RGB")
+    if batch not in (1, None):
+        raise CheckpointError(
+            f"the program takes {batch} pictures at once; export it for one, or for any number: "
+            "dynamic_shapes=({0: torch.export.Dim('batch')},)"
+        )
+    for fixed, wanted in zip(size, (geometry.height, geometry.width), strict=True):
+        if fixed not in (wanted, None):
+            raise CheckpointError(
+                f"the program takes pictures of {size[1]}x{size[0]}; pass --size {fixed}"
+            )
 
 
 def _check(archive: zipfile.ZipFile, path: Path) -> None:
@@ -116,10 +154,12 @@ def _check_graph(model: Any, path: Path) -> None:
             "them"
         )
     sizes = {str(one) for key, one in _entries(model) if key == "expr_str"}
+    guards = {str(one) for key, some in _entries(model) if key == "guards_code" for one in some}
     specs = [json.loads(one) for key, one in _entries(model)
              if key in ("in_spec", "out_spec") and isinstance(one, str) and one]  # fmt: skip
     containers = {one for spec in specs for key, one in _entries(spec) if key == "type"}
-    if not all(map(_SIZE.fullmatch, sizes)) or not containers <= set(_CONTAINERS):
+    texts_are_known = all(map(_SIZE.fullmatch, sizes)) and all(map(_GUARD.fullmatch, guards))
+    if not texts_are_known or not containers <= set(_CONTAINERS):
         raise CheckpointError(f"{path} holds what no program of a classifier does; {_SAVE}")
 
 
