@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from edgekit.inference.classifier import Classifier
     from edgekit.model.foreign import Hints
     from edgekit.model.inspection import inspect
+    from edgekit.offline.folder_evaluation import evaluate
 
 __version__ = "0.1.0"
 
@@ -58,6 +59,7 @@ _LAZY = {
     "Answer": "edgekit.inference.answer",
     "Classifier": "edgekit.inference.classifier",
     "Hints": "edgekit.model.foreign",
+    "evaluate": "edgekit.offline.folder_evaluation",
     "inspect": "edgekit.model.inspection",
 }
 
@@ -93,6 +95,7 @@ __all__ = [
     "SourceLostError",
     "UpgradeError",
     "__version__",
+    "evaluate",
     "inspect",
 ]
 

@@ -46,6 +46,11 @@ def one_line(text: object, maximum: int = 1000) -> str:
     return line if len(line) <= maximum else f"{line[: maximum - 1]}…"
 
 
+def encodable(text: str) -> str:
+    """Text that can be written as UTF-8: bytes of a file's name that are none become `?`."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def printable(text: str) -> str:
     """Text of several lines that steers no terminal: what would is shown as JSON escapes it.
 

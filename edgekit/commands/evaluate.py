@@ -3,7 +3,7 @@
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -20,22 +20,22 @@ from edgekit.commands.options import (
 )
 from edgekit.errors import DatasetError
 from edgekit.files import check_outputs, write_atomically
+from edgekit.inference.classifier import Classifier
 from edgekit.offline.decision_settings import Recorded, decision_settings
-from edgekit.offline.evaluation import (
-    ImageEvaluation,
-    RecordingEvaluation,
-    evaluate_images,
-    evaluate_recording,
-)
+from edgekit.offline.evaluation import RecordingEvaluation, evaluate_recording
+from edgekit.offline.folder_evaluation import class_order, evaluate
+from edgekit.offline.folder_figures import FolderEvaluation
+from edgekit.offline.folder_table import table
+from edgekit.offline.labelled_pictures import LabelledPictures
 from edgekit.offline.pages import provenance, render_evaluation
 from edgekit.offline.player import Player
 from edgekit.offline.recording import Recording, progress
 from edgekit.offline.statistics import in_words
 from edgekit.offline.truth import Truth, read_truth
 from edgekit.text import percent
-from edgekit.vision.dataset import labelled_images
-from edgekit.vision.folders import left_out
-from edgekit.vision.notes import Notes
+
+if TYPE_CHECKING:
+    from click._termui_impl import ProgressBar
 
 
 @click.command("evaluate")
@@ -51,14 +51,20 @@ from edgekit.vision.notes import Notes
     "--report",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write a page about a recording: timeline, confusion, and a picture of every mistake.",
+    help="Write a page: figures, confusion, calibration or timeline, and pictures of mistakes.",
 )
 @click.option(
     "--pictures",
     type=click.IntRange(0),
     default=100,
     show_default=True,
-    help="Most pictures in the report; the longest mistakes go first.",
+    help="Most mistakes that are shown; the surest go first, and of a recording the longest.",
+)
+@click.option(
+    "--compare",
+    type=click.Path(path_type=Path),
+    metavar="MODEL",
+    help="A second model, B, that answers the same pictures.",
 )
 @runtime_options
 @class_offset_option
@@ -71,6 +77,7 @@ def command(
     truth: Path | None,
     report: Path | None,
     pictures: int,
+    compare: Path | None,
     opening: Opening,
     class_offset: int,
     config: Path | None,
@@ -81,7 +88,8 @@ def command(
 
     Without --truth, DIR holds a folder per class, named as the classes are, or a table labels.tsv
     with a line "file<TAB>class_index" (or a class's name) for each picture. Pictures are prepared
-    and classified exactly as on the device, one at a time.
+    and classified exactly as on the device, one at a time. With --compare, a second model with the
+    same classes answers them, too.
 
     With --truth, RECORDING is a clip, a video or an image folder, and goes through the daemon's
     own pipeline, decision included. The truth is CSV with the columns start,end,label, where
@@ -93,25 +101,37 @@ def command(
     Examples:
       edgekit evaluate resnet18-int8.tflite photos/
       edgekit evaluate mobilenet.tflite photos/ --labels names.txt --class-offset 1
+      edgekit evaluate now.tflite photos/ --compare new.tflite --report photos.html
       edgekit evaluate resnet18-int8.tflite door.clip --truth door.csv --report door.html
     """
     options = given(Recorded, values)
     if truth is None and not path.is_dir() and path.exists():
         raise click.UsageError(f"{path} is no folder of pictures; --truth says what it shows")
-    if truth is None and (report or config or options):
-        raise click.UsageError("--report, --config and --decision-* need a recording and --truth")
+    if truth is None and (config or options):
+        raise click.UsageError("--config and --decision-* need a recording and --truth")
+    if truth is not None and compare is not None:
+        raise click.UsageError(
+            "--compare is for labelled pictures; two models on a recording: edgekit compare"
+        )
+    check_outputs([report], [model, compare, truth, opening.labels, config])
     classifier = opening.open(model, config)
     if truth is None:
-        images = labelled_images(path, classifier.labels, class_offset, notify)
-        notes = Notes(left_out(path))
-        with click.progressbar(images, label="evaluating", file=sys.stderr, hidden=as_json) as bar:
-            measured = evaluate_images(classifier, bar, notes)
-        for note in notes.lines:
-            notify(f"{path.name}: {note}")
-        _print_images(measured, as_json)
+        other = opening.open(compare) if compare else None
+        if other is not None:
+            class_order(classifier, other)  # which is asked before anything is read
+        labelled = LabelledPictures.in_folder(path, classifier.labels, class_offset, notify)
+        check_outputs([report], labelled.files)
+        measured = _measured(classifier, other, labelled, pictures, hidden=as_json)
+        if report is not None:
+            measured.save_report(report)
+        if as_json:
+            click.echo(msgspec.json.encode(measured.summary()).decode())
+            return
+        click.echo(table(measured))
+        _print_report(report)
         return
     recording = Recording(path)
-    check_outputs([report], [model, truth, opening.labels, config, *recording.files])
+    check_outputs([report], recording.files)
     decision = decision_settings(config, options, recording.header)
     intervals = read_truth(truth, classifier.labels)
     player = Player(recording.name, recording.header, classifier, decision)
@@ -135,8 +155,41 @@ def command(
         click.echo(msgspec.json.encode({**result.summary(), **timing}).decode())
         return
     _print_recording(result)
+    _print_report(report)
+
+
+def _print_report(report: Path | None) -> None:
     if report is not None:
         click.echo(f"report      {report}")
+
+
+def _measured(
+    model: Classifier,
+    compare: Classifier | None,
+    pictures: LabelledPictures,
+    max_pictures: int,
+    hidden: bool,
+) -> FolderEvaluation:
+    notes: list[str] = []
+    bar: ProgressBar[int] = click.progressbar(
+        length=pictures.length,
+        label="evaluating",
+        file=sys.stderr,
+        hidden=hidden,
+        update_min_steps=max(1, (pictures.length or 0) // 500),
+    )
+    with bar:
+        measured = evaluate(
+            model,
+            pictures,
+            compare=compare,
+            max_pictures=max_pictures,
+            notify=notes.append,
+            progress=lambda _, done, __: bar.update(done - bar.pos),
+        )
+    for note in notes:
+        notify(note)
+    return measured
 
 
 def _check_judged(result: RecordingEvaluation, truth: Truth, path: Path) -> None:
@@ -155,16 +208,6 @@ def _notify_of_other_length(result: RecordingEvaluation, truth: Path) -> None:
     elif result.beyond >= 1:
         unit = "frames" if result.in_frames else "s"
         notify(f"{truth} goes on for {result.beyond:g} {unit} behind the recording's end")
-
-
-def _print_images(result: ImageEvaluation, as_json: bool) -> None:
-    if as_json:
-        click.echo(msgspec.json.encode(result).decode())
-        return
-    click.echo(f"images   {result.images}")
-    click.echo(f"top-1    {percent(result.top1, 2)}")
-    click.echo(f"top-5    {percent(result.top5, 2)}")
-    click.echo(f"latency  {result.latency_ms:.2f} ms a picture, median ({result.runtime})")
 
 
 def _print_recording(result: RecordingEvaluation) -> None:

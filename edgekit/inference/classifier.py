@@ -52,6 +52,7 @@ class Classifier:
         runtime_name: the runtime that runs it.
         accelerator: name of the delegate that runs it, such as `edgetpu`, or `cpu`.
         notes: what was understood, guessed or changed, a line each; none for a usual model of ours.
+        step: what the model's output is rounded to; 0 where its scores are floats.
 
     Raises:
         ModelFileError: the file cannot be read, answers something else than probabilities, or its
@@ -111,7 +112,9 @@ class Classifier:
         self._interpreter = interpreter
         self._foreign = foreign
         output = model.graph.tensors[model.graph.outputs[0]]
-        self._step = output.scale[0] if output.scale else 0.0
+        self.step = output.scale[0] if output.scale else 0.0
+        if foreign is not None and foreign.softmax:
+            self.step = 0.0
 
     @classmethod
     def open(cls, path: Path, *, labels: Path | None = None, **options: Any) -> "Classifier":
@@ -189,7 +192,7 @@ class Classifier:
             scores = self.invoke(picture)
             if len(scores) != len(self.labels):
                 what = f"{len(scores)} values for {len(self.labels)} classes"
-            elif not are_probabilities(scores, self._step):
+            elif not are_probabilities(scores, self.step):
                 what = f"no probabilities, but values from {scores.min():.4g} to {scores.max():.4g}"
             else:
                 continue

@@ -23,6 +23,7 @@ class Foreign:
 
     Attributes:
         notes: what was understood, a line each.
+        softmax: whether a softmax makes scores of the answers.
 
     Raises:
         ModelFileError: it cannot be told how its input is to be fed.
@@ -33,7 +34,7 @@ class Foreign:
         self._geometry = model.geometry
         self._output = model.graph.tensors[model.graph.outputs[0]]
         self._ending = ending(model.graph)
-        self._softmax = hints.softmax
+        self.softmax = hints.softmax
         tensor = model.graph.tensors[model.graph.inputs[0]]
         try:
             wanted = understand_input(model.graph, model.flatbuffer, hints)
@@ -58,7 +59,7 @@ class Foreign:
             InferenceError: the interpreter, or its delegate, failed.
         """
         values = interpreter.answer(self._encoded(tensor))
-        return softmax(values) if self._softmax else values
+        return softmax(values) if self.softmax else values
 
     def check_scores(self, interpreter: Interpreter) -> None:
         """Refuse a model whose answers are no probabilities, unless a softmax is to make them so.
@@ -75,17 +76,17 @@ class Foreign:
             answers = [interpreter.answer(self._encoded(one)) for one in pictures]
             step = self._output.scale[0] if self._output.scale else 0.0
             certain = all(are_probabilities(one, step) for one in answers)
-        if certain and self._softmax:
-            self._softmax = False
+        if certain and self.softmax:
+            self.softmax = False
             self.notes.append("its answers are probabilities already; --softmax changes nothing")
-        elif not certain and not self._softmax:
+        elif not certain and not self.softmax:
             values = np.concatenate(answers)
             what = "log-probabilities" if self._ending == "LOG_SOFTMAX" else "logits"
             raise ModelFileError(
                 f"{self._path} answers no probabilities, but values from {values.min():.4g} to "
                 f"{values.max():.4g}; where they are {what}, pass --softmax"
             )
-        elif self._softmax:
+        elif self.softmax:
             self.notes.append("its answers are logits; a softmax makes probabilities of them")
 
     def _encoded(self, tensor: NDArray[np.uint8]) -> NDArray[Any]:

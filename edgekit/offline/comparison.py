@@ -1,6 +1,5 @@
 """Where two models, A and B, answer the same frames differently."""
 
-import heapq
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from edgekit.offline.clip import is_clip
 from edgekit.offline.player import Played
 from edgekit.offline.recording import Recording
 from edgekit.offline.statistics import FrameFraction, rounded
+from edgekit.offline.surest import Surest
 from edgekit.offline.timeline import Run, extend, span_of
 from edgekit.vision.encode import fit
 from edgekit.vision.folders import IMAGE_SUFFIXES, counted, is_hidden, kind_by_name, natural
@@ -138,8 +138,7 @@ class Comparer:
 
     def __init__(self, max_pictures: int) -> None:
         self._result = Comparison()
-        self._max_pictures = max_pictures
-        self._kept: list[tuple[int, float, int, Disagreement]] = []
+        self._kept = Surest[Disagreement](max_pictures)
         self._now: Disagreement | None = None
         self._offset = 0.0
 
@@ -177,7 +176,8 @@ class Comparer:
 
     def finish(self) -> Comparison:
         """What was found."""
-        self._result.disagreements = [one for *_, one in sorted(self._kept, key=lambda e: -e[2])]
+        self._result.disagreements = self._kept.in_order()
+        self._result.disagreement_count = self._kept.count
         return self._result
 
     def _disagree(self, recording: str, a: Played, b: Played) -> None:
@@ -194,12 +194,7 @@ class Comparer:
         now, self._now = self._now, None
         if now is None:
             return
-        self._result.disagreement_count += 1
-        entry = (now.frames, now.sureness, -self._result.disagreement_count, now)
-        if len(self._kept) < self._max_pictures:
-            heapq.heappush(self._kept, entry)
-        elif self._kept:
-            heapq.heappushpop(self._kept, entry)
+        self._kept.add((now.frames, now.sureness), lambda: now)
 
 
 def recordings_in(path: Path) -> tuple[list[Recording], str]:

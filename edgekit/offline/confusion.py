@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-_MAX_LABELS = 40
+MAX_LABELS = 40
 
 
 class Row(NamedTuple):
@@ -49,4 +49,4 @@ def confusion(counts: Mapping[tuple[str, str], int]) -> Confusion:
 
 
 def _most(counts: Mapping[str, int]) -> list[str]:
-    return sorted(sorted(counts, key=lambda label: (-counts[label], label))[:_MAX_LABELS])
+    return sorted(sorted(counts, key=lambda label: (-counts[label], label))[:MAX_LABELS])

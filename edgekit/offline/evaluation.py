@@ -1,75 +1,17 @@
-"""How right a model is: on labelled pictures, and with its decision on a labelled recording."""
+"""How right a model, with its decision, is on a labelled recording."""
 
 import statistics
-import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-import numpy as np
-
-from edgekit.inference.classifier import Classifier, top_k
 from edgekit.inference.events import UNKNOWN
 from edgekit.offline.mistakes import Mistake, Mistakes
 from edgekit.offline.player import Played
 from edgekit.offline.statistics import FrameFraction, rounded, wilson
 from edgekit.offline.timeline import Run, extend, span_of
 from edgekit.offline.truth import Interval, Truth
-from edgekit.vision.dataset import LabelledImage
-from edgekit.vision.notes import Notes
-from edgekit.vision.pictures import read_image
-
-
-class ImageEvaluation(msgspec.Struct, frozen=True):
-    """What `evaluate_images` measured.
-
-    Attributes:
-        images: number of pictures.
-        top1, top5: accuracy in [0, 1].
-        latency_ms: median of preprocessing plus inference, in milliseconds.
-        runtime: the runtime that ran the model.
-    """
-
-    images: int
-    top1: float
-    top5: float
-    latency_ms: float
-    runtime: str
-
-
-def evaluate_images(
-    classifier: Classifier, images: Iterable[LabelledImage], notes: Notes | None = None
-) -> ImageEvaluation:
-    """Classify labelled pictures one by one, as the device does.
-
-    Args:
-        classifier: the model.
-        images: the pictures.
-        notes: counts what of them was not used.
-
-    Raises:
-        ImageError: a picture cannot be read.
-        InferenceError: the interpreter failed.
-    """
-    hits: list[tuple[bool, bool]] = []
-    seconds: list[float] = []
-    for image in images:
-        frame = read_image(image.path, notes)
-        start = time.perf_counter()
-        scores = classifier.classify(frame)
-        seconds.append(time.perf_counter() - start)
-        best = [index for index, _ in top_k(scores, 5)]
-        hits.append((best[0] == image.index, image.index in best))
-    top1, top5 = np.mean(hits, axis=0)
-    return ImageEvaluation(
-        images=len(hits),
-        top1=round(float(top1), 6),
-        top5=round(float(top5), 6),
-        latency_ms=round(1000 * statistics.median(seconds), 3),
-        runtime=classifier.runtime_name,
-    )
 
 
 @dataclass

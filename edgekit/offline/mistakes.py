@@ -1,12 +1,12 @@
 """Wrong answers, the longest of them with a picture."""
 
-import heapq
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.offline.player import Played
+from edgekit.offline.surest import Surest
 from edgekit.vision.encode import encode_jpeg, fit
 
 _WIDTH = 320  # of a picture, in pixels
@@ -42,9 +42,7 @@ class Mistakes:
     """Gathers them; of the `maximum` longest, keeps the picture where the answer was surest."""
 
     def __init__(self, maximum: int) -> None:
-        self.count = 0
-        self._maximum = maximum
-        self._kept: list[tuple[float, int, Mistake]] = []
+        self._kept = Surest[Mistake](maximum)
         self._now: Mistake | None = None
         self._picture: NDArray[np.uint8] | None = None
         # Since the interval's start, while no answer in it was right.
@@ -81,22 +79,23 @@ class Mistakes:
 
     def longest(self) -> list[Mistake]:
         """Those that were kept, in order."""
-        return sorted((mistake for _, _, mistake in self._kept), key=lambda one: one.first)
+        return self._kept.in_order()
+
+    @property
+    def count(self) -> int:
+        """How many there were."""
+        return self._kept.count
 
     def _finish(self, time: float) -> None:
         mistake, self._now = self._now, None
         if mistake is None:
             return
-        self.count += 1
         mistake.end = time
         if self._waiting is not None:
             self._waiting.append(mistake)
-        entry = (mistake.end - mistake.start, -mistake.first, mistake)
-        if len(self._kept) == self._maximum and not (self._kept and entry > self._kept[0]):
-            return
+        self._kept.add(mistake.end - mistake.start, lambda: self._pictured(mistake))
+
+    def _pictured(self, mistake: Mistake) -> Mistake:
         assert self._picture is not None
         mistake.jpeg = encode_jpeg(fit(self._picture, _WIDTH, self._picture.shape[0]))
-        if len(self._kept) < self._maximum:
-            heapq.heappush(self._kept, entry)
-        else:
-            heapq.heapreplace(self._kept, entry)
+        return mistake

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edgekit.errors import SourceError
 from edgekit.inference.frame import Frame
 from edgekit.offline.clip import Clip, ClipHeader, is_clip
-from edgekit.text import printable
+from edgekit.text import encodable, printable
 from edgekit.vision.folders import picture_folder
 from edgekit.vision.notes import Notes
 from edgekit.vision.pictures import is_image, read_image
@@ -49,7 +49,7 @@ class Recording:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.name = path.resolve().name
+        self.name = encodable(path.resolve().name)
         if not path.exists():
             raise SourceError(f"no recording at {path}; name a clip, a video or an image folder")
         if not (path.is_file() or path.is_dir()):

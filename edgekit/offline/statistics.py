@@ -1,6 +1,8 @@
-"""Confidence intervals of fractions of frames, which are not independent of their neighbours."""
+"""Intervals of fractions, also of frames, which are not independent of their neighbours; tests."""
 
 import math
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -35,6 +37,59 @@ def in_words(interval: tuple[float, float]) -> str:
 def rounded(interval: tuple[float, float]) -> list[float]:
     """An interval as JSON has it."""
     return [round(end, 6) for end in interval]
+
+
+def binomial_tail(hits: int, count: int, probability: float) -> float:
+    """Probability of as many hits or more, of `count` independent ones (binomial)."""
+    if probability <= 0:
+        return float(hits <= 0)
+    logs = (
+        math.lgamma(count + 1) - math.lgamma(k + 1) - math.lgamma(count - k + 1)
+        + k * math.log(probability) + (count - k) * math.log1p(-probability)
+        for k in range(hits, count + 1)
+    )  # fmt: skip
+    return min(1.0, sum(math.exp(log) for log in logs))
+
+
+def mcnemar(only_a: int, only_b: int) -> float:
+    """How likely chance parts two equally good models so far, or further (p value, two-sided).
+
+    McNemar's test (1947, Psychometrika 12) in its exact form: of the pictures that one model alone
+    answers right, each is as likely the one's as the other's, so that their number is binomial.
+
+    Args:
+        only_a, only_b: pictures that the one model alone, and the other alone, answers right.
+    """
+    return min(1.0, 2 * binomial_tail(max(only_a, only_b), only_a + only_b, 0.5))
+
+
+@dataclass(frozen=True)
+class PictureFraction:
+    """The fraction of pictures that something is true of; each is independent of the others.
+
+    Attributes:
+        hits, count: pictures that it is true of, and all.
+    """
+
+    hits: int
+    count: int
+
+    @property
+    def value(self) -> float | None:
+        """The fraction, in [0, 1]; None for no pictures."""
+        return self.hits / self.count if self.count else None
+
+    def interval(self) -> tuple[float, float]:
+        """Its 95 % confidence interval, Wilson's."""
+        return wilson(self.value or 0.0, self.count)
+
+    def summary(self, name: str) -> dict[str, Any]:
+        """It and its interval, as JSON has them; null for no pictures."""
+        value = self.value
+        return {
+            name: None if value is None else round(value, 6),
+            f"{name}_interval": None if value is None else rounded(self.interval()),
+        }
 
 
 class FrameFraction:

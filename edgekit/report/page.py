@@ -2,10 +2,11 @@
 
 from base64 import b64encode
 from collections.abc import Callable, Mapping
+from html import escape
 from importlib.resources import files
 from typing import Any, NamedTuple
 
-from edgekit.text import clock, percent
+from edgekit.text import clock, encodable, percent
 
 # Width of a card in CSS pixels, nearly: a narrower picture is enlarged as it is, not smeared.
 TINY = 150
@@ -61,7 +62,20 @@ def render(
         "data_uri": _data_uri,
         **(filters or {}),
     }
-    return environment.get_template(template).render(values)
+    return encodable(environment.get_template(template).render(values))
+
+
+def framed(page: str, height: int = 640) -> str:
+    """A page as a notebook shows it in a cell: apart from the notebook's own style and scripts.
+
+    Args:
+        page: from `render`.
+        height: in CSS pixels.
+    """
+    return (
+        f'<iframe sandbox srcdoc="{escape(page)}" '
+        f'style="width: 100%; height: {height}px; border: 0"></iframe>'
+    )
 
 
 def _thousands(number: int) -> str:

@@ -104,7 +104,10 @@ def _from_folders(
 ) -> list[LabelledImage]:
     names = class_folders(folder)
     if not names:
-        raise DatasetError(f"{folder} has neither a folder per class nor a {TABLE}")
+        raise DatasetError(
+            f"{folder} has neither a folder per class nor a {TABLE}, so that nothing says what its "
+            "pictures show; give each class a folder of its name"
+        )
     found = {name: _classes_called(name, labels) for name in names}
     if all(name.isdecimal() for name in names) and not any(found.values()):
         indices = _numbered(folder, names, len(labels), offset)

@@ -5,7 +5,7 @@ import json
 import click
 import pytest
 
-from edgekit.text import clock, listed, one_line, percent, printable
+from edgekit.text import clock, encodable, listed, one_line, percent, printable
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,10 @@ def test_times_are_written_as_clocks_do(seconds: float, text: str) -> None:
 )
 def test_what_is_not_all_or_not_nothing_does_not_look_like_it(fraction: float, text: str) -> None:
     assert percent(fraction) == text
+
+
+def test_what_utf8_cannot_write_is_a_question_mark() -> None:
+    assert encodable("caf\udce9 猫") == "caf? 猫"
 
 
 def test_a_percentage_has_as_many_digits_as_are_asked_for() -> None:

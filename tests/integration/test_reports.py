@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from edgekit_convert.report.render import render_html
 from selenium import webdriver
@@ -10,10 +11,12 @@ from selenium import webdriver
 from edgekit.inference.classifier import Classifier
 from edgekit.offline.comparison import Comparer
 from edgekit.offline.evaluation import evaluate_recording
+from edgekit.offline.folder_evaluation import evaluate
 from edgekit.offline.pages import render_comparison, render_evaluation
 from edgekit.offline.truth import Interval, Truth
 from tests.convert.report.test_render import Report, passing
 from tests.core.offline.answers import played
+from tests.core.offline.stubs import Stub, numbered
 from tests.integration.browser import find_browser, open_browser, set_screen
 from tests.tiny import tiny_model
 
@@ -35,7 +38,7 @@ def browser() -> Iterator[webdriver.Chrome]:
 
 @pytest.fixture
 def page(request: pytest.FixtureRequest, passing: Report, tmp_path: Path) -> Path:
-    """One of the three reports, about things with long names."""
+    """One of the reports, about things with long names."""
     kind = request.param
     shown = [NAMES[number // 9 % len(NAMES)] for number in range(1000)]
     answered = [NAMES[(number + 3) // 9 % len(NAMES)] for number in range(1000)]
@@ -46,11 +49,16 @@ def page(request: pytest.FixtureRequest, passing: Report, tmp_path: Path) -> Pat
         frames = (played(answer, n / 10) for n, answer in enumerate(answered))
         result = evaluate_recording(frames, Truth(intervals, in_frames=False), 10)
         html = render_evaluation(result, LONG, LONG, {"Notes": LONG})
+    elif kind in ("folder", "two models on a folder"):
+        scores = np.random.default_rng(0).dirichlet([0.1] * len(NAMES), 200)
+        a, b = Stub(scores, NAMES, f"{LONG}.tflite"), Stub(scores[::-1], NAMES, f"{LONG}2.tflite")
+        pairs = numbered([number % len(NAMES) for number in range(200)])
+        html = evaluate(a, pairs, compare=None if kind == "folder" else b, max_pictures=9).html()
     else:
         comparer = Comparer(10)
         times = enumerate(zip(shown, answered, strict=True))
-        pairs = ((played(a, n / 10), played(b, n / 10)) for n, (a, b) in times)
-        comparer.compare(LONG, pairs)
+        both = ((played(a, n / 10), played(b, n / 10)) for n, (a, b) in times)
+        comparer.compare(LONG, both)
         model = Classifier.open(tiny_model(tmp_path / f"{LONG}.tflite"))
         html = render_comparison(comparer.finish(), LONG, model, model, {"Notes": LONG})
     target = tmp_path / "page.html"
@@ -58,7 +66,11 @@ def page(request: pytest.FixtureRequest, passing: Report, tmp_path: Path) -> Pat
     return target
 
 
-@pytest.mark.parametrize("page", ["conversion", "evaluation", "comparison"], indirect=True)
+@pytest.mark.parametrize(
+    "page",
+    ["conversion", "evaluation", "comparison", "folder", "two models on a folder"],
+    indirect=True,
+)
 def test_a_report_fits_every_screen(browser: webdriver.Chrome, page: Path) -> None:
     for width in (320, 390, 768, 1180):
         set_screen(browser, width, 800, dark=width == 390)

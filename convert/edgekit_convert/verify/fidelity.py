@@ -1,7 +1,6 @@
 """The figures of a stage beside the reference, and the gate they have to pass."""
 
 import enum
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.model.manifest import StageFidelity
-from edgekit.offline.statistics import wilson
+from edgekit.offline.statistics import binomial_tail, wilson
 from edgekit.text import percent
 from edgekit_convert.answers import (
     Answers,
@@ -214,25 +213,13 @@ def find_confusion(reference: StageFidelity) -> str | None:
         )
     if chance is None:
         return None
-    by_chance = chance < 1 and _at_least(hits, reference.images, chance) > 0.05
+    by_chance = chance < 1 and binomial_tail(hits, reference.images, chance) > 0.05
     if by_chance and wilson(top1, reference.images)[1] < (1 + chance) / 2:
         return (
             f"{reference.stage} has {percent(top1, 2)} top-1 on {reference.images} pictures, no "
             f"better than chance ({percent(chance)}): {blame}"
         )
     return None
-
-
-def _at_least(hits: int, count: int, probability: float) -> float:
-    """Probability of as many hits or more, of `count` independent ones (binomial)."""
-    if probability <= 0:
-        return float(hits <= 0)
-    logs = (
-        math.lgamma(count + 1) - math.lgamma(k + 1) - math.lgamma(count - k + 1)
-        + k * math.log(probability) + (count - k) * math.log1p(-probability)
-        for k in range(hits, count + 1)
-    )  # fmt: skip
-    return min(1.0, sum(math.exp(log) for log in logs))
 
 
 def decisive(stages: Sequence[Stage]) -> Stage:

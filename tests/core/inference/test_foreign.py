@@ -11,8 +11,7 @@ from edgekit.inference.classifier import Classifier
 from edgekit.inference.foreign import lookup_table, softmax
 from edgekit.inference.interpreter import Interpreter
 from edgekit.model.foreign import Hints
-from edgekit.offline.evaluation import evaluate_images
-from edgekit.vision.dataset import labelled_images
+from edgekit.offline.folder_evaluation import evaluate
 from tests.tiny import SIZE, tiny_model
 
 RAMP = np.arange(0, 256, 4, dtype=np.uint8).reshape(1, SIZE, SIZE, 1).repeat(3, axis=3)
@@ -143,5 +142,5 @@ def test_real_foreign_models_are_as_right_as_they_can_be(
     if not file.is_file():
         pytest.skip(f"needs {file}")
     classifier = Classifier.open(file, labels=material.classes, hints=hints)
-    images = labelled_images(material.calibration, classifier.labels)
-    assert evaluate_images(classifier, images).top1 == pytest.approx(right, abs=0.006)
+    found = evaluate(classifier, material.calibration)
+    assert found.top1.value == pytest.approx(right, abs=0.006)

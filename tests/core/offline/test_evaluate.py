@@ -1,4 +1,4 @@
-"""`edgekit evaluate` on recordings and on pictures."""
+"""`edgekit evaluate` on recordings."""
 
 import json
 import re
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.recordings import Edgekit, failure, write_pictures, write_video
+from tests.recordings import Edgekit, failure, write_video
 from tests.tiny import tiny_model
 
 HEAD = "start,end,label\n"
@@ -169,53 +169,10 @@ def test_failures_are_one_line(
         assert f"{path} is read here, and would be lost" in failure(done)
         assert path.read_bytes() == before
     assert edgekit("evaluate", model, video).exit_code == 2
-    assert edgekit("evaluate", model, tmp_path, "--report", late).exit_code == 2
-
-
-def test_pictures_are_evaluated_as_before(edgekit: Edgekit, model: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    write_pictures(folder / "red", ["red", "red", "red"])
-    write_pictures(folder / "green", ["green"])
-    write_pictures(folder / "blue", ["blue", "red", "blue", "blue"])
-    found = json.loads(edgekit("evaluate", model, folder, "--json").stdout)
-    assert (found["images"], found["top1"], found["top5"]) == (8, 0.875, 1.0)
-    (folder / "red" / "notes.txt").touch()
-    assert (
-        f"edgekit: {folder.name}: left out 1 file: 1 .txt"
-        in edgekit("evaluate", model, folder).stderr
-    )
-    assert "is not a folder" in failure(edgekit("evaluate", model, tmp_path / "nowhere"))
-
-
-def test_what_is_missing_or_left_out_of_pictures_is_told(
-    edgekit: Edgekit, model: Path, tmp_path: Path
-) -> None:
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    write_pictures(folder / "Red", ["red", "red"])
-    done = edgekit("evaluate", model, folder, "--json")
-    assert json.loads(done.stdout)["top1"] == 1
-    assert "not spelt like their classes: Red is red" in done.stderr
-    assert "2 of 3 classes have no pictures: green, blue" in done.stderr
-    write_pictures(folder / "yellow", ["red"])
-    assert "yellow is not named like" in failure(edgekit("evaluate", model, folder))
-
-
-def test_a_model_without_a_manifest_is_fed_as_the_options_say(
-    edgekit: Edgekit, tmp_path: Path
-) -> None:
-    model = tiny_model(tmp_path / "m.tflite", dtype="FLOAT32")
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    write_pictures(folder / "red", ["red"])
-    assert "pass --normalization" in failure(edgekit("evaluate", model, folder))
-    base = ("evaluate", model, folder, "--normalization", "0..1", "--json")
-    assert json.loads(edgekit(*base).stdout)["top1"] == 1
-    assert json.loads(edgekit(*base, "--channels", "bgr").stdout)["top1"] == 0
-    assert "m.tflite has no manifest; pixels normalized to 0..1 (bgr), as --normalization" in (
-        edgekit(*base, "--channels", "bgr").stderr
-    )
+    assert edgekit("evaluate", model, tmp_path, "--config", late).exit_code == 2
+    beside = edgekit("evaluate", model, video, "--truth", truth, "--compare", model)
+    assert beside.exit_code == 2
+    assert "edgekit compare" in beside.stderr
 
 
 def test_the_daemons_configuration_says_it_too(

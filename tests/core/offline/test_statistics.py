@@ -2,7 +2,15 @@
 
 import pytest
 
-from edgekit.offline.statistics import BLOCK, FrameFraction, rounded, wilson
+from edgekit.offline.statistics import (
+    BLOCK,
+    FrameFraction,
+    PictureFraction,
+    binomial_tail,
+    mcnemar,
+    rounded,
+    wilson,
+)
 
 
 def _fraction(*clusters: str) -> FrameFraction:
@@ -59,3 +67,22 @@ def test_frames_that_are_all_alike_count_once_a_cluster(frame: str) -> None:
 
 def test_one_cluster_counts_as_one_frame() -> None:
     assert _fraction("1110").interval() == pytest.approx(wilson(0.75, 1))
+
+
+def test_mcnemars_test_by_hand() -> None:
+    # 9 or more of 10, or 1 or less: 2 (10 + 1) / 2**10.
+    assert mcnemar(9, 1) == mcnemar(1, 9) == pytest.approx(22 / 1024)
+    assert mcnemar(6, 0) == pytest.approx(2 / 64)
+    assert mcnemar(5, 5) == mcnemar(0, 0) == 1
+    # Fay 2010 (the R package exact2x2): 21 and 9 discordant pairs.
+    assert mcnemar(21, 9) == pytest.approx(0.0428, abs=0.0001)
+
+
+def test_the_binomial_tail() -> None:
+    assert binomial_tail(2, 3, 0.5) == pytest.approx(0.5)
+    assert (binomial_tail(0, 3, 0.0), binomial_tail(1, 3, 0.0)) == (1, 0)
+
+
+def test_a_fraction_of_no_pictures_is_none() -> None:
+    assert PictureFraction(0, 0).summary("recall") == {"recall": None, "recall_interval": None}
+    assert PictureFraction(8, 10).interval() == wilson(0.8, 10)

@@ -7,7 +7,7 @@ from pathlib import Path
 import jinja2
 import pytest
 
-from edgekit.report.page import render
+from edgekit.report.page import framed, render
 
 BASE = '{% extends "base.html.j2" %}{% import "macros.html.j2" as show %}'
 
@@ -40,6 +40,17 @@ def test_a_page_runs_no_script_and_loads_nothing(package: str) -> None:
 
 def test_text_is_escaped(package: str) -> None:
     assert "<b>&lt;i&gt; &amp;</b>" in _page(package, "<b>{{ name }}</b>", name="<i> &")
+
+
+def test_what_utf8_cannot_write_does_not_stop_it(package: str) -> None:
+    assert "caf?.jpg" in _page(package, "{{ name }}", name="caf\udce9.jpg")
+
+
+def test_a_notebook_shows_a_page_apart_from_its_own(package: str) -> None:
+    shown = framed(_page(package, '"&amp;"'))
+    assert shown.startswith('<iframe sandbox srcdoc="')
+    assert "&quot;&amp;amp;&quot;" in shown
+    assert shown.count("<") == 2
 
 
 def test_a_name_that_is_missing_is_an_error(package: str) -> None:
