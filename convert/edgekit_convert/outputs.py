@@ -54,7 +54,7 @@ def check_paths(output: Path, inputs: Iterable[Path | None], *, edgetpu: bool) -
 
 @dataclass(frozen=True)
 class Conversion:
-    """A converted model that passed the gate, in memory.
+    """A converted model that passed the gate, in memory; in a notebook it shows its report.
 
     Attributes:
         report: everything that was found out.
@@ -67,6 +67,17 @@ class Conversion:
     flatbuffer: bytes
     compiled: bytes | None = None
     inputs: tuple[Path, ...] = ()
+
+    @property
+    def notes(self) -> list[str]:
+        """What was chosen, guessed or left out, a line each."""
+        return self.report.notes
+
+    def __repr__(self) -> str:
+        return repr(self.report)
+
+    def _repr_html_(self) -> str:
+        return self.report._repr_html_()
 
     def save(self, path: str | os.PathLike[str], *, sign: Path | None = None) -> Report:
         """Write the model file, its report beside it, and the file for the Edge TPU.
