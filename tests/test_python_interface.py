@@ -61,7 +61,7 @@ def test_what_is_exported_is_there(package: ModuleType) -> None:
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
 def test_what_is_not_exported_is_not_there(package: ModuleType) -> None:
     with pytest.raises(AttributeError, match=f"module '{package.__name__}' has no attribute 'no'"):
-        package.no
+        _ = package.no
 
 
 def test_every_exception_is_reached_from_the_package() -> None:
