@@ -50,8 +50,9 @@ fuzz-long: $(FUZZER)  ## ten million inputs for each reader; goes on where it wa
 	$(FUZZ) --runs 10000000 --seconds $(or $(FUZZ_SECONDS),3600) \
 		--jobs $(or $(FUZZ_JOBS),$(shell nproc)) --folder build/fuzz
 
-docs: $(READY)  ## write docs/cli.md, systemd/edgekit.toml and the tables of docs/reliability.md again
+docs: $(READY)  ## write docs/cli.md, docs/api.md, systemd/edgekit.toml and docs/reliability.md's tables again
 	$(BIN)/python docs/generate_cli.py
+	$(BIN)/python docs/generate_api.py
 	$(BIN)/python docs/generate_reliability.py
 
 clean:

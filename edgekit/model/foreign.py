@@ -35,7 +35,16 @@ Softmax = Annotated[
 
 
 class Hints(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user knows of a model without a manifest, which its file does not say."""
+    """What a user knows of a model without a manifest, which its file does not say.
+
+    Attributes:
+        channels: the order that it takes, `rgb` or `bgr`.
+        normalization: how it wants its pixels, for example `-1..1` or `imagenet`.
+        softmax: its answers are logits.
+
+    Raises:
+        ValueError: they are nothing of the kind.
+    """
 
     channels: Channels | None = None
     normalization: Normalized | None = None
