@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 from tests.test_python_page import LENIENT
 
 PATH = ROOT / "docs" / "notebook.ipynb"
-# A torchvision for CUDA, beside a torch for the CPU, needs help to be imported; and how the training
+# A torchvision for CUDA beside a torch for the CPU needs help to be imported, and how the training
 # falls out is not what is tested.
 BEFORE = f"""
 import functools
