@@ -202,7 +202,10 @@ def convert(
     as_json: bool,
     **arguments: Any,
 ) -> None:
-    """Turn a trained ResNet, or an ONNX classifier, into one self-describing int8 .tflite file.
+    """Turn a trained classifier into one self-describing int8 .tflite file.
+
+    It is a ResNet's checkpoint, or any network as ONNX or as a program of torch.export; in Python
+    the network itself (docs/python.md).
 
     The file takes raw RGB pixels and carries its labels, geometry, provenance and the fidelity
     of every stage of the conversion. Beside it lies a report, as a page and as JSON. Nothing is
@@ -218,6 +221,7 @@ def convert(
       edgekit convert --arch 18 --int8 --weights mine.pth --classes names.txt \\
           --size 64 --crop 1 --calibration photos/ --evaluate held-out/
       edgekit convert --onnx mine.onnx --int8 --classes names.txt --calibration photos/
+      edgekit convert --program mine.pt2 --int8 --classes names.txt --calibration photos/
     """
     _check_usage(onnx, program, weights, arguments)
     # Threads that wait for others are to sleep, and not to spin: onnx2tf's process wants the

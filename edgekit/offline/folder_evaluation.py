@@ -60,9 +60,11 @@ def evaluate(
     path and a few bytes.
 
     Args:
-        model: a model file; or an open one, which stays open.
+        model: a model file; or one that `Classifier.open` has opened, with labels or a runtime of
+            its own say, which stays open.
         pictures: a folder with a folder per class, or with `labels.tsv`, as `labelled_images` takes
-            it; or pairs of a picture (H, W, 3) uint8 RGB and its class, an index or a name.
+            it; or pairs of a picture (H, W, 3) uint8 RGB and its class, an index or a name, as
+            `LabelledPictures.of_pairs` takes them.
         compare: a second model with the same classes, in whatever order.
         class_offset: added to each class index; 1 for models whose class 0 is 'background'.
         max_pictures: so many mistakes, and differences of two models, are kept with their pictures.
@@ -151,15 +153,17 @@ class _Judge:
     Args:
         classifier: the model.
         max_pictures: so many mistakes are kept.
-        order: of its scores, so that they are those of the first model's classes.
+        order: where each class of the first model is among its own; None for the first.
     """
 
     def __init__(
         self, classifier: Classifier, max_pictures: int, order: list[int] | None = None
     ) -> None:
         self._classifier = classifier
-        self._order = order
-        self._labels = [classifier.labels[index] for index in order] if order else classifier.labels
+        own = order or range(len(classifier.labels))
+        self._own = list(own)
+        self._shared = {index: place for place, index in enumerate(own)}
+        self._labels = [classifier.labels[index] for index in own]
         self._counts = Counter[tuple[str, str]]()
         self._top5 = 0
         self._improper = 0
@@ -168,7 +172,7 @@ class _Judge:
         self._mistakes = Surest[PictureMistake](max_pictures)
 
     def judge(self, picture: LabelledPicture) -> tuple[int, float]:
-        """Answer a picture; its best class and the score.
+        """Answer a picture; its best class, as an index of the first model's, and the score.
 
         Raises:
             ModelFileError: an answer is no number.
@@ -183,11 +187,10 @@ class _Judge:
                 "numbers; convert it again"
             )
         self._improper += not are_probabilities(scores, self._classifier.step)
-        if self._order is not None:
-            scores = scores[self._order]
-        best = top_k(scores, TOP)
+        # In the model's own order: of equal scores, the device answers the first.
+        best = [(self._shared[index], score) for index, score in top_k(scores, TOP)]
         answer, score = best[0]
-        truth, truth_score = picture.truth, float(scores[picture.truth])
+        truth, truth_score = picture.truth, float(scores[self._own[picture.truth]])
         self._counts[self._labels[truth], self._labels[answer]] += 1
         self._top5 += truth in (index for index, _ in best)
         self._right.append(answer == truth)

@@ -44,7 +44,7 @@ class ClassFigures:
 
 
 class Latency(NamedTuple):
-    """Of preprocessing and inference, in milliseconds, a picture: median and 5 % to either side."""
+    """Of preprocessing and inference of a picture, in milliseconds: 50th, 5th, 95th percentile."""
 
     median: float
     low: float
@@ -241,7 +241,7 @@ class PictureComparison:
             "only_a_right": self.only_a_right,
             "only_b_right": self.only_b_right,
             "none_right": self.none_right,
-            "p_value": round(self.p_value, 6),
+            "p_value": self.p_value,
             "differences": self.difference_count,
             "surest_differences": [one.summary() for one in self.differences],
         }

@@ -13,14 +13,13 @@ from edgekit.offline.folder_figures import (
 )
 from edgekit.offline.statistics import PictureFraction
 from edgekit.report.page import TINY, Figure, render
-from edgekit.text import percent
 
 # Classes in the table, and pairs of classes where there are too many for a matrix.
 _MAX_CLASSES = 100
 _MAX_PAIRS = 40
 
 
-class Shown(NamedTuple):
+class _Shown(NamedTuple):
     """A model on the page.
 
     Attributes:
@@ -56,21 +55,22 @@ def render_folder(result: FolderEvaluation) -> str:
             "tiny": TINY,
             "facts": _facts(result),
         },
-        {"fraction": _fraction, "interval": _interval},
     )
 
 
-def _shown(letter: str, figures: ModelFigures) -> Shown:
+def _shown(letter: str, figures: ModelFigures) -> _Shown:
     met = {label for pair in figures.counts for label in pair}
     if len(met) <= MAX_LABELS:
-        return Shown(letter, figures, confusion(figures.counts), [])
+        return _Shown(letter, figures, confusion(figures.counts), [])
     images = {one.label: one.recall.count for one in figures.classes}
     wrong = [
         (truth, answer, count, count / images[truth])
         for (truth, answer), count in figures.counts.items()
         if truth != answer
     ]
-    return Shown(letter, figures, None, sorted(wrong, key=lambda w: (-w[2], -w[3], w))[:_MAX_PAIRS])
+    return _Shown(
+        letter, figures, None, sorted(wrong, key=lambda w: (-w[2], -w[3], w))[:_MAX_PAIRS]
+    )
 
 
 def _figures(result: FolderEvaluation) -> list[Figure]:
@@ -113,8 +113,8 @@ def _rows(a: ModelFigures, b: ModelFigures) -> list[tuple[str, str, str]]:
                 "File": one.model,
                 "SHA-256": one.sha256,
                 "Runtime": f"{one.runtime} on {one.accelerator}",
-                "Right (top-1)": _with_interval(one.top1),
-                "Among the best five": _with_interval(one.top5),
+                "Right (top-1)": f"{one.top1} ({one.top1.spread})",
+                "Among the best five": f"{one.top5} ({one.top5.spread})",
                 "Mean confidence": f"{curve.confidence:.3f}" if curve else "–",
                 "Calibration error": f"{curve.error:.3f}" if curve else "–",
                 "… of chance alone": f"{curve.chance_error:.3f}" if curve else "–",
@@ -146,22 +146,7 @@ def _facts(result: FolderEvaluation) -> dict[str, str]:
 def _figure(name: str, fraction: PictureFraction) -> Figure:
     low, high = fraction.interval()
     note = f"95% interval {100 * low:.1f}–{100 * high:.1f}%"
-    return Figure(name, _fraction(fraction), note)
-
-
-def _with_interval(fraction: PictureFraction) -> str:
-    return f"{_fraction(fraction)} ({_interval(fraction)})"
-
-
-def _fraction(fraction: PictureFraction) -> str:
-    return "–" if fraction.value is None else percent(fraction.value)
-
-
-def _interval(fraction: PictureFraction) -> str:
-    if not fraction.count:
-        return ""
-    low, high = fraction.interval()
-    return f"{100 * low:.0f}–{100 * high:.0f}"
+    return Figure(name, str(fraction), note)
 
 
 def _milliseconds(latency: Latency) -> str:

@@ -70,7 +70,7 @@ def _classes(result: FolderEvaluation) -> Iterator[str]:
         if other is None:
             yield f"{one.recall.count:>6}{_class(one)}  {label}"
         else:
-            recalls = f"{_value(one.recall):>7}  {_value(of_b[one.label].recall):>7}"
+            recalls = f"{one.recall!s:>7}  {of_b[one.label].recall!s:>7}"
             yield f"{one.recall.count:>6}  {recalls}  {label}"
     if len(met) > _MAX_CLASSES:
         yield (
@@ -81,19 +81,10 @@ def _classes(result: FolderEvaluation) -> Iterator[str]:
 
 def _class(one: ClassFigures) -> str:
     return (
-        f"  {_value(one.recall):>6}  {_interval(one.recall):>8}  {one.precision.count:>7}"
-        f"  {_value(one.precision):>9}  {_interval(one.precision):>8}"
+        f"  {one.recall!s:>6}  {one.recall.spread or '–':>8}  {one.precision.count:>7}"
+        f"  {one.precision!s:>9}  {one.precision.spread or '–':>8}"
     )
 
 
 def _in_words(fraction: PictureFraction) -> str:
     return f"{percent(fraction.value or 0.0, 2)} ({in_words(fraction.interval())})"
-
-
-def _value(fraction: PictureFraction) -> str:
-    return "–" if fraction.value is None else percent(fraction.value)
-
-
-def _interval(fraction: PictureFraction) -> str:
-    low, high = fraction.interval()
-    return f"{100 * low:.0f}–{100 * high:.0f}" if fraction.count else "–"

@@ -82,8 +82,11 @@ class LabelledPictures:
 
         def read(notes: Notes) -> Iterator[LabelledPicture]:
             for image in images:
-                below = encodable(image.path.relative_to(folder).as_posix())
-                yield LabelledPicture(below, read_image(image.path, notes), image.index)
+                path = image.path
+                # A table may name pictures that lie elsewhere.
+                below = path.relative_to(folder) if path.is_relative_to(folder) else path
+                pixels = read_image(path, notes)
+                yield LabelledPicture(encodable(below.as_posix()), pixels, image.index)
 
         return cls(
             name,
@@ -101,7 +104,7 @@ class LabelledPictures:
         class_offset: int = 0,
         notify: Notify = ignore,
     ) -> "LabelledPictures":
-        """Those of a program, which are looked at as they come.
+        """Those of a program, which are looked at as they come, ahead and in another thread.
 
         Args:
             pairs: (picture, class), any number of times: a list, a generator, a `Dataset`. A
@@ -168,7 +171,8 @@ def _checked(
     except (TypeError, ValueError) as error:
         raise DatasetError(f"{name} is no pair of a picture and its class") from error
     try:
-        pixels = np.asarray(picture)
+        # A copy: a program may write its next picture into the same memory, and is read ahead.
+        pixels = np.array(picture)
     except (TypeError, ValueError, RuntimeError) as error:
         raise DatasetError(f"{name} is nothing that numpy makes an array of: {error}") from error
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:

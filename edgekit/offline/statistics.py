@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from edgekit.text import percent
+
 # Seconds of a recording that are taken as one observation: long beside what makes neighbouring
 # frames alike, short beside a recording.
 BLOCK = 2.0
@@ -82,6 +84,15 @@ class PictureFraction:
     def interval(self) -> tuple[float, float]:
         """Its 95 % confidence interval, Wilson's."""
         return wilson(self.value or 0.0, self.count)
+
+    def __str__(self) -> str:
+        return "–" if self.value is None else percent(self.value)
+
+    @property
+    def spread(self) -> str:
+        """The interval as `71–93`, in percent; nothing for no pictures."""
+        low, high = self.interval()
+        return f"{100 * low:.0f}–{100 * high:.0f}" if self.count else ""
 
     def summary(self, name: str) -> dict[str, Any]:
         """It and its interval, as JSON has them; null for no pictures."""

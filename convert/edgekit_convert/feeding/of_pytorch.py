@@ -6,11 +6,12 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from edgekit.errors import ConversionError
 from edgekit.text import first_line
+from edgekit_convert.feeding.of_program import program_memory
 from edgekit_convert.feeding.statistics import Memory, Moments, Norm
 
 
@@ -29,6 +30,9 @@ def pytorch_memory(network: nn.Module, height: int, width: int) -> Memory:
         ConversionError: from `watch`, the network fails on pictures of another size.
     """
     layers = _passed(network, height, width)
+    program = next((part for part in network.modules() if isinstance(part, fx.GraphModule)), None)
+    if not layers and program is not None:
+        return program_memory(program)
 
     def watch(pictures: NDArray[np.float32], count: int) -> list[Moments]:
         seen: dict[str, Moments] = {}

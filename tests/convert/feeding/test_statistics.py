@@ -42,9 +42,16 @@ class TestDivergence:
         assert _norm([0.0], [0.0], eps=1e-5).divergence(seen) == 0
 
 
-@pytest.mark.parametrize("kind", ["pytorch", "onnx", "onnx, shared constants"])
+def as_program(module: nn.Module) -> nn.Module:
+    """As a program of torch.export, for one picture of 64 px."""
+    return torch.export.export(module, (torch.zeros(1, 3, 64, 64),)).module()
+
+
+@pytest.mark.parametrize("kind", ["pytorch", "program", "onnx", "onnx, shared constants"])
 class TestMemory:
     def _memory(self, kind: str, module: nn.Sequential):  # type: ignore[no-untyped-def]
+        if kind == "program":
+            return find_memory(as_program(module), AT_64.geometry)
         shared = "shared" in kind
         return find_memory(
             module if kind == "pytorch" else as_onnx(module, shared=shared), AT_64.geometry
@@ -104,6 +111,36 @@ def test_batches_add_up_to_the_whole() -> None:
     for one, other in zip(memory.see(fed), whole, strict=True):
         np.testing.assert_allclose(one.mean, other.mean, atol=1e-5)
         np.testing.assert_allclose(one.variance, other.variance, rtol=1e-4)
+
+
+class Twice(nn.Module):
+    """Passes the second of three BatchNorm layers twice, in another order, and one never."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused, self.last, self.shared, self.first = (nn.BatchNorm2d(3) for _ in range(4))
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        values: torch.Tensor = self.last(self.shared(self.shared(self.first(pictures))))
+        return values.mean((2, 3))
+
+
+@pytest.mark.parametrize("kind", ["pytorch", "program"])
+def test_it_is_of_the_layers_that_a_picture_passes_once(kind: str) -> None:
+    module: nn.Module = Twice().eval()
+    memory = find_memory(as_program(module) if kind == "program" else module, AT_64.geometry)
+    assert [norm.name for norm in memory.norms] == ["first", "last"]
+    assert len(memory.see(AT_64.feed(prepared(AT_64, untouched_pictures(2))))) == 2
+
+
+@pytest.mark.parametrize("kind", ["pytorch", "program"])
+def test_a_network_that_takes_no_other_size_says_so(kind: str) -> None:
+    module: nn.Module = nn.Sequential(nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(3 * 64 * 64, 2))
+    if kind == "program":
+        module = as_program(module.eval())
+    memory = find_memory(module.eval() if kind == "pytorch" else module, AT_64.geometry)
+    with pytest.raises(ConversionError, match="fails on pictures"):
+        memory.watch(np.zeros((1, 3, 32, 32), np.float32), 2)
 
 
 def test_layers_without_running_statistics_remember_nothing() -> None:

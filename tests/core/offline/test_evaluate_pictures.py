@@ -210,3 +210,17 @@ def test_a_name_that_is_no_unicode_is_shown_with_question_marks(
     found = json.loads(edgekit("evaluate", model, folder, "--json", "--report", report).stdout)
     assert found["surest_mistakes"][0]["picture"] == "red/?<b>.png"
     assert "red/?&lt;b&gt;.png" in report.read_text(encoding="utf-8")
+
+
+def test_a_table_may_name_pictures_that_lie_elsewhere(
+    edgekit: Edgekit, model: Path, folder: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    path = folder / "red" / "0000.png"
+    (other / "labels.tsv").write_text(f"{path}\tblue\n../pictures/red/0001.png\tgreen\n")
+    found = json.loads(edgekit("evaluate", model, other, "--json").stdout)
+    assert [one["picture"] for one in found["surest_mistakes"]] == [
+        str(path),
+        "../pictures/red/0001.png",
+    ]

@@ -95,12 +95,27 @@ class TestCompared:
             ("picture 2", "bee", "cat"),
         ]
 
+    def test_those_come_first_of_which_both_are_surest(self) -> None:
+        a, b = Stub([ANT, CAT, ANT], LABELS), Stub([BEE, BEE, [0.3, 0.4, 0.3]], LABELS)
+        found = evaluate(a, numbered([0, 1, 2]), compare=b, max_pictures=2).comparison
+        assert found is not None
+        assert [one.picture for one in found.differences] == ["picture 1", "picture 0"]
+
     def test_classes_in_another_order_are_the_same_classes(self) -> None:
         b = Stub([[0.1, 0.2, 0.7]], ("cat", "bee", "ant"), "b.tflite")
         found = evaluate(Stub([ANT], LABELS), numbered(["ant"]), compare=b).comparison
         assert found is not None
+        assert found.b.calibration is not None
+        assert found.b.calibration.nll == pytest.approx(-np.log(0.7))
         assert (found.b.labels, found.b.top1.hits) == (list(LABELS), 1)
         assert found.b.counts == {("ant", "ant"): 1}
+
+    def test_equal_scores_are_answered_as_the_model_itself_does(self) -> None:
+        # Of B's classes the first is bee, which A has second.
+        b = Stub([[0.4, 0.4, 0.2]], ("bee", "ant", "cat"), "b.tflite")
+        found = evaluate(Stub([ANT], LABELS), numbered(["bee"]), compare=b).comparison
+        assert found is not None
+        assert found.b.counts == {("bee", "bee"): 1}
 
     @pytest.mark.parametrize("labels", [("ant", "bee"), ("ant", "bee", "dog"), (*LABELS, "dog")])
     def test_other_classes_are_refused(self, labels: tuple[str, ...]) -> None:
@@ -143,6 +158,15 @@ class TestPicturesOfAProgram:
 
         found = evaluate(Stub([ANT, ANT], LABELS), Dataset())  # type: ignore[arg-type]
         assert found.top1.count == 2
+
+    def test_a_program_may_use_the_same_memory_again(self) -> None:
+        def pictures():  # type: ignore[no-untyped-def]
+            memory = np.zeros((6, 8, 3), np.uint8)
+            for number in range(3):
+                memory[:] = number
+                yield memory, number
+
+        assert evaluate(Stub([ANT, BEE, CAT], LABELS), pictures()).top1.hits == 3
 
     def test_an_offset_is_added_to_indices(self) -> None:
         found = evaluate(Stub([CAT, CAT], LABELS), numbered([1, "cat"]), class_offset=1)

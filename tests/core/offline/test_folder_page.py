@@ -45,6 +45,15 @@ def test_of_very_many_classes_those_that_are_confused_are_shown() -> None:
     assert '<th scope="row">c001</th><td class="name">c002</td>' in page
 
 
+def test_the_pair_that_is_confused_most_often_comes_first() -> None:
+    labels = [f"c{number:02}" for number in range(50)]
+    scores, truths = [*np.eye(50), np.eye(50)[7]], [(n + 1) % 50 for n in range(50)] + [8]
+    page = evaluate(Stub(scores, labels), numbered(truths)).html()
+    first = re.search('<th scope="row">(c..)</th><td class="name">(c..)</td>', page)
+    assert first
+    assert first.groups() == ("c08", "c07")
+
+
 def test_of_few_classes_there_is_a_matrix() -> None:
     page = _of_many_classes(201).html()
     assert _rows(page, "confusion") == 40
