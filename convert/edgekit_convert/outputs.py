@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from edgekit.errors import EdgekitError, FidelityError, SettingsError, SignatureError
-from edgekit.files import check_outputs, write_atomically
+from edgekit.files import as_path, check_outputs, write_atomically
 from edgekit.model.container import pack
 from edgekit.model.signers import sign
 from edgekit_convert.report.render import render_html, render_json
@@ -79,7 +79,9 @@ class Conversion:
     def _repr_html_(self) -> str:
         return self.report._repr_html_()
 
-    def save(self, path: str | os.PathLike[str], *, sign: Path | None = None) -> Report:
+    def save(
+        self, path: str | os.PathLike[str], *, sign: str | os.PathLike[str] | None = None
+    ) -> Report:
         """Write the model file, its report beside it, and the file for the Edge TPU.
 
         Args:
@@ -92,8 +94,10 @@ class Conversion:
         Raises:
             SignatureError: the key does not sign; model files are written unsigned.
             OutputError: a file cannot be written, or would take the place of an input.
+            ConfigurationError: `path` is none.
         """
-        output = Path(path)
+        output = as_path(path, "a model file")
+        key = None if sign is None else as_path(sign, "an OpenSSH key")
         check_paths(output, self.inputs, edgetpu=self.compiled is not None)
         report = msgspec.structs.replace(self.report, output=str(output))
         write_report(output, report)
@@ -104,7 +108,7 @@ class Conversion:
             manifest = msgspec.structs.replace(report.manifest, flatbuffer_sha256=digest)
             models[paths.edgetpu] = pack(self.compiled, manifest, report.labels)
         models[paths.model] = pack(self.flatbuffer, report.manifest, report.labels)
-        write_models(models, sign)
+        write_models(models, key)
         return report
 
 

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.errors import ConfigurationError, EdgekitError, LabelsError, ModelFileError
+from edgekit.files import as_path
 from edgekit.inference.answer import Answer, Scored
 from edgekit.inference.foreign import Foreign
 from edgekit.inference.interpreter import Interpreter
 from edgekit.inference.probabilities import are_probabilities, trial_pictures
 from edgekit.model.container import ModelFile, read_model
 from edgekit.model.foreign import Hints
-from edgekit.model.labels import LabelFile, Notify, class_names, distinct
+from edgekit.model.labels import LabelFile, Notify, class_names, distinct, ordered_names
 from edgekit.text import one_line
 from edgekit.vision.preprocess import prepare
 
@@ -74,8 +75,12 @@ class Classifier:
         delegate: str | None = None,
         delegate_options: Mapping[str, str] | None = None,
     ) -> None:
+        if not isinstance(hints, Hints):
+            raise ConfigurationError(f"hints are {type(hints).__name__}, not edgekit.Hints")
+        if not isinstance(threads, int) or threads < 1:
+            raise ConfigurationError(f"threads={threads!r} is not a whole number from 1 on")
         if not isinstance(model, ModelFile):
-            model = read_model(_path(model, "a model file"))
+            model = read_model(as_path(model, "a model file"))
         notes: list[str] = []
         foreign = None
         if model.manifest is None:
@@ -238,14 +243,9 @@ def _names(
     if labels is None or isinstance(labels, LabelFile):
         carried = model.labels if labels is None else None
         return class_names(model.path, model.classes, carried, labels, notify)
-    if len(labels) != model.classes:
+    names = ordered_names(labels)
+    if len(names) != model.classes:
         raise LabelsError(
-            f"labels has {len(labels)} class names, but {model.path} has {model.classes} classes"
+            f"labels has {len(names)} class names, but {model.path} has {model.classes} classes"
         )
-    return distinct([str(name) for name in labels], notify)
-
-
-def _path(value: Any, what: str) -> Path:
-    if not isinstance(value, (str, os.PathLike)):
-        raise ConfigurationError(f"{type(value).__name__} is not {what}; give its path")
-    return Path(value)
+    return distinct(names, notify)

@@ -3,12 +3,12 @@
 import dataclasses
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from edgekit.errors import LabelsError, ModelFileError, SettingsError, SignatureError
+from edgekit.files import as_path
 from edgekit.model import structure
 from edgekit.model.container import ModelFile, read_model
 from edgekit.model.flatbuffer import Tensor
@@ -42,8 +42,10 @@ def inspect(
         ModelFileError: it cannot be read, is damaged, or is no image classifier.
         ConfigurationError: the allowed signers cannot be read.
     """
-    allowed = AllowedSigners.read(Path(allowed_signers)) if allowed_signers else None
-    return describe(read_model(Path(path)), allowed)
+    allowed = None
+    if allowed_signers is not None:
+        allowed = AllowedSigners.read(as_path(allowed_signers, "a file of allowed signers"))
+    return describe(read_model(as_path(path, "a model file")), allowed)
 
 
 def _tensor(tensor: Tensor) -> dict[str, Any]:

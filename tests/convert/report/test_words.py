@@ -1,13 +1,19 @@
 """A report in a few lines, and as a notebook shows it."""
 
+import hashlib
 from html import unescape
+from pathlib import Path
+from typing import Any
 
 import msgspec
+import pytest
 from edgekit_convert.outputs import Conversion
 from edgekit_convert.report.results import Report
 from edgekit_convert.verify.fidelity import Gate
 
+from edgekit.errors import ConfigurationError, OutputError
 from tests.convert.report.test_render import bare, passing, refused
+from tests.tiny import tiny_flatbuffer
 
 __all__ = ["bare", "passing", "refused"]
 
@@ -53,3 +59,39 @@ def test_in_a_notebook_it_is_the_page_in_a_frame_that_runs_nothing(passing: Repo
     assert start == "<iframe sandbox "
     assert unescape(page) == passing.html()
     assert end.strip().startswith("style=")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"path": None}, "NoneType is not a model file; give its path"),
+        ({"path": ""}, "the path of a model file is empty"),
+        ({"path": "m.tflite", "sign": 5}, "int is not an OpenSSH key"),
+    ],
+)
+def test_what_is_no_path_is_not_saved_to(
+    passing: Report, arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        Conversion(passing, b"").save(**arguments)
+
+
+def test_it_is_saved_where_and_as_often_as_is_asked(passing: Report, tmp_path: Path) -> None:
+    flatbuffer = tiny_flatbuffer()
+    digest = hashlib.sha256(flatbuffer).hexdigest()
+    manifest = msgspec.structs.replace(passing.manifest, flatbuffer_sha256=digest)
+    mine = tmp_path / "mine.tflite"
+    mine.touch()
+    conversion = Conversion(
+        msgspec.structs.replace(passing, manifest=manifest), flatbuffer, inputs=(mine,)
+    )
+    for name in ("a.tflite", "a.tflite", "b.tflite"):
+        assert conversion.save(tmp_path / name).output == str(tmp_path / name)
+    with pytest.raises(OutputError, match="is read here, and would be lost"):
+        conversion.save(mine)
+    assert not mine.read_bytes()
+    with pytest.raises(OutputError, match="is a folder; name a file to write"):
+        conversion.save(tmp_path)
+    with pytest.raises(OutputError, match="does not exist; create it or choose another output"):
+        conversion.save(tmp_path / "none" / "a.tflite")
+    assert len(list(tmp_path.iterdir())) == 7

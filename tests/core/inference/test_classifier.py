@@ -1,7 +1,10 @@
 """A model file as a program or a notebook uses it: called with a picture."""
 
 import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -85,6 +88,7 @@ def test_what_was_closed_says_so(tmp_path: Path) -> None:
     [
         (None, edgekit.ConfigurationError, "NoneType is not a model file; give its path"),
         (["a"], edgekit.ConfigurationError, "list is not a model file"),
+        ("", edgekit.ConfigurationError, "the path of a model file is empty"),
         ("missing.tflite", edgekit.ModelFileError, "cannot read the model missing.tflite"),
         (os.curdir, edgekit.ModelFileError, "cannot read the model"),
         (Path(__file__), edgekit.ModelFileError, "test_classifier.py"),
@@ -96,15 +100,52 @@ def test_what_is_no_model_is_refused(model: object, error: type[Exception], mess
     assert "\n" not in str(caught.value)
 
 
+def test_threads_that_ask_at_once_are_each_answered_about_their_own(
+    classifier: edgekit.Classifier,
+) -> None:
+    frames = [_plain(colour) for colour in COLOURS] * 40
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(classifier, frames))
+    assert [answer.label for answer in answers] == list(COLOURS) * 40
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"threads": 0}, "threads=0 is not a whole number from 1 on"),
+        ({"threads": "2"}, "threads='2' is not a whole number from 1 on"),
+        ({"hints": {"softmax": True}}, "hints are dict, not edgekit.Hints"),
+        ({"runtime": "gpu"}, "no runtime gpu; there is auto"),
+    ],
+)
+def test_options_that_are_none_are_refused(
+    tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(edgekit.ConfigurationError, match=message):
+        edgekit.Classifier(tiny_model(tmp_path / "m.tflite"), **options)
+
+
+def test_labels_without_an_order_are_refused(tmp_path: Path) -> None:
+    model = tiny_model(tmp_path / "m.tflite")
+    with pytest.raises(edgekit.LabelsError, match="in the order of training, but of type set"):
+        edgekit.Classifier(model, labels=set(COLOURS))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("use", [edgekit.inspect, lambda none: edgekit.evaluate(none, ".")])
+def test_nothing_is_no_model_for_anybody(use: Callable[[Any], Any]) -> None:
+    with pytest.raises(edgekit.ConfigurationError, match="NoneType is not a model file"):
+        use(None)
+
+
+def test_nothing_are_no_pictures(classifier: edgekit.Classifier) -> None:
+    with pytest.raises(edgekit.DatasetError, match="NoneType is neither a folder nor pairs"):
+        edgekit.evaluate(classifier, None)  # type: ignore[arg-type]
+
+
 def test_labels_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     model = tiny_model(tmp_path / "m.tflite")
     with pytest.raises(edgekit.LabelsError, match="2 class names, but"):
         edgekit.Classifier(model, labels=["a", "b"])
-
-
-def test_a_runtime_that_does_not_exist_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(edgekit.ConfigurationError, match="no runtime gpu; there is auto"):
-        edgekit.Classifier(tiny_model(tmp_path / "m.tflite"), runtime="gpu")
 
 
 def test_an_order_of_channels_that_does_not_exist_is_refused() -> None:
