@@ -65,8 +65,9 @@ $(TRAINERS)/.ready: $(READY) tests/integration/trainers.txt
 trainers: $(TRAINERS)/.ready  ## files and examples of docs/trainers.md, with the libraries themselves
 	$(BIN)/python -m pytest tests/integration/test_trainers.py
 
-docs: $(READY)  ## write docs/cli.md, systemd/edgekit.toml and the tables of docs/reliability.md again
+docs: $(READY)  ## write docs/cli.md, docs/api.md, systemd/edgekit.toml and docs/reliability.md's tables again
 	$(BIN)/python docs/generate_cli.py
+	$(BIN)/python docs/generate_api.py
 	$(BIN)/python docs/generate_reliability.py
 
 clean:

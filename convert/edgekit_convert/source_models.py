@@ -2,7 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -250,10 +250,15 @@ def _source(
 
     if isinstance(model, (nn.Module, ExportedProgram)):
         return InMemory(model)
-    inside = getattr(model, "model", None)
-    remedy = "pass its .model" if isinstance(inside, nn.Module) else (
-        "pass an nn.Module, a program of torch.export, an ONNX model, or the path of a file"
-    )  # fmt: skip
+    if isinstance(model, type):
+        raise ConfigurationError(
+            f"{model.__name__} is a class, not a network; make one of it and load its weights"
+        )
+    remedy = "pass an nn.Module, a program of torch.export, an ONNX model, or the path of a file"
+    if isinstance(getattr(model, "model", None), nn.Module):
+        remedy = "pass its .model"
+    elif isinstance(model, Mapping):
+        remedy = "load its weights into their network, or pass the path of their file"
     raise ConfigurationError(f"{type(model).__name__} is not a network; {remedy}")
 
 
