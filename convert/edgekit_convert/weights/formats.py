@@ -15,6 +15,7 @@ import safetensors.torch
 import torch
 
 from edgekit.errors import CheckpointError
+from edgekit_convert.weights.kinds import is_onnx
 
 # What people name by mistake: where in the file its mark stands, the mark, what it is, what to do.
 _OTHERS = (
@@ -61,7 +62,7 @@ def read(path: Path, content: bytes) -> Any:
         raise CheckpointError(f"{path} is empty; copy it again")
     if path.suffix == ".safetensors" or content[8:9] == b"{":
         return _safetensors(path, content)
-    if path.suffix == ".onnx" or _is_onnx(content):
+    if path.suffix == ".onnx" or is_onnx(content):
         raise CheckpointError(f"{path} is an ONNX model; pass it with --onnx in place of --weights")
     for position, mark, what in _OTHERS:
         if content.startswith(mark, position):
@@ -89,11 +90,6 @@ def _from_json(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return text
-
-
-def _is_onnx(content: bytes) -> bool:
-    # Field 1, the version of the format, and then the producer's name or the graph.
-    return content[:1] == b"\x08" and content[2:3] in (b"\x12", b"\x3a")
 
 
 def _other_archive(content: bytes) -> str | None:

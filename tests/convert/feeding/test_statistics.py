@@ -42,11 +42,20 @@ class TestDivergence:
         assert _norm([0.0], [0.0], eps=1e-5).divergence(seen) == 0
 
 
-@pytest.mark.parametrize("kind", ["pytorch", "onnx", "onnx, shared constants"])
+def as_program(module: nn.Module) -> nn.Module:
+    """As a program of torch.export, for one picture of 64 px."""
+    return torch.export.export(module, (torch.zeros(1, 3, 64, 64),)).module()
+
+
+@pytest.mark.parametrize("kind", ["pytorch", "program", "onnx", "onnx, shared constants"])
 class TestMemory:
     def _memory(self, kind: str, module: nn.Sequential):  # type: ignore[no-untyped-def]
+        if kind == "program":
+            return find_memory(as_program(module), AT_64.geometry)
         shared = "shared" in kind
-        return find_memory(module if kind == "pytorch" else as_onnx(module, shared=shared))
+        return find_memory(
+            module if kind == "pytorch" else as_onnx(module, shared=shared), AT_64.geometry
+        )
 
     def test_it_is_of_every_layer_in_order(self, kind: str) -> None:
         module = network(way=AT_64)
@@ -95,7 +104,7 @@ class TestMemory:
 
 
 def test_batches_add_up_to_the_whole() -> None:
-    memory = find_memory(network(way=AT_64))
+    memory = find_memory(network(way=AT_64), AT_64.geometry)
     # More than a batch of PyTorch's; one by one in onnxruntime.
     fed = AT_64.feed(prepared(AT_64, untouched_pictures(8))).repeat(16, axis=0)
     whole = memory.watch(fed, 4)
@@ -104,9 +113,39 @@ def test_batches_add_up_to_the_whole() -> None:
         np.testing.assert_allclose(one.variance, other.variance, rtol=1e-4)
 
 
+class Twice(nn.Module):
+    """Passes the second of three BatchNorm layers twice, in another order, and one never."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused, self.last, self.shared, self.first = (nn.BatchNorm2d(3) for _ in range(4))
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        values: torch.Tensor = self.last(self.shared(self.shared(self.first(pictures))))
+        return values.mean((2, 3))
+
+
+@pytest.mark.parametrize("kind", ["pytorch", "program"])
+def test_it_is_of_the_layers_that_a_picture_passes_once(kind: str) -> None:
+    module: nn.Module = Twice().eval()
+    memory = find_memory(as_program(module) if kind == "program" else module, AT_64.geometry)
+    assert [norm.name for norm in memory.norms] == ["first", "last"]
+    assert len(memory.see(AT_64.feed(prepared(AT_64, untouched_pictures(2))))) == 2
+
+
+@pytest.mark.parametrize("kind", ["pytorch", "program"])
+def test_a_network_that_takes_no_other_size_says_so(kind: str) -> None:
+    module: nn.Module = nn.Sequential(nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(3 * 64 * 64, 2))
+    if kind == "program":
+        module = as_program(module.eval())
+    memory = find_memory(module.eval() if kind == "pytorch" else module, AT_64.geometry)
+    with pytest.raises(ConversionError, match="fails on pictures"):
+        memory.watch(np.zeros((1, 3, 32, 32), np.float32), 2)
+
+
 def test_layers_without_running_statistics_remember_nothing() -> None:
     module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=False))
-    assert find_memory(module.eval()).norms == []
+    assert find_memory(module.eval(), AT_64.geometry).norms == []
 
 
 def test_a_node_in_training_mode_remembers_nothing() -> None:
@@ -114,4 +153,4 @@ def test_a_node_in_training_mode_remembers_nothing() -> None:
     for node in model.graph.node:
         if node.op_type == "BatchNormalization":
             node.attribute.append(onnx.helper.make_attribute("training_mode", 1))
-    assert find_memory(model).norms == []
+    assert find_memory(model, AT_64.geometry).norms == []
