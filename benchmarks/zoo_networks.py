@@ -91,7 +91,7 @@ _NETWORKS = (
     _torchvision("regnet_x_400mf", "head"),
     _torchvision("regnet_y_400mf", "head"),
     _torchvision("convnext_tiny", "head"),
-    _torchvision("squeezenet1_1", "short"),
+    _torchvision("squeezenet1_1", "head"),
     _torchvision("densenet121", "head"),
     _torchvision("shufflenet_v2_x1_0", "short"),
     _torchvision("mnasnet1_0", "head"),
@@ -184,14 +184,17 @@ def _settle(network: nn.Module, pictures: Tensor) -> None:
 
 def _train_head(network: nn.Module, pictures: Tensor, truth: Tensor) -> None:
     """Fit the last layer to its inputs by logistic regression."""
-    head = [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
+    layers = [one for one in network.modules() if isinstance(one, (nn.Linear, nn.Conv2d))]
+    head = next(one for one in reversed(layers) if len(one.weight) == CLASSES)
     seen: list[Tensor] = []
     hook = head.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     with torch.no_grad():
         for part in pictures.split(50):
             network(part)
     hook.remove()
-    features = torch.cat(seen).flatten(1)
+    features = torch.cat(seen)
+    convolved = features.ndim == 4  # SqueezeNet: the mean over the picture is behind it
+    features = features.mean((2, 3)) if convolved else features
     mean, deviation = features.mean(0), features.std(0) + 1e-3
     features = (features - mean) / deviation
     weight = torch.zeros(CLASSES, features.shape[1], requires_grad=True)
@@ -207,5 +210,7 @@ def _train_head(network: nn.Module, pictures: Tensor, truth: Tensor) -> None:
 
     optimiser.step(loss)  # type: ignore[arg-type]
     with torch.no_grad():
-        head.weight.copy_(weight / deviation)
-        head.bias.copy_(bias - F.linear(mean / deviation, weight))
+        head.weight.copy_((weight / deviation).reshape(head.weight.shape))
+        assert head.bias is not None
+        # Behind SqueezeNet's is a ReLU, which is to cut off nothing; a softmax sees no difference.
+        head.bias.copy_(bias - F.linear(mean / deviation, weight) + 20 * convolved)
