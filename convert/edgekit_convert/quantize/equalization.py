@@ -65,6 +65,15 @@ def _groups(model: FlatbufferEditor) -> list[_Group]:
                     writers.setdefault(target, []).append(operator)
                     find(target)
                 continue
+        elif kind == "MUL" and homogeneous:
+            shapes = {int(i): list(graph.tensors[i].shape) for i in operator.inputs}
+            gates = [i for i, shape in shapes.items() if shape == [1, 1, 1, channels]]
+            pictures = [i for i in shapes if i not in gates and shapes[i][-1] == channels]
+            if len(gates) == len(pictures) == 1:
+                # Squeeze-and-excitation: a channel times a number of its own.
+                parent[find(pictures[0])] = find(target)
+                fixed.add(gates[0])
+                continue
         elif kind in _PASSING and homogeneous:
             sources = [int(i) for i in operator.inputs if not model.is_constant(i)]
             whole = kind != "ADD" or len(sources) == 2

@@ -269,6 +269,28 @@ class TestEqualize:
             factors = (after[name] / before[name]).reshape(-1, 4).mean(axis=0)
             assert (np.ptp(factors) > 0.1) == changed, name
 
+    @pytest.mark.parametrize("excited", ["squeezed", "itself"])
+    def test_squeeze_and_excitation_passes_factors_on(self, excited: str) -> None:
+        toy = Toy(3, 3)
+        first = toy.conv(toy.image, _uneven(4, 1, 1, 3, seed=1), [0.1] * 4)
+        source = first
+        if excited == "squeezed":
+            axes, shape = toy.constant(np.array([1, 2], np.int32)), [1, 1, 1, 4]
+            source = toy.apply(
+                "MEAN", [first, axes], shape, schema.ReducerOptionsT(), keepDims=True
+            )
+        layer = toy.conv(source, normal(4, 1, 1, 4) / 9, normal(4), NONE)
+        gate = toy.apply("LOGISTIC", [layer], [1, 1, 1, 4] if source != first else [1, 3, 3, 4])
+        gated = toy.apply("MUL", [gate, first], [1, 3, 3, 4], schema.MulOptionsT())
+        graph = toy.build(toy.conv(gated, _uneven(2, 1, 1, 4, seed=3), normal(2), NONE))
+        pictures = noise(4, 3, 3, 3)
+        seen = observe(graph, pictures, 1, 0, lambda done: None)
+        before, after = run(graph, pictures), run(equalize(graph, seen)[0], pictures)
+        last = "conv5" if excited == "squeezed" else "conv4"
+        np.testing.assert_allclose(after[last], before[last], rtol=1e-4)
+        factors = (after["conv0"] / before["conv0"]).reshape(-1, 4).mean(axis=0)
+        assert (np.ptp(factors) > 0.1) == (excited == "squeezed")
+
     def test_a_layer_behind_which_values_are_cut_off_reads_equalized_channels(self) -> None:
         toy = Toy(2, 2)
         first = toy.conv(toy.image, _uneven(4, 1, 1, 3, seed=1), normal(4), NONE)
