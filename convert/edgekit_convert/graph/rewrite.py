@@ -13,7 +13,21 @@ _NONE = 0
 
 def rewrite(flatbuffer: bytes) -> bytes:
     """The same function, for int8: see the functions below."""
-    return add_biases(scale_channels_by_layers(free_average_pools(flatbuffer)))
+    return add_biases(scale_channels_by_layers(free_average_pools(take_roots(flatbuffer))))
+
+
+def take_roots(flatbuffer: bytes) -> bytes:
+    """The same function with RSQRT where values are taken to the power of -1/2: no int8 has POW."""
+    model = FlatbufferEditor(flatbuffer)
+    operators = model.graph.operators
+    for position, operator in enumerate(operators):
+        if model.kind(operator) != "POW" or not model.is_constant(operator.inputs[1]):
+            continue
+        exponents = model.constant(operator.inputs[1])
+        if exponents.size == 1 and exponents.item() == -0.5:
+            root = operators[position] = model.add_operator("RSQRT")
+            root.inputs, root.outputs = [operator.inputs[0]], operator.outputs
+    return model.pack()
 
 
 def free_average_pools(flatbuffer: bytes) -> bytes:
