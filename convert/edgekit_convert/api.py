@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from edgekit.errors import ConfigurationError
+from edgekit.errors import ConfigurationError, EdgekitError
 from edgekit.files import as_path
 from edgekit.model.geometry import Geometry
 from edgekit.model.manifest import Normalization
@@ -136,7 +136,14 @@ def convert(
         allow_misfit=flag("allow_misfit", allow_misfit),
         seed=checked("seed", seed),
     )
-    return run(request, _reporter(progress))
+    reporter = _reporter(progress)
+    try:
+        return run(request, reporter)
+    except EdgekitError as error:
+        # Which pictures were left out, say: it may be why.
+        for note in reporter.notes:
+            error.add_note(note)
+        raise
 
 
 def _path(value: _Path | None) -> Path | None:

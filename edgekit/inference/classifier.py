@@ -41,9 +41,9 @@ class Classifier:
             read, of which no file is opened again.
         labels: class names that take the place of those in the file: a list, or a file of them.
         hints: what the file does not say, where it has no manifest.
-        runtime: one of `runtimes.choices()`.
+        runtime: `litert` or `tflite`; by default whichever is installed.
         threads: CPU threads for each inference.
-        delegate, delegate_options: an accelerator's library and its options, as for `Interpreter`.
+        delegate, delegate_options: an accelerator's library, such as `edgetpu`, and its options.
 
     Attributes:
         path: of the model file.

@@ -17,7 +17,17 @@ _FAINT, _PAPER, _CARD = (108, 112, 120), (238, 240, 243), (255, 255, 255)
 _BAND, _NOTE, _A, _B = (30, 36, 48), (176, 184, 198), (11, 92, 134), (166, 84, 10)
 
 
-def contact_sheet(disagreements: Sequence[Disagreement], title: str, note: str) -> bytes:
+class Sheet(bytes):
+    """A PNG file, which a notebook shows."""
+
+    def __repr__(self) -> str:
+        return f"<contact sheet: PNG, {len(self):,} bytes>"
+
+    def _repr_png_(self) -> bytes:
+        return bytes(self)
+
+
+def contact_sheet(disagreements: Sequence[Disagreement], title: str, note: str) -> Sheet:
     """A card for each disagreement, as a PNG file.
 
     Args:
@@ -35,7 +45,7 @@ def contact_sheet(disagreements: Sequence[Disagreement], title: str, note: str) 
     for place, one in enumerate(disagreements):
         row, column = divmod(place, columns)
         _draw(sheet, one, _GAP + column * (_WIDTH + _GAP), _TITLE + _GAP + row * step)
-    return encode_png(sheet)
+    return Sheet(encode_png(sheet))
 
 
 def _draw(sheet: Image, one: Disagreement, left: int, top: int) -> None:

@@ -12,10 +12,11 @@ from edgekit_convert import api
 from edgekit_convert.arguments import ARGUMENTS, checked
 from edgekit_convert.cli import convert as command
 from edgekit_convert.option_types import triple
+from edgekit_convert.progress import Reporter
 from edgekit_convert.request import Request
 from edgekit_convert.source_models import Checkpoint
 
-from edgekit.errors import CheckpointError, ConfigurationError, EdgekitError
+from edgekit.errors import CheckpointError, ConfigurationError, EdgekitError, MisfitError
 from edgekit.model.architectures import ARCHITECTURES
 from edgekit.model.geometry import Geometry
 
@@ -119,3 +120,15 @@ def test_a_checkpoint_that_is_missing_is_said_at_once(tmp_path: Path) -> None:
 def test_what_is_no_path_is_refused(argument: str, request_of: Any) -> None:
     with pytest.raises(EdgekitError, match="int"):
         request_of(**{argument: 5})
+
+
+def test_an_error_has_what_was_to_know_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(request: Request, reporter: Reporter) -> None:
+        reporter.note("3 pictures are left out")
+        raise MisfitError("the network was trained on other pictures")
+
+    monkeypatch.setattr(api, "run", fail)
+    with pytest.raises(MisfitError) as caught:
+        edgekit_convert.convert("mine.pth")
+    assert caught.value.__notes__ == ["3 pictures are left out"]
+    assert str(caught.value) == "the network was trained on other pictures"

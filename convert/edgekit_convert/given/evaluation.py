@@ -4,7 +4,6 @@ import contextlib
 import math
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -42,7 +41,7 @@ def evaluate(
     """Measure how right a model is on labelled pictures, which are answered as on the device.
 
     Args:
-        model: a model file, or one that `Classifier.open` has opened.
+        model: a model file; or an open one, which stays open.
         pictures: a folder, or labelled pictures in Python, as `edgekit_convert.convert` takes them.
         compare: a second model with the same classes, in whatever order.
         class_offset: added to each class index; 1 for models whose class 0 is 'background'.
@@ -58,7 +57,7 @@ def evaluate(
     with contextlib.ExitStack() as stack:
         if not isinstance(pictures, (str, os.PathLike, LabelledPictures)):
             if not isinstance(model, Classifier):
-                model = Classifier.open(Path(model))
+                model = Classifier(model)
                 stack.callback(model.close)
             pictures = labelled_pictures(
                 pictures, model.labels, model.geometry, _normalization(model), class_offset, notify
