@@ -1,6 +1,7 @@
 """A model file as a program or a notebook uses it: called with a picture."""
 
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -101,12 +102,18 @@ def test_what_is_no_model_is_refused(model: object, error: type[Exception], mess
 
 
 def test_threads_that_ask_at_once_are_each_answered_about_their_own(
-    classifier: edgekit.Classifier,
+    classifier: edgekit.Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    frames = [_plain(colour) for colour in COLOURS] * 40
-    with ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(classifier, frames))
-    assert [answer.label for answer in answers] == list(COLOURS) * 40
+    invoke = classifier._interpreter.invoke
+
+    def slowly() -> None:
+        time.sleep(0.02)  # enough for the others to set an input of their own
+        invoke()
+
+    monkeypatch.setattr(classifier._interpreter, "invoke", slowly)
+    with ThreadPoolExecutor(3) as threads:
+        answers = list(threads.map(classifier, map(_plain, COLOURS)))
+    assert [answer.label for answer in answers] == list(COLOURS)
 
 
 @pytest.mark.parametrize(
