@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,16 @@ from edgekit.vision.preprocess import prepare
 
 StrPath: TypeAlias = str | os.PathLike[str]
 _NO_HINTS = Hints()
+
+
+class _Options(TypedDict, total=False):
+    """Those of `Classifier`."""
+
+    hints: Hints
+    runtime: str
+    threads: int
+    delegate: str | None
+    delegate_options: Mapping[str, str] | None
 
 
 def top_k(scores: NDArray[np.float32], k: int) -> list[tuple[int, float]]:
@@ -122,7 +132,9 @@ class Classifier:
             self.step = 0.0
 
     @classmethod
-    def open(cls, path: Path, *, labels: Path | None = None, **options: Any) -> "Classifier":
+    def open(
+        cls, path: Path, *, labels: Path | None = None, **options: Unpack[_Options]
+    ) -> "Classifier":
         """Read and check a model file, then load it: `Classifier(path, labels=labels, **options)`.
 
         Raises:
@@ -132,7 +144,7 @@ class Classifier:
 
     @classmethod
     def load(
-        cls, model: ModelFile, *, labels: LabelFile | None = None, **options: Any
+        cls, model: ModelFile, *, labels: LabelFile | None = None, **options: Unpack[_Options]
     ) -> "Classifier":
         """Load a model that was read: no file is opened for it again.
 
