@@ -131,7 +131,8 @@ def _verdict(subject: _Subject, way: Way, pictures: list[NDArray[np.uint8]]) -> 
 
 def _chance(name: str, subject: _Subject, repeats: int) -> None:
     """How often pictures that are fed as in training are said not to fit."""
-    memory, way = find_memory(subject.network), subject.right
+    way = subject.right
+    memory = find_memory(subject.network, way.geometry)
     rng = np.random.default_rng(0)
     tensors = np.concatenate([prepare(picture, way.geometry) for picture in subject.pictures])
     for count in _COUNTS:

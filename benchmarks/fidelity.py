@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from edgekit_convert.answers import agreement, in_batches, logit_ratio
 from edgekit_convert.graph.execution import tflite_answer
-from edgekit_convert.graph.export import lowering
+from edgekit_convert.graph.export import lowering, to_onnx
 from edgekit_convert.graph.flatbuffer import separate_constants
 from edgekit_convert.graph.fold import fold
-from edgekit_convert.graph.onnx_file import as_onnx, open_onnx
+from edgekit_convert.graph.onnx_file import open_onnx
 from edgekit_convert.graph.rewrite import rewrite
 from edgekit_convert.pictures import Pictures, hold_out, load_calibration, load_evaluation
 from edgekit_convert.quantize.activations import observe
@@ -71,7 +71,7 @@ class _Bench:
         self.calibration, self.evaluation = calibration, evaluation
         self.exact = in_batches(original.answer, evaluation.tensors)
         height, width = geometry.height, geometry.width
-        exported = as_onnx(original, height, width)
+        exported = original.graph or to_onnx(original.network, height, width)
         folded = fold(exported, normalization, height, width, centre=False)
         with lowering() as onnx2tf:
             onnx2tf.start(folded, calibration.tensors)

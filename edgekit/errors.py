@@ -133,9 +133,18 @@ class MisfitError(ConversionError):
 
 
 class FidelityError(ConversionError):
-    """A stage of the conversion changed the model's answers, or labels contradict the original."""
+    """A stage of the conversion changed the model's answers, or labels contradict the original.
+
+    Attributes:
+        report: of the conversion (`edgekit_convert.report.results.Report`), which shows why; None
+            where it ended before there was one.
+    """
 
     exit_code = 3
+
+    def __init__(self, message: str, report: object | None = None) -> None:
+        super().__init__(message)
+        self.report = report
 
 
 class ServiceError(EdgekitError):

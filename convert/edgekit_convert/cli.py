@@ -1,51 +1,38 @@
 """`edgekit convert`."""
 
-import dataclasses
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
+import msgspec
 
 from edgekit.commands.options import json_option
-from edgekit.model.architectures import ARCHITECTURES, Architecture
-from edgekit.model.geometry import Geometry
-from edgekit.model.manifest import Normalization
+from edgekit.errors import FidelityError
+from edgekit_convert.arguments import ARGUMENTS
 from edgekit_convert.interruption import interruptible
-from edgekit_convert.option_types import Head, Memory, Triple, triple
-from edgekit_convert.target.memory import TARGETS, Target
+from edgekit_convert.option_types import triple
+from edgekit_convert.target.memory import TARGETS
 from edgekit_convert.weights.head_layers import WEIGHTED, WEIGHTLESS
-from edgekit_convert.weights.imagenet import IMAGENET_CROPS, IMAGENET_MEAN, IMAGENET_STD
+from edgekit_convert.weights.imagenet import IMAGENET
 
-_IMAGENET = "imagenet"
-_IO_TYPES = ("uint8", "int8", "float32")
-
-
-def _weights(architecture: Architecture | None, weights: str) -> tuple[str, float]:
-    """`imagenet-v1`, `imagenet-v2` or a path, and the fraction of a picture seen by default."""
-    if architecture is None or not (weights == _IMAGENET or weights.startswith(f"{_IMAGENET}-")):
-        return weights, 1.0
-    names = {f"{_IMAGENET}-v{version}": version for version in architecture.versions}
-    if weights == _IMAGENET and names:
-        weights = list(names)[-1]
-    if weights not in names:
-        published = " and ".join(names) or "no weights"
-        raise click.BadParameter(
-            f"torchvision has published {published} for --arch {architecture.option}",
-            param_hint="--weights",
-        )
-    return weights, IMAGENET_CROPS[names[weights]]
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-def _target(name: str | None, memory: int | None) -> Target | None:
-    if name is None:
-        return Target("the device", memory, edgetpu=False) if memory else None
-    target = TARGETS[name]
-    return dataclasses.replace(target, memory_bytes=memory) if memory else target
+def _option(name: str, **more: Any) -> Callable[[_Command], _Command]:
+    """The option for an argument of `edgekit_convert.convert`."""
+    argument = ARGUMENTS[name]
+    default = argument.default
+    if default is not None:
+        more |= {"default": triple(default) if isinstance(default, tuple) else default}
+        more |= {"show_default": True}
+    return click.option(f"--{name.replace('_', '-')}", type=argument.type, **more)
 
 
 @click.command()
-@click.option(
-    "--arch", type=click.Choice(list(ARCHITECTURES)), help="Which ResNet: its number of layers."
+@_option(
+    "arch", help="Which ResNet: its number of layers. By default what the checkpoint's keys say."
 )
 @click.option(
     "--onnx",
@@ -54,6 +41,13 @@ def _target(name: str | None, memory: int | None) -> Target | None:
     help="Convert this ONNX classifier in place of a ResNet, with what lies beside it as "
     "FILE.data: one RGB picture in, normalized as --mean and --std say; logits, softmax or one "
     "sigmoid out.",
+)
+@click.option(
+    "--program",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Convert this program in place of a ResNet: a .pt2 that torch.export.save wrote, of any "
+    "classifier that takes RGB pictures as --onnx does.",
 )
 @click.option(
     "--int8",
@@ -76,9 +70,8 @@ def _target(name: str | None, memory: int | None) -> Target | None:
     help="Which state dict of a checkpoint that holds several, for example state_dict_ema. By "
     "default moving averages (EMA), else the first.",
 )
-@click.option(
-    "--head",
-    type=Head(),
+@_option(
+    "head",
     help="Layers of the checkpoint's head in their order, for example 'linear, tanh, dropout, "
     f"linear'; a state dict does not say its activations. Of {', '.join((*WEIGHTED, *WEIGHTLESS))}."
     " By default a gap behind a linear layer is taken for relu.",
@@ -108,56 +101,40 @@ def _target(name: str | None, memory: int | None) -> Target | None:
 )
 @click.option(
     "--evaluate",
-    "evaluation",
     type=click.Path(path_type=Path),
     metavar="DIR",
     help="Held-out pictures to measure fidelity on: a folder per class, a labels.tsv, or "
     "pictures without labels. By default a fifth of the calibration pictures is held out.",
 )
-@click.option(
-    "--size",
-    type=click.IntRange(32, 1024),
-    default=224,
-    show_default=True,
+@_option(
+    "size",
     help="Height and width of the model's input, in pixels.",
 )
-@click.option(
-    "--crop",
-    type=click.FloatRange(0, 1, min_open=True),
+@_option(
+    "crop",
     help="Fraction of the picture's shorter side that is kept: 1 keeps the whole. Default: 1 for a "
     "checkpoint; for ImageNet weights 224/256 (v1) or 224/232 (v2), as torchvision evaluates them.",
 )
-@click.option(
-    "--mean",
-    type=Triple(),
-    default=triple(IMAGENET_MEAN),
-    show_default=True,
+@_option(
+    "mean",
     help="Mean the network was trained with, for pixels from 0 to 1.",
 )
-@click.option(
-    "--std",
-    type=Triple(positive=True),
-    default=triple(IMAGENET_STD),
-    show_default=True,
+@_option(
+    "std",
     help="Standard deviation the network was trained with.",
 )
-@click.option(
-    "--io",
-    type=click.Choice(_IO_TYPES),
-    default="uint8",
-    show_default=True,
+@_option(
+    "io",
     help="Type of the model's input and output. All take raw pixel values (int8: minus 128) and "
     "give the same answers.",
 )
-@click.option(
-    "--target",
-    type=click.Choice(list(TARGETS)),
+@_option(
+    "target",
     help="The device: refuses a model that does not fit its memory. The Coral ones normalize in a "
     "layer that the Edge TPU can run.",
 )
-@click.option(
-    "--device-memory",
-    type=Memory(),
+@_option(
+    "device_memory",
     help="Memory of the device, as 512M or 1G, where it differs from the smallest --target of "
     "that name.",
 )
@@ -166,32 +143,22 @@ def _target(name: str | None, memory: int | None) -> Target | None:
     is_flag=True,
     help="Also compile for the Coral Edge TPU, with edgetpu_compiler where it is on PATH.",
 )
-@click.option(
-    "--min-kept",
-    type=click.FloatRange(0, 1),
-    default=0.99,
-    show_default=True,
+@_option(
+    "min_kept",
     help="Minimum fraction of the float accuracy that int8 must keep, with labelled pictures.",
 )
-@click.option(
-    "--min-agreement",
-    type=click.FloatRange(0, 1),
+@_option(
+    "min_agreement",
     help="Minimum fraction of the pictures that int8 must answer as float does.  [default: 0.98; "
     "0.95 with labels]",
 )
-@click.option(
-    "--min-snr",
-    type=float,
-    default=15.0,
-    show_default=True,
+@_option(
+    "min_snr",
     metavar="DB",
     help="Minimum signal-to-noise ratio of int8's logits against float's, in dB.",
 )
-@click.option(
-    "--max-score-change",
-    type=click.FloatRange(0, 1),
-    default=0.03,
-    show_default=True,
+@_option(
+    "max_score_change",
     help="Maximum mean change of the probability of float's answer.",
 )
 @click.option(
@@ -205,11 +172,8 @@ def _target(name: str | None, memory: int | None) -> Target | None:
     help="Convert even when the pictures, fed as asked, are not like those that the network was "
     "trained on; recorded in the file.",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**32 - 1),
-    default=0,
-    show_default=True,
+@_option(
+    "seed",
     help="Of every random choice; equal seeds give equal files.",
 )
 @click.option(
@@ -229,34 +193,14 @@ def _target(name: str | None, memory: int | None) -> Target | None:
 @json_option
 @interruptible()
 def convert(
-    arch: str | None,
     onnx: Path | None,
+    program: Path | None,
     int8: bool,
     weights: str | None,
-    weights_key: str | None,
-    head: tuple[str, ...] | None,
-    reference: Path | None,
-    classes: Path | None,
-    calibration: Path | None,
-    evaluation: Path | None,
-    size: int,
-    crop: float | None,
-    mean: tuple[float, float, float],
-    std: tuple[float, float, float],
-    io: str,
-    target: str | None,
-    device_memory: int | None,
-    edgetpu: bool,
-    min_kept: float,
-    min_agreement: float | None,
-    min_snr: float,
-    max_score_change: float,
-    allow_loss: bool,
-    allow_misfit: bool,
-    seed: int,
     output: Path | None,
     key: Path | None,
     as_json: bool,
+    **arguments: Any,
 ) -> None:
     """Turn a trained ResNet, or an ONNX classifier, into one self-describing int8 .tflite file.
 
@@ -275,48 +219,67 @@ def convert(
           --size 64 --crop 1 --calibration photos/ --evaluate held-out/
       edgekit convert --onnx mine.onnx --int8 --classes names.txt --calibration photos/
     """
-    if (arch is None) == (onnx is None):
-        raise click.UsageError("pass either --arch, for a ResNet, or --onnx FILE")
-    if onnx is not None and weights is not None:
-        raise click.UsageError("an ONNX model holds its weights: leave out --weights")
-    architecture = ARCHITECTURES[arch] if arch is not None else None
-    source, seen = _weights(architecture, weights or _IMAGENET)
-    of_checkpoint = {"--weights-key": weights_key, "--head": head, "--reference": reference}
-    for option, value in of_checkpoint.items():
-        if value is not None and (onnx is not None or source.startswith(f"{_IMAGENET}-v")):
-            raise click.UsageError(f"{option} is for a checkpoint, given with --weights FILE")
-    name = f"resnet{arch}" if onnx is None else onnx.stem
+    _check_usage(onnx, program, weights, arguments)
+    # Threads that wait for others are to sleep, and not to spin: onnx2tf's process wants the
+    # processor. PyTorch reads this when it is loaded; a user's own setting stands.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # TensorFlow and the rest take seconds to import, which --help should not.
-    from edgekit_convert.conversion import convert as run
-    from edgekit_convert.progress import Reporter
+    from edgekit.model.signers import check_key
+    from edgekit_convert.api import convert as run
+    from edgekit_convert.console import ConsoleReporter
+    from edgekit_convert.outputs import check_paths, refusal, write_report
     from edgekit_convert.report.render import render_json
-    from edgekit_convert.request import Request
+    from edgekit_convert.report.results import Report
+    from edgekit_convert.source_models import OnnxFile, ProgramFile, SourceModel, find_source
     from edgekit_convert.summary import print_summary
-    from edgekit_convert.verify.fidelity import Thresholds
 
-    request = Request(
-        architecture=architecture,
-        weights=source if onnx is None else os.fspath(onnx),
-        classes=classes,
-        calibration=calibration,
-        evaluation=evaluation,
-        geometry=Geometry(height=size, width=size, crop=crop or seen),
-        normalization=Normalization(mean=mean, std=std),
-        io=io,
-        target=_target(target, device_memory),
-        edgetpu=edgetpu,
-        thresholds=Thresholds(min_kept, min_agreement, min_snr, max_score_change),
-        allow_loss=allow_loss,
-        allow_misfit=allow_misfit,
-        seed=seed,
-        output=output or Path(f"{name}-int8.tflite"),
-        head=head,
-        weights_key=weights_key,
-        reference=reference,
-        key=key,
-    )
-    report = run(request, Reporter())
+    if onnx is not None:
+        source: SourceModel = OnnxFile(onnx)
+        name = onnx.stem
+    elif program is not None:
+        source, name = ProgramFile(program), program.stem
+    else:
+        named = {name: arguments.pop(name) for name in ("arch", "head", "weights_key")}
+        source = find_source(weights or IMAGENET, **named)
+        name = f"resnet{named['arch']}" if named["arch"] else Path(weights or "").stem
+    if output is None:
+        output = Path(f"{name}-int8.tflite")
+    inputs = [*source.files, *(value for value in arguments.values() if isinstance(value, Path))]
+    check_paths(output, [*inputs, key], edgetpu=arguments["edgetpu"])
+    if key is not None:
+        check_key(key)
+    try:
+        conversion = run(source, **arguments, progress=ConsoleReporter())
+    except FidelityError as error:
+        if not isinstance(error.report, Report):
+            raise
+        write_report(output, msgspec.structs.replace(error.report, output=str(output)))
+        raise refusal(error.report, output) from error
+    report = conversion.save(output, sign=key)
     if as_json:
         click.echo(render_json(report).decode())
     else:
-        print_summary(report, request.on_edgetpu)
+        named_target = TARGETS.get(arguments["target"])
+        print_summary(report, arguments["edgetpu"] or bool(named_target and named_target.edgetpu))
+
+
+def _check_usage(
+    onnx: Path | None, program: Path | None, weights: str | None, arguments: dict[str, Any]
+) -> None:
+    """Refuse options that do not go together.
+
+    Raises:
+        click.UsageError:
+    """
+    own = [option for option, file in (("--onnx", onnx), ("--program", program)) if file]
+    if len(own) + bool(arguments["arch"] or (weights and not own)) != 1:
+        raise click.UsageError(
+            "pass one of --arch or --weights, for a ResNet, --onnx FILE and --program FILE"
+        )
+    if own and weights:
+        raise click.UsageError(f"what {own[0]} names holds its weights: leave out --weights")
+    published = weights is None or weights == IMAGENET or weights.startswith(f"{IMAGENET}-v")
+    for option in ("--weights-key", "--head", "--reference"):
+        name = option.removeprefix("--").replace("-", "_")
+        if arguments[name] is not None and (own or published):
+            raise click.UsageError(f"{option} is for a checkpoint, given with --weights FILE")

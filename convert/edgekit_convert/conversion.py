@@ -7,7 +7,6 @@ import msgspec
 from edgekit.errors import FidelityError
 from edgekit.model import flatbuffer as tflite
 from edgekit.model.manifest import Fidelity
-from edgekit.model.signers import check_key
 from edgekit.model.structure import describe, read_structure
 from edgekit_convert.answers import in_batches
 from edgekit_convert.graph.execution import (
@@ -16,14 +15,13 @@ from edgekit_convert.graph.execution import (
     folded_answer,
     tflite_answer,
 )
-from edgekit_convert.graph.export import Lowering, lowering
+from edgekit_convert.graph.export import Lowering, lowering, to_onnx
 from edgekit_convert.graph.flatbuffer import separate_constants
 from edgekit_convert.graph.fold import fold
-from edgekit_convert.graph.onnx_file import as_onnx
 from edgekit_convert.graph.rewrite import rewrite
 from edgekit_convert.interruption import check_interrupted
 from edgekit_convert.material import Material, check_inputs, gather
-from edgekit_convert.outputs import check_paths, write_outputs
+from edgekit_convert.outputs import Conversion, refusal
 from edgekit_convert.pictures import evenly_spread
 from edgekit_convert.progress import Reporter
 from edgekit_convert.provenance import make_manifest
@@ -48,17 +46,14 @@ _SAMPLED_LAYERS = 8
 _THREADS = os.cpu_count() or 1
 
 
-def convert(request: Request, reporter: Reporter) -> Report:
-    """Convert, and write a model file with its report.
+def run(request: Request, reporter: Reporter) -> Conversion:
+    """Convert.
 
     Raises:
-        FidelityError: the gate refused; the report is written, the model file is not.
-        EdgekitError: anything else, see `edgekit.errors`; nothing is written.
+        FidelityError: the gate refused, or labels contradict the network.
+        EdgekitError: anything else, see `edgekit.errors`.
     """
-    check_paths(request.output, request.files, edgetpu=request.edgetpu)
     check_inputs(request)
-    if request.key is not None:
-        check_key(request.key)
     # onnx2tf loads TensorFlow while PyTorch is loaded here.
     with lowering() as onnx2tf:
         material = gather(request, reporter)
@@ -81,7 +76,7 @@ def convert(request: Request, reporter: Reporter) -> Report:
         material.measured, material.labels, ladder.reference, answers
     )
     report = Report(
-        output=str(request.output),
+        output="",
         written=gate.passed or gate.overridden,
         architecture=_architecture(model),
         labels=material.labels,
@@ -101,8 +96,9 @@ def convert(request: Request, reporter: Reporter) -> Report:
         feeding=material.feeding.fit,
     )
     check_interrupted()
-    write_outputs(request.output, report, model, compiled, request.key)
-    return report
+    if not report.written:
+        raise refusal(report)
+    return Conversion(report, model, compiled, tuple(request.files))
 
 
 def _lower(
@@ -112,7 +108,7 @@ def _lower(
     trained = material.trained
     height, width = request.geometry.height, request.geometry.width
     with reporter.step("exporting to ONNX"):
-        exported = as_onnx(trained, height, width)
+        exported = trained.graph or to_onnx(trained.network, height, width)
         folded = fold(exported, request.normalization, height, width, centre=request.on_edgetpu)
     onnx2tf.start(folded, material.calibration.tensors)
     # Measured while onnx2tf is at work.
@@ -122,7 +118,7 @@ def _lower(
     kind = Kind.REFERENCE if own is None else Kind.FLOAT
     ladder.measure(kind, trained.stage, trained.answer)
     _check_reference(request, ladder)
-    if trained.architecture is not None:
+    if trained.network is not exported:
         answer = exported_answer(exported, request.normalization)
         ladder.measure(Kind.FLOAT, "onnx", answer, SAMPLE)
     del exported  # TensorFlow needs the memory

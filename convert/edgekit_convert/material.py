@@ -4,13 +4,14 @@ import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgekit.errors import CheckpointError, ConversionError, DatasetError, ImageError
+import onnx
+
+from edgekit.errors import ConversionError, DatasetError, ImageError
 from edgekit.model.labels import distinct, read_labels
 from edgekit.model.manifest import Origin
 from edgekit.vision.folders import image_files
 from edgekit_convert.feeding.candidates import Way
 from edgekit_convert.feeding.check import FeedingCheck, Finding
-from edgekit_convert.graph.onnx_file import open_onnx
 from edgekit_convert.pictures import (
     MAXIMUM_CALIBRATION,
     Pictures,
@@ -22,11 +23,12 @@ from edgekit_convert.pictures import (
 )
 from edgekit_convert.progress import Reporter
 from edgekit_convert.request import Request
+from edgekit_convert.source_models import check_file
 from edgekit_convert.target.memory import Network, check_fits, estimate
 from edgekit_convert.target.workstation import check_workstation, workstation_need
 from edgekit_convert.verify.reference import Reference, check_rebuilt, open_reference
 from edgekit_convert.weights.labels import ClassNames, class_names
-from edgekit_convert.weights.trained import TrainedModel, open_resnet
+from edgekit_convert.weights.trained import TrainedModel
 
 
 @dataclass(frozen=True)
@@ -79,13 +81,10 @@ def check_inputs(request: Request) -> None:
     Raises:
         EdgekitError: the first that is missing, or cannot be read.
     """
-    if request.architecture is None:
-        _check_file(Path(request.weights), "the ONNX model")
-    elif not request.weights.startswith("imagenet-v"):
-        _check_file(Path(request.weights), "the checkpoint")
+    request.model.check()
     if request.reference is not None:
-        _check_file(request.reference, "the reference")
-    if request.classes is not None:
+        check_file(request.reference, "the reference")
+    if isinstance(request.classes, Path):
         read_labels(request.classes)
     if request.calibration is not None and not request.calibration.exists():
         raise ImageError(
@@ -96,15 +95,6 @@ def check_inputs(request: Request) -> None:
     for folder in (request.calibration, request.evaluation):
         if folder is not None and folder.is_dir():
             image_files(folder)
-
-
-def _check_file(path: Path, what: str) -> None:
-    if path.is_dir():
-        raise CheckpointError(f"{path} is a folder; name the file in it that is {what}")
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        raise CheckpointError(f"cannot read {what} {path}: {error.strerror}") from error
 
 
 def gather(request: Request, reporter: Reporter) -> Material:
@@ -121,7 +111,8 @@ def gather(request: Request, reporter: Reporter) -> Material:
     reference = None
     if request.reference is not None:
         reference = open_reference(request.reference, request.normalization, request.geometry)
-    trained = _open(request, reporter)
+    with reporter.step("loading weights"):
+        trained = request.model.open(request.normalization, request.geometry)
     check.check_network(trained.network, one_size=trained.one_size)
     origin = _origin(trained, reference, reporter)
     named = class_names(trained, request.classes, request.evaluation, request.calibration)
@@ -137,7 +128,7 @@ def gather(request: Request, reporter: Reporter) -> Material:
             )
         _tell(evaluation, request.evaluation, reporter)
     # Last, as without pictures of the user's they are distilled.
-    calibration = _calibration(request, trained, reporter)
+    calibration = _calibration(request, trained, check, reporter)
     feeding = _check_feeding(request, check, calibration, reporter)
     if evaluation is not None:
         check_disjoint(calibration, evaluation)
@@ -147,45 +138,25 @@ def gather(request: Request, reporter: Reporter) -> Material:
     )
 
 
-def _open(request: Request, reporter: Reporter) -> TrainedModel:
-    with reporter.step("loading weights"):
-        if request.architecture is None:
-            return open_onnx(Path(request.weights), request.normalization, request.geometry)
-        return open_resnet(
-            request.architecture,
-            request.weights,
-            request.normalization,
-            request.head,
-            request.weights_key,
-        )
-
-
 def _origin(trained: TrainedModel, reference: Reference | None, reporter: Reporter) -> Origin:
     """What the trained classifier is; compares it with the user's own, and tells what is open."""
     for note in trained.notes:
         reporter.note(note)
-    source = _source(trained)
     if reference is None:
         if trained.guess:
             reporter.note(trained.guess)
-        return Origin(source=source)
+        return Origin(source=trained.source)
     with reporter.step("comparing with the reference"):
         figures, difference = check_rebuilt(trained, reference)
     for open_question in filter(None, (reference.note, difference)):
         reporter.note(open_question)
     return Origin(
-        source=source,
+        source=trained.source,
         reference=reference.name,
         reference_sha256=reference.sha256,
         rebuilt=figures,
         is_network=reference.answer is not None,
     )
-
-
-def _source(trained: TrainedModel) -> str:
-    if trained.architecture is None:
-        return "onnx"
-    return "state dict" if trained.labels is None else "torchvision"
 
 
 def _check_memory(request: Request, network: Network) -> None:
@@ -216,15 +187,17 @@ def _check_feeding(
         )
 
 
-def _calibration(request: Request, trained: TrainedModel, reporter: Reporter) -> Pictures:
+def _calibration(
+    request: Request, trained: TrainedModel, check: FeedingCheck, reporter: Reporter
+) -> Pictures:
     if request.calibration is not None:
         with reporter.step("reading calibration pictures") as advance:
             pictures = load_calibration(request.calibration, request.geometry, advance)
         _tell(pictures, request.calibration, reporter)
         return pictures
-    if trained.architecture is None:
+    if isinstance(trained.network, onnx.ModelProto) or not check.has_memory:
         raise ConversionError(
-            "an ONNX model has no BatchNorm statistics to calibrate from; pass --calibration "
+            f"{trained.name} has no BatchNorm statistics to calibrate from; pass --calibration "
             "with an image folder or a video (100 to 500 varied pictures, no labels needed)"
         )
     # Loads torch, which an ONNX model does without.

@@ -42,6 +42,8 @@ class Memory(click.ParamType[int]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> int:
+        if isinstance(value, int):
+            return value
         try:
             return parse_memory(str(value))
         except ValueError as error:

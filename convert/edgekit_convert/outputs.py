@@ -1,6 +1,7 @@
 """The files that a conversion writes."""
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,45 +52,85 @@ def check_paths(output: Path, inputs: Iterable[Path | None], *, edgetpu: bool) -
     check_outputs([paths.model, paths.html, paths.json, compiled], inputs)
 
 
-def write_outputs(
-    output: Path, report: Report, model: bytes, compiled: bytes | None, key: Path | None = None
-) -> None:
-    """Write the report and, if the gate lets them pass, the model files.
+@dataclass(frozen=True)
+class Conversion:
+    """A converted model that passed the gate, in memory.
 
-    Args:
-        output: path of the model file.
-        report: of the conversion.
-        model: the int8 flatbuffer.
+    Attributes:
+        report: everything that was found out.
+        flatbuffer: the int8 model.
         compiled: the same for the Edge TPU, where it was compiled.
-        key: to sign the model files with.
+        inputs: what it was made of, which no output may take the place of.
+    """
+
+    report: Report
+    flatbuffer: bytes
+    compiled: bytes | None = None
+    inputs: tuple[Path, ...] = ()
+
+    def save(self, path: str | os.PathLike[str], *, sign: Path | None = None) -> Report:
+        """Write the model file, its report beside it, and the file for the Edge TPU.
+
+        Args:
+            path: of the model file, for example `door.tflite`.
+            sign: OpenSSH key to sign it with.
+
+        Returns:
+            the report with its path.
+
+        Raises:
+            SignatureError: the key does not sign; model files are written unsigned.
+            OutputError: a file cannot be written, or would take the place of an input.
+        """
+        output = Path(path)
+        check_paths(output, self.inputs, edgetpu=self.compiled is not None)
+        report = msgspec.structs.replace(self.report, output=str(output))
+        write_report(output, report)
+        paths = Paths.beside(output)
+        models = {}
+        if self.compiled is not None:
+            digest = hashlib.sha256(self.compiled).hexdigest()
+            manifest = msgspec.structs.replace(report.manifest, flatbuffer_sha256=digest)
+            models[paths.edgetpu] = pack(self.compiled, manifest, report.labels)
+        models[paths.model] = pack(self.flatbuffer, report.manifest, report.labels)
+        write_models(models, sign)
+        return report
+
+
+def write_report(output: Path, report: Report) -> None:
+    """Write a report beside a model file, as a page and as JSON.
 
     Raises:
-        FidelityError: the gate refused; the report is written, no model file is.
-        SignatureError: the key no longer signs; model files are written unsigned.
         OutputError: a file cannot be written.
     """
     paths = Paths.beside(output)
     write_atomically(paths.html, render_html(report).encode())
     write_atomically(paths.json, render_json(report))
-    if not report.written:
+
+
+def refusal(report: Report, output: Path | None = None) -> FidelityError:
+    """The error of a conversion that the gate refused, with its report.
+
+    Args:
+        report: of the conversion.
+        output: path of the model file that is not written, where the report was.
+    """
+    where = ""
+    if output is not None:
+        paths = Paths.beside(output)
         older = f" ({paths.model} is from an earlier run)" if paths.model.exists() else ""
-        advice = "give more varied calibration pictures"
-        if report.fidelity.stages[0].top1 is None:
-            advice += (
-                ", and labelled ones to --evaluate, which show whether the network is trained and "
-                "fed as in training"
-            )
-        raise FidelityError(
-            f"{report.gate.reason}; no model was written{older}, {paths.html} shows why; "
-            f"{advice}, or accept the loss with --allow-loss"
+        where = f"{older}, {paths.html} shows why"
+    advice = "give more varied calibration pictures"
+    if report.fidelity.stages[0].top1 is None:
+        advice += (
+            ", and labelled ones to --evaluate, which show whether the network is trained and "
+            "fed as in training"
         )
-    models = {}
-    if compiled is not None:
-        digest = hashlib.sha256(compiled).hexdigest()
-        manifest = msgspec.structs.replace(report.manifest, flatbuffer_sha256=digest)
-        models[paths.edgetpu] = pack(compiled, manifest, report.labels)
-    models[paths.model] = pack(model, report.manifest, report.labels)
-    write_models(models, key)
+    return FidelityError(
+        f"{report.gate.reason}; no model was written{where}; {advice}, or accept the loss with "
+        "--allow-loss",
+        report,
+    )
 
 
 def write_models(models: Mapping[Path, bytes], key: Path | None) -> None:

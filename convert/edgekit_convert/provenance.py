@@ -20,9 +20,10 @@ def make_manifest(
 ) -> Manifest:
     """The manifest of the flatbuffer `model`."""
     trained = material.trained
+    own = "onnx" if trained.source == "onnx" else "pytorch"
     return Manifest(
         schema=SCHEMA_VERSION,
-        arch=trained.architecture.name if trained.architecture else "onnx",
+        arch=trained.architecture.name if trained.architecture else own,
         head=trained.head,
         classes=trained.classes,
         geometry=request.geometry,

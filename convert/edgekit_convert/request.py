@@ -1,11 +1,12 @@
 """What a user asks a conversion for."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgekit.model.architectures import Architecture
 from edgekit.model.geometry import Geometry
 from edgekit.model.manifest import Normalization
+from edgekit_convert.source_models import SourceModel
 from edgekit_convert.target.memory import Target
 from edgekit_convert.verify.fidelity import Thresholds
 
@@ -15,56 +16,43 @@ class Request:
     """What to convert.
 
     Attributes:
-        architecture: the ResNet; None for an ONNX model.
-        weights: `imagenet-v1`, `imagenet-v2`, or the path of a checkpoint; or of the ONNX model.
-        classes: file of class names; None for ImageNet's own, or the evaluation folders' names.
-        calibration: image folder or video; None for pictures distilled from BatchNorm statistics.
-        evaluation: pictures held out from training and calibration, with labels or without.
+        model: the trained classifier.
         geometry: input geometry.
         normalization: what the network was trained with.
+        classes: class names, or a file of them; None for those that the model knows, or the
+            folders' names.
+        calibration: image folder or video; None for pictures distilled from BatchNorm statistics.
+        evaluation: pictures held out from training and calibration, with labels or without.
+        reference: file of the user's own network's answers, or of that network as ONNX.
         io: type of input and output: `uint8`, `int8` or `float32`.
         target: the device, where one was named.
         edgetpu: whether to compile for the Edge TPU.
         thresholds: of the fidelity gate.
-        allow_loss: write the file although the gate fails.
+        allow_loss: convert although the gate fails.
         allow_misfit: convert although the network was trained on pictures fed otherwise.
         seed: of the held-out pictures and of distilled ones.
-        output: path of the model file to write.
-        head: layers of a checkpoint's head, where the user says them.
-        weights_key: of the state dict, where a checkpoint holds several.
-        reference: file of the user's own network's answers, or of that network as ONNX.
-        key: of OpenSSH, to sign the model file with.
     """
 
-    architecture: Architecture | None
-    weights: str
-    classes: Path | None
-    calibration: Path | None
-    evaluation: Path | None
+    model: SourceModel
     geometry: Geometry
     normalization: Normalization
-    io: str
-    target: Target | None
-    edgetpu: bool
-    thresholds: Thresholds
-    allow_loss: bool
-    allow_misfit: bool
-    seed: int
-    output: Path
-    head: tuple[str, ...] | None = None
-    weights_key: str | None = None
+    classes: Path | Sequence[str] | None = None
+    calibration: Path | None = None
+    evaluation: Path | None = None
     reference: Path | None = None
-    key: Path | None = None
+    io: str = "uint8"
+    target: Target | None = None
+    edgetpu: bool = False
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    allow_loss: bool = False
+    allow_misfit: bool = False
+    seed: int = 0
 
     @property
-    def files(self) -> list[Path | None]:
+    def files(self) -> list[Path]:
         """What is read of what the user has: files and folders, some of which may not be there."""
-        weights = Path(self.weights)
-        # Where an exporter puts the data of an ONNX model that it keeps outside of it.
-        data = weights.with_name(f"{weights.name}.data")
-        return [
-            weights, data, self.reference, self.classes, self.calibration, self.evaluation, self.key
-        ]  # fmt: skip
+        named = (self.reference, self.classes, self.calibration, self.evaluation)
+        return [*self.model.files, *(one for one in named if isinstance(one, Path))]
 
     @property
     def on_edgetpu(self) -> bool:

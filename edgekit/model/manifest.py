@@ -107,12 +107,22 @@ class StageFidelity(_Part, frozen=True):
     top1_by_chance: float | None = None
 
 
+# What a conversion started from, where nothing had to be rebuilt.
+_ORIGINS = {
+    "torchvision": "torchvision's published network",
+    "onnx": "the ONNX model as it came",
+    "module": "the PyTorch network itself",
+    "program": "the program of torch.export itself",
+}
+
+
 class Origin(_Part, frozen=True, kw_only=True):
     """What a conversion started from, and how it compares with the user's network; as text, too.
 
     Attributes:
         source: `torchvision`, its published network; `state dict`, a network rebuilt from one,
-            which has torchvision's strides, pooling and activations; or `onnx`, the user's file.
+            which has torchvision's strides, pooling and activations; or the user's own network:
+            `onnx`, `module` of PyTorch, `program` of `torch.export`.
         reference: name of the file with the user's own network, or with its answers; empty where
             none was given.
         reference_sha256: of that file, in hexadecimal.
@@ -129,8 +139,7 @@ class Origin(_Part, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         if self.source != "state dict":
-            published = self.source == "torchvision"
-            return "torchvision's published network" if published else "the ONNX model as it came"
+            return _ORIGINS.get(self.source, f"the {self.source}")
         if self.rebuilt is None:
             return "rebuilt from the state dict, not compared with the network that was trained"
         same = percent(self.rebuilt.agreement, 2)
@@ -201,7 +210,7 @@ class Manifest(
 
     Attributes:
         schema: version of this layout.
-        arch: for example `resnet18`; `onnx` for a model that came as an ONNX file.
+        arch: for example `resnet18`; `onnx` or `pytorch` for a network of the user's own.
         head: layers of the head, for example `Linear(512, 10)`; of an ONNX model, what
             was made of its end, where that was anything.
         classes: number of classes.

@@ -24,9 +24,10 @@ from edgekit_convert.graph.execution import tflite_answer
 from edgekit_convert.graph.flatbuffer import FlatbufferEditor
 from edgekit_convert.progress import Reporter
 from edgekit_convert.request import Request
+from edgekit_convert.source_models import Checkpoint
 from edgekit_convert.target.compiler import WHERE_FROM
 from edgekit_convert.target.metadata import with_metadata
-from edgekit_convert.verify.fidelity import Kind, Thresholds
+from edgekit_convert.verify.fidelity import Kind
 from edgekit_convert.verify.ladder import SAMPLE, Ladder
 from edgekit_convert.verify.structure import check_structure
 from edgekit_convert.weights.torchvision_shim import import_torchvision
@@ -36,7 +37,7 @@ from torch import nn
 from demo.fixtures import Material
 from demo.train import GEOMETRY, NORMALIZATION
 from edgekit.cli import edgekit as command
-from edgekit.errors import ConversionError, FidelityError, SignatureError
+from edgekit.errors import ConversionError, FidelityError
 from edgekit.inference.runtimes import installed_runtimes
 from edgekit.model.architectures import ARCHITECTURES
 from edgekit.model.container import read_model
@@ -439,15 +440,12 @@ class TestEdgeTpu:
         program.chmod(0o755)
         monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
         request = Request(
-            architecture=ARCHITECTURES["18"], weights=str(material.checkpoint),
-            classes=material.classes, calibration=material.calibration, evaluation=None,
-            geometry=GEOMETRY, normalization=NORMALIZATION, io="uint8", target=None, edgetpu=True,
-            thresholds=Thresholds(), allow_loss=False, allow_misfit=False, seed=0,
-            output=tmp_path / "other.tflite",
+            model=Checkpoint(ARCHITECTURES["18"], material.checkpoint),
+            classes=material.classes, calibration=material.calibration,
+            geometry=GEOMETRY, normalization=NORMALIZATION, edgetpu=True,
         )  # fmt: skip
         with pytest.raises(ConversionError, match="the Edge TPU compiler failed"):
-            steps.convert(request, Reporter())
-        assert not list(tmp_path.glob("other*"))
+            steps.run(request, Reporter())
 
 
 class TestGate:
@@ -486,34 +484,25 @@ def test_a_network_that_the_labels_contradict_ends_it_before_anything_is_quantiz
     names = material.classes.read_text().splitlines()
     (tmp_path / "names.txt").write_text("\n".join([*names[1:], names[0]]))
     request = Request(
-        architecture=ARCHITECTURES["18"], weights=str(material.checkpoint),
+        model=Checkpoint(ARCHITECTURES["18"], material.checkpoint),
         classes=tmp_path / "names.txt", calibration=material.calibration,
-        evaluation=material.evaluation, geometry=GEOMETRY, normalization=NORMALIZATION, io="uint8",
-        target=None, edgetpu=False, thresholds=Thresholds(), allow_loss=False, allow_misfit=False,
-        seed=0, output=tmp_path / "never.tflite",
+        evaluation=material.evaluation, geometry=GEOMETRY, normalization=NORMALIZATION,
     )  # fmt: skip
-    with pytest.raises(FidelityError, match=r"top-1.* class names or their order, --size"):
-        steps.convert(request, Reporter())
-    assert [path.name for path in tmp_path.iterdir()] == ["names.txt"]
+    with pytest.raises(FidelityError, match=r"top-1.* class names or their order, --size") as error:
+        steps.run(request, Reporter())
+    assert error.value.report is None
 
 
 @NEEDS_SSH_KEYGEN
 def test_a_key_that_does_not_sign_ends_it_before_anything_is_read(
-    material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    material: Material, tmp_path: Path, in_process: None
 ) -> None:
-    monkeypatch.setattr(steps, "gather", lambda *_: pytest.fail("it goes on"))
-    monkeypatch.setattr(steps, "lowering", nullcontext)
     (tmp_path / "key").write_text("no key\n")
-    request = Request(
-        architecture=ARCHITECTURES["18"], weights=str(material.checkpoint),
-        classes=material.classes, calibration=material.calibration, evaluation=None,
-        geometry=GEOMETRY, normalization=NORMALIZATION, io="uint8", target=None, edgetpu=False,
-        thresholds=Thresholds(), allow_loss=False, allow_misfit=False, seed=0,
-        output=tmp_path / "never.tflite", key=tmp_path / "key",
-    )  # fmt: skip
-    with pytest.raises(SignatureError, match="does not sign with"):
-        steps.convert(request, Reporter())
-    assert [path.name for path in tmp_path.iterdir()] == ["key"]
+    (tmp_path / "bad.pth").write_text("no checkpoint\n")
+    output = tmp_path / "never.tflite"
+    named = ("--weights", tmp_path / "bad.pth", "--output", output, "--sign", tmp_path / "key")
+    assert "does not sign with" in failure(_invoke(*BASE, *named), code=1)
+    assert not output.exists()
 
 
 def test_a_flatbuffer_of_another_architecture_is_refused(converted: Path) -> None:

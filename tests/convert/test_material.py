@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from edgekit_convert.material import check_inputs
 from edgekit_convert.request import Request
-from edgekit_convert.verify.fidelity import Thresholds
+from edgekit_convert.source_models import Checkpoint, OnnxFile, PublishedWeights
 
 from edgekit.errors import EdgekitError
 from edgekit.model.architectures import ARCHITECTURES
@@ -25,49 +25,45 @@ def named(tmp_path: Path) -> dict[str, Any]:
         (tmp_path / name).mkdir()
         (tmp_path / name / "x.png").touch()
     return {
-        "weights": str(tmp_path / "x.pth"),
+        "model": Checkpoint(ARCHITECTURES["18"], tmp_path / "x.pth"),
         "reference": tmp_path / "answers.npz",
         "classes": tmp_path / "names.txt",
         "calibration": tmp_path / "calibration",
         "evaluation": tmp_path / "evaluation",
-        "output": tmp_path / "out.tflite",
     }
 
 
 def _request(named: dict[str, Any], **changed: Any) -> Request:
     fixed: dict[str, Any] = {
-        "architecture": ARCHITECTURES["18"], "geometry": Geometry(64, 64, 1.0),
-        "normalization": Normalization((0, 0, 0), (1, 1, 1)), "io": "uint8", "target": None,
-        "edgetpu": False, "thresholds": Thresholds(), "allow_loss": False, "allow_misfit": False,
-        "seed": 0,
+        "geometry": Geometry(64, 64, 1.0), "normalization": Normalization((0, 0, 0), (1, 1, 1))
     }  # fmt: skip
     return Request(**(fixed | named | changed))
 
 
-def _path(option: str, text: str) -> str | Path:
-    return text if option == "weights" else Path(text)
+def _named(option: str, path: str) -> Any:
+    return Checkpoint(ARCHITECTURES["18"], Path(path)) if option == "model" else Path(path)
 
 
 def test_what_is_there_passes(named: dict[str, Any]) -> None:
     check_inputs(_request(named))
 
 
-def test_published_weights_are_no_path(named: dict[str, Any]) -> None:
-    check_inputs(_request(named, weights="imagenet-v1"))
+def test_published_weights_are_no_named(named: dict[str, Any]) -> None:
+    check_inputs(_request(named, model=PublishedWeights(ARCHITECTURES["18"], 1)))
 
 
-ORDER = ["weights", "reference", "classes", "calibration", "evaluation"]
+ORDER = ["model", "reference", "classes", "calibration", "evaluation"]
 
 
 @pytest.mark.parametrize("missing", ORDER)
 def test_what_is_missing_is_named(named: dict[str, Any], missing: str) -> None:
     with pytest.raises(EdgekitError, match="/nowhere"):
-        check_inputs(_request(named, **{missing: _path(missing, "/nowhere")}))
+        check_inputs(_request(named, **{missing: _named(missing, "/nowhere")}))
 
 
 def test_a_missing_onnx_model_is_called_one(named: dict[str, Any]) -> None:
     with pytest.raises(EdgekitError, match="cannot read the ONNX model /nowhere"):
-        check_inputs(_request(named, architecture=None, weights="/nowhere"))
+        check_inputs(_request(named, model=OnnxFile(Path("/nowhere"))))
 
 
 @pytest.mark.parametrize(("first", "second"), list(pairwise(ORDER)))
@@ -76,13 +72,13 @@ def test_of_several_the_first_of_the_command_line_is(
 ) -> None:
     with pytest.raises(EdgekitError, match="/first"):
         check_inputs(
-            _request(named, **{first: _path(first, "/first"), second: _path(second, "/second")})
+            _request(named, **{first: _named(first, "/first"), second: _named(second, "/second")})
         )
 
 
 def test_a_folder_is_no_checkpoint(named: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(EdgekitError, match="is a folder; name the file in it"):
-        check_inputs(_request(named, weights=str(tmp_path)))
+        check_inputs(_request(named, model=Checkpoint(None, tmp_path)))
 
 
 @pytest.mark.parametrize("option", ["calibration", "evaluation"])

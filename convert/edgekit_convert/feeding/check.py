@@ -13,6 +13,7 @@ import onnx
 from numpy.typing import NDArray
 
 from edgekit.errors import ConversionError, MisfitError
+from edgekit.model.geometry import Geometry
 from edgekit.model.manifest import Feeding, Normalization
 from edgekit.vision.preprocess import prepare
 from edgekit_convert.feeding.candidates import SIZES, Way, colourings, describe, triple
@@ -142,7 +143,7 @@ class FeedingCheck:
             MisfitError: so they are.
             ConversionError: a layer's variance is below 0, or its statistics are not finite.
         """
-        self._memory, self._one_size = find_memory(network), one_size
+        self._memory, self._one_size = find_memory(network, self._asked.geometry), one_size
         norms, untrained = self._memory.norms, [n.name for n in self._memory.untrained]
         if untrained:
             which = "every BatchNorm layer has"
@@ -154,6 +155,11 @@ class FeedingCheck:
                 f"{which} the mean 0 and the variance 1 that it was made with: the network is not "
                 "trained, or its statistics were not saved; give the trained network's own file"
             )
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether the network has BatchNorm statistics; known after `check_network`."""
+        return bool(self._memory.norms)
 
     def check_pictures(self, pictures: NDArray[np.uint8], untouched: Untouched) -> Finding:
         """Compare what the layers get of calibration pictures with what they remember.
@@ -323,8 +329,8 @@ def _nats(divergence: float) -> str:
     return f"{divergence:.2g}" if divergence < 1000 else f"{divergence:.0f}"
 
 
-def find_memory(network: Network) -> Memory:
-    """The BatchNorm layers of a network, if it has any.
+def find_memory(network: Network, geometry: Geometry) -> Memory:
+    """The BatchNorm layers of a network that takes pictures of a geometry, if it has any.
 
     Raises:
         ConversionError: a layer's variance is below 0, or its statistics are not finite.
@@ -335,7 +341,7 @@ def find_memory(network: Network) -> Memory:
         # Loads torch, which an ONNX model does without.
         from edgekit_convert.feeding.of_pytorch import pytorch_memory
 
-        memory = pytorch_memory(network)
+        memory = pytorch_memory(network, geometry.height, geometry.width)
     for norm in memory.norms:
         mean, variance = norm.remembered
         if not (np.isfinite(mean).all() and np.isfinite(variance).all() and variance.min() >= 0):

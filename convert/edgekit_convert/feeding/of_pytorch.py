@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from edgekit.errors import ConversionError
+from edgekit.text import first_line
 from edgekit_convert.feeding.statistics import Memory, Moments, Norm
 
 
@@ -16,13 +18,17 @@ class EndOfLayers(Exception):
     """The layers that were asked for have seen their inputs; the rest need not be computed."""
 
 
-def pytorch_memory(network: nn.Module) -> Memory:
-    """Those of a network in evaluation mode that keep running statistics."""
-    layers = {
-        name: module
-        for name, module in network.named_modules()
-        if isinstance(module, _BatchNorm) and module.running_mean is not None
-    }
+def pytorch_memory(network: nn.Module, height: int, width: int) -> Memory:
+    """Those of a network in evaluation mode that keep running statistics.
+
+    Args:
+        network: takes normalized pictures (N, 3, height, width) float32.
+        height, width: of a picture, in pixels.
+
+    Raises:
+        ConversionError: from `watch`, the network fails on pictures of another size.
+    """
+    layers = _passed(network, height, width)
 
     def watch(pictures: NDArray[np.float32], count: int) -> list[Moments]:
         seen: dict[str, Moments] = {}
@@ -43,12 +49,36 @@ def pytorch_memory(network: nn.Module) -> Memory:
         try:
             with torch.inference_mode(), contextlib.suppress(EndOfLayers):
                 network(pixels)
+        except Exception as error:  # a user's own network, at a size that it does not take
+            raise ConversionError(f"the network fails on pictures ({first_line(error)})") from error
         finally:
             for hook in hooks:
                 hook.remove()
         return [seen[name] for name in watched]
 
     return Memory([_norm(*layer) for layer in layers.items()], None, watch)
+
+
+def _passed(network: nn.Module, height: int, width: int) -> dict[str, _BatchNorm]:
+    """Those that a picture passes, by name, in its order; a layer that it passes twice is none."""
+    kept = {
+        name: module
+        for name, module in network.named_modules()
+        if isinstance(module, _BatchNorm) and module.running_mean is not None
+    }
+    passed: list[str] = []
+
+    def note(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        return lambda module, inputs: passed.append(name)
+
+    hooks = [module.register_forward_pre_hook(note(name)) for name, module in kept.items()]
+    try:
+        with torch.inference_mode():
+            network(torch.zeros(1, 3, height, width))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return {name: kept[name] for name in passed if passed.count(name) == 1}
 
 
 def _norm(name: str, module: _BatchNorm) -> Norm:

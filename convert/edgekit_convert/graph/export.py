@@ -1,6 +1,7 @@
 """PyTorch to ONNX, and ONNX to float32 TFLite."""
 
 import contextlib
+import logging
 import os
 import subprocess
 import sys
@@ -38,7 +39,7 @@ def to_onnx(network: "nn.Module", height: int, width: int) -> onnx.ModelProto:
     """
     import torch
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _silent():
         # torch's exporter warns about its own use of deprecated functions.
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
@@ -52,6 +53,22 @@ def to_onnx(network: "nn.Module", height: int, width: int) -> onnx.ModelProto:
     assert program is not None
     model: onnx.ModelProto = program.model_proto
     return model
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep what PyTorch's exporter logs and prints from the user: its errors say it again."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with (
+            Path(os.devnull).open("w", encoding="utf-8") as nowhere,
+            contextlib.redirect_stdout(nowhere),
+            contextlib.redirect_stderr(nowhere),
+        ):
+            yield
+    finally:
+        logging.disable(before)
 
 
 class Lowering:

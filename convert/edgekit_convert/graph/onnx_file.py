@@ -4,10 +4,8 @@ import hashlib
 import math
 from pathlib import Path
 
-import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
-from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 from onnx.checker import ValidationError
 from onnx.external_data_helper import (
@@ -20,10 +18,9 @@ from edgekit.errors import ConversionError
 from edgekit.model.geometry import Geometry
 from edgekit.model.manifest import Normalization
 from edgekit.text import first_line
-from edgekit_convert.answers import Answers, signal_to_noise
 from edgekit_convert.graph.ending import find_ending
 from edgekit_convert.graph.execution import exported_answer
-from edgekit_convert.graph.export import to_onnx
+from edgekit_convert.graph.likeness import check_same, trial_pictures
 from edgekit_convert.graph.modernize import OPSET, modernize
 from edgekit_convert.graph.normalization import check_own_normalization
 from edgekit_convert.graph.original import original_answer
@@ -42,8 +39,6 @@ _OTHER_KINDS = (
     (b"ORTM", 4, "a file in onnxruntime's own format; give the ONNX model that it was made from"),
     (b"version https://git-lfs", 0, "a pointer of Git LFS; fetch the file with git lfs pull"),
 )  # fmt: skip
-# Between float32 orders of additions there are 100 dB and more; float16 rounds at 60 to 70.
-_SAME_DB = 40.0
 
 
 def open_onnx(path: Path, normalization: Normalization, geometry: Geometry) -> TrainedModel:
@@ -63,11 +58,16 @@ def open_onnx(path: Path, normalization: Normalization, geometry: Geometry) -> T
         raise ConversionError(f"{path}: {error}") from error
 
 
-def as_onnx(model: TrainedModel, height: int, width: int) -> onnx.ModelProto:
-    """Its network for pictures of a size in pixels; PyTorch's is exported."""
-    if model.architecture is None:
-        return model.network
-    return to_onnx(model.network, height, width)
+def open_graph(
+    model: onnx.ModelProto, name: str, normalization: Normalization, geometry: Geometry
+) -> TrainedModel:
+    """The same of a model in memory, called `name`.
+
+    Raises:
+        ConversionError: as `open_onnx`.
+    """
+    digest = hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()
+    return _open(model, name, digest, normalization, geometry)
 
 
 def _read(path: Path) -> tuple[onnx.ModelProto, str]:
@@ -144,7 +144,7 @@ def _open(
     _check_size(picture, geometry)
     check_own_normalization(model, picture, normalization)
     ending = find_ending(model)
-    pictures = _noise(geometry)
+    pictures = trial_pictures(geometry)
     answer = expected = refusal = None
     try:
         answer = original_answer(model, picture, ending, normalization)
@@ -163,7 +163,8 @@ def _open(
     if expected is None:
         ending.check(found)
     else:
-        _check_same(expected, found)
+        how = f"when it is brought to opset {OPSET}, float32 and one picture"
+        check_same(expected, found, how, "export it so")
     return TrainedModel(
         stage="onnx" if answer is not None else f"onnx brought to opset {OPSET}, float32",
         name=name,
@@ -173,7 +174,9 @@ def _open(
         classes=found.logits.shape[1],
         parameters=sum(math.prod(constant.dims) for constant in network.graph.initializer),
         labels=None,
+        source="onnx",
         network=network,
+        graph=network,
         answer=answer or brought_up,
         one_size=picture.height is not None,
     )
@@ -186,23 +189,3 @@ def _check_size(picture: Picture, geometry: Geometry) -> None:
             if picture.height != picture.width:
                 raise ConversionError(f"{size}; export it for square ones, which --size names")
             raise ConversionError(f"{size}; pass --size {fixed}")
-
-
-def _noise(geometry: Geometry) -> NDArray[np.uint8]:
-    """Three pictures that differ (3, H, W, 3): black, and random pixels."""
-    shape = (3, geometry.height, geometry.width, 3)
-    pictures = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
-    pictures[0] = 0
-    return pictures
-
-
-def _check_same(expected: Answers, found: Answers) -> None:
-    """Refuse a network that answers otherwise since it was brought up."""
-    ratio: float | None = 0.0
-    if expected.logits.shape == found.logits.shape:
-        ratio = signal_to_noise(expected.logits, found.logits)
-    if ratio is not None and ratio < _SAME_DB:
-        raise ConversionError(
-            f"the ONNX model answers otherwise when it is brought to opset {OPSET}, float32 and "
-            f"one picture ({ratio:.1f} dB); export it so"
-        )

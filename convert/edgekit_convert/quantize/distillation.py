@@ -75,7 +75,7 @@ def distil(
     hooks = [
         module.register_forward_hook(compare)
         for module in network.modules()
-        if isinstance(module, nn.BatchNorm2d)
+        if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None
     ]
     size = max(4, min(32, _PIXELS // (height * width)))
     pictures: list[NDArray[np.uint8]] = []

@@ -114,7 +114,7 @@ def render_html(report: Report) -> str:
             "report": report,
             "manifest": report.manifest,
             "quantization": report.manifest.quantization,
-            "file_name": PurePath(report.output).name,
+            "file_name": PurePath(report.output).name or report.manifest.weights,
             "verdict": _verdict(report),
             "figures": _figures(report),
             "float_agreement": FLOAT_AGREEMENT,
@@ -162,6 +162,8 @@ def _verdict(report: Report) -> _Verdict:
     outcome = f"{'passed' if gate.passed else 'failed'} the fidelity gate: {gate.reason}."
     if not report.written:
         return _Verdict("refused", "Refused", outcome, "No model file was written.")
+    if not report.output:
+        return _Verdict("written", "Converted", outcome, "The model file is not saved yet.")
     if gate.passed:
         return _Verdict("written", "Written", outcome, "")
     return _Verdict(

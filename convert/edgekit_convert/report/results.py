@@ -16,8 +16,8 @@ class Report(msgspec.Struct, frozen=True):
     """Everything a conversion found out.
 
     Attributes:
-        output: path of the model file, written or refused.
-        written: whether it was written.
+        output: path of the model file; empty until it is saved.
+        written: whether it may be, and is where it has a path.
         architecture: in words, as read from the written flatbuffer, one line a part.
         labels: class names.
         manifest: what the file says about itself.

@@ -1,10 +1,11 @@
 """Where a model's class names come from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.errors import LabelsError
-from edgekit.model.labels import read_labels
+from edgekit.model.labels import check_names, read_labels
 from edgekit.text import listed
 from edgekit.vision.dataset import class_folders
 from edgekit_convert.weights.trained import TrainedModel
@@ -34,13 +35,16 @@ class ClassNames:
 
 
 def class_names(
-    model: TrainedModel, file: Path | None, evaluation: Path | None, calibration: Path | None
+    model: TrainedModel,
+    given: Path | Sequence[str] | None,
+    evaluation: Path | None,
+    calibration: Path | None,
 ) -> ClassNames:
     """Names of a model's classes, in the order of training.
 
     Args:
         model: the trained classifier; ImageNet's weights know their names, a checkpoint may.
-        file: of one name a line; decides where it is given.
+        given: the names, or a file of one name a line; decides where it is given.
         evaluation, calibration: pictures in a folder for each class, whose names do where nothing
             else has any: in alphabetical order, as torchvision's ImageFolder numbers them.
 
@@ -55,8 +59,10 @@ def class_names(
     }
     found = {source: names for source, names in (saved | published | folders).items() if names}
     fitting = {source: names for source, names in found.items() if len(names) == model.classes}
-    if file is not None:
-        source, chosen = str(file), read_labels(file, model.classes)
+    if isinstance(given, Path):
+        source, chosen = str(given), read_labels(given, model.classes)
+    elif given is not None:
+        source, chosen = "the call", _checked(given, model.classes)
     elif fitting:
         source, chosen = next(iter(fitting.items()))
     else:
@@ -72,6 +78,24 @@ def class_names(
         if (difference := _difference(names, chosen, ordered=other in saved))
     ]
     return ClassNames(chosen, source, notes)
+
+
+def _checked(given: Sequence[str], expected: int) -> list[str]:
+    """Names that came from Python.
+
+    Raises:
+        LabelsError: they are none, or of another number.
+    """
+    names = list(given)
+    if isinstance(given, str) or not all(isinstance(name, str) for name in names):
+        raise LabelsError("classes are not a list of names, nor the path of a file of them")
+    try:
+        check_names(names)
+    except ValueError as error:
+        raise LabelsError(f"classes {error}") from error
+    if len(names) != expected:
+        raise LabelsError(f"classes are {len(names)}, but the model has {expected}")
+    return names
 
 
 def _folders(folder: Path | None) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.errors import CheckpointError, ConversionError
-from edgekit.model.architectures import Architecture
+from edgekit.model.architectures import ARCHITECTURES, Architecture
 from edgekit.model.manifest import Normalization
 from edgekit_convert.answers import Answer, Answers
 from edgekit_convert.weights.names import SavedNames
@@ -18,26 +18,29 @@ if TYPE_CHECKING:
     import onnx
     from torch import nn
 
-# A ResNet, or an ONNX model.
+# PyTorch's, or an ONNX model.
 Network: TypeAlias = "nn.Module | onnx.ModelProto"
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A trained classifier, opened by `open_resnet` or `edgekit_convert.graph.onnx_file`.
+    """A trained classifier, opened by one of `edgekit_convert.source_models`.
 
     Attributes:
         stage: its name in the fidelity ladder: `pytorch` or `onnx`.
-        name: what the user gave: `imagenet-v1` or a file's name.
-        sha256: of the file, in hexadecimal.
-        architecture: none for an ONNX model, whose architecture may be any.
+        name: what the user gave: `imagenet-v1`, a file's name, or a module's class.
+        sha256: of the file, or of the module's tensors, in hexadecimal.
+        source: what the user gave, as `Origin` calls it.
+        architecture: which ResNet it was built as; none for the user's own network, which may be
+            any.
         head: layers of the head in words; of an ONNX model, what was made of its end.
         classes: number of classes.
         parameters: number of weights and biases, BatchNorm folded.
         labels: class names, where the source knows them.
         network: takes normalized pictures (N, 3, H, W) float32 and gives logits.
+        graph: the same as ONNX, for one picture, where it is known already.
         answer: logits and probabilities of the network, for raw pictures.
-        forward: the same for normalized pictures (N, 3, H, W) float32; none for an ONNX model.
+        forward: the same for normalized pictures (N, 3, H, W) float32, of a rebuilt network.
         saved_names: class names that lie in the checkpoint.
         notes: what was chosen, guessed or left out when it was opened, in words.
         guess: what the state dict does not say of the head and was guessed, in words.
@@ -47,6 +50,7 @@ class TrainedModel:
     stage: str
     name: str
     sha256: str
+    source: str
     architecture: Architecture | None
     head: str
     classes: int
@@ -54,6 +58,7 @@ class TrainedModel:
     labels: list[str] | None
     network: Network
     answer: Answer
+    graph: "onnx.ModelProto | None" = None
     forward: Callable[[NDArray[np.float32]], Answers] | None = None
     saved_names: list[SavedNames] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -72,8 +77,24 @@ def normalize(pictures: NDArray[np.uint8], normalization: Normalization) -> NDAr
     return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
 
 
+def require_torch(what: str) -> None:
+    """Refuse what needs PyTorch, which an ONNX model does without, where it is not installed.
+
+    Raises:
+        ConversionError: it cannot be loaded.
+    """
+    # torch takes seconds to import and gigabytes to install.
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise ConversionError(
+            f"{what} needs PyTorch, which cannot be loaded ({error}); install it with: pip "
+            'install "edgekit-convert[torch]", or pass an ONNX model'
+        ) from error
+
+
 def open_resnet(
-    architecture: Architecture,
+    architecture: Architecture | None,
     weights: str,
     normalization: Normalization,
     head: Sequence[str] | None = None,
@@ -82,7 +103,7 @@ def open_resnet(
     """A ResNet made of torchvision's blocks.
 
     Args:
-        architecture: which.
+        architecture: which; None for the one that the checkpoint's keys belong to.
         weights: `imagenet-v1`, `imagenet-v2`, or the path of a checkpoint.
         normalization: what it was trained with.
         head: layers of the head (`parse_head`), where the user says them.
@@ -92,24 +113,26 @@ def open_resnet(
         CheckpointError: the weights cannot be had, read, or do not fit the architecture.
         ConversionError: PyTorch is not installed.
     """
-    # torch takes seconds to import and gigabytes to install; an ONNX model needs none of it.
-    try:
-        import torch
-    except ImportError as error:
-        raise ConversionError(
-            f"a checkpoint needs PyTorch, which cannot be loaded ({error}); install it with: pip "
-            'install "edgekit-convert[torch]", or pass an ONNX model with --onnx'
-        ) from error
+    require_torch("a checkpoint")
+    import torch
 
     from edgekit_convert.weights.checkpoint import load_file, load_imagenet
     from edgekit_convert.weights.head import describe_head, guess
-    from edgekit_convert.weights.resnet import load
+    from edgekit_convert.weights.resnet import load, recognise
 
-    if weights.startswith("imagenet-v"):
+    if architecture is not None and weights.startswith("imagenet-v"):
         checkpoint = load_imagenet(architecture, int(weights[-1]))
     else:
         checkpoint = load_file(Path(weights), key)
     try:
+        if architecture is None:
+            architecture = recognise(checkpoint.state)
+        if architecture is None:
+            known = ", ".join(ARCHITECTURES)
+            raise CheckpointError(
+                f"its blocks are those of no ResNet of {known} layers; give the network itself in "
+                "Python, or as ONNX"
+            )
         network = load(architecture, checkpoint.state, head)
     except CheckpointError as error:
         raise CheckpointError(f"{checkpoint.name}: {error}") from error
@@ -128,6 +151,7 @@ def open_resnet(
         stage="pytorch",
         name=checkpoint.name,
         sha256=checkpoint.sha256,
+        source="state dict" if checkpoint.labels is None else "torchvision",
         architecture=architecture,
         head=describe_head(built),
         classes=last.out_features,

@@ -46,7 +46,9 @@ class TestDivergence:
 class TestMemory:
     def _memory(self, kind: str, module: nn.Sequential):  # type: ignore[no-untyped-def]
         shared = "shared" in kind
-        return find_memory(module if kind == "pytorch" else as_onnx(module, shared=shared))
+        return find_memory(
+            module if kind == "pytorch" else as_onnx(module, shared=shared), AT_64.geometry
+        )
 
     def test_it_is_of_every_layer_in_order(self, kind: str) -> None:
         module = network(way=AT_64)
@@ -95,7 +97,7 @@ class TestMemory:
 
 
 def test_batches_add_up_to_the_whole() -> None:
-    memory = find_memory(network(way=AT_64))
+    memory = find_memory(network(way=AT_64), AT_64.geometry)
     # More than a batch of PyTorch's; one by one in onnxruntime.
     fed = AT_64.feed(prepared(AT_64, untouched_pictures(8))).repeat(16, axis=0)
     whole = memory.watch(fed, 4)
@@ -106,7 +108,7 @@ def test_batches_add_up_to_the_whole() -> None:
 
 def test_layers_without_running_statistics_remember_nothing() -> None:
     module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=False))
-    assert find_memory(module.eval()).norms == []
+    assert find_memory(module.eval(), AT_64.geometry).norms == []
 
 
 def test_a_node_in_training_mode_remembers_nothing() -> None:
@@ -114,4 +116,4 @@ def test_a_node_in_training_mode_remembers_nothing() -> None:
     for node in model.graph.node:
         if node.op_type == "BatchNormalization":
             node.attribute.append(onnx.helper.make_attribute("training_mode", 1))
-    assert find_memory(model).norms == []
+    assert find_memory(model, AT_64.geometry).norms == []

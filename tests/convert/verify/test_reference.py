@@ -130,7 +130,8 @@ class TestNormalization:
 
 def _trained(forward: Callable[[NDArray[np.float32]], Answers], classes: int = 5) -> TrainedModel:
     return TrainedModel(
-        stage="pytorch", name="x.pth", sha256="", architecture=None, head="", classes=classes,
+        stage="pytorch", name="x.pth", sha256="", source="state dict", architecture=None, head="",
+        classes=classes,
         parameters=0, labels=None, network=None, answer=lambda _: Answers.of_logits(LOGITS),
         forward=forward, guess="fc.1 was guessed",
     )  # fmt: skip

@@ -14,8 +14,8 @@ from edgekit.errors import LabelsError
 
 def _model(labels: list[str] | None = None, saved: list[SavedNames] | None = None) -> TrainedModel:
     return TrainedModel(
-        stage="onnx", name="x.onnx", sha256="", architecture=None, head="", classes=2,
-        parameters=0, labels=labels, network=None,
+        stage="onnx", name="x.onnx", sha256="", source="onnx", architecture=None, head="",
+        classes=2, parameters=0, labels=labels, network=None,
         answer=lambda pictures: Answers.of_logits(np.zeros((len(pictures), 2), np.float32)),
         saved_names=saved or [],
     )  # fmt: skip

@@ -1,0 +1,143 @@
+"""Conversions in Python: what `edgekit convert` does, with the same names, defaults and checks.
+
+import edgekit_convert as ek
+
+result = ek.convert(model, size=224, calibration="photos/", evaluate="held-out/", classes=names)
+result.save("door.tflite")
+"""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from edgekit.model.geometry import Geometry
+from edgekit.model.manifest import Normalization
+from edgekit_convert.arguments import checked
+from edgekit_convert.conversion import run
+from edgekit_convert.outputs import Conversion
+from edgekit_convert.progress import Progress, Reporter
+from edgekit_convert.request import Request
+from edgekit_convert.source_models import SourceModel, find_source
+from edgekit_convert.target.memory import TARGETS, Target
+from edgekit_convert.verify.fidelity import Thresholds
+from edgekit_convert.weights.imagenet import IMAGENET_MEAN, IMAGENET_STD
+
+if TYPE_CHECKING:
+    import onnx
+    from torch import nn
+    from torch.export import ExportedProgram
+
+_Path: TypeAlias = str | os.PathLike[str]
+_Triple: TypeAlias = Sequence[float]
+
+
+def convert(
+    model: "nn.Module | ExportedProgram | onnx.ModelProto | SourceModel | _Path",
+    *,
+    arch: str | int | None = None,
+    weights_key: str | None = None,
+    head: Sequence[str] | str | None = None,
+    reference: _Path | None = None,
+    classes: Sequence[str] | _Path | None = None,
+    calibration: _Path | None = None,
+    evaluate: _Path | None = None,
+    size: int = 224,
+    crop: float | None = None,
+    mean: _Triple = IMAGENET_MEAN,
+    std: _Triple = IMAGENET_STD,
+    io: str = "uint8",
+    target: str | None = None,
+    device_memory: str | None = None,
+    edgetpu: bool = False,
+    min_kept: float = 0.99,
+    min_agreement: float | None = None,
+    min_snr: float = 15.0,
+    max_score_change: float = 0.03,
+    allow_loss: bool = False,
+    allow_misfit: bool = False,
+    seed: int = 0,
+    progress: Progress | Reporter | None = None,
+) -> Conversion:
+    """Convert a trained classifier to int8, and prove it; nothing is written before `save`.
+
+    Args:
+        model: a network of PyTorch, which is itself what the int8 model is compared with and is
+            not changed; a program of `torch.export`; an ONNX model; the path of a `.pt2`, an
+            ONNX file or a checkpoint; or `imagenet`, torchvision's published weights.
+        arch: which ResNet a checkpoint is, by its layers; by default what its keys say.
+        weights_key: which state dict of a checkpoint that holds several.
+        head: layers of a checkpoint's head, which a state dict does not say.
+        reference: file of your own network's answers, which one rebuilt from a checkpoint has to
+            give too.
+        classes: names, in the order of training, or a file of them. By default those that the
+            model knows, or the names of the folders of `evaluate` or `calibration`.
+        calibration: pictures like those that the camera will see, a folder or a video. By default
+            they are distilled from the network's BatchNorm statistics.
+        evaluate: held-out pictures to measure fidelity on, a folder for each class. By default a
+            fifth of the calibration pictures.
+        size: height and width of the model's input, in pixels.
+        crop: fraction of a picture's shorter side that is kept; 1 by default.
+        mean, std: what the network was trained with, for pixels from 0 to 1.
+        io: type of the model's input and output: `uint8`, `int8` or `float32`.
+        target: the device; refuses a model that does not fit its memory.
+        device_memory: of the device, as `512M`.
+        edgetpu: also compile for the Coral Edge TPU.
+        min_kept: minimum fraction of the float accuracy that int8 must keep.
+        min_agreement: minimum fraction of the pictures that int8 must answer as float does.
+        min_snr: minimum signal-to-noise ratio of int8's logits, in dB.
+        max_score_change: maximum mean change of the probability of float's answer.
+        allow_loss: accept what the gate refuses.
+        allow_misfit: accept pictures unlike those that the network was trained on.
+        seed: of every random choice.
+        progress: called with each step's title, items done, and of how many.
+
+    Raises:
+        FidelityError: int8 changes the answers too much; its `report` shows why.
+        MisfitError: the network was trained on pictures fed otherwise.
+        ConfigurationError: an argument that the command line would refuse.
+        EdgekitError: anything else that is wrong with what was given, see `edgekit.errors`.
+    """
+    source = model
+    if not isinstance(source, SourceModel):
+        source = find_source(
+            model,
+            arch=checked("arch", arch),
+            head=checked("head", head),
+            weights_key=weights_key,
+        )
+    size = checked("size", size)
+    request = Request(
+        model=source,
+        geometry=Geometry(height=size, width=size, crop=checked("crop", crop) or source.crop),
+        normalization=Normalization(mean=checked("mean", mean), std=checked("std", std)),
+        classes=Path(classes) if isinstance(classes, (str, os.PathLike)) else classes,
+        calibration=_path(calibration),
+        evaluation=_path(evaluate),
+        reference=_path(reference),
+        io=checked("io", io),
+        target=_target(checked("target", target), checked("device_memory", device_memory)),
+        edgetpu=edgetpu,
+        thresholds=Thresholds(
+            checked("min_kept", min_kept),
+            checked("min_agreement", min_agreement),
+            checked("min_snr", min_snr),
+            checked("max_score_change", max_score_change),
+        ),
+        allow_loss=allow_loss,
+        allow_misfit=allow_misfit,
+        seed=checked("seed", seed),
+    )
+    return run(request, progress if isinstance(progress, Reporter) else Reporter(progress))
+
+
+def _path(value: _Path | None) -> Path | None:
+    return None if value is None else Path(value)
+
+
+def _target(name: str | None, memory: int | None) -> Target | None:
+    if name is None:
+        return Target("the device", memory, edgetpu=False) if memory else None
+    target = TARGETS[name]
+    return dataclasses.replace(target, memory_bytes=memory) if memory else target
