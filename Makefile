@@ -2,17 +2,23 @@
 # `make fuzz` looks for what readers answer wrongly; `make soak` runs the daemon for an hour under
 # faults; `make trainers` reads what other libraries write; `make test-pi` and `make test-pi-vm` run
 # the service on emulated Raspberry Pis.
-PYTHON ?= python3.11
+# python3 where it fits, else the newest that does and runs: pyenv puts names on PATH that refuse to.
+FITS := import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	"$$python" -c '$(FITS)' 2> /dev/null && echo "$$python" && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .PHONY: demo test check bench soak fuzz fuzz-long trainers docs clean
 
-$(READY): pyproject.toml convert/pyproject.toml device/pyproject.toml constraints.txt
+$(READY): pyproject.toml convert/pyproject.toml convert/setup.py device/pyproject.toml \
+		device/setup.py constraints.txt
+	@test -n "$(PYTHON)" || { echo "edgekit needs Python 3.11, 3.12 or 3.13, with its venv module:" \
+		"install one, or name it with make PYTHON=…" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt \
-		--editable ".[dev]" --editable ./convert --editable "./device[page]"
+		--editable ".[dev]" --editable "./convert[torch]" --editable "./device[page]"
 	$(BIN)/pip check
 	touch $@
 

@@ -66,7 +66,8 @@ def test_the_pool_becomes_another_operator_of_the_same_function(
 def _scaled(factors: ArrayLike, added: ArrayLike | None, *, read_twice: bool = False) -> bytes:
     """Channels multiplied, added to, and behind a ReLU."""
     toy = Toy(6, 8)
-    source = toy.conv(toy.image, normal(4, 1, 1, 3) / 255, normal(4), NONE)
+    # Behind a ReLU: a layer that ends in none takes the factors itself.
+    source = toy.conv(toy.image, normal(4, 1, 1, 3) / 255, normal(4), RELU)
     shape = [1, 6, 8, 4]
     end = toy.apply("MUL", [toy.constant(factors), source], shape, schema.MulOptionsT())
     scaled = end
