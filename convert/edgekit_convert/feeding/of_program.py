@@ -38,7 +38,7 @@ def program_memory(program: fx.GraphModule) -> Memory:
     def watch(pictures: NDArray[np.float32], count: int) -> list[Moments]:
         watcher = _Watcher(program, nodes[:count])
         try:
-            with torch.inference_mode(), contextlib.suppress(_EndOfLayers):
+            with torch.inference_mode(), contextlib.suppress(EndOfLayers):
                 watcher.run(torch.from_numpy(pictures))
         except Exception as error:  # at a size that it does not take
             raise ConversionError(f"the program fails on pictures ({first_line(error)})") from error
@@ -74,7 +74,7 @@ def _value(program: nn.Module, node: fx.Node) -> torch.Tensor:
     return value
 
 
-class _EndOfLayers(Exception):
+class EndOfLayers(Exception):
     """The layers that were asked for have seen their inputs; the rest need not be computed."""
 
 
@@ -92,5 +92,5 @@ class _Watcher(fx.Interpreter):
             assert isinstance(source, fx.Node)
             self.seen[n] = moments(self.env[source].numpy())
             if len(self.seen) == len(self._watched):
-                raise _EndOfLayers
+                raise EndOfLayers
         return super().run_node(n)

@@ -64,7 +64,7 @@ def _gather_shuffled(editor: OnnxEditor, first: NodeProto, shapes: dict[str, lis
     if len(shape) != 4 or shape != shapes.get(target) or between is None or len(between) < 5:
         return
     places = np.arange(np.prod(shape)).reshape(shape)
-    order = attributes(middle[0])["perm"]
+    order = attributes(middle[0]).get("perm")
     moved = places.reshape(between).transpose(order).reshape(shape)
     channels = moved[0, :, 0, 0] // (shape[2] * shape[3])
     if not np.array_equal(places[:, channels], moved):

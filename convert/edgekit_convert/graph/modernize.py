@@ -24,9 +24,11 @@ from edgekit.errors import ConversionError
 from edgekit.text import first_line
 from edgekit_convert.graph.ending import Ending, Kind, find_ending
 from edgekit_convert.graph.fold import IMAGE, LOGITS, PROBABILITIES
+from edgekit_convert.graph.layout import write_layouts
 from edgekit_convert.graph.normalization import convolve_normalization
 from edgekit_convert.graph.onnx_editor import OnnxEditor, attributes, set_attribute
 from edgekit_convert.graph.picture import Picture
+from edgekit_convert.graph.refusals import check_dimensions
 
 # Softmax means something else before 13, and the parameters of Pad are attributes before 11.
 OLDEST_OPSET, OPSET = 13, 17
@@ -46,7 +48,7 @@ def modernize(model: ModelProto, picture: Picture, height: int, width: int) -> M
 
     Raises:
         ConversionError: onnx's own version converter fails, or the graph cannot be brought to one
-            picture of that size.
+            picture of that size, or keeps tensors of more than four dimensions.
     """
     original, model = model, ModelProto()
     model.CopyFrom(original)
@@ -79,6 +81,8 @@ def modernize(model: ModelProto, picture: Picture, height: int, width: int) -> M
     editor.prune()
     _free_names(editor)
     del model.graph.value_info[:]
+    write_layouts(model)
+    check_dimensions(model)
     return model
 
 

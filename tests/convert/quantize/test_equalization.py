@@ -291,6 +291,23 @@ class TestEqualize:
         factors = (after["conv0"] / before["conv0"]).reshape(-1, 4).mean(axis=0)
         assert (np.ptp(factors) > 0.1) == (excited == "squeezed")
 
+    def test_a_gate_that_a_layer_reads_too_keeps_its_channels(self) -> None:
+        toy = Toy(3, 3)
+        first = toy.conv(toy.image, _uneven(4, 1, 1, 3, seed=1), [0.1] * 4)
+        axes = toy.constant(np.array([1, 2], np.int32))
+        mean = toy.apply(
+            "MEAN", [first, axes], [1, 1, 1, 4], schema.ReducerOptionsT(), keepDims=True
+        )
+        gate = toy.conv(mean, _uneven(4, 1, 1, 4, seed=2), [0.1] * 4)
+        gated = toy.apply("MUL", [gate, first], [1, 3, 3, 4], schema.MulOptionsT())
+        read = toy.conv(gate, _uneven(4, 1, 1, 4, seed=3), [0.1] * 4, NONE)
+        graph = toy.build(toy.add(toy.conv(gated, normal(4, 1, 1, 4), normal(4), NONE), read, NONE))
+        pictures = noise(4, 3, 3, 3)
+        seen = observe(graph, pictures, 1, 0, lambda done: None)
+        before, after = run(graph, pictures), run(equalize(graph, seen)[0], pictures)
+        np.testing.assert_allclose(after["conv2"], before["conv2"], rtol=1e-4)
+        np.testing.assert_allclose(after["add6"], before["add6"], rtol=1e-3, atol=1e-4)
+
     def test_a_layer_behind_which_values_are_cut_off_reads_equalized_channels(self) -> None:
         toy = Toy(2, 2)
         first = toy.conv(toy.image, _uneven(4, 1, 1, 3, seed=1), normal(4), NONE)
