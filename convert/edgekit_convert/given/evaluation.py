@@ -105,7 +105,7 @@ def labelled_pictures(
             if index is None:
                 raise DatasetError(f"{where} has no label; without one nothing is right or wrong")
             pixels = picture.pixels
-            if picture.tensor and pixels.shape[:2] == (geometry.height, geometry.width):
+            if picture.prepared and pixels.shape[:2] == (geometry.height, geometry.width):
                 pixels = framed(pixels, geometry)
             yield LabelledPicture(picture.name, pixels, index)
 

@@ -63,7 +63,7 @@ class Numbered(Source):
 
     @property
     def length(self) -> int:
-        return len(self.data)
+        return int(_asked(lambda: len(self.data), self.option))
 
     def get(self, number: int) -> Item:
         """One of the pictures."""
