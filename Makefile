@@ -1,17 +1,24 @@
 # The four commands: make demo, make test, make check, make bench. `make clean` starts afresh;
 # `make fuzz` looks for what readers answer wrongly; `make soak` runs the daemon for an hour under
-# faults; `make test-pi` and `make test-pi-vm` run the service on emulated Raspberry Pis.
-PYTHON ?= python3.11
+# faults; `make trainers` reads what other libraries write; `make test-pi` and `make test-pi-vm` run
+# the service on emulated Raspberry Pis.
+# python3 where it fits, else the newest that does and runs: pyenv puts names on PATH that refuse to.
+FITS := import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	"$$python" -c '$(FITS)' 2> /dev/null && echo "$$python" && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench soak fuzz fuzz-long docs clean
+.PHONY: demo test check bench soak fuzz fuzz-long trainers docs clean
 
-$(READY): pyproject.toml convert/pyproject.toml device/pyproject.toml constraints.txt
+$(READY): pyproject.toml convert/pyproject.toml convert/setup.py device/pyproject.toml \
+		device/setup.py constraints.txt
+	@test -n "$(PYTHON)" || { echo "edgekit needs Python 3.11, 3.12 or 3.13, with its venv module:" \
+		"install one, or name it with make PYTHON=…" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt \
-		--editable ".[dev]" --editable ./convert --editable "./device[page]"
+		--editable ".[dev]" --editable "./convert[torch]" --editable "./device[page]"
 	$(BIN)/pip check
 	touch $@
 
@@ -50,8 +57,23 @@ fuzz-long: $(FUZZER)  ## ten million inputs for each reader; goes on where it wa
 	$(FUZZ) --runs 10000000 --seconds $(or $(FUZZ_SECONDS),3600) \
 		--jobs $(or $(FUZZ_JOBS),$(shell nproc)) --folder build/fuzz
 
-docs: $(READY)  ## write docs/cli.md, systemd/edgekit.toml and the tables of docs/reliability.md again
+# Libraries that users train with; they need not be there for anything else.
+TRAINERS := build/trainers
+TRAINERS_SITE = $$($(1)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")
+
+$(TRAINERS)/.ready: $(READY) tests/integration/trainers.txt
+	$(BIN)/python -m venv --clear $(TRAINERS)
+	echo "import site; site.addsitedir('$(call TRAINERS_SITE,$(VENV))')" \
+		> $(call TRAINERS_SITE,$(TRAINERS))/workstation.pth
+	$(TRAINERS)/bin/pip install --quiet --no-deps --requirement tests/integration/trainers.txt
+	touch $@
+
+trainers: $(TRAINERS)/.ready  ## files and examples of docs/trainers.md, with the libraries themselves
+	$(BIN)/python -m pytest tests/integration/test_trainers.py
+
+docs: $(READY)  ## write docs/cli.md, docs/api.md, systemd/edgekit.toml and docs/reliability.md's tables again
 	$(BIN)/python docs/generate_cli.py
+	$(BIN)/python docs/generate_api.py
 	$(BIN)/python docs/generate_reliability.py
 
 clean:

@@ -12,10 +12,8 @@ setup(
     version=VERSION,
     install_requires=[
         f"edgekit-core[media]=={VERSION}",
-        # The two sets were found to work together as a whole. onnx2tf decides: its release for
-        # Python 3.11 pins TensorFlow, NumPy and LiteRT; later ones need Python 3.12.
-        "torch==2.13.0; python_version < '3.12'",
-        "torchvision==0.28.0; python_version < '3.12'",
+        # Both pin what they need. The one for Python 3.11 brings TensorFlow; the other does
+        # without, and tflite-runtime has no wheel from Python 3.12 on.
         "onnx2tf==1.29.24; python_version < '3.12'",
         "tflite-runtime==2.14.0; python_version < '3.12' and platform_system == 'Linux'",
         "onnx2tf==2.6.9; python_version >= '3.12'",

@@ -32,7 +32,7 @@ Every message says what is wrong and what to do about it, on one line: the comma
 as it is. What a message quotes of a file or of the network steers no terminal, and has an end.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 # Characters of a message.
 _LONGEST = 4000
@@ -142,7 +142,7 @@ class FidelityError(ConversionError):
 
     exit_code = 3
 
-    def __init__(self, message: str, report: object | None = None) -> None:
+    def __init__(self, message: str, report: Any = None) -> None:
         super().__init__(message)
         self.report = report
 

@@ -8,11 +8,11 @@ import secrets
 import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from edgekit.errors import EdgekitError, OutputError
+from edgekit.errors import ConfigurationError, EdgekitError, OutputError
 from edgekit.text import one_line
 
 _T = TypeVar("_T")
@@ -20,6 +20,19 @@ _T = TypeVar("_T")
 TEXT_LIMIT = 64 << 20
 
 _PAGE = 1 << 16
+
+
+def as_path(value: Any, what: str) -> Path:
+    """A path that a program gives.
+
+    Raises:
+        ConfigurationError: it is none; `what` it should name is in the message.
+    """
+    if not isinstance(value, (str, os.PathLike)):
+        raise ConfigurationError(f"{type(value).__name__} is not {what}; give its path")
+    if not os.fspath(value):
+        raise ConfigurationError(f"the path of {what} is empty")
+    return Path(value)
 
 
 def check_writable(path: Path) -> None:

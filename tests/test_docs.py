@@ -4,7 +4,11 @@ import ast
 import re
 from pathlib import Path
 
+import edgekit_convert
 import pytest
+
+import edgekit
+from docs import generate_api
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -57,6 +61,19 @@ def test_links_between_pages_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_reference_of_the_interface_in_python_is_fresh() -> None:
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    assert page == generate_api.render(), "run `make docs`"
+
+
+def test_what_is_exported_is_documented_and_nothing_else() -> None:
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    described = {name for _, name in re.findall(r"^### (\w+)\.(\w+)$", page, re.MULTILINE)}
+    drawn = set(re.findall(r"\b(\w+Error) +\d", page))
+    exported = {*edgekit.__all__, *edgekit_convert.__all__} - {"__version__"}
+    assert described | drawn == exported
 
 
 def test_every_module_that_a_page_names_exists() -> None:

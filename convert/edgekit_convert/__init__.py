@@ -1,22 +1,60 @@
 """The workstation side of edgekit: trained classifiers to int8 TFLite.
 
-`convert` is its interface in Python; `edgekit convert` is the same as a command.
+`convert` is its interface in Python; `edgekit convert` is the same as a command. What a program
+needs beside it is here, too: `inspect` and `evaluate` of the core, and the errors of a conversion.
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
+from edgekit.errors import (
+    CheckpointError,
+    ConfigurationError,
+    ConversionError,
+    EdgekitError,
+    FidelityError,
+    MisfitError,
+)
+
 if TYPE_CHECKING:
-    from edgekit_convert.api import convert as convert
-    from edgekit_convert.outputs import Conversion as Conversion
+    from edgekit.model.inspection import inspect
+    from edgekit.offline.folder_evaluation import evaluate
+    from edgekit_convert.api import convert
+    from edgekit_convert.console import ConsoleReporter
+    from edgekit_convert.outputs import Conversion
+    from edgekit_convert.report.results import Report
 
 # Where each is: TensorFlow and the rest take seconds to import, which `--help` should not.
-_EXPORTED = {"convert": "edgekit_convert.api", "Conversion": "edgekit_convert.outputs"}
-__all__ = ["Conversion", "convert"]
+_LAZY = {
+    "ConsoleReporter": "edgekit_convert.console",
+    "Conversion": "edgekit_convert.outputs",
+    "Report": "edgekit_convert.report.results",
+    "convert": "edgekit_convert.api",
+    "evaluate": "edgekit.offline.folder_evaluation",
+    "inspect": "edgekit.model.inspection",
+}
+
+__all__ = [
+    "CheckpointError",
+    "ConfigurationError",
+    "ConsoleReporter",
+    "Conversion",
+    "ConversionError",
+    "EdgekitError",
+    "FidelityError",
+    "MisfitError",
+    "Report",
+    "convert",
+    "evaluate",
+    "inspect",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _EXPORTED:
+    if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
+    return getattr(importlib.import_module(_LAZY[name]), name)
 
-    return getattr(importlib.import_module(_EXPORTED[name]), name)
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

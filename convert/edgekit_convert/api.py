@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from edgekit.errors import ConfigurationError
+from edgekit.files import as_path
 from edgekit.model.geometry import Geometry
 from edgekit.model.manifest import Normalization
-from edgekit_convert.arguments import checked
+from edgekit_convert.arguments import checked, flag
 from edgekit_convert.conversion import run
 from edgekit_convert.given.pictures import GivenPictures
 from edgekit_convert.outputs import Conversion
@@ -123,22 +125,30 @@ def convert(
         reference=_path(reference),
         io=checked("io", io),
         target=_target(checked("target", target), checked("device_memory", device_memory)),
-        edgetpu=edgetpu,
+        edgetpu=flag("edgetpu", edgetpu),
         thresholds=Thresholds(
             checked("min_kept", min_kept),
             checked("min_agreement", min_agreement),
             checked("min_snr", min_snr),
             checked("max_score_change", max_score_change),
         ),
-        allow_loss=allow_loss,
-        allow_misfit=allow_misfit,
+        allow_loss=flag("allow_loss", allow_loss),
+        allow_misfit=flag("allow_misfit", allow_misfit),
         seed=checked("seed", seed),
     )
-    return run(request, progress if isinstance(progress, Reporter) else Reporter(progress))
+    return run(request, _reporter(progress))
 
 
 def _path(value: _Path | None) -> Path | None:
-    return None if value is None else Path(value)
+    return None if value is None else as_path(value, "a file or a folder")
+
+
+def _reporter(progress: Progress | Reporter | None) -> Reporter:
+    if isinstance(progress, Reporter):
+        return progress
+    if progress is not None and not callable(progress):
+        raise ConfigurationError(f"progress={progress!r} is not a function; see docs/python.md")
+    return Reporter(progress)
 
 
 def _pictures(value: Any, option: str) -> Path | GivenPictures | None:

@@ -1,6 +1,7 @@
 """What a conversion may be asked for: types and defaults that the command line and Python share."""
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any, NamedTuple
 
 import click
@@ -55,19 +56,33 @@ def checked(name: str, value: Any) -> Any:
     Raises:
         ConfigurationError: the command line would refuse it.
     """
+    kind, default = ARGUMENTS[name]
     if value is None:
+        if default is not None:
+            raise ConfigurationError(f"{name} is None; leave it out for {default}")
         return None
-    kind = ARGUMENTS[name].type
     if hasattr(value, "tolist"):  # of NumPy or PyTorch
         value = value.tolist()
     text = isinstance(value, str)
-    if isinstance(value, Sequence) and not text:
+    if isinstance(kind, click.IntRange) and not text:
+        if not isinstance(value, Real) or value is True or not float(value).is_integer():
+            raise ConfigurationError(f"{name}={value!r} is not a whole number")
+    elif isinstance(value, Sequence) and not text:
         value = ",".join(map(str, value))
-    elif isinstance(kind, click.IntRange) and not text and value != int(value):
-        raise ConfigurationError(f"{name}={value!r} is not a whole number")
     elif isinstance(kind, click.Choice):
         value = str(value)
     try:
         return kind.convert(value, None, None)
     except click.BadParameter as error:
         raise ConfigurationError(f"{name}: {error.message}") from error
+
+
+def flag(name: str, value: Any) -> bool:
+    """A value that is True or False; "no" and 0 would pass for one of them.
+
+    Raises:
+        ConfigurationError: it is neither.
+    """
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{name}={value!r} is neither True nor False")
+    return value

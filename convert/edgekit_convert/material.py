@@ -127,6 +127,9 @@ def gather(request: Request, reporter: Reporter) -> Material:
     with reporter.step("loading weights"):
         trained = request.model.open(request.normalization, request.geometry)
     check.check_network(trained.network, one_size=trained.one_size)
+    told = check.check_recorded(trained.recorded, pictures_tell=request.calibration is not None)
+    if told is not None:
+        reporter.note(told)
     origin = _origin(trained, reference, reporter)
     named = _class_names(request, trained)
     named = replace(named, names=distinct(named.names, reporter.note))

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from edgekit.errors import EdgekitError, FidelityError, SettingsError, SignatureError
-from edgekit.files import check_outputs, write_atomically
+from edgekit.files import as_path, check_outputs, write_atomically
 from edgekit.model.container import pack
 from edgekit.model.signers import sign
 from edgekit_convert.report.render import render_html, render_json
@@ -54,7 +54,7 @@ def check_paths(output: Path, inputs: Iterable[Path | None], *, edgetpu: bool) -
 
 @dataclass(frozen=True)
 class Conversion:
-    """A converted model that passed the gate, in memory.
+    """A converted model that passed the gate, in memory; in a notebook it shows its report.
 
     Attributes:
         report: everything that was found out.
@@ -68,7 +68,20 @@ class Conversion:
     compiled: bytes | None = None
     inputs: tuple[Path, ...] = ()
 
-    def save(self, path: str | os.PathLike[str], *, sign: Path | None = None) -> Report:
+    @property
+    def notes(self) -> list[str]:
+        """What was chosen, guessed or left out, a line each."""
+        return self.report.notes
+
+    def __repr__(self) -> str:
+        return repr(self.report)
+
+    def _repr_html_(self) -> str:
+        return self.report._repr_html_()
+
+    def save(
+        self, path: str | os.PathLike[str], *, sign: str | os.PathLike[str] | None = None
+    ) -> Report:
         """Write the model file, its report beside it, and the file for the Edge TPU.
 
         Args:
@@ -81,8 +94,10 @@ class Conversion:
         Raises:
             SignatureError: the key does not sign; model files are written unsigned.
             OutputError: a file cannot be written, or would take the place of an input.
+            ConfigurationError: `path` is none.
         """
-        output = Path(path)
+        output = as_path(path, "a model file")
+        key = None if sign is None else as_path(sign, "an OpenSSH key")
         check_paths(output, self.inputs, edgetpu=self.compiled is not None)
         report = msgspec.structs.replace(self.report, output=str(output))
         write_report(output, report)
@@ -93,7 +108,7 @@ class Conversion:
             manifest = msgspec.structs.replace(report.manifest, flatbuffer_sha256=digest)
             models[paths.edgetpu] = pack(self.compiled, manifest, report.labels)
         models[paths.model] = pack(self.flatbuffer, report.manifest, report.labels)
-        write_models(models, sign)
+        write_models(models, key)
         return report
 
 

@@ -2,7 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from edgekit.model.architectures import ARCHITECTURES, Architecture
 from edgekit.model.geometry import Geometry
 from edgekit.model.manifest import Normalization
 from edgekit_convert.graph.onnx_file import open_graph, open_onnx
+from edgekit_convert.weights.folders import weight_files
 from edgekit_convert.weights.imagenet import IMAGENET, IMAGENET_CROPS
 from edgekit_convert.weights.kinds import is_onnx, is_program
 from edgekit_convert.weights.trained import TrainedModel, open_resnet, require_torch
@@ -76,11 +77,11 @@ class PublishedWeights(SourceModel):
 
 @dataclass(frozen=True)
 class Checkpoint(SourceModel):
-    """A state dict of a ResNet, in a file.
+    """A state dict of a ResNet, in a file, or in the folder that a library saved it in.
 
     Attributes:
         architecture: which; None for the one that its keys belong to.
-        path: of the file.
+        path: of the file, or the folder.
         head: layers of its head, where the user says them.
         key: of the state dict, where the file holds several.
     """
@@ -92,10 +93,11 @@ class Checkpoint(SourceModel):
 
     @property
     def files(self) -> list[Path]:
-        return [self.path]
+        # A folder is what lies in it.
+        return [self.path, *(self.path.iterdir() if self.path.is_dir() else ())]
 
     def check(self) -> None:
-        check_file(self.path, "the checkpoint")
+        weight_files(self.path)
 
     def open(self, normalization: Normalization, geometry: Geometry) -> TrainedModel:
         weights = os.fspath(self.path)
@@ -248,10 +250,15 @@ def _source(
 
     if isinstance(model, (nn.Module, ExportedProgram)):
         return InMemory(model)
-    inside = getattr(model, "model", None)
-    remedy = "pass its .model" if isinstance(inside, nn.Module) else (
-        "pass an nn.Module, a program of torch.export, an ONNX model, or the path of a file"
-    )  # fmt: skip
+    if isinstance(model, type):
+        raise ConfigurationError(
+            f"{model.__name__} is a class, not a network; make one of it and load its weights"
+        )
+    remedy = "pass an nn.Module, a program of torch.export, an ONNX model, or the path of a file"
+    if isinstance(getattr(model, "model", None), nn.Module):
+        remedy = "pass its .model"
+    elif isinstance(model, Mapping):
+        remedy = "load its weights into their network, or pass the path of their file"
     raise ConfigurationError(f"{type(model).__name__} is not a network; {remedy}")
 
 

@@ -1,20 +1,26 @@
 """A model with its geometry and labels, ready for frames."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.errors import EdgekitError, ModelFileError
+from edgekit.errors import ConfigurationError, EdgekitError, LabelsError, ModelFileError
+from edgekit.files import as_path
+from edgekit.inference.answer import Answer, Scored
 from edgekit.inference.foreign import Foreign
 from edgekit.inference.interpreter import Interpreter
 from edgekit.inference.probabilities import are_probabilities, trial_pictures
 from edgekit.model.container import ModelFile, read_model
 from edgekit.model.foreign import Hints
-from edgekit.model.labels import LabelFile, class_names
+from edgekit.model.labels import LabelFile, Notify, class_names, distinct, ordered_names
+from edgekit.text import one_line
 from edgekit.vision.preprocess import prepare
 
+StrPath: TypeAlias = str | os.PathLike[str]
 _NO_HINTS = Hints()
 
 
@@ -27,6 +33,18 @@ def top_k(scores: NDArray[np.float32], k: int) -> list[tuple[int, float]]:
 class Classifier:
     """A model with its geometry and labels, ready for frames.
 
+        classifier = Classifier("door.tflite")
+        classifier("hall.jpg").label
+
+    Args:
+        model: path of a model file of ours, or of any `.tflite` image classifier; or one that was
+            read, of which no file is opened again.
+        labels: class names that take the place of those in the file: a list, or a file of them.
+        hints: what the file does not say, where it has no manifest.
+        runtime: one of `runtimes.choices()`.
+        threads: CPU threads for each inference.
+        delegate, delegate_options: an accelerator's library and its options, as for `Interpreter`.
+
     Attributes:
         path: of the model file.
         sha256: of the whole file, in hexadecimal.
@@ -36,94 +54,33 @@ class Classifier:
         accelerator: name of the delegate that runs it, such as `edgetpu`, or `cpu`.
         notes: what was understood, guessed or changed, a line each; none for a usual model of ours.
         step: what the model's output is rounded to; 0 where its scores are floats.
+
+    Raises:
+        ModelFileError: the file cannot be read, answers something else than probabilities, or its
+            input cannot be understood.
+        LabelsError: the labels cannot be read, or do not fit the model.
+        RuntimeUnavailableError: the runtime, or the accelerator, is not there or refuses it.
+        InferenceError: the runtime, or the accelerator, failed on a picture to try it with.
+        ConfigurationError: an argument is nothing of the kind.
     """
 
     def __init__(
         self,
-        model: ModelFile,
-        labels: list[str],
-        interpreter: Interpreter,
-        foreign: Foreign | None = None,
-        notes: Sequence[str] = (),
+        model: ModelFile | StrPath,
+        *,
+        labels: LabelFile | StrPath | Sequence[str] | None = None,
+        hints: Hints = _NO_HINTS,
+        runtime: str = "auto",
+        threads: int = 1,
+        delegate: str | None = None,
+        delegate_options: Mapping[str, str] | None = None,
     ) -> None:
-        # Not the file's bytes: the interpreter has them where they cost less memory.
-        self.path = model.path
-        self.sha256 = model.sha256
-        self.geometry = model.geometry
-        self.labels = labels
-        self.notes = [*notes, *(foreign.notes if foreign else ())]
-        self.runtime_name = interpreter.runtime
-        self.accelerator = interpreter.accelerator
-        self._interpreter = interpreter
-        self._foreign = foreign
-        output = model.graph.tensors[model.graph.outputs[0]]
-        self.step = output.scale[0] if output.scale else 0.0
-        if foreign is not None and foreign.softmax:
-            self.step = 0.0
-
-    @classmethod
-    def open(
-        cls,
-        path: Path,
-        *,
-        labels: Path | None = None,
-        hints: Hints = _NO_HINTS,
-        runtime: str = "auto",
-        threads: int = 1,
-        delegate: str | None = None,
-        delegate_options: Mapping[str, str] | None = None,
-    ) -> "Classifier":
-        """Read and check a model file, then load it.
-
-        Args:
-            path: a model file of ours, or any `.tflite` image classifier.
-            labels: class names, one a line; those in the file by default.
-            hints, runtime, threads, delegate, delegate_options: as for `load`.
-
-        Raises:
-            ModelFileError, LabelsError: a file cannot be read, or as `load`.
-            RuntimeUnavailableError, InferenceError: as `load`.
-        """
-        return cls.load(
-            read_model(path),
-            labels=LabelFile.read(labels) if labels else None,
-            hints=hints,
-            runtime=runtime,
-            threads=threads,
-            delegate=delegate,
-            delegate_options=delegate_options,
-        )
-
-    @classmethod
-    def load(
-        cls,
-        model: ModelFile,
-        *,
-        labels: LabelFile | None = None,
-        hints: Hints = _NO_HINTS,
-        runtime: str = "auto",
-        threads: int = 1,
-        delegate: str | None = None,
-        delegate_options: Mapping[str, str] | None = None,
-    ) -> "Classifier":
-        """Load a model that was read: no file is opened for it again.
-
-        Args:
-            model: a model file of ours, or any image classifier.
-            labels: class names that take the place of those in the file.
-            hints: what the file does not say, where it has no manifest.
-            runtime: one of `runtimes.choices()`.
-            threads: CPU threads for each inference.
-            delegate, delegate_options: an accelerator's library and its options, as for
-                `Interpreter`.
-
-        Raises:
-            ModelFileError: it answers something else than probabilities, or its input cannot be
-                understood.
-            LabelsError: the labels do not fit the model.
-            RuntimeUnavailableError: the runtime, or the accelerator, is not there or refuses it.
-            InferenceError: the runtime, or the accelerator, failed on a picture to try it with.
-        """
+        if not isinstance(hints, Hints):
+            raise ConfigurationError(f"hints are {type(hints).__name__}, not edgekit.Hints")
+        if not isinstance(threads, int) or threads < 1:
+            raise ConfigurationError(f"threads={threads!r} is not a whole number from 1 on")
+        if not isinstance(model, ModelFile):
+            model = read_model(as_path(model, "a model file"))
         notes: list[str] = []
         foreign = None
         if model.manifest is None:
@@ -133,8 +90,7 @@ class Classifier:
                 "--channels, --normalization and --softmax are for models without a manifest, "
                 f"which {model.path.name} has; they change nothing"
             )
-        carried = model.labels if labels is None else None
-        names = class_names(model.path, model.classes, carried, labels, notes.append)
+        names = _names(model, labels, notes.append)
         interpreter = Interpreter(
             model.flatbuffer,
             runtime=runtime,
@@ -149,7 +105,77 @@ class Classifier:
             except EdgekitError:
                 interpreter.close()
                 raise
-        return cls(model, names, interpreter, foreign, notes)
+            notes += foreign.notes
+        # Not the file's bytes: the interpreter has them where they cost less memory.
+        self.path = model.path
+        self.sha256 = model.sha256
+        self.geometry = model.geometry
+        self.labels = names
+        self.notes = notes
+        self.runtime_name = interpreter.runtime
+        self.accelerator = interpreter.accelerator
+        self._interpreter = interpreter
+        self._foreign = foreign
+        output = model.graph.tensors[model.graph.outputs[0]]
+        self.step = output.scale[0] if output.scale else 0.0
+        if foreign is not None and foreign.softmax:
+            self.step = 0.0
+
+    @classmethod
+    def open(cls, path: Path, *, labels: Path | None = None, **options: Any) -> "Classifier":
+        """Read and check a model file, then load it: `Classifier(path, labels=labels, **options)`.
+
+        Raises:
+            EdgekitError: as `Classifier`.
+        """
+        return cls(path, labels=labels, **options)
+
+    @classmethod
+    def load(
+        cls, model: ModelFile, *, labels: LabelFile | None = None, **options: Any
+    ) -> "Classifier":
+        """Load a model that was read: no file is opened for it again.
+
+        Raises:
+            EdgekitError: as `Classifier`.
+        """
+        return cls(model, labels=labels, **options)
+
+    def __call__(self, picture: Any, *, bgr: bool = False) -> Answer:
+        """Answer a picture, prepared exactly as on the device.
+
+        **OpenCV's frames are BGR** (`cv2.imread`, `cv2.VideoCapture`). No array says which it is,
+        and a swapped one gets an answer too, a worse one: pass `bgr=True`.
+
+        Args:
+            picture: an array (H, W, 3) uint8, RGB, of any size; a Pillow image; or the path of a
+                picture. Files and images are turned upright as they say.
+            bgr: the array's channels are blue, green, red.
+
+        Raises:
+            ImageError: it is no such picture, or cannot be read.
+            InferenceError: the interpreter, or its delegate, failed; or this was closed.
+        """
+        # What reads files; a camera's frames need none of it.
+        from edgekit.vision.frames import as_frame
+
+        scores = self.classify(as_frame(picture, bgr=bgr))
+        best = top_k(scores, len(scores))
+        return Answer([Scored(self.labels[index], score, index) for index, score in best], scores)
+
+    def __repr__(self) -> str:
+        size = f"{self.geometry.width} x {self.geometry.height}"
+        notes = "".join(f"\n  {one_line(note)}" for note in self.notes)
+        return (
+            f"<Classifier {one_line(self.path.name)}: {len(self.labels)} classes, {size}, "
+            f"{self.runtime_name} on {self.accelerator}>{notes}"
+        )
+
+    def __enter__(self) -> "Classifier":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def warm_up(self) -> None:
         """Answer a grey picture: what is allocated late, or fails at first use, does so now.
@@ -206,3 +232,20 @@ class Classifier:
     def label(self, index: int) -> str:
         """Name of a class."""
         return self.labels[index]
+
+
+def _names(
+    model: ModelFile, labels: LabelFile | StrPath | Sequence[str] | None, notify: Notify
+) -> list[str]:
+    """The name of every class by index: those given, or those in the file."""
+    if isinstance(labels, (str, os.PathLike)):
+        labels = LabelFile.read(Path(labels))
+    if labels is None or isinstance(labels, LabelFile):
+        carried = model.labels if labels is None else None
+        return class_names(model.path, model.classes, carried, labels, notify)
+    names = ordered_names(labels)
+    if len(names) != model.classes:
+        raise LabelsError(
+            f"labels has {len(names)} class names, but {model.path} has {model.classes} classes"
+        )
+    return distinct(names, notify)

@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import threading
 import traceback
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -69,6 +70,7 @@ class Interpreter:
         resolver = module.OpResolverType
         kind = resolver.BUILTIN_REF if reference else resolver.AUTO
         self._interpreter: Any = None
+        self._answering = threading.Lock()
         try:
             with private_file(flatbuffer) if on_disk else contextlib.nullcontext() as path:
                 self._interpreter = module.Interpreter(
@@ -144,8 +146,10 @@ class Interpreter:
                 as models that edgekit made want them.
 
         Raises:
-            InferenceError: the tensor is of another shape.
+            InferenceError: the tensor is of another shape, or this was closed.
         """
+        if self._interpreter is None:
+            raise InferenceError("the model is closed; open it again")
         dtype = self.input_dtype
         if tensor.dtype == dtype:
             values = tensor
@@ -175,10 +179,14 @@ class Interpreter:
         return self._dequantized(self._output_details[0]).reshape(-1)
 
     def answer(self, tensor: NDArray[Any]) -> NDArray[np.float32]:
-        """The first output for an input: `set_input`, `invoke` and `output` together."""
-        self.set_input(tensor)
-        self.invoke()
-        return self.output()
+        """The first output for an input: `set_input`, `invoke` and `output` together.
+
+        Threads that ask at once are answered one after the other, each about its own input.
+        """
+        with self._answering:
+            self.set_input(tensor)
+            self.invoke()
+            return self.output()
 
     def _dequantized(self, details: dict[str, Any]) -> NDArray[np.float32]:
         with self._inference():

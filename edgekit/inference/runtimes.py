@@ -4,7 +4,7 @@ import contextlib
 import importlib
 from typing import Any, NamedTuple
 
-from edgekit.errors import RuntimeUnavailableError
+from edgekit.errors import ConfigurationError, RuntimeUnavailableError
 
 
 class Runtime(NamedTuple):
@@ -58,7 +58,10 @@ def load(name: str) -> tuple[str, Any]:
 
     Raises:
         RuntimeUnavailableError: it cannot be imported, or none can.
+        ConfigurationError: there is none of that name.
     """
+    if name not in choices():
+        raise ConfigurationError(f"there is no runtime {name}; there is {', '.join(choices())}")
     problems = []
     for candidate in RUNTIMES if name == AUTO else [name]:
         try:

@@ -35,13 +35,25 @@ Softmax = Annotated[
 
 
 class Hints(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user knows of a model without a manifest, which its file does not say."""
+    """What a user knows of a model without a manifest, which its file does not say.
+
+    Attributes:
+        channels: the order that it takes, `rgb` or `bgr`.
+        normalization: how it wants its pixels, for example `-1..1` or `imagenet`.
+        softmax: its answers are logits.
+
+    Raises:
+        ValueError: they are nothing of the kind.
+    """
 
     channels: Channels | None = None
     normalization: Normalized | None = None
     softmax: Softmax = False
 
     def __post_init__(self) -> None:
+        # What a program wrote nobody else has checked.
+        if self.channels not in (None, "rgb", "bgr"):
+            raise ValueError(f"channels are rgb or bgr, not {self.channels!r}")
         if self.normalization is not None:
             normalization_called(self.normalization)
 

@@ -2,9 +2,9 @@
 
 import unicodedata
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Set
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from edgekit.errors import LabelsError
 from edgekit.files import decode_text, read_file
@@ -147,6 +147,28 @@ def check_names(names: list[str]) -> None:
             for letter in name
         ):  # fmt: skip
             raise ValueError(f"has control characters in the name of class {index}, {name!a}")
+
+
+def ordered_names(names: Any) -> list[str]:
+    """Class names that a program gives, by class index.
+
+    Raises:
+        LabelsError: they are no names, or in no order: a set has none, and a map says its own.
+    """
+    if isinstance(names, (str, Mapping, Set)) or not isinstance(names, Iterable):
+        remedy = "; of a map to indices that is sorted(names, key=names.get)"
+        raise LabelsError(
+            f"classes are not a list of names in the order of training, but of type "
+            f"{type(names).__name__}{remedy if isinstance(names, Mapping) else ''}"
+        )
+    found = list(names)
+    for index, name in enumerate(found):
+        if not isinstance(name, str):
+            raise LabelsError(
+                f"the name of class {index} is {name!r}, of type "
+                f"{type(name).__name__}; names are text"
+            )
+    return found
 
 
 def distinct(names: list[str], notify: Notify = ignore) -> list[str]:

@@ -140,7 +140,7 @@ def class_order(a: Classifier, b: Classifier) -> list[int]:
 def _opened(model: _Path | Classifier, stack: contextlib.ExitStack, notify: Notify) -> Classifier:
     if isinstance(model, Classifier):
         return model
-    classifier = Classifier.open(Path(model))
+    classifier = Classifier(model)
     stack.callback(classifier.close)
     for note in classifier.notes:
         notify(note)

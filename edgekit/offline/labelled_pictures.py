@@ -114,7 +114,14 @@ class LabelledPictures:
             labels: the model's class names.
             class_offset: added to each index that is the model's.
             notify: called with a line where `classes` are others than the model's.
+
+        Raises:
+            DatasetError: they are no pairs.
         """
+        if not hasattr(pairs, "__iter__") and not hasattr(pairs, "__getitem__"):
+            raise DatasetError(
+                f"{type(pairs).__name__} is neither a folder nor pairs of a picture and its class"
+            )
         length = len(pairs) if isinstance(pairs, Sized) else None
         classes, note = _classes_of(pairs, labels)
         if note:

@@ -66,7 +66,8 @@ def test_their_defaults_are_the_same(name: str) -> None:
         ("io", "int4"), ("target", "pi-9"), ("device_memory", "lots"), ("min_kept", 2),
         ("min_agreement", -1), ("max_score_change", 7), ("seed", -1), ("seed", 2**32),
         ("arch", 19), ("head", "relu"), ("head", ["linear", "swish", "linear"]),
-        ("min_snr", "loud"),
+        ("min_snr", "loud"), ("size", (224, 224)), ("size", True), ("size", None), ("mean", None),
+        ("edgetpu", "no"), ("allow_loss", 0), ("allow_misfit", None), ("progress", True),
     ],
 )  # fmt: skip
 def test_what_the_command_refuses_it_refuses(name: str, value: Any, request_of: Any) -> None:
@@ -112,3 +113,9 @@ def test_what_is_missing_is_said_at_once(argument: str, tmp_path: Path) -> None:
 def test_a_checkpoint_that_is_missing_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="cannot read the checkpoint"):
         edgekit_convert.convert(tmp_path / "nowhere.pth")
+
+
+@pytest.mark.parametrize("argument", ["reference", "calibration"])
+def test_what_is_no_path_is_refused(argument: str, request_of: Any) -> None:
+    with pytest.raises(EdgekitError, match="int"):
+        request_of(**{argument: 5})

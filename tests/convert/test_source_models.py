@@ -85,8 +85,8 @@ def test_a_checkpoint_of_no_known_resnet_says_so(tmp_path: Path) -> None:
     ("model", "words"),
     [
         (None, "NoneType is not a network; pass an nn.Module"),
-        (nn.Linear, "type is not a network"),
-        (nn.Linear(2, 2).state_dict(), "OrderedDict is not a network"),
+        (nn.Linear, "Linear is a class, not a network"),
+        (nn.Linear(2, 2).state_dict(), "OrderedDict is not a network; load its weights"),
         (SimpleNamespace(model=nn.Linear(2, 2)), r"SimpleNamespace is not a network; pass its .mo"),
     ],
 )

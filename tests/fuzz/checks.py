@@ -154,8 +154,8 @@ def weights(data: bytes) -> None:
     from edgekit_convert.weights import formats
 
     if data[8:9] == b"{":
-        state = formats.read(PLACE, data)
-        assert isinstance(state["state_dict"], dict)
+        content = formats.read(PLACE, data)
+        assert isinstance(content.value["state_dict"], dict)
     elif data[:2] == b"PK":
         other = formats._other_archive(data)
         assert other is None or one_line(other)

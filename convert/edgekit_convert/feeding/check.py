@@ -20,6 +20,7 @@ from edgekit_convert.feeding.candidates import SIZES, Way, colourings, describe,
 from edgekit_convert.feeding.of_onnx import onnx_memory
 from edgekit_convert.feeding.statistics import Memory
 from edgekit_convert.pictures import evenly_spread
+from edgekit_convert.weights.recorded import Recorded
 from edgekit_convert.weights.trained import Network
 
 FITS, DOUBTFUL, MISFIT, UNKNOWN = "fits", "doubtful", "misfit", "unknown"
@@ -35,6 +36,8 @@ _SUSPICIOUS = 1 / 3
 _FAR_BETTER = 5
 # Light and colour move the first layer, and by several times as much as the median of all.
 _FIRST = 0.25
+# ImageNet's figures and those of other photos differ by less.
+_SAME_FIGURES = 0.05
 # A change of the colours or of the size is followed where it halves what does not fit.
 _BETTER = 2
 
@@ -117,6 +120,7 @@ class FeedingCheck:
         self._objections: list[str] = []
         self._memory = Memory([], None, lambda pictures, layers: [])
         self._one_size = False
+        self._contradiction: str | None = None
 
     def check_normalization(self) -> None:
         """Before anything is read: no pixels from 0 to 1 have such a mean or standard deviation.
@@ -127,10 +131,8 @@ class FeedingCheck:
         likely = _from_0_to_1(self._asked.normalization)
         if likely != self._asked.normalization:
             self._object(
-                f"--mean {triple(self._asked.normalization.mean)} and --std "
-                f"{triple(self._asked.normalization.std)} are not of pixels from 0 to 1; of pixels "
-                f"from 0 to 255 they would be --mean {triple(likely.mean)} --std "
-                f"{triple(likely.std)}"
+                f"{_options(self._asked.normalization)} are not of pixels from 0 to 1; of pixels "
+                f"from 0 to 255 they would be {_options(likely)}"
             )
 
     def check_network(self, network: Network, *, one_size: bool = False) -> None:
@@ -156,6 +158,40 @@ class FeedingCheck:
                 f"{which} the mean 0 and the variance 1 that it was made with: the network is not "
                 "trained, or its statistics were not saved; give the trained network's own file"
             )
+
+    def check_recorded(self, recorded: Recorded | None, *, pictures_tell: bool) -> str | None:
+        """Compare what the network's trainer wrote down with what is asked for.
+
+        Args:
+            recorded: how it was fed, as the file says it.
+            pictures_tell: whether pictures follow; where they fit as asked, they are right.
+
+        Returns:
+            in what the two differ, in words.
+
+        Raises:
+            MisfitError: in the normalization, and no BatchNorm statistics can tell who is right.
+        """
+        if recorded is None:
+            return None
+        asked, other = self._asked.normalization, recorded.normalization
+        if other is not None and not _alike(asked, other):
+            said = (
+                f"{recorded.where} says that the network was trained with {_options(other)}, asked "
+                f"for are {_options(asked)}"
+            )
+            if pictures_tell and self.has_memory:
+                self._contradiction = said
+            else:
+                self._object(said)
+            return said
+        if recorded.sizes and self._asked.geometry.width not in recorded.sizes:
+            sizes = " or ".join(map(str, sorted(recorded.sizes)))
+            return (
+                f"{recorded.where} says that the network was trained at {sizes} px, asked for is "
+                f"--size {self._asked.geometry.width}"
+            )
+        return None
 
     @property
     def has_memory(self) -> bool:
@@ -183,6 +219,8 @@ class FeedingCheck:
         verdict, reason = FITS, ""
         if fit.score > _SUSPICIOUS * allowed and not self._objections:
             verdict, reason = self._explain(fit, pictures[sample], sample, untouched, allowed)
+        if verdict != FITS and self._contradiction is not None:
+            verdict, reason = MISFIT, f"{self._contradiction}; {reason}"
         if verdict == MISFIT:
             self._object(reason)
         summary = self._summary(verdict, reason)
@@ -239,12 +277,17 @@ class FeedingCheck:
                 figures += f"; nearer is {describe(way, self._asked)} ({_nats(other.score)})"
         if fit.score <= allowed:
             return FITS, ""
+        remedy = "see to --calibration, --mean, --std and --size"
+        if fit.first <= _SUSPICIOUS * allowed:
+            remedy += (
+                "; where these are right, the network computes otherwise than it was rebuilt, as "
+                "--reference shows"
+            )
         if fit.median > _GROSS:
             return MISFIT, (
-                f"{figures}; the pictures are like none that it was trained on: see to "
-                "--calibration, --mean, --std and --size"
+                f"{figures}; the pictures are like none that it was trained on: {remedy}"
             )
-        return DOUBTFUL, f"{figures}; see to --calibration, --mean, --std and --size"
+        return DOUBTFUL, f"{figures}; {remedy}"
 
     def _better(
         self,
@@ -308,6 +351,16 @@ def _at_all_sizes(pictures: Iterable[NDArray[np.uint8]], way: Way) -> dict[int, 
         for size, made in prepared.items():
             made.append(prepare(picture, way.at(size).geometry))
     return {size: np.concatenate(made) for size, made in prepared.items()}
+
+
+def _options(normalization: Normalization) -> str:
+    return f"--mean {triple(normalization.mean)} --std {triple(normalization.std)}"
+
+
+def _alike(one: Normalization, other: Normalization) -> bool:
+    """Whether they differ by less than others make of the same pictures' figures."""
+    pairs = zip((*one.mean, *one.std), (*other.mean, *other.std), strict=True)
+    return all(abs(first - second) < _SAME_FIGURES for first, second in pairs)
 
 
 def _from_0_to_1(normalization: Normalization) -> Normalization:

@@ -100,6 +100,17 @@ class FlatbufferEditor:
         self.graph.tensors.append(tensor)
         return len(self.graph.tensors) - 1
 
+    def add_constant(self, name: str, values: NDArray[Any]) -> int:
+        """Append a constant, float32 or int32, to the graph and return its index."""
+        buffer = schema.BufferT()
+        buffer.data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
+        self.model.buffers.append(buffer)
+        tensor, kinds = schema.TensorT(), schema.TensorType
+        tensor.name, tensor.shape = name.encode(), list(values.shape)
+        tensor.type = kinds.INT32 if values.dtype == np.int32 else kinds.FLOAT32
+        tensor.buffer = len(self.model.buffers) - 1
+        return self.add_tensor(tensor)
+
 
 def separate_constants(flatbuffer: bytes) -> bytes:
     """Give every weight and bias a tensor of its own.
@@ -125,6 +136,28 @@ def separate_constants(flatbuffer: bytes) -> bytes:
                 operator.inputs = inputs
                 tensor = twin
             taken.add(tensor.buffer)
+    return model.pack()
+
+
+def without_unread(flatbuffer: bytes) -> bytes:
+    """The same model without tensors that no operator has, and without their values."""
+    model = FlatbufferEditor(flatbuffer)
+    graph = model.graph
+    holders = [(graph, "inputs"), (graph, "outputs")]
+    holders += [(operator, side) for operator in graph.operators for side in ("inputs", "outputs")]
+    kept = sorted({int(i) for holder, side in holders for i in getattr(holder, side) if i >= 0})
+    number = {-1: -1} | {old: new for new, old in enumerate(kept)}
+    for holder, side in holders:
+        setattr(holder, side, [number[int(i)] for i in getattr(holder, side)])
+    for signature in model.model.signatureDefs or []:
+        for named in (*signature.inputs, *signature.outputs):
+            named.tensorIndex = number[named.tensorIndex]
+    graph.tensors = [graph.tensors[i] for i in kept]
+    read = {tensor.buffer for tensor in graph.tensors}
+    read |= {entry.buffer for entry in model.model.metadata or []}
+    for index, buffer in enumerate(model.model.buffers):
+        if index not in read:
+            buffer.data = None
     return model.pack()
 
 

@@ -13,8 +13,10 @@ from onnx import ModelProto, NodeProto, helper
 from edgekit.errors import ConversionError
 from edgekit.model.manifest import Normalization
 from edgekit_convert.graph.border import can_fold_border, fold_border
+from edgekit_convert.graph.layout import write_layouts
 from edgekit_convert.graph.normalization import normalizing_convolution
 from edgekit_convert.graph.onnx_editor import OnnxEditor, attributes, set_attribute
+from edgekit_convert.graph.refusals import check_dimensions
 
 IMAGE, LOGITS, PROBABILITIES = "image", "logits", "probabilities"
 
@@ -47,12 +49,14 @@ def fold(
         centre: normalize by a 1x1 convolution, also where the border could be folded.
 
     Raises:
-        ConversionError: it does not use its input.
+        ConversionError: it does not use its input, or has what onnx2tf does not lower.
     """
     picture = model.graph.input[0].name
     model = with_logits(model)
     del model.graph.output[0]
     del model.graph.value_info[:]
+    write_layouts(model)
+    check_dimensions(model)
     editor = OnnxEditor(model)
     _pool_globally(editor)
     _pad_before_max_pool(editor)
@@ -110,7 +114,8 @@ def _pool_globally(editor: OnnxEditor) -> None:
             continue
         editor.replace(node, helper.make_node("GlobalAveragePool", [node.input[0]], [output]))
         for reader in editor.readers(output):
-            if reader.op_type == "Reshape":
+            shape = editor.constant(reader.input[1]) if reader.op_type == "Reshape" else None
+            if shape is not None and len(shape) == 2:
                 flatten = helper.make_node("Flatten", [output], [reader.output[0]], axis=1)
                 editor.replace(reader, flatten)
 

@@ -114,6 +114,8 @@ def own_normalization(editor: OnnxEditor, tensor: str) -> OwnNormalization | Non
     """How a graph normalizes its input itself; None where it does not, or in another way."""
     scale, shift = np.ones(3), np.zeros(3)
     axes: tuple[int, ...] = (0, 1, 2, 3)
+    if (apart := _channels_apart(editor, tensor)) is not None:
+        scale, shift, tensor = apart
     while len(readers := editor.readers(tensor)) == 1:
         node = readers[0]
         if node.op_type in _ARITHMETIC:
@@ -129,6 +131,36 @@ def own_normalization(editor: OnnxEditor, tensor: str) -> OwnNormalization | Non
     if not scale.all() or ((scale == 1).all() and not shift.any()):
         return None
     return OwnNormalization(scale, shift, tensor, axes)
+
+
+def _channels_apart(editor: OnnxEditor, tensor: str) -> tuple[_Line, _Line, str] | None:
+    """Scale and shift of channels that are taken apart and joined again, and what they become.
+
+    torchvision's GoogLeNet and Inception with published weights begin so (`transform_input`).
+    """
+    scale, shift, ends = np.ones(3), np.zeros(3), {}
+    for node in editor.readers(tensor):
+        taken = node.op_type == "Gather" and attributes(node).get("axis") == 1
+        index = editor.constant(node.input[1]) if taken else None
+        if index is None or index.size != 1:
+            return None
+        channel, name = int(index.item()) % 3, node.output[0]
+        one = slice(channel, channel + 1)
+        while len(readers := editor.readers(name)) == 1 and readers[0].op_type != "Concat":
+            step = readers[0]
+            values = _channel_values(editor, step, name) if step.op_type in _ARITHMETIC else None
+            if values is not None and values.size == 1:
+                scale[one], shift[one] = _ARITHMETIC[step.op_type](scale[one], shift[one], values)
+            elif step.op_type != "Unsqueeze" or editor.constant(step.input[1]) != 1:
+                return None
+            name = step.output[0]
+        ends[channel] = name
+    joins = editor.readers(ends.get(0, ""))
+    if len(joins) != 1 or list(joins[0].input) != [ends.get(channel) for channel in range(3)]:
+        return None
+    if joins[0].op_type != "Concat" or attributes(joins[0])["axis"] != 1:
+        return None
+    return scale, shift, joins[0].output[0]
 
 
 def convolve_normalization(editor: OnnxEditor, tensor: str) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from onnx import ModelProto, NodeProto
+from onnx import ModelProto, NodeProto, shape_inference
 
 from edgekit.errors import ConversionError
 from edgekit_convert.graph.onnx_editor import OnnxEditor, attributes
@@ -11,6 +11,8 @@ _QUANTIZED = (
     "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger",
 )  # fmt: skip
 _CONTROL = ("If", "Loop", "Scan")
+# Of a picture: batch, channels, height, width.
+_DIMENSIONS = 4
 _RANDOM = (
     "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli",
     "Multinomial",
@@ -90,3 +92,25 @@ def check_convertible(model: ModelProto) -> None:
         }
         if found:
             raise ConversionError(f"the ONNX model {what} ({', '.join(sorted(found))}); {remedy}")
+
+
+def check_dimensions(model: ModelProto) -> None:
+    """Refuse tensors that are no picture (1, C, H, W) and have more dimensions than one.
+
+    onnx2tf turns pictures to channels-last, and loses track of what it turns where they are
+    reshaped to more: it then fails after minutes, or gives a graph that answers otherwise.
+
+    Args:
+        model: its layouts written by `edgekit_convert.graph.layout.write_layouts`.
+
+    Raises:
+        ConversionError: names the first such tensor.
+    """
+    inferred = shape_inference.infer_shapes(model, data_prop=True)
+    for value in inferred.graph.value_info:
+        dimensions = len(value.type.tensor_type.shape.dim)
+        if dimensions > _DIMENSIONS:
+            raise ConversionError(
+                f"the network has tensors of {dimensions} dimensions ({value.name}), as those with "
+                "attention have, which do not become TFLite pictures; give a convolutional network"
+            )

@@ -6,14 +6,35 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from edgekit_convert.graph.flatbuffer import FlatbufferEditor
+from edgekit_convert.graph.axes import channels_last
+from edgekit_convert.graph.flatbuffer import FlatbufferEditor, without_unread
+from edgekit_convert.graph.fusion import fuse
 
 _NONE = 0
 
 
 def rewrite(flatbuffer: bytes) -> bytes:
     """The same function, for int8: see the functions below."""
-    return add_biases(scale_channels_by_layers(free_average_pools(flatbuffer)))
+    steps = (
+        channels_last, fuse, take_roots, free_average_pools, scale_channels_by_layers, add_biases
+    )  # fmt: skip
+    for step in steps:
+        flatbuffer = step(flatbuffer)
+    return without_unread(flatbuffer)
+
+
+def take_roots(flatbuffer: bytes) -> bytes:
+    """The same function with RSQRT where values are taken to the power of -1/2: no int8 has POW."""
+    model = FlatbufferEditor(flatbuffer)
+    operators = model.graph.operators
+    for position, operator in enumerate(operators):
+        if model.kind(operator) != "POW" or not model.is_constant(operator.inputs[1]):
+            continue
+        exponents = model.constant(operator.inputs[1])
+        if exponents.size == 1 and exponents.item() == -0.5:
+            root = operators[position] = model.add_operator("RSQRT")
+            root.inputs, root.outputs = [operator.inputs[0]], operator.outputs
+    return model.pack()
 
 
 def free_average_pools(flatbuffer: bytes) -> bytes:
@@ -86,7 +107,7 @@ def add_biases(flatbuffer: bytes) -> bytes:
         if len(operator.inputs) < 3 or operator.inputs[2] < 0:
             outputs = int(model.graph.tensors[operator.outputs[0]].shape[-1])
             name = f"{model.name(operator.outputs[0])}_bias"
-            bias = _constant(model, name, np.zeros(outputs, np.float32))
+            bias = model.add_constant(name, np.zeros(outputs, np.float32))
             operator.inputs = [*map(int, operator.inputs[:2]), bias]
     return model.pack()
 
@@ -110,7 +131,7 @@ def _rewritten(model: FlatbufferEditor, operator: Any) -> Any:
     window = (pool.filterHeight, pool.filterWidth)
     name = model.name(operator.outputs[0])
     if window == (height, width) and pool.fusedActivationFunction == _NONE:
-        axes = _constant(model, f"{name}_axes", np.array([1, 2], np.int32))
+        axes = model.add_constant(f"{name}_axes", np.array([1, 2], np.int32))
         mean = model.add_operator("MEAN")
         mean.builtinOptionsType = schema.BuiltinOptions.ReducerOptions
         mean.builtinOptions = schema.ReducerOptionsT()
@@ -136,19 +157,7 @@ def _depthwise(
     options.fusedActivationFunction = fused
     name = model.name(outputs[0])
     constants = [
-        _constant(model, f"{name}_weight", weight), _constant(model, f"{name}_bias", bias)
+        model.add_constant(f"{name}_weight", weight), model.add_constant(f"{name}_bias", bias)
     ]  # fmt: skip
     layer.inputs, layer.outputs = [source, *constants], outputs
     return layer
-
-
-def _constant(model: FlatbufferEditor, name: str, values: NDArray[Any]) -> int:
-    """Add a constant, float32 or int32."""
-    buffer = schema.BufferT()
-    buffer.data = np.frombuffer(values.tobytes(), np.uint8)
-    model.model.buffers.append(buffer)
-    tensor, kinds = schema.TensorT(), schema.TensorType
-    tensor.name, tensor.shape = name.encode(), list(values.shape)
-    tensor.type = kinds.INT32 if values.dtype == np.int32 else kinds.FLOAT32
-    tensor.buffer = len(model.model.buffers) - 1
-    return model.add_tensor(tensor)

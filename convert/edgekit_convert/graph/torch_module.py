@@ -23,7 +23,9 @@ from edgekit_convert.graph.modernize import modernize
 from edgekit_convert.graph.normalization import check_own_normalization
 from edgekit_convert.graph.picture import picture_input
 from edgekit_convert.graph.refusals import check_convertible
-from edgekit_convert.weights.modules import digest, prepare, saved_names, unwrapped
+from edgekit_convert.weights.modules import digest, prepare, said_of, unwrapped
+from edgekit_convert.weights.names import find_names
+from edgekit_convert.weights.recorded import find_recorded
 from edgekit_convert.weights.trained import TrainedModel, normalize
 
 _Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -92,7 +94,8 @@ def open_module(
         network=network,
         graph=graph,
         answer=answer,
-        saved_names=saved_names(module),
+        saved_names=find_names(said_of(module)),
+        recorded=find_recorded(said_of(module)),
         notes=notes,
     )
 

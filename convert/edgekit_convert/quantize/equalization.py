@@ -5,7 +5,8 @@ divide by the same: ReLU, pooling and addition pass factors on (Nagel et al. 201
 arXiv:1906.04721, section 4.1). Weights of convolutions have a scale for each output channel, so
 what there is to win lies in the activations, which have one scale for all channels: a channel that
 never fills the common range wastes bits. The outputs of dense layers, whose weights have one scale
-too, keep their factor of 1. What it costs lies in the weights of the readers, whose input
+too, keep their factor of 1. A depthwise layer takes the factors of its channels and gives them
+others, at no cost. What it costs lies in the weights of the readers, whose input
 channels grow apart. The factors chosen have the minimum predicted noise of both.
 """
 
@@ -19,7 +20,7 @@ from edgekit_convert.graph.flatbuffer import RELU, FlatbufferEditor
 from edgekit_convert.quantize.activations import Activation
 
 _PASSING = ("ADD", "MAX_POOL_2D", "MEAN", "PAD", "RELU", "RESHAPE")
-_DENSE = "FULLY_CONNECTED"
+_DENSE, _DEPTHWISE = "FULLY_CONNECTED", "DEPTHWISE_CONV_2D"
 _LIMIT = 64.0
 _NONE = 0
 
@@ -52,16 +53,26 @@ def _groups(model: FlatbufferEditor) -> list[_Group]:
         channels = graph.tensors[target].shape[-1]
         activation = getattr(operator.builtinOptions, "fusedActivationFunction", _NONE)
         homogeneous = activation in (_NONE, RELU)
-        if operator in weighted and kind != "DEPTHWISE_CONV_2D" and homogeneous:
-            shape = graph.tensors[operator.inputs[1]].shape
-            if shape[-1] == graph.tensors[source].shape[-1]:
+        if operator in weighted:
+            weight = graph.tensors[operator.inputs[1]].shape
+            if weight[-1] == graph.tensors[source].shape[-1]:
+                # What it gives is the same whatever it reads, so its own activation may be any.
                 readers.setdefault(source, []).append(operator)
                 find(source)
-                if kind == _DENSE:
+                if kind == _DENSE or not homogeneous:
                     fixed.add(target)
                 else:
                     writers.setdefault(target, []).append(operator)
                     find(target)
+                continue
+        elif kind == "MUL" and homogeneous:
+            shapes = {int(i): list(graph.tensors[i].shape) for i in operator.inputs}
+            gates = [i for i, shape in shapes.items() if shape == [1, 1, 1, channels]]
+            pictures = [i for i in shapes if i not in gates and shapes[i][-1] == channels]
+            if len(gates) == len(pictures) == 1:
+                # Squeeze-and-excitation: a channel times a number of its own.
+                parent[find(pictures[0])] = find(target)
+                fixed.add(gates[0])
                 continue
         elif kind in _PASSING and homogeneous:
             sources = [int(i) for i in operator.inputs if not model.is_constant(i)]
@@ -101,6 +112,9 @@ class Reader:
         positions: height times width of its kernel.
         second_moment: E[x²] of each input channel (C,).
         dense: whether its weights have one scale in all, not one for each output channel.
+
+    The weights of a depthwise layer have a scale for each input channel, as those are its outputs:
+    their rounding costs the same whatever the factors are.
     """
 
     energy: NDArray[np.float64]
@@ -110,18 +124,17 @@ class Reader:
     dense: bool
 
     @classmethod
-    def of(
-        cls, weights: NDArray[np.float32], sample: NDArray[np.float32], *, dense: bool
-    ) -> "Reader":
-        """From the weights (outputs, …, C) and a sample (S, C) of what they multiply."""
+    def of(cls, weights: NDArray[np.float32], sample: NDArray[np.float32], kind: str) -> "Reader":
+        """From the weights (outputs, …, C), (1, …, C) of a depthwise layer, and a sample (S, C) of
+        what they multiply."""
         rows = weights.reshape(len(weights), -1, weights.shape[-1])
         magnitudes = np.abs(rows).astype(np.float64)
         return cls(
             energy=(magnitudes**2).sum(axis=(0, 1)),
-            largest=magnitudes.max(axis=1),
+            largest=magnitudes.max(axis=1) * (kind != _DEPTHWISE),
             positions=magnitudes.shape[1],
             second_moment=np.square(sample, dtype=np.float64).mean(axis=0),
-            dense=dense,
+            dense=kind == _DENSE,
         )
 
 
@@ -189,7 +202,7 @@ def _factors(
         Reader.of(
             model.constant(operator.inputs[1]),
             activations[model.name(operator.inputs[0])].sample,
-            dense=model.kind(operator) == _DENSE,
+            model.kind(operator),
         )
         for operator in group.readers
     ]
@@ -206,9 +219,9 @@ def equalize(
         factors = _factors(model, group, activations)
         for operator in group.writers:
             weight = model.constant(operator.inputs[1])
-            model.set_constant(
-                operator.inputs[1], weight * factors.reshape(-1, *[1] * (weight.ndim - 1))
-            )
+            shape = [1] * weight.ndim
+            shape[-1 if model.kind(operator) == _DEPTHWISE else 0] = -1
+            model.set_constant(operator.inputs[1], weight * factors.reshape(shape))
             if (bias := model.bias(operator)) is not None:
                 model.set_constant(bias, model.constant(bias) * factors)
         for operator in group.readers:

@@ -26,6 +26,7 @@ _VALUES = 100_000
 _RANKED = 250_000
 # What the sums of a layer may be multiplied by.
 _MULTIPLIER = 128.0
+_DROPPING = ("MAX_POOL_2D", "RELU", "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1")
 _SHRINK = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5, 0.4, 0.3, 0.2)
 
 
@@ -158,12 +159,13 @@ def _widen(model: FlatbufferEditor, groups: list[Group], ranges: list[tuple[floa
 
 
 def _representative(model: FlatbufferEditor, tensor: int) -> str:
-    """The tensor itself, or the pool that alone reads it: what a pool drops needs no precision."""
+    """The tensor itself, or what alone reads it and drops a part, which needs no precision: a pool,
+    or an operator that cuts values off, as those of a hard sigmoid."""
     readers = model.readers(tensor)
     if len(readers) == 1:
         output = int(readers[0].outputs[0])
         kind = model.kind(readers[0])
-        if kind == "MAX_POOL_2D":
+        if kind in _DROPPING:
             return model.name(output)
         if kind in ("PAD", "PADV2"):
             return _representative(model, output)

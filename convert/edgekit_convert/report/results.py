@@ -3,6 +3,7 @@
 import msgspec
 
 from edgekit.model.manifest import Fidelity, Manifest
+from edgekit.report.page import framed
 from edgekit_convert.feeding.check import Fit
 from edgekit_convert.quantize.recipes import Candidate
 from edgekit_convert.target.memory import Memory
@@ -13,7 +14,7 @@ from edgekit_convert.verify.layers import Layer
 
 
 class Report(msgspec.Struct, frozen=True):
-    """Everything a conversion found out.
+    """Everything a conversion found out; in a notebook it shows itself as a page.
 
     Attributes:
         output: path of the model file; empty until it is saved.
@@ -61,3 +62,18 @@ class Report(msgspec.Struct, frozen=True):
         """The ladder's stages with their kinds."""
         pairs = zip(self.kinds, self.fidelity.stages, strict=True)
         return [Stage(kind, figures) for kind, figures in pairs]
+
+    def html(self) -> str:
+        """The report: one page, which runs no script and loads nothing."""
+        # Not at the top: it imports this module.
+        from edgekit_convert.report.render import render_html
+
+        return render_html(self)
+
+    def __repr__(self) -> str:
+        from edgekit_convert.report.words import in_words
+
+        return in_words(self)
+
+    def _repr_html_(self) -> str:
+        return framed(self.html())

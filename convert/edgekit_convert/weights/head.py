@@ -16,6 +16,13 @@ from edgekit.errors import CheckpointError
 from edgekit_convert.weights.head_layers import BATCHNORM, LINEAR, WEIGHTED, WEIGHTLESS
 
 PREFIX = "fc."
+# What to do where a state dict does not say enough, or says that it is another network's.
+INSTEAD = (
+    "convert the network itself: edgekit_convert.convert(model, …) in Python, or export it to ONNX "
+    "and pass it with --onnx"
+)
+# What torchmetrics count in.
+_OF_METRICS = re.compile(r".*\.(?:tp|fp|tn|fn|confmat|correct|total|count|preds|target|mean_value)")
 # What a training keeps beside its network: weights of the loss, figures.
 _OF_TRAINING = re.compile(
     r"(?:.*[._])?(?:criterion|loss\w*|metrics?|acc|accuracy|class_weights?|pos_weight)(?:[._].*)?"
@@ -40,6 +47,7 @@ def find_head(rest: dict[str, Any]) -> tuple[dict[str, Tensor], list[str]]:
             not isinstance(item, Tensor)
             or (item.ndim == 0 and not item.is_floating_point())
             or (item.ndim < 2 and _OF_TRAINING.fullmatch(key))
+            or (not item.is_floating_point() and _OF_METRICS.fullmatch(key))
         )
     ]
     kept = {key: item for key, item in rest.items() if key not in left_out}
@@ -110,8 +118,7 @@ def _kind(name: str, tensors: dict[str, Tensor]) -> str:
     held = ", ".join(f"{name}.{leaf}".lstrip(".") for leaf in list(tensors)[:3])
     raise CheckpointError(
         f"beside the ResNet's own layers the checkpoint holds {held}, which is not a Linear layer; "
-        "heads are made of Linear, BatchNorm1d and activations: export another to ONNX and pass it "
-        "with --onnx"
+        f"heads are made of Linear, BatchNorm1d and activations; {INSTEAD}"
     )
 
 
@@ -131,8 +138,7 @@ def check_sizes(state: dict[str, Tensor], features: int) -> None:
             raise CheckpointError(
                 f"the head's layer {layer.shown} takes {taken} values where {features} arrive: it "
                 "belongs to another network, is one of several heads, or takes more than the mean "
-                "of the features, as fastai's does; export the network to ONNX and pass it with "
-                "--onnx"
+                f"of the features, as fastai's does; {INSTEAD}"
             )
         features = len(layer.tensors["weight"])
     if features < 2:
@@ -160,7 +166,8 @@ def build_head(state: dict[str, Tensor], layers: Sequence[str] | None = None) ->
         return _as_told(weighted, layers)
     if len(weighted) == 1 and weighted[0].position is None:
         return weighted[0].build()
-    if other := next((layer for layer in weighted if layer.kind != LINEAR), None):
+    other = next((layer for layer in weighted if layer.kind != LINEAR), None)
+    if other and not _is_normalized_linear(weighted):
         raise CheckpointError(
             f"the head's layer {other.shown} is a BatchNorm1d, and the state dict does not say "
             f"where its activations are; {_ask(weighted)}"
@@ -180,9 +187,29 @@ def build_head(state: dict[str, Tensor], layers: Sequence[str] | None = None) ->
     )
 
 
+def _is_normalized_linear(weighted: list[_Weighted]) -> bool:
+    """Whether it is a BatchNorm and the Linear behind it, with nothing between them."""
+    kinds = [layer.kind for layer in weighted]
+    return kinds == [BATCHNORM, LINEAR] and _adjacent(*weighted)
+
+
+def _adjacent(layer: _Weighted, following: _Weighted) -> bool:
+    """Whether nothing is between two layers of a Sequential."""
+    return layer.position is not None and following.position == layer.position + 1
+
+
 def guess(state: dict[str, Tensor]) -> str | None:
     """What `build_head` guesses where nobody says the layers, in words; None where it need not."""
-    gaps = _gaps(_weighted(state))
+    weighted = _weighted(state)
+    gaps = _gaps(weighted)
+    for layer, following in itertools.pairwise(weighted):
+        if layer.kind == following.kind == LINEAR and _adjacent(layer, following):
+            return (
+                f"nothing is between {layer.shown} and {following.shown} of the head, as its "
+                "numbering has it, so that the two compute what one Linear would; where there is "
+                "an activation, say what your network has with --head, or compare with its own "
+                "answers by --reference"
+            )
     if not gaps:
         return None
     names = ", ".join(f"{PREFIX}{place}" for place in gaps)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.errors import LabelsError
-from edgekit.model.labels import check_names, read_labels
+from edgekit.model.labels import check_names, ordered_names, read_labels
 from edgekit.text import listed
 from edgekit.vision.dataset import class_folders
 from edgekit_convert.weights.trained import TrainedModel
@@ -96,9 +96,7 @@ def _checked(given: Sequence[str], expected: int) -> list[str]:
     Raises:
         LabelsError: they are none, or of another number.
     """
-    names = list(given)
-    if isinstance(given, str) or not all(isinstance(name, str) for name in names):
-        raise LabelsError("classes are not a list of names, nor the path of a file of them")
+    names = ordered_names(given)
     try:
         check_names(names)
     except ValueError as error:

@@ -13,7 +13,7 @@ from torch.nn.parameter import is_lazy
 
 from edgekit.errors import CheckpointError
 from edgekit.text import listed, one_line
-from edgekit_convert.weights.names import SavedNames, find_names
+from edgekit_convert.weights.names import KEYS
 
 # Where wrappers that change no answer keep the network: DataParallel, torch.compile.
 _WRAPPERS = {
@@ -21,6 +21,8 @@ _WRAPPERS = {
 }  # fmt: skip
 # What of an output of several values is the answer, as Hugging Face calls it.
 _LOGITS = "logits"
+# Attributes in which libraries say something of a network.
+_SAYINGS = ("config", "pretrained_cfg", "default_cfg")
 
 
 class Answering(nn.Module):
@@ -160,20 +162,17 @@ def digest(network: nn.Module) -> str:
     return found.hexdigest()
 
 
-def saved_names(module: nn.Module) -> list[SavedNames]:
-    """Class names that libraries keep in the network: Hugging Face's configuration, Lightning's
-    hyperparameters.
+def said_of(module: nn.Module) -> dict[str, Any]:
+    """What libraries keep in a network about it: Transformers' configuration, Lightning's
+    hyperparameters, timm's configuration, and names of classes as attributes.
     """
     module = unwrapped(module)
-    kept = {name: _as_dictionary(getattr(module, name, None)) for name in ("config", "hparams")}
-    return [one for one in find_names(kept) if not _are_numbers(one.names)]
+    kept = {name: _as_dictionary(vars(module).get(name)) for name in (*_SAYINGS, *KEYS)}
+    # A property of Lightning's.
+    kept["hparams"] = _as_dictionary(getattr(module, "hparams", None))
+    return kept
 
 
 def _as_dictionary(value: Any) -> Any:
     convert = getattr(value, "to_dict", None)
     return convert() if callable(convert) else value
-
-
-def _are_numbers(names: list[str]) -> bool:
-    """Whether they are Hugging Face's for classes without names: LABEL_0, LABEL_1, …"""
-    return names == [f"LABEL_{index}" for index in range(len(names))]

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 # Keys under which trainings keep them, those with indices of their own first.
-_KEYS = (
+KEYS = (
     "class_to_idx", "class_to_index", "class_to_id", "label2id", "label_to_idx", "class_indices",
     "idx_to_class", "index_to_class", "id2label", "id_to_label", "idx2label", "idx_to_label",
     "classes", "class_names", "classnames", "labels", "label_names", "names", "categories",
-    "target_names", "vocab",
+    "target_names", "vocab", "CLASSES", "class2idx", "idx2class",
 )  # fmt: skip
 _DEPTH = 4  # dictionaries in dictionaries, such as Lightning's hyper_parameters
 
@@ -30,7 +30,13 @@ class SavedNames:
 
 def find_names(loaded: Any) -> list[SavedNames]:
     """All class names in what a checkpoint holds, the surest first."""
-    return sorted(_find(loaded, 0), key=lambda one: _KEYS.index(one.key))
+    found = [one for one in _find(loaded, 0) if not _are_numbers(one.names)]
+    return sorted(found, key=lambda one: KEYS.index(one.key))
+
+
+def _are_numbers(names: list[str]) -> bool:
+    """Whether they are Transformers' for classes without names: LABEL_0, LABEL_1, …"""
+    return names == [f"LABEL_{index}" for index in range(len(names))]
 
 
 def _find(value: Any, depth: int) -> Iterator[SavedNames]:
@@ -39,7 +45,7 @@ def _find(value: Any, depth: int) -> Iterator[SavedNames]:
     if not isinstance(value, Mapping) or depth > _DEPTH:
         return
     for key, item in value.items():
-        if key in _KEYS and (names := _names(item)):
+        if key in KEYS and (names := _names(item)):
             yield SavedNames(key, names)
         else:
             yield from _find(item, depth + 1)

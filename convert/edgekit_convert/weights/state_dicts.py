@@ -10,6 +10,9 @@ import torch
 from torch import Tensor
 
 from edgekit.errors import CheckpointError
+from edgekit_convert.weights.formats import Content
+from edgekit_convert.weights.head import INSTEAD
+from edgekit_convert.weights.key_names import in_torchvisions_words, merge_masks
 
 # Every ResNet has a key such as `layer1.0.conv1.weight`, after whatever prefixes its wrappers add;
 # where it went through nn.Sequential(*resnet.children()) stages go by their position.
@@ -21,6 +24,7 @@ _NAMES = {
 }
 # Moving averages of the weights: those that a training is evaluated with.
 _AVERAGED = re.compile(r"(?:.*[._])?(?:ema|swa|avg|averaged?)(?:[._].*)?", re.IGNORECASE)
+_STATE_DICT = "state_dict"  # of the network that was trained, as most call it
 _DEPTH = 5  # dictionaries in dictionaries
 
 
@@ -39,11 +43,11 @@ class Found:
     rest: dict[str, Any]
 
 
-def choose(loaded: Any, path: Path, wanted: str | None) -> tuple[Found, str | None]:
+def choose(content: Content, path: Path, wanted: str | None) -> tuple[Found, str | None]:
     """The ResNet in a checkpoint; of several the one `wanted`, else an averaged one, or the first.
 
     Args:
-        loaded: what the file holds.
+        content: what the file holds.
         path: of the file, for messages.
         wanted: its key, or the end of its key.
 
@@ -53,9 +57,9 @@ def choose(loaded: Any, path: Path, wanted: str | None) -> tuple[Found, str | No
     Raises:
         CheckpointError: there is none, or none that is `wanted`.
     """
-    found = list(_find(loaded, ()))
+    found = list(_find(content.value, ()))
     if not found:
-        raise CheckpointError(f"{path} {_what_it_holds(loaded)}")
+        raise CheckpointError(f"{path} {content.refusal or _what_it_holds(content.value)}")
     keys = ", ".join(one.key or "the state dict itself" for one in found)
     if wanted is not None:
         fitting = [one for one in found if f".{one.key}".endswith(f".{wanted}")]
@@ -66,6 +70,11 @@ def choose(loaded: Any, path: Path, wanted: str | None) -> tuple[Found, str | No
             )
         return fitting[0], None
     chosen = next((one for one in found if _AVERAGED.fullmatch(one.key)), found[0])
+    if content.has_networks and chosen.key and _STATE_DICT not in chosen.key:
+        # It may be a teacher's, beside the network itself.
+        raise CheckpointError(
+            f"{path} {content.refusal}; to take the state dict in it: --weights-key {chosen.key}"
+        )
     if len(found) == 1:
         return chosen, None
     averaged = ", moving averages of the weights" if _AVERAGED.fullmatch(chosen.key) else ""
@@ -78,7 +87,8 @@ def choose(loaded: Any, path: Path, wanted: str | None) -> tuple[Found, str | No
 def _find(value: Any, keys: tuple[str, ...]) -> Iterator[Found]:
     if not isinstance(value, Mapping) or len(keys) > _DEPTH:
         return
-    yield from _networks({key: item for key, item in value.items() if isinstance(key, str)}, keys)
+    named = {key: item for key, item in value.items() if isinstance(key, str)}
+    yield from _networks(merge_masks(in_torchvisions_words(named)), keys)
     for key, item in value.items():
         yield from _find(item, (*keys, str(key)))
 
@@ -147,7 +157,7 @@ def _what_it_holds(loaded: Any) -> str:
     if state:
         return (
             f"holds no ResNet with the keys of torchvision's (its state dict begins with "
-            f"{', '.join(list(state)[:3])}); export another network to ONNX and pass it with --onnx"
+            f"{', '.join(list(state)[:3])}); {INSTEAD}"
         )
     held = ", ".join(map(str, list(loaded)[:5])) if isinstance(loaded, Mapping) else "none"
     return (

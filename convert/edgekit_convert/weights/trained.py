@@ -13,6 +13,7 @@ from edgekit.model.architectures import ARCHITECTURES, Architecture
 from edgekit.model.manifest import Normalization
 from edgekit_convert.answers import Answer, Answers
 from edgekit_convert.weights.names import SavedNames
+from edgekit_convert.weights.recorded import Recorded
 
 if TYPE_CHECKING:
     import onnx
@@ -42,6 +43,7 @@ class TrainedModel:
         answer: logits and probabilities of the network, for raw pictures.
         forward: the same for normalized pictures (N, 3, H, W) float32, of a rebuilt network.
         saved_names: class names that lie in the checkpoint.
+        recorded: how it was fed, as the file or the module says it.
         notes: what was chosen, guessed or left out when it was opened, in words.
         guess: what the state dict does not say of the head and was guessed, in words.
         one_size: whether it takes pictures of one size only.
@@ -61,6 +63,7 @@ class TrainedModel:
     graph: "onnx.ModelProto | None" = None
     forward: Callable[[NDArray[np.float32]], Answers] | None = None
     saved_names: list[SavedNames] = field(default_factory=list)
+    recorded: Recorded | None = None
     notes: list[str] = field(default_factory=list)
     guess: str | None = None
     one_size: bool = False
@@ -161,6 +164,7 @@ def open_resnet(
         answer=lambda pictures: forward(normalize(pictures, normalization)),
         forward=forward,
         saved_names=checkpoint.saved_names,
+        recorded=checkpoint.recorded,
         notes=checkpoint.notes,
         guess=None if head else guess(checkpoint.state),
     )

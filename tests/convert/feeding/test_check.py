@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from edgekit_convert.feeding.candidates import NORMALIZATIONS, Way
 from edgekit_convert.feeding.check import FeedingCheck, Finding
+from edgekit_convert.weights.recorded import Recorded
 from edgekit_convert.weights.trained import Network
 from numpy.typing import NDArray
 
@@ -247,3 +248,62 @@ def test_a_single_layer_as_it_was_made_is_refused_by_name() -> None:
     norm.reset_running_stats()
     with pytest.raises(MisfitError, match=r"^1 of 4 BatchNorm layers \(4, …\) have the mean 0"):
         FeedingCheck(AT_64, allow_misfit=False).check_network(trained)
+
+
+class TestRecorded:
+    """What the network's trainer wrote down."""
+
+    @staticmethod
+    def _told(
+        trained: Network, recorded: Recorded | None, *, pictures: bool, allow: bool = False
+    ) -> tuple[str | None, FeedingCheck]:
+        check = FeedingCheck(AT_64, allow_misfit=allow)
+        check.check_network(trained)
+        return check.check_recorded(recorded, pictures_tell=pictures), check
+
+    @pytest.mark.parametrize(
+        "recorded",
+        [
+            None,
+            Recorded("args", IMAGENET, frozenset({64, 224})),
+            # CIFAR-10's own figures.
+            Recorded("args", Normalization((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616))),
+        ],
+    )
+    def test_the_same_is_not_told(self, recorded: Recorded | None) -> None:
+        told, _ = self._told(network(way=AT_64), recorded, pictures=False)
+        assert told is None
+
+    def test_another_size_is_told(self) -> None:
+        recorded = Recorded("p.json", IMAGENET, frozenset({224, 288}))
+        told, _ = self._told(network(way=AT_64), recorded, pictures=False)
+        assert told == (
+            "p.json says that the network was trained at 224 or 288 px, asked for is --size 64"
+        )
+
+    def test_another_normalization_is_refused_where_nothing_else_tells(self) -> None:
+        with pytest.raises(MisfitError, match=r"p\.json says .*--mean 0\.5,0\.5,0\.5 --std 0\.5"):
+            self._told(network(way=AT_64), Recorded("p.json", HALF), pictures=False)
+
+    def test_or_accepted(self) -> None:
+        recorded = Recorded("p.json", HALF)
+        told, check = self._told(network(way=AT_64), recorded, pictures=False, allow=True)
+        assert told is not None and "asked for are --mean 0.485" in told
+        assert check.unknown("no pictures").summary.verdict == "misfit"
+
+    @pytest.mark.parametrize("fed", [AT_64, replace(AT_64, normalization=HALF)])
+    def test_pictures_say_who_is_right(self, fed: Way) -> None:
+        told, check = self._told(network(way=fed), Recorded("p.json", HALF), pictures=True)
+        assert told is not None
+        pictures = untouched_pictures()
+
+        def look() -> Finding:
+            return check.check_pictures(
+                prepared(AT_64, pictures), lambda chosen: (pictures[i] for i in chosen)
+            )
+
+        if fed is AT_64:
+            assert look().summary.verdict == "fits"
+        else:
+            with pytest.raises(MisfitError, match=r"p\.json says"):
+                look()

@@ -6,6 +6,7 @@ from edgekit_convert.graph.flatbuffer import (
     expose_activations,
     expose_logits,
     separate_constants,
+    without_unread,
 )
 
 from edgekit.model import flatbuffer as tflite
@@ -65,3 +66,18 @@ def test_activations_become_outputs_behind_the_first() -> None:
 
 def test_logits_become_an_output_behind_the_probabilities() -> None:
     assert _outputs(expose_logits(_classifier())) == ["softmax4", "dense3"]
+
+
+def test_what_nobody_reads_is_left_out() -> None:
+    graph = _classifier()
+    editor = FlatbufferEditor(graph)
+    second = editor.weighted()[1]
+    taken = editor.add_constant("taken", np.full((4, 1, 1, 4), 0.25, np.float32))
+    second.inputs = [second.inputs[0], taken, second.inputs[2]]
+    changed = editor.pack()
+    lean = without_unread(changed)
+    there = {tensor.name for tensor in tflite.parse(changed).tensors}
+    assert there - {tensor.name for tensor in tflite.parse(lean).tensors} == {"w1"}
+    assert len(lean) < len(changed) - 4 * 4 * 4
+    pictures = noise(2, 2, 2, 3)
+    assert np.array_equal(run(lean, pictures)["softmax4"], run(changed, pictures)["softmax4"])

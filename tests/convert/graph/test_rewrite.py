@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from edgekit_convert.graph.flatbuffer import FlatbufferEditor
-from edgekit_convert.graph.rewrite import add_biases, free_average_pools, rewrite
+from edgekit_convert.graph.rewrite import add_biases, free_average_pools, rewrite, take_roots
 from edgekit_convert.quantize.activations import observe
 from edgekit_convert.quantize.quantizer import FloatModel, quantize
 from edgekit_convert.quantize.recipes import PLAIN
@@ -66,7 +66,8 @@ def test_the_pool_becomes_another_operator_of_the_same_function(
 def _scaled(factors: ArrayLike, added: ArrayLike | None, *, read_twice: bool = False) -> bytes:
     """Channels multiplied, added to, and behind a ReLU."""
     toy = Toy(6, 8)
-    source = toy.conv(toy.image, normal(4, 1, 1, 3) / 255, normal(4), NONE)
+    # Behind a ReLU: a layer that ends in none takes the factors itself.
+    source = toy.conv(toy.image, normal(4, 1, 1, 3) / 255, normal(4), RELU)
     shape = [1, 6, 8, 4]
     end = toy.apply("MUL", [toy.constant(factors), source], shape, schema.MulOptionsT())
     scaled = end
@@ -122,3 +123,16 @@ def test_a_layer_without_a_bias_gets_one_of_0() -> None:
     assert values[0] == [0] * 4
     assert values[1] == normal(8).astype(np.float32).tolist()
     assert values[2] == [0] * 2
+
+
+@pytest.mark.parametrize(("exponent", "kind"), [(-0.5, "RSQRT"), (0.5, "POW")])
+def test_the_inverse_of_a_root_is_an_operator_of_its_own(exponent: float, kind: str) -> None:
+    toy = Toy(6, 8)
+    power = toy.apply("POW", [toy.image, toy.constant(exponent)], [1, 6, 8, 3])
+    graph = toy.build(power)
+    rewritten = take_roots(graph)
+    assert [operator.name for operator in tflite.parse(rewritten).operators] == [kind]
+    pictures = np.maximum(PICTURES, 1)
+    np.testing.assert_allclose(
+        run(rewritten, pictures)["pow0"], run(graph, pictures)["pow0"], rtol=1e-5
+    )

@@ -23,11 +23,16 @@ class TestReader:
         # Two outputs, two positions, two inputs.
         weights = np.array([[[[1.0, -2.0], [3.0, 0.0]]], [[[0.0, 5.0], [-4.0, 1.0]]]], np.float32)
         sample = np.array([[1.0, 2.0], [3.0, -4.0]], np.float32)
-        reader = Reader.of(weights, sample, dense=False)
+        reader = Reader.of(weights, sample, "CONV_2D")
         assert reader.energy.tolist() == [1 + 9 + 16, 4 + 25 + 1]
         assert reader.largest.tolist() == [[3, 2], [4, 5]]
         assert reader.positions == 2
         assert reader.second_moment.tolist() == [5, 10]
+
+    def test_weights_of_a_depthwise_layer_cost_nothing_whatever_the_factors(self) -> None:
+        reader = Reader.of(normal(1, 3, 3, 2), np.ones((4, 2), np.float32), "DEPTHWISE_CONV_2D")
+        assert reader.energy.min() > 0
+        assert not reader.largest.any()
 
 
 class TestPredictedNoise:
@@ -249,11 +254,47 @@ class TestEqualize:
         added = toy.add(first, toy.dense(first, _uneven(4, 4, seed=2), None))
         assert _unchanged(toy.build(toy.softmax(toy.dense(added, _uneven(3, 4, seed=3), None))))
 
-    def test_a_depthwise_layer_stays_as_it_is(self) -> None:
-        toy = Toy(2, 2)
+    @pytest.mark.parametrize("fused", [RELU, RELU6])
+    def test_a_depthwise_layer_takes_factors_and_gives_its_own(self, fused: int) -> None:
+        toy = Toy(3, 3)
+        first = toy.conv(toy.image, _uneven(4, 1, 1, 3, seed=1) / 9, [0.1] * 4)
+        rising = np.geomspace(0.01, 1, 4) * np.abs(normal(1, 2, 2, 4, seed=2))
+        second = toy.depthwise(first, rising, [0.1] * 4, fused)
+        graph = toy.build(toy.conv(second, _uneven(2, 1, 1, 4, seed=3), normal(2), NONE))
+        pictures = noise(4, 3, 3, 3)
+        seen = observe(graph, pictures, 1, 0, lambda done: None)
+        before, after = run(graph, pictures), run(equalize(graph, seen)[0], pictures)
+        np.testing.assert_allclose(after["conv2"], before["conv2"], rtol=1e-4)
+        for name, changed in (("conv0", True), ("depthwise1", fused == RELU)):
+            factors = (after[name] / before[name]).reshape(-1, 4).mean(axis=0)
+            assert (np.ptp(factors) > 0.1) == changed, name
+
+    @pytest.mark.parametrize("excited", ["squeezed", "itself"])
+    def test_squeeze_and_excitation_passes_factors_on(self, excited: str) -> None:
+        toy = Toy(3, 3)
         first = toy.conv(toy.image, _uneven(4, 1, 1, 3, seed=1), [0.1] * 4)
-        second = toy.depthwise(first, normal(1, 1, 1, 4), normal(4))
-        assert _unchanged(toy.build(toy.conv(second, normal(2, 1, 1, 4), normal(2), NONE)))
+        source = first
+        if excited == "squeezed":
+            axes, shape = toy.constant(np.array([1, 2], np.int32)), [1, 1, 1, 4]
+            source = toy.apply(
+                "MEAN", [first, axes], shape, schema.ReducerOptionsT(), keepDims=True
+            )
+        layer = toy.conv(source, normal(4, 1, 1, 4) / 9, normal(4), NONE)
+        gate = toy.apply("LOGISTIC", [layer], [1, 1, 1, 4] if source != first else [1, 3, 3, 4])
+        gated = toy.apply("MUL", [gate, first], [1, 3, 3, 4], schema.MulOptionsT())
+        graph = toy.build(toy.conv(gated, _uneven(2, 1, 1, 4, seed=3), normal(2), NONE))
+        pictures = noise(4, 3, 3, 3)
+        seen = observe(graph, pictures, 1, 0, lambda done: None)
+        before, after = run(graph, pictures), run(equalize(graph, seen)[0], pictures)
+        last = "conv5" if excited == "squeezed" else "conv4"
+        np.testing.assert_allclose(after[last], before[last], rtol=1e-4)
+        factors = (after["conv0"] / before["conv0"]).reshape(-1, 4).mean(axis=0)
+        assert (np.ptp(factors) > 0.1) == (excited == "squeezed")
+
+    def test_a_layer_behind_which_values_are_cut_off_reads_equalized_channels(self) -> None:
+        toy = Toy(2, 2)
+        first = toy.conv(toy.image, _uneven(4, 1, 1, 3, seed=1), normal(4), NONE)
+        assert not _unchanged(toy.build(toy.conv(first, normal(2, 1, 1, 4), normal(2), RELU6)))
 
     def test_a_mean_of_all_channels_passes_nothing_on(self) -> None:
         # As many columns as channels: the mean's last axis has their number, but is another.

@@ -171,6 +171,21 @@ class TestChooseRanges:
         ranges = _chosen(graph, seen, "min-max")
         assert ranges["conv0"] == ranges["pool1"] == (-2, 24)
 
+    @pytest.mark.parametrize(
+        ("kind", "low", "high"),
+        [("RELU", 0, 24), ("RELU6", 0, 6), ("RELU_0_TO_1", 0, 1), ("RELU_N1_TO_1", -1, 1)],
+    )
+    def test_what_is_cut_off_next_needs_no_range(self, kind: str, low: float, high: float) -> None:
+        toy = Toy(4, 4)
+        convolved = toy.conv(toy.image, np.ones((1, 1, 1, 3)), [0.0], NONE)
+        graph = toy.build(toy.apply(kind, [convolved], [1, 4, 4, 1]))
+        seen = {
+            "conv0": _activation([[-50.0], [24.0]]),
+            f"{kind.lower()}1": _activation([[low], [high]]),
+        }
+        ranges = _chosen(graph, seen, "min-max")
+        assert ranges["conv0"] == (low, high)
+
     def test_of_what_others_read_too_a_pool_decides_nothing(self) -> None:
         toy = Toy(4, 4)
         convolved = toy.conv(toy.image, np.ones((1, 1, 1, 3)), [0], NONE)

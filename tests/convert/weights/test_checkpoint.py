@@ -1,7 +1,9 @@
 """What a checkpoint may look like, and which heads are understood."""
 
 import argparse
+import pickle
 import zipfile
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -118,6 +120,11 @@ class TestHowItIsWrapped:
             "n_averaged"
         ]
 
+    def test_a_shorter_float_is_told(self, tmp_path: Path) -> None:
+        torch.save({key: item.half() for key, item in TINY.items()}, tmp_path / "x.pth")
+        (note,) = load_file(tmp_path / "x.pth").notes
+        assert "has float16 weights; it is computed in float32" in note
+
     def test_names_of_classes_come_with_it(self, tmp_path: Path) -> None:
         torch.save({"state_dict": TINY, "classes": ["a", "b", "c"]}, tmp_path / "x.pth")
         assert load_file(tmp_path / "x.pth").saved_names == [SavedNames("classes", ["a", "b", "c"])]
@@ -181,6 +188,11 @@ class TestOtherFiles:
         assert _equal(found.state, TINY)
         assert found.saved_names == [SavedNames("id2label", ["a", "b", "c"])]
 
+    def test_a_pointer_to_them_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "x.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n")
+        with pytest.raises(CheckpointError, match="git lfs pull"):
+            load_file(tmp_path / "x.safetensors")
+
     @pytest.mark.parametrize("content", [b"\x08\x00\x00\x00\x00\x00\x00\x00{}", b"x" * 100])
     def test_damaged_safetensors_are_refused(self, content: bytes, tmp_path: Path) -> None:
         (tmp_path / "x.safetensors").write_bytes(content)
@@ -203,12 +215,19 @@ class TestOtherFiles:
             (b"\x89HDF\r\n", "Keras"),
             (b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
             (b"<!DOCTYPE html>", "web page"),
+            (b'{"id2label": {}}', "JSON text.*name the folder"),
         ],
     )
     def test_what_it_is_instead_is_said(self, content: bytes, words: str, tmp_path: Path) -> None:
         (tmp_path / "x.pth").write_bytes(content)
         with pytest.raises(CheckpointError, match=f"x.pth is .*{words}"):
             load_file(tmp_path / "x.pth")
+
+    def test_a_program_of_torch_export_is_one(self, tmp_path: Path) -> None:
+        with zipfile.ZipFile(tmp_path / "x.pt2", "w") as archive:
+            archive.writestr("x/models/model.json", b"")
+        with pytest.raises(CheckpointError, match=r"torch\.export; pass it with --program"):
+            load_file(tmp_path / "x.pt2")
 
     def test_a_zip_says_what_is_in_it(self, tmp_path: Path) -> None:
         with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
@@ -223,6 +242,7 @@ class TestOtherFiles:
         [
             (nn.Linear(2, 2), r"a whole network .*torch\.save\(model\.state_dict\(\), FILE\)"),
             ({"state_dict": {}, "where": Path()}, r"PosixPath.*saved = torch\.load"),
+            ({"model": nn.Linear(2, 2), "ema": None}, r"edgekit_convert\.convert\(model, …\)"),
         ],
     )
     def test_what_would_run_code_says_how_to_save_the_weights(
@@ -231,6 +251,64 @@ class TestOtherFiles:
         torch.save(content, tmp_path / "x.pth")
         with pytest.raises(CheckpointError, match=words):
             load_file(tmp_path / "x.pth")
+
+    @pytest.mark.parametrize(
+        ("beside", "told"),
+        [
+            ({"where": Path()}, "PosixPath"),
+            ({"hyper_parameters": {"net": nn.Conv2d(1, 1, 1)}}, "torch.nn.modules.conv.Conv2d"),
+            ({"log": defaultdict(list, loss=3)}, "defaultdict"),
+        ],
+    )
+    @pytest.mark.parametrize("zipped", [True, False])
+    def test_what_needs_code_beside_the_weights_is_left_unread_and_told(
+        self, beside: dict[str, Any], told: str, zipped: bool, tmp_path: Path
+    ) -> None:
+        saved = {"state_dict": TINY, **beside}
+        torch.save(saved, tmp_path / "x.pth", _use_new_zipfile_serialization=zipped)
+        if not zipped:  # The old format does not say beforehand what is in it.
+            with pytest.raises(CheckpointError, match=f"{told}|a whole network"):
+                load_file(tmp_path / "x.pth")
+            return
+        found = load_file(tmp_path / "x.pth")
+        assert _equal(found.state, TINY)
+        assert "left unread" in found.notes[0] and told in found.notes[0]
+
+    def test_nothing_in_a_file_is_run(self, tmp_path: Path) -> None:
+        class Trap:
+            def __reduce__(self) -> Any:
+                return (Path.touch, (tmp_path / "run",))
+
+        for beside in (Trap(), [Trap()], {"classes": Trap()}, {"a": {"b": [Path()]}}):
+            torch.save({"state_dict": TINY, "beside": beside}, tmp_path / "x.pth")
+            assert _equal(load_file(tmp_path / "x.pth").state, TINY)
+        with pytest.raises(CheckpointError, match="would run code"):
+            torch.save(Trap(), tmp_path / "x.pth")
+            load_file(tmp_path / "x.pth")
+        assert not (tmp_path / "run").exists()
+
+    def test_a_weight_that_needs_code_is_missed(self, tmp_path: Path) -> None:
+        torch.save(TINY | {"layer4.1.bn2.bias": Path()}, tmp_path / "x.pth")
+        state = load_file(tmp_path / "x.pth").state
+        with pytest.raises(
+            CheckpointError, match=r"no plain tensor of numbers in layer4\.1\.bn2\.bias"
+        ):
+            load(ARCHITECTURES["18"], state)
+
+    def test_a_state_dict_beside_a_whole_network_is_taken_by_its_name_alone(
+        self, tmp_path: Path
+    ) -> None:
+        torch.save({"model": nn.Linear(2, 2), "teacher": TINY}, tmp_path / "x.pth")
+        with pytest.raises(CheckpointError, match=r"whole network.*--weights-key teacher"):
+            load_file(tmp_path / "x.pth")
+        assert _equal(load_file(tmp_path / "x.pth", "teacher").state, TINY)
+
+    def test_a_pickle_says_how_to_get_further(self, tmp_path: Path) -> None:
+        (tmp_path / "x.pkl").write_bytes(pickle.dumps({"a": 1}))
+        with pytest.raises(
+            CheckpointError, match=r"a pickle that torch\.save did not write.*convert"
+        ):
+            load_file(tmp_path / "x.pkl")
 
     @pytest.mark.parametrize("content", [{}, {"epoch": 3}, [1, 2], {"model": {"epoch": 1}}, 5])
     def test_a_file_without_a_state_dict_says_what_it_holds(
@@ -312,6 +390,10 @@ def test_wider_blocks_are_sent_to_no_other_arch(widths: dict[str, int]) -> None:
         ("conv1.weight", lambda w: w.to(torch.int8), "it was quantized"),
         ("layer1.0.conv1.weight", lambda w: w[:, :4], "other widths.*--onnx"),
         ("layer1.0.bn1.weight", lambda w: w * float("nan"), "not finite"),
+        ("layer1.0.conv1.weight", lambda w: w.to_sparse(), "no plain tensor of numbers in"),
+        ("fc.weight", lambda w: w.to("meta"), "no plain tensor of numbers in"),
+        ("fc.weight", lambda w: w.to(torch.complex64), "no plain tensor of numbers in"),
+        ("fc.weight", lambda w: w.to(torch.float8_e4m3fn), "it was quantized"),
     ],
 )
 def test_other_networks_are_refused_for_what_they_are(
@@ -319,6 +401,32 @@ def test_other_networks_are_refused_for_what_they_are(
 ) -> None:
     with pytest.raises(CheckpointError, match=message):
         load(ARCHITECTURES["18"], state | {key: change(state[key])})
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("layer1.0.conv1.lora_A.default.weight", "LoRA adapter.*merge_and_unload"),
+        ("fc.base_layer.weight", "LoRA adapter.*merge_and_unload"),
+        ("conv1.weight_fake_quant.scale", "another quantization.*before that was prepared"),
+        ("layer1.0.conv1.parametrizations.weight.original0", "remove_parametrizations"),
+        ("layer1.0.conv1.weight_g", "remove_weight_norm"),
+        ("layer2.0.conv2.1.filt", r"antialiased\).*edgekit_convert\.convert"),
+        ("conv1.0.weight", "a stem of several convolutions"),
+        ("layer2.0.downsample.2.weight", "ResNet-D"),
+        ("layer1.0.se.fc1.weight", "SE-ResNet"),
+    ],
+)
+def test_a_key_that_no_resnet_has_says_what_it_is(state: State, key: str, words: str) -> None:
+    with pytest.raises(CheckpointError, match=words):
+        load(ARCHITECTURES["18"], state | {key: torch.ones(1)})
+
+
+@pytest.mark.parametrize("leaf", ["running_mean", "running_var"])
+def test_a_network_without_statistics_is_refused(state: State, leaf: str) -> None:
+    without = {key: value for key, value in state.items() if not key.endswith(leaf)}
+    with pytest.raises(CheckpointError, match=r"keep no statistics|20 missing"):
+        load(ARCHITECTURES["18"], without)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
@@ -340,7 +448,7 @@ def test_words_beside_tensors_that_are_no_json_are_words(tmp_path: Path) -> None
     words = {"epoch": "9", "note": "{", "deep": "[" * 100_000}
     path = tmp_path / "w.safetensors"
     path.write_bytes(safetensors.torch.save(TINY, words))
-    found = formats.read(path, path.read_bytes())
+    found = formats.read(path, path.read_bytes()).value
     assert {key: found[key] for key in words} == words | {"epoch": 9}
     huge = (
         b'{"x":{"dtype":"F32","shape":[0,9223372036854775807,9223372036854775807]'

@@ -91,8 +91,20 @@ class TestGuessed:
     def test_a_single_linear_needs_no_guess(self) -> None:
         assert guess(_state(nn.Linear(4, 2))) is None
 
-    def test_nor_do_layers_without_a_gap(self) -> None:
-        assert guess(_state(nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 2)))) is None
+    def test_two_linear_layers_with_nothing_between_them_are_told(self) -> None:
+        # A ModuleList has the same names, and its activations in the code.
+        said = guess(_state(nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 2))))
+        assert said is not None
+        assert "nothing is between fc.0 and fc.1" in said and "--head" in said
+
+    def test_a_batchnorm_right_in_front_of_a_linear_is_there_in_training_too(self) -> None:
+        original = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(4), nn.Linear(4, 2, bias=False))
+        assert _same(build_head(_state(original)), original)
+
+    def test_a_batchnorm_with_a_gap_behind_it_is_asked_for(self) -> None:
+        state = _state(nn.Sequential(nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2)))
+        with pytest.raises(CheckpointError, match=r"fc\.0 is a BatchNorm1d.*--head"):
+            build_head(state)
 
     @pytest.mark.parametrize("activation", [nn.ReLU(), nn.Tanh(), nn.Dropout()])
     def test_a_gap_is_told(self, activation: nn.Module) -> None:
@@ -153,6 +165,7 @@ class TestFound:
             ("loss_fn.pos_weight", torch.ones(2)),
             ("class_weights", torch.ones(2)),
             ("val_acc.total", torch.ones(3)),
+            ("confusion.confmat", torch.ones(3, 3, dtype=torch.int64)),
         ],
     )
     def test_what_is_of_the_training_is_left_out_and_named(self, key: str, value: object) -> None:
@@ -169,6 +182,7 @@ class TestFound:
             {"act.weight": torch.ones(1)},
             {"temperature": torch.tensor(3.0)},
             {"loss.kernel": torch.zeros(4, 4)},
+            {"order.confmat": torch.zeros(4, 4)},
         ],
     )
     def test_what_may_be_of_the_network_is_refused(self, extra: dict[str, torch.Tensor]) -> None:

@@ -20,6 +20,7 @@ LIST = ["cat", "dog", "cow"]
         ("id2label", {"2": "cow", "0": "cat", "1": "dog"}),
         ("names", {0: "cat", 1: "dog", 2: "cow"}),
         ("class_to_idx", {"dog": 2, "cow": 3, "cat": 1}),
+        ("CLASSES", ("cat", "dog", "cow")),
     ],
 )
 def test_names_are_read_by_their_indices(key: str, value: Any) -> None:
@@ -43,6 +44,7 @@ def test_more_than_nine_are_in_the_order_of_their_numbers() -> None:
         {"hyper_parameters": {"class_names": LIST}},
         {"meta": {"dataset": {"class_names": LIST}}},
         {"args": argparse.Namespace(class_names=LIST)},
+        {"meta": {"dataset_meta": {"class_names": LIST}}},
     ],
 )
 def test_they_are_found_among_options(nested: dict[str, Any]) -> None:
@@ -60,3 +62,8 @@ def test_indices_are_surer_than_an_order() -> None:
 )
 def test_what_are_no_names_are_left(value: Any) -> None:
     assert find_names({"classes": value}) == []
+
+
+def test_numbers_that_transformers_writes_for_names_are_none() -> None:
+    assert find_names({"id2label": {"0": "LABEL_0", "1": "LABEL_1"}}) == []
+    assert find_names({"id2label": {"0": "LABEL_1", "1": "LABEL_0"}}) != []

@@ -1,12 +1,14 @@
 """Where a label gets its name."""
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from edgekit.errors import LabelsError
 from edgekit.model.container import read_model
-from edgekit.model.labels import LabelFile, class_names, distinct, read_labels
+from edgekit.model.labels import LabelFile, class_names, distinct, ordered_names, read_labels
 from tests.tiny import tiny_model
 
 MODEL = Path("m.tflite")
@@ -133,3 +135,26 @@ def test_the_label_file_of_a_foreign_model_is_understood_as_any(tmp_path: Path) 
     hostile = read_model(tiny_model(tmp_path / "h.tflite", labels=b"a\x1b]0;pwn\x07\nb\nc\n"))
     with pytest.raises(LabelsError, match=r"h.tflite has control characters .*; pass the right"):
         _ = hostile.labels
+
+
+@pytest.mark.parametrize("names", [["a", "b"], ("a", "b"), iter("ab"), np.array(["a", "b"])])
+def test_names_of_a_program_are_a_list(names: Any) -> None:
+    assert ordered_names(names) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ({"a", "b"}, "not a list of names in the order of training, but of type set"),
+        (
+            {"b": 0, "a": 1},
+            r"of type dict; of a map to indices that is sorted\(names, key=names.get",
+        ),
+        ("ab", "of type str"),
+        (2, "of type int"),
+        (["a", 1], "the name of class 1 is 1, of type int; names are text"),
+    ],
+)
+def test_names_of_a_program_without_an_order_are_refused(names: Any, message: str) -> None:
+    with pytest.raises(LabelsError, match=message):
+        ordered_names(names)
