@@ -55,7 +55,7 @@ def _described(package: ModuleType) -> Iterator[str]:
     for name in package.__all__:
         one = getattr(package, name)
         is_error = inspect.isclass(one) and issubclass(one, errors.EdgekitError)
-        elsewhere = package is edgekit_convert and name in edgekit.__all__
+        elsewhere = package is edgekit_convert and one is getattr(edgekit, name, None)
         if not (is_error or elsewhere or name == "__version__"):
             yield name
 

@@ -1,7 +1,8 @@
 """The workstation side of edgekit: trained classifiers to int8 TFLite.
 
 `convert` is its interface in Python; `edgekit convert` is the same as a command. What a program
-needs beside it is here, too: `inspect` and `evaluate` of the core, and the errors of a conversion.
+needs beside it is here, too: `inspect` of the core, `evaluate` on all that `convert` takes its
+pictures from, and the errors of a conversion.
 """
 
 import importlib
@@ -18,9 +19,9 @@ from edgekit.errors import (
 
 if TYPE_CHECKING:
     from edgekit.model.inspection import inspect
-    from edgekit.offline.folder_evaluation import evaluate
     from edgekit_convert.api import convert
     from edgekit_convert.console import ConsoleReporter
+    from edgekit_convert.given.evaluation import evaluate
     from edgekit_convert.outputs import Conversion
     from edgekit_convert.report.results import Report
 
@@ -30,7 +31,7 @@ _LAZY = {
     "Conversion": "edgekit_convert.outputs",
     "Report": "edgekit_convert.report.results",
     "convert": "edgekit_convert.api",
-    "evaluate": "edgekit.offline.folder_evaluation",
+    "evaluate": "edgekit_convert.given.evaluation",
     "inspect": "edgekit.model.inspection",
 }
 

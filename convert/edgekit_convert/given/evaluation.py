@@ -41,6 +41,8 @@ def evaluate(
 ) -> FolderEvaluation:
     """Measure how right a model is on labelled pictures, which are answered as on the device.
 
+    As `edgekit.evaluate`, of whatever a conversion takes its pictures from.
+
     Args:
         model: a model file, or one that `Classifier.open` has opened.
         pictures: a folder, or labelled pictures in Python, as `edgekit_convert.convert` takes them.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from edgekit_convert.feeding.pixels import KNOWN, is_flat, is_whole, recognize, undo
 from edgekit_convert.weights.trained import normalize
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -39,6 +39,7 @@ def test_every_known_normalization_is_found_whatever_was_asked_for(
     assert found.shown == (not resized or true != asked)
 
 
+@settings(deadline=None)
 @given(
     st.tuples(*[st.floats(0.2, 0.6)] * 3), st.tuples(*[st.floats(0.15, 0.5)] * 3)
 )  # fmt: skip
