@@ -67,3 +67,8 @@ def test_a_picture_of_one_colour_is_flat() -> None:
     colour = np.tile(np.array([[0.1], [0.5], [0.9]], np.float32), 100)
     assert is_flat(colour)
     assert not is_flat(colour + np.linspace(0, 0.1, 100, dtype=np.float32))
+
+
+def test_one_that_is_nearly_a_usual_one_is_not_taken_for_it() -> None:
+    asked = Normalization(IMAGENET.mean, (0.2285, 0.224, 0.225))
+    assert recognize(_values(asked, resized=True), asked) == (asked, False)
