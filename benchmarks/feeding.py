@@ -17,8 +17,8 @@ from edgekit_convert.feeding.check import (
     FeedingCheck,
     allowed_by_chance,
     compare,
-    find_memory,
 )
+from edgekit_convert.feeding.memory import find_memory
 from edgekit_convert.pictures import evenly_spread
 from edgekit_convert.weights.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from edgekit_convert.weights.trained import Network, open_resnet

@@ -94,11 +94,6 @@ def check_inputs(request: Request) -> None:
         )
     if isinstance(evaluation, Path) and not evaluation.is_dir():
         raise DatasetError(f"{evaluation} is not a folder of evaluation pictures")
-    for pictures in (calibration, evaluation):
-        if isinstance(pictures, GivenPictures):
-            pictures.check(request.normalization)
-        elif pictures is not None and pictures.is_dir():
-            image_files(pictures)
     if (
         isinstance(calibration, GivenPictures)
         and isinstance(evaluation, GivenPictures)
@@ -108,6 +103,11 @@ def check_inputs(request: Request) -> None:
             "calibration and evaluate are the same pictures; evaluate on pictures that were not "
             "used, or leave evaluate out: a fifth of the calibration is held out then"
         )
+    for pictures in (calibration, evaluation):
+        if isinstance(pictures, GivenPictures):
+            pictures.check(request.normalization)
+        elif pictures is not None and pictures.is_dir():
+            image_files(pictures)
 
 
 def gather(request: Request, reporter: Reporter) -> Material:

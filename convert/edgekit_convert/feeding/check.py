@@ -9,15 +9,13 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
 from edgekit.errors import ConversionError, MisfitError
-from edgekit.model.geometry import Geometry
 from edgekit.model.manifest import Feeding, Normalization
 from edgekit.vision.preprocess import prepare
 from edgekit_convert.feeding.candidates import SIZES, Way, colourings, describe, triple
-from edgekit_convert.feeding.of_onnx import onnx_memory
+from edgekit_convert.feeding.memory import find_memory
 from edgekit_convert.feeding.statistics import Memory
 from edgekit_convert.pictures import evenly_spread
 from edgekit_convert.weights.recorded import Recorded
@@ -382,26 +380,3 @@ def _divided(values: tuple[float, float, float]) -> tuple[float, float, float]:
 
 def _nats(divergence: float) -> str:
     return f"{divergence:.2g}" if divergence < 1000 else f"{divergence:.0f}"
-
-
-def find_memory(network: Network, geometry: Geometry) -> Memory:
-    """The BatchNorm layers of a network that takes pictures of a geometry, if it has any.
-
-    Raises:
-        ConversionError: a layer's variance is below 0, or its statistics are not finite.
-    """
-    if isinstance(network, onnx.ModelProto):
-        memory = onnx_memory(network)
-    else:
-        # Loads torch, which an ONNX model does without.
-        from edgekit_convert.feeding.of_pytorch import pytorch_memory
-
-        memory = pytorch_memory(network, geometry.height, geometry.width)
-    for norm in memory.norms:
-        mean, variance = norm.remembered
-        if not (np.isfinite(mean).all() and np.isfinite(variance).all() and variance.min() >= 0):
-            raise ConversionError(
-                f"the statistics of the BatchNorm layer {norm.name} are damaged: a variance is "
-                "below 0, or a value is not finite; save the network again"
-            )
-    return memory

@@ -58,7 +58,7 @@ def decode(picture: Any, where: str, notes: Notes) -> Decoded:
         return _decode(picture, where, notes)
     except EdgekitError:
         raise
-    except Exception as error:  # Pillow reads a file now, and a device's memory may be lost
+    except Exception as error:  # Pillow reads a file now
         raise DatasetError(
             f"{where} cannot be read ({type(error).__name__}: {first_line(error)})"
         ) from error
@@ -81,15 +81,22 @@ def as_array(value: Any, where: str) -> NDArray[Any]:
     """An array of an array, or of a tensor wherever it is.
 
     Raises:
-        DatasetError: it holds other things than numbers.
+        DatasetError: it cannot be had, or holds other things than numbers.
     """
-    if is_tensor(value):
-        value = value.detach().cpu()
-        # NumPy has no bfloat16.
-        value = (value.float() if value.is_floating_point() else value).numpy()
-    array = np.asarray(value)
+    try:
+        if is_tensor(value):
+            value = value.detach().cpu()
+            # NumPy has no bfloat16.
+            value = (value.float() if value.is_floating_point() else value).numpy()
+        array = np.asarray(value)
+    except Exception as error:  # a device's memory may be lost, or the tensor may have none
+        raise DatasetError(
+            f"{where} cannot be read ({type(error).__name__}: {first_line(error)})"
+        ) from error
     if array.dtype.kind not in "uifb":
-        raise DatasetError(f"{where} is {type(value).__name__} of {array.dtype}, no picture")
+        raise DatasetError(
+            f"{where} is {type(value).__name__} of {array.dtype}, which are no numbers"
+        )
     return array
 
 

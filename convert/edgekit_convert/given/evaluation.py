@@ -40,6 +40,8 @@ def evaluate(
 ) -> FolderEvaluation:
     """Measure how right a model is on labelled pictures, which are answered as on the device.
 
+    As `edgekit.evaluate`, of whatever a conversion takes its pictures from.
+
     Args:
         model: a model file; or an open one, which stays open.
         pictures: a folder, or labelled pictures in Python, as `edgekit_convert.convert` takes them.
@@ -104,7 +106,7 @@ def labelled_pictures(
             if index is None:
                 raise DatasetError(f"{where} has no label; without one nothing is right or wrong")
             pixels = picture.pixels
-            if picture.tensor and pixels.shape[:2] == (geometry.height, geometry.width):
+            if picture.prepared and pixels.shape[:2] == (geometry.height, geometry.width):
                 pixels = framed(pixels, geometry)
             yield LabelledPicture(picture.name, pixels, index)
 

@@ -112,14 +112,13 @@ def _labelled(pictures: Any, labels: Any, where: str) -> list[Item]:
 
 
 def _of_mapping(element: Mapping[Any, Any], where: str) -> list[Item]:
-    names = [name for name in PICTURES if name in element] or [
-        name for name, value in element.items() if is_picture(value)
-    ]
-    if not names or not _is_pictures(element[names[0]]):
+    there = [name for name, value in element.items() if _is_pictures(value)]
+    names = [name for name in PICTURES if name in there] or there
+    if not names or (len(names) > 1 and names[0] not in PICTURES):
         keys = listed([str(key) for key in element], _SHOWN)
         raise DatasetError(
-            f"{where} is a dictionary of {keys}, none of which is a picture; of several splits "
-            "pass one"
+            f"{where} is a dictionary of {keys}, none of which is the picture: call it image; of "
+            "several splits pass one"
         )
     pictures = element[names[0]]
     label = next((name for name in LABELS if name in element), None)

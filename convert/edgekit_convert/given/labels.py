@@ -75,7 +75,7 @@ class LabelReader:
         """
         if label is None or isinstance(label, str):
             return None if label is None else self._named(label, where)
-        number = _number(as_array(label, where), where)
+        number = _number(as_array(label, f"{where}'s label"), where)
         if number == _NONE:
             return None
         last = len(self._indices) - 1 - offset
@@ -101,7 +101,7 @@ def _number(label: NDArray[Any], where: str) -> int:
     """A whole number: of one, or of one-hot."""
     if label.size == 1:
         value = label.reshape(-1)[0]
-        if value != value or value != int(value):
+        if not np.isfinite(value) or value != int(value):
             raise DatasetError(f"{where} has the label {value}, which is no whole number")
         return int(value)
     if label.ndim == 1 and np.count_nonzero(label) == 1 and label.max() == 1:

@@ -3,6 +3,8 @@
 import sys
 from typing import Any
 
+import numpy as np
+
 
 def is_a(value: Any, module: str, name: str) -> bool:
     """Whether a value is an instance of a class of a library, which nobody may have loaded.
@@ -36,7 +38,9 @@ def copied(value: Any) -> Any:
     """A picture or label that stays as it is: a generator may write the next one in its place."""
     if is_tensor(value):
         return value.detach().clone()
-    return value.copy() if is_pil(value) or hasattr(value, "__array__") else value
+    if is_pil(value):
+        return value.copy()
+    return np.array(value) if hasattr(value, "__array__") else value
 
 
 def is_loaders_of_fastai(value: Any) -> bool:

@@ -60,14 +60,15 @@ class Picture(NamedTuple):
         number: its place, from 0.
         name: of its file, or its number in words.
         pixels: (H, W, 3) uint8, RGB.
-        tensor: whether it came as an array or tensor.
+        prepared: whether it may be what the network is fed with: an array, a tensor, or a picture
+            that a transform has resized.
         label: what it came with; None for nothing.
     """
 
     number: int
     name: str
     pixels: NDArray[np.uint8]
-    tensor: bool
+    prepared: bool
     label: Any
 
 
@@ -97,6 +98,7 @@ class GivenPictures:
         self.name = option
         self._source = find_source(data, option)
         self._reading: Reading | None = None
+        self._crop = crop_of(self._source.data)
         self._sizes: set[tuple[int, int] | None] = set()
 
     @property
@@ -132,7 +134,7 @@ class GivenPictures:
         sizes, floats = set(), []
         for number, item in sample:
             found = decode(item.picture, f"{self.name}: picture {number}", Notes())
-            sizes.add(found.size if found.tensor else None)
+            sizes.add(found.size if self._is_prepared(found) else None)
             if not found.raw:
                 values = found.values.reshape(3, -1)
                 floats.append(values[:, :: max(1, values.shape[1] // _PIXELS)])
@@ -191,9 +193,8 @@ class GivenPictures:
         if labels is not None:
             reader, limit = LabelReader(labels, self.class_names, self.name, notify), sys.maxsize
         notes = Notes("" if reader or not self._is_at(geometry) else _AT_SIZE)
-        crop = crop_of(self._source.data)
-        if crop is not None and abs(crop - geometry.crop) > _ALIKE and None not in self._sizes:
-            notes.tell(_CROPPED.format(crop) if crop else _SQUEEZED)
+        if self._crop is not None and abs(self._crop - geometry.crop) > _ALIKE:
+            notes.tell(_CROPPED.format(self._crop) if self._crop else _SQUEEZED)
         kept = Thinned[_Loaded](limit)
         for picture in self.read(notes, None if reader else limit, kept.wanted):
             where = f"{self.name}: picture {picture.number}"
@@ -203,11 +204,12 @@ class GivenPictures:
             advance(1)
         names, tensors, digests, truth = zip(*kept.evenly(), strict=True)
         self._check_telling(tensors, digests, notes)
+        found = self._truth(truth, notes) if reader else None
         return Pictures(
             np.concatenate(tensors),
             list(names),
             hashlib.sha256(b"".join(sorted(digests))).hexdigest(),
-            self._truth(truth) if reader else None,
+            found,
             tuple(notes.lines),
         )
 
@@ -230,6 +232,9 @@ class GivenPictures:
         numbers = evenly_spread(source.length, MAXIMUM_CALIBRATION)[chosen]
         return (self._read(int(n), source.get(int(n)), Notes()).pixels for n in numbers)
 
+    def _is_prepared(self, decoded: Decoded) -> bool:
+        return decoded.tensor or self._crop is not None
+
     def _is_at(self, geometry: Geometry) -> bool:
         """Whether the pictures came at the model's size, as a loader makes them."""
         return self._sizes == {(geometry.height, geometry.width)}
@@ -239,7 +244,9 @@ class GivenPictures:
         decoded = decode(item.picture, where, notes)
         # A copy: a generator may write its next picture into the same memory.
         pixels = np.array(self._pixels(decoded, where).transpose(1, 2, 0), order="C")
-        return Picture(number, self._name(number, item), pixels, decoded.tensor, item.label)
+        return Picture(
+            number, self._name(number, item), pixels, self._is_prepared(decoded), item.label
+        )
 
     def _pixels(self, decoded: Decoded, where: str) -> NDArray[np.uint8]:
         if decoded.raw:
@@ -260,11 +267,11 @@ class GivenPictures:
     def _prepared(self, picture: Picture, geometry: Geometry, notes: Notes) -> NDArray[np.uint8]:
         """The model's input, (1, height, width, 3)."""
         height, width = picture.pixels.shape[:2]
-        if picture.tensor and (height, width) == (geometry.height, geometry.width):
+        if picture.prepared and (height, width) == (geometry.height, geometry.width):
             if geometry.crop < 1:
                 notes.count("at the model's size are taken as they are, and not cropped again")
             return picture.pixels[np.newaxis]
-        if picture.tensor:
+        if picture.prepared:
             notes.count(
                 f"of {width}x{height} pixels are resized to {geometry.width}x{geometry.height} as "
                 "a camera's frames are"
@@ -285,8 +292,10 @@ class GivenPictures:
         if again := len(digests) - len(set(digests)):
             notes.tell(f"{again} of {len(digests)} pictures are there more than once")
 
-    def _truth(self, indices: Sequence[int | None]) -> NDArray[np.int64] | None:
+    def _truth(self, indices: Sequence[int | None], notes: Notes) -> NDArray[np.int64] | None:
         known = [index for index in indices if index is not None]
+        if not known:
+            notes.tell("its pictures have no labels, so that no accuracy is measured")
         if known and len(known) < len(indices):
             first = indices.index(None)
             raise DatasetError(

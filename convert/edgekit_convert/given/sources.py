@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from inspect import isroutine
 from itertools import islice
 from typing import Any
 
@@ -63,7 +64,7 @@ class Numbered(Source):
 
     @property
     def length(self) -> int:
-        return len(self.data)
+        return int(_asked(lambda: len(self.data), self.option))
 
     def get(self, number: int) -> Item:
         """One of the pictures."""
@@ -96,9 +97,7 @@ class Stream(Source):
         # A generator gives each only once, and a loader starts its processes only once.
         if self._running is None:
             self._running = self._items()
-            self._started = [
-                Item(copied(one.picture), copied(one.label)) for one in islice(self._running, count)
-            ]
+            self._started = [self._kept(one) for one in islice(self._running, count)]
         return list(enumerate(self._started))
 
     def read(self, limit: int | None) -> Iterator[tuple[int, Item]]:
@@ -116,6 +115,9 @@ class Stream(Source):
     def notes(self) -> list[str]:
         cut = f"the first {LONGEST:,} pictures are used, of a stream that does not say its length"
         return [cut] if self._cut else []
+
+    def _kept(self, item: Item) -> Item:
+        return Item(*_asked(lambda: [copied(part) for part in item], self.option))
 
     def _items(self) -> Iterator[Item]:
         name = f"{self.option}: element"
@@ -156,7 +158,7 @@ def find_source(data: Any, option: str) -> Source:
     if hasattr(kind, "__getitem__") and hasattr(kind, "__len__") and not streams:
         return _numbered(data, option)
     if not (hasattr(kind, "__iter__") or hasattr(kind, "__getitem__")):
-        called = "; call it" if callable(data) else ""
+        called = "; call it" if isroutine(data) else ""
         raise DatasetError(f"{option} is {kind.__name__}{called}; {_WHAT}")
     return Stream(data, option)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from edgekit_convert.feeding.pixels import KNOWN, is_flat, is_whole, recognize, undo
 from edgekit_convert.weights.trained import normalize
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -39,6 +39,7 @@ def test_every_known_normalization_is_found_whatever_was_asked_for(
     assert found.shown == (not resized or true != asked)
 
 
+@settings(deadline=None)
 @given(
     st.tuples(*[st.floats(0.2, 0.6)] * 3), st.tuples(*[st.floats(0.15, 0.5)] * 3)
 )  # fmt: skip
@@ -66,3 +67,8 @@ def test_a_picture_of_one_colour_is_flat() -> None:
     colour = np.tile(np.array([[0.1], [0.5], [0.9]], np.float32), 100)
     assert is_flat(colour)
     assert not is_flat(colour + np.linspace(0, 0.1, 100, dtype=np.float32))
+
+
+def test_one_that_is_nearly_a_usual_one_is_not_taken_for_it() -> None:
+    asked = Normalization(IMAGENET.mean, (0.2285, 0.224, 0.225))
+    assert recognize(_values(asked, resized=True), asked) == (asked, False)

@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from edgekit_convert.feeding.check import find_memory
+from edgekit_convert.feeding.memory import find_memory
 from edgekit_convert.feeding.statistics import Moments, Norm, moments
 from torch import nn
 

@@ -99,6 +99,14 @@ class TestImageFolder:
         told = [note for note in notes if "its transform" in note]
         assert (words in told[0]) if words else not told
 
+    def test_pictures_that_a_transform_has_cropped_are_not_cropped_again(
+        self, folder: Path
+    ) -> None:
+        composed = transforms.Compose([transforms.Resize(36), transforms.CenterCrop(32)])
+        data = torchvision.datasets.ImageFolder(folder, composed)
+        found = load(data, geometry=Geometry(32, 32, 32 / 36))
+        assert np.array_equal(found.tensors, [np.asarray(picture) for picture, _ in data])
+
     def test_a_preset_of_torchvision_says_both(self) -> None:
         class Data:
             transform = torchvision.models.ResNet18_Weights.IMAGENET1K_V1.transforms()

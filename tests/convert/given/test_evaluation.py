@@ -10,7 +10,7 @@ import torch
 from edgekit_convert.given.evaluation import evaluate, framed, labelled_pictures
 from edgekit_convert.weights.torchvision_shim import import_torchvision
 from edgekit_convert.weights.trained import normalize
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from torch.utils.data import DataLoader, TensorDataset
@@ -94,6 +94,7 @@ def test_tensors_of_the_models_size_are_not_cropped_again() -> None:
         assert np.array_equal(prepare(picture.pixels, geometry)[0], pixels)
 
 
+@settings(deadline=None)
 @given(st.integers(32, 400), st.floats(0.3, 1))
 def test_the_models_crop_gives_back_what_was_framed(size: int, crop: float) -> None:
     geometry = Geometry(size, size, crop)

@@ -44,6 +44,8 @@ class TestLabels:
             ([0] * 11 + [None], "1 of 12 pictures have no label, the first is picture 11"),
             ([-1] + [0] * 11, "1 of 12 pictures have no label, the first is picture 0"),
             (LABELS * np.nan, "the label nan"),
+            (LABELS + np.inf, "the label inf"),
+            ([torch.empty((), device="meta")] * 12, "picture 0's label cannot be read"),
         ],
     )
     def test_those_that_fit_no_class_are_refused(self, labels: Any, words: str) -> None:
@@ -51,4 +53,6 @@ class TestLabels:
 
     @pytest.mark.parametrize("data", [PIXELS, (PIXELS, [-1] * 12), (PIXELS, [None] * 12)])
     def test_without_any_there_is_no_truth(self, data: Any) -> None:
-        assert load(data, labels=CLASSES).truth is None
+        found = load(data, labels=CLASSES)
+        assert found.truth is None
+        assert "its pictures have no labels, so that no accuracy is measured" in found.notes

@@ -11,7 +11,7 @@ from edgekit_convert.given import sources
 from edgekit_convert.given.pictures import GivenPictures
 from edgekit_convert.pictures import MAXIMUM_CALIBRATION, check_disjoint, load_calibration
 from edgekit_convert.weights.trained import normalize
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
@@ -108,6 +108,7 @@ def test_every_way_gives_the_same_pictures_to_the_byte(way: str) -> None:
     assert found.names == [f"calibration {number}" for number in range(12)]
 
 
+@settings(deadline=None)
 @given(
     arrays.arrays(np.uint8, (2, 8, 8, 3)),
     st.sampled_from([IMAGENET, HALF, TO_1]),

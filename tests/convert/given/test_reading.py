@@ -85,6 +85,12 @@ class TestMeaning:
     def test_what_may_be_one_thing_or_another_is_refused(self, values: NDArray[Any]) -> None:
         assert "cannot be told" in refused(values.astype(np.float32))
 
+    def test_bright_pictures_are_normalized_although_nothing_is_below_0(self) -> None:
+        bright = 180 + PIXELS // 4
+        values = normalize(bright, IMAGENET)
+        assert values.min() > 0
+        assert np.array_equal(load(values).tensors, bright)
+
     def test_one_colour_tells_nothing(self) -> None:
         flat = np.ones((4, 3, 32, 32), np.float32) * np.arange(1, 5)[:, None, None, None] / 5
         assert "are of one colour each" in refused(flat)

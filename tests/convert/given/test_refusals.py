@@ -49,7 +49,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "16 bits": (lambda: PIXELS.astype(np.uint16) * 257, "take the upper 8, x >> 8"),
     "less than 0": (lambda: PIXELS.astype(np.int16) - 128, "is int16 from -128 to 127"),
     "bool": (lambda: PIXELS > 128, "picture 0 is bool"),
-    "complex": (lambda: PIXELS * 1j, "ndarray of complex128, no picture"),
+    "complex": (lambda: PIXELS * 1j, "ndarray of complex128, which are no numbers"),
     "not finite": (lambda: np.where(PIXELS == 7, np.nan, PIXELS / 255), "values that are not fin"),
     "32 bits of Pillow": (lambda: [Image.new("F", (8, 8))] * 2, "has the mode F"),
     "no content": (lambda: [torch.empty(3, 0, 32)] * 2, "picture 0 is empty, (3, 0, 32)"),
