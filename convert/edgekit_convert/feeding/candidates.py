@@ -13,6 +13,8 @@ from edgekit_convert.weights.trained import normalize
 # Inputs that networks are trained at, in pixels.
 SIZES = (32, 48, 64, 96, 112, 128, 160, 192, 224, 256, 288, 384)
 _BYTE = 1 / 255  # the standard deviation that undoes the division of pixels by 255
+# ImageNet's figures and those of other photos differ by less.
+_SAME_FIGURES = 0.05
 # What networks are trained with, for pixels from 0 to 1. TensorFlow's 127 and 128 are as good as
 # the half here, and CIFAR-10's own figures as good as ImageNet's.
 NORMALIZATIONS = {
@@ -84,3 +86,19 @@ def describe(way: Way, asked: Way) -> str:
 def triple(values: tuple[float, float, float]) -> str:
     """As `--mean` and `--std` take it."""
     return ",".join(f"{value:.6g}" for value in values)
+
+
+def options(normalization: Normalization) -> str:
+    """As the command line says it."""
+    return f"--mean {triple(normalization.mean)} --std {triple(normalization.std)}"
+
+
+def alike(one: Normalization, other: Normalization) -> bool:
+    """Whether they differ by less than others make of the same pictures' figures."""
+    pairs = zip((*one.mean, *one.std), (*other.mean, *other.std), strict=True)
+    return all(abs(first - second) < _SAME_FIGURES for first, second in pairs)
+
+
+def nats(divergence: float) -> str:
+    """A divergence, as people read it."""
+    return f"{divergence:.2g}" if divergence < 1000 else f"{divergence:.0f}"

@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 from edgekit.errors import ConversionError, MisfitError
 from edgekit.model.manifest import Feeding, Normalization
 from edgekit.vision.preprocess import prepare
-from edgekit_convert.feeding.candidates import SIZES, Way, colourings, describe, triple
+from edgekit_convert.feeding.candidates import (
+    SIZES,
+    Way,
+    alike,
+    colourings,
+    describe,
+    nats,
+    options,
+)
 from edgekit_convert.feeding.memory import find_memory
 from edgekit_convert.feeding.statistics import Memory
 from edgekit_convert.pictures import evenly_spread
@@ -34,8 +42,6 @@ _SUSPICIOUS = 1 / 3
 _FAR_BETTER = 5
 # Light and colour move the first layer, and by several times as much as the median of all.
 _FIRST = 0.25
-# ImageNet's figures and those of other photos differ by less.
-_SAME_FIGURES = 0.05
 # A change of the colours or of the size is followed where it halves what does not fit.
 _BETTER = 2
 
@@ -129,8 +135,8 @@ class FeedingCheck:
         likely = _from_0_to_1(self._asked.normalization)
         if likely != self._asked.normalization:
             self._object(
-                f"{_options(self._asked.normalization)} are not of pixels from 0 to 1; of pixels "
-                f"from 0 to 255 they would be {_options(likely)}"
+                f"{options(self._asked.normalization)} are not of pixels from 0 to 1; of pixels "
+                f"from 0 to 255 they would be {options(likely)}"
             )
 
     def check_network(self, network: Network, *, one_size: bool = False) -> None:
@@ -173,10 +179,10 @@ class FeedingCheck:
         if recorded is None:
             return None
         asked, other = self._asked.normalization, recorded.normalization
-        if other is not None and not _alike(asked, other):
+        if other is not None and not alike(asked, other):
             said = (
-                f"{recorded.where} says that the network was trained with {_options(other)}, asked "
-                f"for are {_options(asked)}"
+                f"{recorded.where} says that the network was trained with {options(other)}, asked "
+                f"for are {options(asked)}"
             )
             if pictures_tell and self.has_memory:
                 self._contradiction = said
@@ -258,7 +264,7 @@ class FeedingCheck:
         """Verdict and reason where the way asked for does not fit: is there one that does?"""
         figures = (
             f"BatchNorm remembers other pictures than the network is fed with (divergence "
-            f"{_nats(fit.median)}, first layer {_nats(fit.first)}, where {_nats(allowed)} may be "
+            f"{nats(fit.median)}, first layer {nats(fit.first)}, where {nats(allowed)} may be "
             "chance)"
         )
         better = self._better(pictures, sample, untouched, allowed)
@@ -266,13 +272,13 @@ class FeedingCheck:
             way, other = better
             if other.score <= allowed and fit.score >= _FAR_BETTER * other.score:
                 trained = (
-                    f"the network looks trained {describe(way, self._asked)} ({_nats(other.score)})"
+                    f"the network looks trained {describe(way, self._asked)} ({nats(other.score)})"
                 )
                 if fit.score > allowed:
                     return MISFIT, f"{figures}; {trained}"
-                return DOUBTFUL, f"{trained}, as asked it fits less well ({_nats(fit.score)})"
+                return DOUBTFUL, f"{trained}, as asked it fits less well ({nats(fit.score)})"
             if fit.score >= _BETTER * other.score and other.score <= _BETTER * allowed:
-                figures += f"; nearer is {describe(way, self._asked)} ({_nats(other.score)})"
+                figures += f"; nearer is {describe(way, self._asked)} ({nats(other.score)})"
         if fit.score <= allowed:
             return FITS, ""
         remedy = "see to --calibration, --mean, --std and --size"
@@ -351,16 +357,6 @@ def _at_all_sizes(pictures: Iterable[NDArray[np.uint8]], way: Way) -> dict[int, 
     return {size: np.concatenate(made) for size, made in prepared.items()}
 
 
-def _options(normalization: Normalization) -> str:
-    return f"--mean {triple(normalization.mean)} --std {triple(normalization.std)}"
-
-
-def _alike(one: Normalization, other: Normalization) -> bool:
-    """Whether they differ by less than others make of the same pictures' figures."""
-    pairs = zip((*one.mean, *one.std), (*other.mean, *other.std), strict=True)
-    return all(abs(first - second) < _SAME_FIGURES for first, second in pairs)
-
-
 def _from_0_to_1(normalization: Normalization) -> Normalization:
     """The same, but what can only be of pixels from 0 to 255 divided by 255."""
     mean, std = normalization.mean, normalization.std
@@ -376,7 +372,3 @@ def _from_0_to_1(normalization: Normalization) -> Normalization:
 def _divided(values: tuple[float, float, float]) -> tuple[float, float, float]:
     red, green, blue = (value / 255 for value in values)
     return red, green, blue
-
-
-def _nats(divergence: float) -> str:
-    return f"{divergence:.2g}" if divergence < 1000 else f"{divergence:.0f}"
