@@ -25,6 +25,7 @@ TENSOR_TYPES = (
     "int4",
     "bfloat16",
     "int2",
+    "uint4",
 )
 
 OPERATORS = (

@@ -264,3 +264,17 @@ def test_a_graph_without_transposes_is_as_it_was() -> None:
     graph = net.closed(net.add(net.wide(), net.wide()))
     assert _kinds(channels_last(graph)) == _kinds(graph)
     _same_function(graph, channels_last(graph))
+
+
+def test_two_orders_become_the_one_that_they_make() -> None:
+    net = _Net()
+    graph = net.closed(net.transposed(net.first(net.wide()), 0, 2, 1, 3))
+    moved = channels_last(graph)
+    assert _kinds(moved) == ["CONV_2D", "TRANSPOSE", "CONV_2D"]
+    _same_function(graph, moved)
+
+
+def test_the_answer_keeps_its_tensor() -> None:
+    net = _Net()
+    graph = net.build(net.last(net.first(net.wide())))
+    _same_function(graph, channels_last(graph))

@@ -125,7 +125,7 @@ def test_what_is_no_file_of_bytes_is_refused_at_once(tmp_path: Path) -> None:
         (tmp_path, "is not a regular file"),
         (loop, "Too many levels of symbolic links"),
         (large, "File too large"),
-        (tmp_path / "a\0b", "embedded null byte"),
+        (tmp_path / "a\0b", r"(open: )?embedded null"),
     ):
         with pytest.raises(ModelFileError, match=f"cannot read the model .*: {reason}"):
             read_model(path)
