@@ -1,9 +1,7 @@
 """What another Python converts, with other tools, is what this one does."""
 
 import json
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import onnx
@@ -11,48 +9,17 @@ import pytest
 
 from demo.fixtures import Material
 from edgekit.model.container import read_model
-from tests.conftest import LENIENT, ROOT
-
-# The newest that is found is tried. From 3.12 on onnx2tf is another, without TensorFlow.
-NEWER = ("3.13", "3.12")
-
-
-def _newer_python() -> str:
-    if sys.version_info >= (3, 12):
-        pytest.skip("this Python has the newer tools itself")
-    for version in NEWER:
-        found = [shutil.which(f"python{version}")]
-        found += map(str, sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python")))
-        for candidate in filter(None, found):
-            # pyenv puts a name on PATH for each version, which may refuse to be one.
-            done = subprocess.run([candidate, "--version"], capture_output=True, check=False)
-            if done.returncode == 0:
-                return candidate
-    pytest.skip(f"no Python {' or '.join(NEWER)} is installed")
+from tests.conftest import LENIENT
+from tests.integration.newer_python import command_of, newer_python
 
 
 @pytest.fixture(scope="session")
 def newer() -> Path:
-    """Its command in an environment of its own, made on first use, kept in build/newer-python."""
-    python = _newer_python()
-    folder = ROOT / "build" / "newer-python"
-    stamp = folder / "installed.txt"
-    wanted = python + "".join(
-        (ROOT / name).read_text()
-        for name in (
-            "constraints.txt", "pyproject.toml", "convert/pyproject.toml", "convert/setup.py",
-        )
-    )  # fmt: skip
-    if not stamp.is_file() or stamp.read_text() != wanted:
-        install = ["-m", "pip", "install", "--quiet", "--constraint", "constraints.txt"]
-        for command in (
-            [python, "-m", "venv", "--clear", str(folder)],
-            [str(folder / "bin" / "python"), *install, "-e", ".", "-e", "./convert[torch]"],
-        ):
-            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, done.stderr
-        stamp.write_text(wanted)
-    return folder / "bin" / "edgekit"
+    """The command in an environment of a newer Python."""
+    python = newer_python()
+    if python is None:
+        pytest.skip("there is no Python that has newer tools than this one")
+    return command_of(python)
 
 
 def _operators(model: Path) -> list[tuple[str, list[list[int]]]]:

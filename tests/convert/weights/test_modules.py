@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from edgekit_convert.weights.modules import digest, prepare, saved_names
+from edgekit_convert.weights.modules import digest, prepare, said_of
+from edgekit_convert.weights.names import find_names
+from edgekit_convert.weights.recorded import find_recorded
 from torch import Tensor, nn
 
 from edgekit.errors import CheckpointError
@@ -161,10 +163,24 @@ class TestWithoutACopy:
             prepare(change(fixed))
 
 
+def _names(network: nn.Module) -> list[tuple[str, list[str]]]:
+    return [(one.key, one.names) for one in find_names(said_of(network))]
+
+
 def test_names_that_libraries_keep_in_a_network(network: nn.Module) -> None:
-    assert saved_names(network) == []
+    assert _names(network) == []
     config = SimpleNamespace(to_dict=lambda: {"id2label": {0: "cat", 1: "dog"}})
     network.config = config  # as Hugging Face has it
-    assert [(one.key, one.names) for one in saved_names(network)] == [("id2label", ["cat", "dog"])]
+    assert _names(network) == [("id2label", ["cat", "dog"])]
     network.config = SimpleNamespace(to_dict=lambda: {"id2label": {0: "LABEL_0", 1: "LABEL_1"}})
-    assert saved_names(network) == []
+    assert _names(network) == []
+    network.class_to_idx = {"dog": 1, "cat": 0}  # as PyTorch's tutorial of transfer learning
+    assert _names(nn.DataParallel(network)) == [("class_to_idx", ["cat", "dog"])]
+
+
+def test_how_it_was_fed_as_timm_keeps_it(network: nn.Module) -> None:
+    assert find_recorded(said_of(network)) is None
+    network.pretrained_cfg = {"mean": (0.5,) * 3, "std": (0.25,) * 3, "input_size": (3, 64, 64)}
+    found = find_recorded(said_of(network))
+    assert found is not None and found.normalization is not None
+    assert (found.normalization.std, found.sizes) == ((0.25,) * 3, frozenset({64}))
