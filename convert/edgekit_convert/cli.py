@@ -245,7 +245,7 @@ def convert(
     else:
         named = {name: arguments.pop(name) for name in ("arch", "head", "weights_key")}
         source = find_source(weights or IMAGENET, **named)
-        name = f"resnet{named['arch']}" if named["arch"] else Path(weights or "").stem
+        name = f"resnet{named['arch']}" if named["arch"] else Path(weights or "").resolve().stem
     if output is None:
         output = Path(f"{name}-int8.tflite")
     inputs = [*source.files, *(value for value in arguments.values() if isinstance(value, Path))]
