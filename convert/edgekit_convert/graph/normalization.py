@@ -112,7 +112,8 @@ class OwnNormalization:
 
 def own_normalization(editor: OnnxEditor, tensor: str) -> OwnNormalization | None:
     """How a graph normalizes its input itself; None where it does not, or in another way."""
-    scale, shift = np.ones(3), np.zeros(3)
+    scale: _Line = np.ones(3)
+    shift: _Line = np.zeros(3)
     axes: tuple[int, ...] = (0, 1, 2, 3)
     if (apart := _channels_apart(editor, tensor)) is not None:
         scale, shift, tensor = apart

@@ -53,7 +53,7 @@ def weight_scales(
     scales = np.maximum(scales, np.abs(biases) / (input_scale * _BIAS_LIMIT))
     if one_for_all:
         scales = np.full(len(scales), scales.max())
-    return scales.astype(np.float32).astype(np.float64)
+    return np.asarray(scales.astype(np.float32), dtype=np.float64)
 
 
 def write_constants(
@@ -97,7 +97,7 @@ def _write_layer(
         inputs = min(inputs, int(exact.graph.tensors[source.inputs[0]].shape[-1]))
     weights = weights.reshape(len(weights), -1, inputs)
     bias_index = exact.bias(source)
-    biases = np.zeros(len(weights))
+    biases: NDArray[np.float64] = np.zeros(len(weights))
     if bias_index is not None:
         biases = exact.constant(bias_index).astype(np.float64)
     input_scale = float(model.graph.tensors[target.inputs[0]].quantization.scale[0])

@@ -73,7 +73,7 @@ def test_a_signer_is_told(model: MakeModel, key: KeyPair, allowed: Path) -> None
     assert check_signed(Model.read(path), None) is None
 
 
-@pytest.mark.parametrize("content", [b"", b"junk", bytes(1 << 20)])
+@pytest.mark.parametrize("content", [b"", b"junk", bytes(1 << 20)], ids=["empty", "junk", "zeros"])
 def test_what_is_no_model_is_refused(allowed: Path, content: bytes) -> None:
     with pytest.raises(SignatureError, match="on standard input"):
         check_signed(Model("the model on standard input", content), AllowedSigners.read(allowed))
