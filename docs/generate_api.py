@@ -26,7 +26,6 @@ Generated from the docstrings by `make docs`; [how to use it](python.md). `StrPa
 _WIDTH = 96
 # Types that the source names shortly, or at length.
 _PLAIN = {
-    "_Path": "StrPath",
     "str | os.PathLike[str]": "StrPath",
     "_Triple": "Sequence[float]",
 }

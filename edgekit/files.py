@@ -8,7 +8,7 @@ import secrets
 import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -16,6 +16,8 @@ from edgekit.errors import ConfigurationError, EdgekitError, OutputError
 from edgekit.text import one_line
 
 _T = TypeVar("_T")
+# A path, as programs give one.
+StrPath: TypeAlias = str | os.PathLike[str]
 # Bytes of the longest text that is read: labels of every frame of a week.
 TEXT_LIMIT = 64 << 20
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from edgekit.errors import ConfigurationError, EdgekitError
-from edgekit.files import as_path
+from edgekit.files import StrPath, as_path
 from edgekit.model.geometry import Geometry
 from edgekit.model.manifest import Normalization
 from edgekit_convert.arguments import checked, flag
@@ -32,18 +32,17 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.export import ExportedProgram
 
-_Path: TypeAlias = str | os.PathLike[str]
 _Triple: TypeAlias = Sequence[float]
 
 
 def convert(
-    model: "nn.Module | ExportedProgram | onnx.ModelProto | SourceModel | _Path",
+    model: "nn.Module | ExportedProgram | onnx.ModelProto | SourceModel | StrPath",
     *,
     arch: str | int | None = None,
     weights_key: str | None = None,
     head: Sequence[str] | str | None = None,
-    reference: _Path | None = None,
-    classes: Sequence[str] | _Path | None = None,
+    reference: StrPath | None = None,
+    classes: Sequence[str] | StrPath | None = None,
     calibration: Any = None,
     evaluate: Any = None,
     size: int = 224,
@@ -146,7 +145,7 @@ def convert(
         raise
 
 
-def _path(value: _Path | None) -> Path | None:
+def _path(value: StrPath | None) -> Path | None:
     return None if value is None else as_path(value, "a file or a folder")
 
 

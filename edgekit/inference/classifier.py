@@ -3,13 +3,13 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.errors import ConfigurationError, EdgekitError, LabelsError, ModelFileError
-from edgekit.files import as_path
+from edgekit.files import StrPath, as_path
 from edgekit.inference.answer import Answer, Scored
 from edgekit.inference.foreign import Foreign
 from edgekit.inference.interpreter import Interpreter
@@ -20,7 +20,6 @@ from edgekit.model.labels import LabelFile, Notify, class_names, distinct, order
 from edgekit.text import one_line
 from edgekit.vision.preprocess import prepare
 
-StrPath: TypeAlias = str | os.PathLike[str]
 _NO_HINTS = Hints()
 
 

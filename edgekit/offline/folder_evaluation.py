@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.errors import DatasetError, LabelsError, ModelFileError
+from edgekit.files import StrPath
 from edgekit.inference.classifier import Classifier, top_k
 from edgekit.inference.events import timestamp
 from edgekit.inference.probabilities import are_probabilities
@@ -38,17 +39,16 @@ from edgekit.vision.read_ahead import ReadAhead
 _SIZE = 320
 _SHOWN = 5
 
-_Path: TypeAlias = str | os.PathLike[str]
 # Called after each picture as by a conversion: with a title, how many are done, and of how many;
 # None where that is not known.
 Progress: TypeAlias = Callable[[str, int, int | None], None]
 
 
 def evaluate(
-    model: _Path | Classifier,
-    pictures: _Path | LabelledPictures | Iterable[Pair],
+    model: StrPath | Classifier,
+    pictures: StrPath | LabelledPictures | Iterable[Pair],
     *,
-    compare: _Path | Classifier | None = None,
+    compare: StrPath | Classifier | None = None,
     class_offset: int = 0,
     max_pictures: int = 100,
     notify: Notify = ignore,
@@ -137,7 +137,7 @@ def class_order(a: Classifier, b: Classifier) -> list[int]:
     return [places[label] for label in a.labels]
 
 
-def _opened(model: _Path | Classifier, stack: contextlib.ExitStack, notify: Notify) -> Classifier:
+def _opened(model: StrPath | Classifier, stack: contextlib.ExitStack, notify: Notify) -> Classifier:
     if isinstance(model, Classifier):
         return model
     classifier = Classifier(model)

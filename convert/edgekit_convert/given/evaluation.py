@@ -4,12 +4,13 @@ import contextlib
 import math
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.errors import DatasetError
+from edgekit.files import StrPath
 from edgekit.inference.classifier import Classifier
 from edgekit.model.container import read_model
 from edgekit.model.geometry import Geometry
@@ -25,14 +26,13 @@ from edgekit_convert.given.pictures import GivenPictures
 from edgekit_convert.weights.imagenet import IMAGENET_MEAN, IMAGENET_STD
 
 _OPTION = "evaluate"
-_Path: TypeAlias = str | os.PathLike[str]
 
 
 def evaluate(
-    model: _Path | Classifier,
+    model: StrPath | Classifier,
     pictures: Any,
     *,
-    compare: _Path | Classifier | None = None,
+    compare: StrPath | Classifier | None = None,
     class_offset: int = 0,
     max_pictures: int = 100,
     notify: Notify = ignore,

@@ -61,9 +61,10 @@ def open_module(
         ConversionError: PyTorch cannot export it, or no faithful int8 file can be made of it.
     """
     name = name or type(unwrapped(module)).__name__
+    said, pictures = said_of(module), trial_pictures(geometry)
     try:
         network, notes = prepare(module)
-        run = _runner(network, normalize(trial_pictures(geometry), normalization))
+        run = _runner(network, normalize(pictures, normalization))
         exported = _export(network, geometry)
     except CheckpointError as error:
         raise CheckpointError(f"{name}: {error}") from error
@@ -73,7 +74,6 @@ def open_module(
         check_own_normalization(exported, picture, normalization)
         ending = find_ending(exported)
         answer = _answer(run, ending, normalization)
-        pictures = trial_pictures(geometry)
         expected = answer(pictures)
         ending.check(expected)
         graph = modernize(exported, picture, geometry.height, geometry.width)
@@ -94,8 +94,8 @@ def open_module(
         network=network,
         graph=graph,
         answer=answer,
-        saved_names=find_names(said_of(module)),
-        recorded=find_recorded(said_of(module)),
+        saved_names=find_names(said),
+        recorded=find_recorded(said),
         notes=notes,
     )
 
