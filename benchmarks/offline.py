@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from demo.fixtures import Material, make_material
 from edgekit.inference.classifier import Classifier
-from edgekit.inference.decision import DecisionSettings
 from edgekit.inference.runtimes import installed_runtimes
+from edgekit.model.decision import DecisionSettings
 from edgekit.offline.golden import Change, differences
 from edgekit.offline.player import Player
 from edgekit.offline.recording import Recording, progress

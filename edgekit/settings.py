@@ -62,6 +62,8 @@ def keys(struct: type[msgspec.Struct], section: str = "") -> Iterator[Key]:
     """Every key of the schema, in its order."""
     for field in msgspec.structs.fields(struct):
         hint = field.type
+        if get_origin(hint) is dict:
+            continue  # tables by names of the user's, which are no options
         if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
             yield from keys(hint, field.encode_name)
             continue
@@ -114,9 +116,8 @@ def _check_values(
     schema: type[msgspec.Struct], path: Path | None, text: str, settings: msgspec.Struct
 ) -> None:
     """Refuse values that no key can mean, though they are of its type."""
-    values = msgspec.to_builtins(settings, enc_hook=str)
     for key in keys(schema):
-        value = (values[key.section] if key.section else values)[key.name]
+        value = _value(settings, key)
         if isinstance(value, str) and _CONTROL.search(value):
             reason = "has a control character, or one that is no text"
         elif isinstance(value, (int, float)) and not abs(value) <= _LARGEST:
@@ -206,13 +207,12 @@ def render(
         header: comments that it begins with.
         hide: by key path, what makes a value fit to be shown.
     """
-    values = msgspec.to_builtins(settings, enc_hook=str)
     lines, section = [header], ""
     for key in keys(type(settings)):
         if key.section != section:
             section = key.section
             lines += [f"\n[{section}]"]
-        value = (values[section] if section else values)[key.name]
+        value = _value(settings, key)
         if hide and key.path in hide and value is not None:
             value = hide[key.path](value)
         lines += textwrap.wrap(_note(key), 96, initial_indent="# ", subsequent_indent="# ")
@@ -220,6 +220,17 @@ def render(
         default = key.default if not isinstance(key.default, Path) else str(key.default)
         lines.append(shown if value != default else f"#{shown}")
     return "\n".join(lines) + "\n"
+
+
+def _value(settings: msgspec.Struct, key: Key) -> Any:
+    """What settings say of a key, as plain types."""
+    part = getattr(settings, _attribute(key.section)) if key.section else settings
+    value = getattr(part, _attribute(key.name))
+    return str(value) if isinstance(value, Path) else value
+
+
+def _attribute(name: str) -> str:
+    return name.replace("-", "_")
 
 
 def _note(key: Key) -> str:

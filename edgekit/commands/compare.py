@@ -108,9 +108,12 @@ def command(
     decisions = []
     begun = time.monotonic()
     for recording in recordings:
-        decision = decision_settings(config, given(Recorded, values), recording.header)
-        decisions.append(decision)
-        in_a, in_b = (Player(recording.name, recording.header, one, decision) for one in (a, b))
+        in_both = []
+        for which in (a, b):
+            decision = decision_settings(config, given(Recorded, values), recording.header, which)
+            decisions.append(decision)
+            in_both.append(Player(recording.name, recording.header, which, decision))
+        in_a, in_b = in_both
         comparer.compare(recording.name, _pairs(recording, in_a, in_b, hidden=as_json))
     result = comparer.finish()
     if sheet is not None:

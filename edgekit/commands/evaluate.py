@@ -132,7 +132,7 @@ def command(
         return
     recording = Recording(path)
     check_outputs([report], recording.files)
-    decision = decision_settings(config, options, recording.header)
+    decision = decision_settings(config, options, recording.header, classifier)
     intervals = read_truth(truth, classifier.labels)
     player = Player(recording.name, recording.header, classifier, decision)
     prepared = progress(recording, "evaluating", player.prepare, hidden=as_json)

@@ -88,7 +88,7 @@ def command(
     if update:
         check_outputs([golden], [model, opening.labels, config, *recording.files])
     classifier = opening.open(model, config)
-    decision = decision_settings(config, given(Recorded, values), recording.header)
+    decision = decision_settings(config, given(Recorded, values), recording.header, classifier)
     found, lines = verify(
         recording,
         classifier,

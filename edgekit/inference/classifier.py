@@ -15,6 +15,7 @@ from edgekit.inference.foreign import Foreign
 from edgekit.inference.interpreter import Interpreter
 from edgekit.inference.probabilities import are_probabilities, trial_pictures
 from edgekit.model.container import ModelFile, read_model
+from edgekit.model.decision import DecisionOverrides
 from edgekit.model.foreign import Hints
 from edgekit.model.labels import LabelFile, Notify, class_names, distinct, ordered_names
 from edgekit.text import one_line
@@ -61,6 +62,8 @@ class Classifier:
         labels: class names by index.
         runtime_name: the runtime that runs it.
         accelerator: name of the delegate that runs it, such as `edgetpu`, or `cpu`.
+        recommended: decision settings that the file recommends; empty where it does not.
+        profile: what pictures and answers looked like when it was converted, where that was kept.
         notes: what was understood, guessed or changed, a line each; none for a usual model of ours.
         step: what the model's output is rounded to; 0 where its scores are floats.
 
@@ -120,6 +123,10 @@ class Classifier:
         self.sha256 = model.sha256
         self.geometry = model.geometry
         self.labels = names
+        manifest = model.manifest
+        recommendation = manifest.decision if manifest else None
+        self.recommended = recommendation.decision if recommendation else DecisionOverrides()
+        self.profile = manifest.profile if manifest else None
         self.notes = notes
         self.runtime_name = interpreter.runtime
         self.accelerator = interpreter.accelerator

@@ -2,44 +2,20 @@
 
 Scores are smoothed over frames. A label is entered when its smoothed score reaches one threshold
 and left when it falls below a lower one (hysteresis), and is kept for a while at least. While no
-class is sure enough, the answer is explicitly unknown. Time is the frames' own, so the same frames
-give the same events, however fast they are worked through.
+class is sure enough, the answer is explicitly unknown. Thresholds may differ from label to label.
+Time is the frames' own, so the same frames give the same events, however fast they are worked
+through.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
 
 import numpy as np
-from msgspec import Meta
 from numpy.typing import NDArray
 
+from edgekit.errors import SettingsError
 from edgekit.inference.events import Kind
-from edgekit.settings import Section
-
-
-class DecisionSettings(Section, frozen=True):
-    """How the scores of frames become a label."""
-
-    smoothing: Annotated[
-        int, Meta(ge=1, description="Frames that scores are averaged over; 1 for none.")
-    ] = 5
-    enter: Annotated[
-        float, Meta(ge=0, le=1, description="Smoothed score from which a label is taken.")
-    ] = 0.6
-    leave: Annotated[
-        float, Meta(ge=0, le=1, description="Smoothed score below which it is given up.")
-    ] = 0.4
-    hold: Annotated[
-        float, Meta(ge=0, description="Seconds for which a label is kept at least.")
-    ] = 0.5
-    heartbeat: Annotated[
-        float,
-        Meta(ge=0, description="Seconds after which an unchanged label is told again; 0: never."),
-    ] = 60.0
-
-    def __post_init__(self) -> None:
-        if self.leave > self.enter:
-            raise ValueError(f"leave ({self.leave:g}) is above enter ({self.enter:g})")
+from edgekit.model.decision import DecisionOverrides, DecisionSettings, merge
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +37,38 @@ class Verdict:
     first: bool
 
 
-class Decision:
-    """Holds the smoothed scores and the decided label."""
+def settle(chosen: DecisionOverrides, recommended: DecisionOverrides) -> DecisionSettings:
+    """The settings that hold: as chosen, else as the model file recommends, else the defaults.
 
-    def __init__(self, settings: DecisionSettings, every_frame: bool = False) -> None:
+    Raises:
+        SettingsError: they contradict each other.
+    """
+    try:
+        return merge(chosen, recommended)
+    except ValueError as error:
+        raise SettingsError(f"decision: {error}; set both in the configuration") from error
+
+
+class Decision:
+    """Holds the smoothed scores and the decided label.
+
+    Args:
+        settings: thresholds and times.
+        labels: class names by index.
+        every_frame: whether frames without a change give an event.
+    """
+
+    def __init__(
+        self, settings: DecisionSettings, labels: Sequence[str], every_frame: bool = False
+    ) -> None:
         self._settings = settings
         self._every_frame = every_frame
+        rules = [settings.of(label) for label in labels]
         # In the scores' own type, so that every NumPy compares alike.
-        self._enter = np.float32(settings.enter)
-        self._leave = np.float32(settings.leave)
+        self._enter = np.array([rule.enter for rule in rules], np.float32)
+        self._leave = np.array([rule.leave for rule in rules], np.float32)
+        self._hold = [rule.hold for rule in rules]
+        self._ignored = np.array([rule.ignore for rule in rules], np.bool_)
         # The usual weight of an exponential moving average over N values.
         self._weight = np.float32(2 / (settings.smoothing + 1))
         self._smoothed: NDArray[np.float32] | None = None
@@ -96,20 +95,25 @@ class Decision:
         event = self._event(changed, time)
         if event is not None:
             self._last_event = time
-        shown = self._smoothed.max() if self._index is None else self._smoothed[self._index]
+        shown = self._smoothed[self._best() if self._index is None else self._index]
         return Verdict(self._index, float(shown), event, previous if changed else None, first)
 
+    def _best(self) -> int:
+        """The class with the highest smoothed score among those that are not ignored."""
+        assert self._smoothed is not None
+        return int(np.where(self._ignored, -1, self._smoothed).argmax())
+
     def _next(self, smoothed: NDArray[np.float32], time: float) -> int | None:
-        best = int(smoothed.argmax())
-        sure = smoothed[best] >= self._enter
+        best = self._best()
+        sure = smoothed[best] >= self._enter[best] and not self._ignored[best]
         if self._index is None:
             return best if sure else None
-        if time - self._entered < self._settings.hold:
+        if time - self._entered < self._hold[self._index]:
             return self._index
         # Equal scores are no reason to change.
         if sure and smoothed[best] > smoothed[self._index]:
             return best
-        return self._index if smoothed[self._index] >= self._leave else None
+        return self._index if smoothed[self._index] >= self._leave[self._index] else None
 
     def _event(self, changed: bool, time: float) -> Kind | None:
         if changed:

@@ -11,6 +11,7 @@ from edgekit.inference.classifier import top_k
 from edgekit.inference.decision import Decision, Verdict
 from edgekit.inference.events import UNKNOWN, Event, Label, State, timestamp
 from edgekit.inference.frame import Frame
+from edgekit.model.decision import DecisionOverrides
 from edgekit.model.geometry import Geometry
 
 
@@ -19,9 +20,13 @@ class AnyClassifier(Protocol):
 
     Attributes:
         geometry: what `prepare` does to a frame.
+        labels: class names by index.
+        recommended: decision settings that its file recommends.
     """
 
     geometry: Geometry
+    labels: list[str]
+    recommended: DecisionOverrides
 
     def prepare(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Frame (H, W, 3) uint8 RGB to input tensor (1, height, width, 3) uint8."""

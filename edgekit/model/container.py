@@ -23,7 +23,7 @@ from edgekit.model.foreign import check_classifier
 from edgekit.model.geometry import Geometry
 from edgekit.model.label_file import parse, plain_lines
 from edgekit.model.labels import check_names
-from edgekit.model.manifest import SCHEMA_VERSION, Manifest
+from edgekit.model.manifest import OLDEST_SCHEMA, SCHEMA_VERSION, Manifest
 from edgekit.model.signature import Signature, read_signature
 from edgekit.text import one_line
 
@@ -126,11 +126,11 @@ def _decode_manifest(raw: bytes) -> Manifest:
         schema = msgspec.json.decode(raw).get("schema")
     except (msgspec.MsgspecError, ValueError, AttributeError) as error:
         raise ModelFileError(f"its manifest is not valid JSON ({error})") from error
-    if schema != SCHEMA_VERSION:
+    if not isinstance(schema, int) or not OLDEST_SCHEMA <= schema <= SCHEMA_VERSION:
         newer = isinstance(schema, int) and schema > SCHEMA_VERSION
         raise ModelFileError(
-            f"its manifest is of schema {one_line(schema, 20)}, this edgekit reads {SCHEMA_VERSION}"
-            + ("; update edgekit" if newer else "")
+            f"its manifest is of schema {one_line(schema, 20)}, this edgekit reads {OLDEST_SCHEMA} "
+            f"to {SCHEMA_VERSION}" + ("; update edgekit" if newer else "")
         )
     try:
         return msgspec.json.decode(raw, type=Manifest)

@@ -2,10 +2,14 @@
 
 import msgspec
 
+from edgekit.model.decision import Recommendation
 from edgekit.model.geometry import Geometry
+from edgekit.model.profile import Profile
 from edgekit.text import percent
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+# A file of layout 2 lacks what came with 3: confidence, decision and profile.
+OLDEST_SCHEMA = 2
 
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -201,6 +205,35 @@ class Feeding(_Part, frozen=True):
         return f"{words}: {self.reason}" if self.reason else words
 
 
+class Confidence(_Part, frozen=True, kw_only=True):
+    """Whether the confidence was calibrated: by a temperature, folded into the last layer.
+
+    Attributes:
+        temperature: what logits are divided by (Guo et al. 2017, arXiv:1706.04599); 1 where they
+            were left alone.
+        images: number of labelled pictures that it was fitted to, none of them a calibration
+            picture.
+        reason: why they were left alone; empty where they were not.
+        gain: by how much the log-likelihood grows, cross-validated, in nats a picture; none where
+            no temperature was tried.
+        gain_error: its standard error.
+        error, error_before: expected calibration error after and before, cross-validated.
+        error_by_chance: that which a perfectly calibrated network would show on so few pictures.
+        nll, nll_before: mean negative log-likelihood after and before, cross-validated, in nats.
+    """
+
+    temperature: float = 1.0
+    images: int = 0
+    reason: str = ""
+    gain: float | None = None
+    gain_error: float | None = None
+    error: float | None = None
+    error_before: float | None = None
+    error_by_chance: float | None = None
+    nll: float | None = None
+    nll_before: float | None = None
+
+
 class Manifest(
     _Part,
     frozen=True,
@@ -222,6 +255,9 @@ class Manifest(
         weights_sha256: of the checkpoint, in hexadecimal.
         tools: versions of the packages that took part.
         feeding: whether the pictures fit the network; none in files of before this was checked.
+        confidence: how it was calibrated; none in files of before this was done.
+        profile: what pictures and answers looked like; none in files of before this was kept.
+        decision: settings that were found for this model; none where nobody looked for them.
     """
 
     schema: int
@@ -237,3 +273,6 @@ class Manifest(
     weights_sha256: str
     tools: dict[str, str]
     feeding: Feeding | None = None
+    confidence: Confidence | None = None
+    profile: Profile | None = None
+    decision: Recommendation | None = None

@@ -7,9 +7,9 @@ import msgspec
 
 from edgekit import __version__
 from edgekit.inference.classifier import Classifier
-from edgekit.inference.decision import DecisionSettings
 from edgekit.inference.events import UNKNOWN, timestamp
 from edgekit.model.container import read_model
+from edgekit.model.decision import DecisionSettings
 from edgekit.offline import timeline
 from edgekit.offline.comparison import Comparison, Disagreement
 from edgekit.offline.confusion import confusion
@@ -166,6 +166,7 @@ def provenance(
 
 def _settings(decision: DecisionSettings) -> str:
     values = msgspec.to_builtins(decision)
+    del values["labels"]
     return ", ".join(f"{name} {value:g}" for name, value in values.items())
 
 

@@ -3,10 +3,11 @@
 from typing import NamedTuple
 
 from edgekit.inference.classifier import Classifier, top_k
-from edgekit.inference.decision import Decision, DecisionSettings
+from edgekit.inference.decision import Decision
 from edgekit.inference.events import Event
 from edgekit.inference.frame import Frame
 from edgekit.inference.pipeline import Pipeline, Result
+from edgekit.model.decision import DecisionSettings
 from edgekit.offline.clip import ClipHeader, hash_input
 
 TOP = 3  # classes in each event
@@ -80,9 +81,8 @@ class Player:
 
     def _begin(self) -> Pipeline:
         name = self._classifier.path.name
-        return Pipeline(
-            self._classifier, name, Decision(self._decision), self._source, live=False, top_k=TOP
-        )
+        decision = Decision(self._decision, self._classifier.labels)
+        return Pipeline(self._classifier, name, decision, self._source, live=False, top_k=TOP)
 
 
 def _begins(frame: Frame) -> bool:

@@ -107,7 +107,9 @@ def replay_and_compare(
         runtime=runtime,
         threads=threads,
     )
-    decision = decision_settings(None if config is None else folder / config, {}, opened.header)
+    decision = decision_settings(
+        None if config is None else folder / config, {}, opened.header, classifier
+    )
     expected = Expectation(
         beside if golden is None else folder / golden, update, any_model, tolerance, frames
     )

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import msgspec
 
 from edgekit.inference.classifier import Classifier
-from edgekit.inference.decision import DecisionSettings
 from edgekit.inference.events import Event
+from edgekit.model.decision import DecisionSettings
 from edgekit.offline.golden import (
     SCHEMA,
     Change,
@@ -98,6 +98,8 @@ def golden_of(
     settings = msgspec.to_builtins(decision)
     # It decides when an event is given, not which.
     del settings["heartbeat"]
+    if not settings["labels"]:
+        del settings["labels"]  # as in files from before there were any
     return Golden(
         schema=SCHEMA,
         recording=recording.name,

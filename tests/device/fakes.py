@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from edgekit.inference.events import Event
 from edgekit.inference.frame import Frame
 from edgekit.inference.pipeline import Result
+from edgekit.model.decision import DecisionOverrides
 from edgekit.model.geometry import Geometry
 
 NAMES = ("cat", "dog", "eel")
@@ -28,6 +29,8 @@ class FakeClassifier:
 
     runtime_name = "fake"
     geometry = Geometry(height=2, width=2)
+    recommended = DecisionOverrides()
+    profile = None
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from edgekit.inference.decision import DecisionSettings
+from edgekit.model.decision import DecisionOverrides
 from edgekit.model.foreign import Channels, Hints, Normalized, Softmax
 from edgekit.redaction import MARK
 from edgekit.settings import Section
@@ -257,7 +257,7 @@ class Settings(Section, frozen=True):
     ] = False
     max_frames: Annotated[int, Meta(ge=1, description="Stop after so many frames.")] | None = None
     camera: CameraSettings = CameraSettings()
-    decision: DecisionSettings = DecisionSettings()
+    decision: DecisionOverrides = DecisionOverrides()
     mqtt: MqttSettings = MqttSettings()
     http: HttpSettings = HttpSettings()
     webhook: WebhookSettings = WebhookSettings()

@@ -13,7 +13,8 @@ from edgekit.errors import (
     SourceError,
     SourceLostError,
 )
-from edgekit.inference.decision import Decision
+from edgekit.inference.classifier import Classifier
+from edgekit.inference.decision import Decision, settle
 from edgekit.inference.frame import Frame
 from edgekit.inference.pipeline import Pipeline, Result
 from edgekit_device import board
@@ -79,7 +80,8 @@ class Worker:
         self._notify = notify
         self._kept = kept
         self._cpu_because = cpu_because
-        self._decision = Decision(settings.decision, settings.every_frame)
+        # None until a model says which labels there are, and what it recommends.
+        self._decision: Decision | None = None
         self._pipeline: Pipeline | None = None
         self._set_retries(settings)
         # The settings before, while the source that they were exchanged for has given no frame.
@@ -192,8 +194,12 @@ class Worker:
         return bool(self._changes)
 
     def _use(self, loaded: Loaded) -> None:
-        if self.loaded and self.loaded.classifier.labels != loaded.classifier.labels:
-            self._decision = self._new_decision()
+        before, classifier = self.loaded, loaded.classifier
+        if before is not None and _decides_otherwise(before.classifier, classifier):
+            self._decision = None
+        if self._decision is None:
+            settings = settle(self._settings.decision, classifier.recommended)
+            self._decision = Decision(settings, classifier.labels, self._settings.every_frame)
         self.loaded = loaded
         for note in loaded.classifier.notes:
             self._notify(f"model: {note}")
@@ -220,9 +226,6 @@ class Worker:
         self._camera = Retry(CAMERA, settings.recovery.camera)
         self._accelerator = Retry(DELEGATE, settings.recovery.delegate)
 
-    def _new_decision(self) -> Decision:
-        return Decision(self._settings.decision, self._settings.every_frame)
-
     def _follow_changes(self) -> None:
         while self._changes:
             self._apply(self._changes.pop(0))
@@ -237,7 +240,7 @@ class Worker:
             if before.recovery != change.recovery:
                 self._set_retries(change)
             if (before.decision, before.every_frame) != (change.decision, change.every_frame):
-                self._decision = self._new_decision()
+                self._decision = None
             # While a delegate is lost, its model is of no use.
             if self.loaded is not None and self._pipeline is not None:
                 self._use(self.loaded)
@@ -248,7 +251,7 @@ class Worker:
         """Open what the settings name now; where that fails, what they named before."""
         # The old one first: it may be the same camera.
         self._close_source()
-        self._decision = self._new_decision()
+        self._decision = None
         try:
             self.source = self._open_source(self._settings)
         except (SourceError, SettingsError) as error:
@@ -389,3 +392,8 @@ class Worker:
     def _report(self, part: str, text: str) -> None:
         self.problems[part] = text
         self._notify(f"{part}: {text}")
+
+
+def _decides_otherwise(before: Classifier, now: Classifier) -> bool:
+    """Whether what was decided by one model means nothing for the other."""
+    return (before.labels, before.recommended) != (now.labels, now.recommended)

@@ -7,9 +7,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edgekit.inference.decision import Decision, DecisionSettings, Verdict
+from edgekit.inference.decision import Decision, Verdict
+from edgekit.model.decision import DecisionSettings
 
 PLAIN = DecisionSettings(smoothing=1, enter=0.6, leave=0.4, hold=0, heartbeat=0)
+
+
+def names(frame: NDArray[np.float32]) -> list[str]:
+    """Of as many classes as a frame has scores."""
+    return [f"class {index}" for index in range(len(frame))]
 
 
 def scores(best: int, score: float, classes: int = 3) -> NDArray[np.float32]:
@@ -22,7 +28,7 @@ def scores(best: int, score: float, classes: int = 3) -> NDArray[np.float32]:
 def decide(
     settings: DecisionSettings, frames: list[NDArray[np.float32]], seconds: float = 1.0
 ) -> list[Verdict]:
-    decision = Decision(settings)
+    decision = Decision(settings, names(frames[0]))
     return [decision.update(frame, i * seconds) for i, frame in enumerate(frames)]
 
 
@@ -83,7 +89,7 @@ def test_a_heartbeat_follows_silence() -> None:
 
 
 def test_every_frame_can_be_told() -> None:
-    decision = Decision(PLAIN, every_frame=True)
+    decision = Decision(PLAIN, ["ant", "bee", "cat"], every_frame=True)
     seen = [scores(0, 0.9), scores(0, 0.9), scores(1, 0.9)]
     events = [decision.update(frame, float(i)).event for i, frame in enumerate(seen)]
     assert events == ["change", "frame", "change"]
@@ -117,7 +123,7 @@ def any_settings(draw: st.DrawFn) -> DecisionSettings:
 def _course(
     settings: DecisionSettings, history: list[tuple[NDArray[np.float32], float]]
 ) -> list[tuple[float, Verdict]]:
-    decision, time, course = Decision(settings), 0.0, []
+    decision, time, course = Decision(settings, names(history[0][0])), 0.0, []
     for frame, step in history:
         time += step
         course.append((time, decision.update(frame, time)))

@@ -4,18 +4,19 @@ import re
 
 import numpy as np
 
-from edgekit.inference.decision import Decision, DecisionSettings
+from edgekit.inference.decision import Decision
 from edgekit.inference.events import Event, Label
 from edgekit.inference.frame import Frame
 from edgekit.inference.pipeline import Pipeline
+from edgekit.model.decision import DecisionSettings
 from edgekit.model.geometry import Geometry
-from tests.device.fakes import FakeClassifier, picture
+from tests.device.fakes import NAMES, FakeClassifier, picture
 
 PLAIN = DecisionSettings(smoothing=1, enter=0.6, leave=0.4, hold=0, heartbeat=0)
 
 
 def events(*shown: int, live: bool = False, every_frame: bool = False) -> list[Event]:
-    decision = Decision(PLAIN, every_frame)
+    decision = Decision(PLAIN, NAMES, every_frame)
     pipeline = Pipeline(FakeClassifier(), "m.tflite", decision, "fake.avi", live=live, top_k=2)
     told = []
     for number, index in enumerate(shown):
@@ -41,7 +42,7 @@ def test_a_change_names_what_was_before() -> None:
 
 
 def test_unknown_has_a_name() -> None:
-    decision = Decision(DecisionSettings(enter=0.9))
+    decision = Decision(DecisionSettings(enter=0.9), NAMES)
     pipeline = Pipeline(FakeClassifier(), "m", decision, "fake.avi", live=False)
     result = pipeline.process(Frame(0, picture(0), 0.0, 0.0))
     assert result.label == "unknown"
@@ -61,7 +62,7 @@ def test_only_a_recording_has_a_time_of_its_own() -> None:
 def test_what_was_prepared_ahead_is_used_where_it_fits() -> None:
     model = FakeClassifier()
     ahead = picture(2)[np.newaxis]
-    pipeline = Pipeline(model, "m", Decision(PLAIN), "fake.avi", live=False)
+    pipeline = Pipeline(model, "m", Decision(PLAIN, NAMES), "fake.avi", live=False)
     frame = Frame(0, picture(0), 0.0, 0.0, model.geometry, ahead)
     result = pipeline.process(frame)
     assert (result.label, result.tensor is ahead) == ("eel", True)

@@ -94,7 +94,10 @@ def _with(manifest: bytes, labels: bytes = LABELS) -> bytes:
         (b"\xff\xfe", "its manifest is not valid JSON"),
         (b"", "its manifest is not valid JSON"),
         (b"[]", "its manifest is not valid JSON"),
-        (b'{"schema": 9}', "its manifest is of schema 9, this edgekit reads 2; update edgekit"),
+        (
+            b'{"schema": 9}',
+            "its manifest is of schema 9, this edgekit reads 2 to 3; update edgekit",
+        ),
         (b'{"schema": "\\u001b[2J\\n"}', r"its manifest is of schema \[2J, this"),
         (b'{"schema": ' + b"9" * 5000 + b"}", "its manifest is"),
         (b'{"schema": 2, "arch": "\\ud800"}', "its manifest is"),

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from edgekit.inference.classifier import Classifier
-from edgekit.inference.decision import DecisionSettings
 from edgekit.inference.frame import Frame, FrameRecord
+from edgekit.model.decision import DecisionSettings
 from edgekit.offline.player import Player
 from tests.recordings import picture
 

@@ -37,7 +37,7 @@ from edgekit.errors import (
     SettingsError,
     SourceError,
 )
-from edgekit.inference.decision import DecisionSettings
+from edgekit.model.decision import DecisionOverrides
 from tests.device.fakes import (
     FakeClassifier,
     FakeSource,
@@ -53,7 +53,7 @@ SETTINGS = Settings(
     model=Path("m.tflite"),
     source="fake",
     name="pi",
-    decision=DecisionSettings(smoothing=1, enter=0.6, leave=0.4, hold=0, heartbeat=0),
+    decision=DecisionOverrides(smoothing=1, enter=0.6, leave=0.4, hold=0, heartbeat=0),
     health=HealthSettings(interval=1000),
 )
 

@@ -25,7 +25,7 @@ from edgekit.errors import (
     SourceError,
     SourceLostError,
 )
-from edgekit.inference.decision import DecisionSettings
+from edgekit.model.decision import DecisionOverrides
 from tests.device.fakes import (
     Ending,
     FakeClassifier,
@@ -41,7 +41,7 @@ from tests.device.sinks.samples import until
 PLAIN = Settings(
     model=Path("m.tflite"),
     source="fake",
-    decision=DecisionSettings(smoothing=1, enter=0.6, leave=0.4, hold=0, heartbeat=0),
+    decision=DecisionOverrides(smoothing=1, enter=0.6, leave=0.4, hold=0, heartbeat=0),
 )
 
 

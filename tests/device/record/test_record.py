@@ -20,6 +20,7 @@ from edgekit.errors import OutputError, SourceError, SourceLostError
 from edgekit.inference.classifier import Classifier
 from edgekit.inference.decision import Decision
 from edgekit.inference.pipeline import Pipeline
+from edgekit.model.decision import DecisionSettings
 from edgekit.offline.clip import Clip, ClipWriter, hash_input
 from edgekit.offline.clip_output import ClipFile
 from edgekit.vision.encode import encode_png
@@ -43,7 +44,8 @@ def test_a_clip_holds_every_frame_and_what_a_live_run_made_of_it(
 
     settings = Settings(model=model, source=str(video))
     source = open_source(settings)
-    pipeline = Pipeline(classifier, "m", Decision(settings.decision), source.name, live=source.live)
+    decision = Decision(DecisionSettings(), classifier.labels)
+    pipeline = Pipeline(classifier, "m", decision, source.name, live=source.live)
     seen = 0
     for kept in frames:
         record, pixels, frame = kept.record, kept.pixels, source.read(30)

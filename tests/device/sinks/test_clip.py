@@ -11,7 +11,7 @@ from edgekit_device.sinks.clip.recording import Recording
 from edgekit_device.sinks.clip.request import ClipRequest, Outcome
 
 from edgekit.errors import OutputError
-from edgekit.inference.decision import DecisionSettings
+from edgekit.model.decision import DecisionOverrides
 from edgekit.model.geometry import Geometry
 from edgekit.offline.clip import Clip
 from edgekit.offline.clip_output import ClipFile, ClipOutput
@@ -22,7 +22,7 @@ from tests.device.sinks.samples import make_health, until
 
 SIZE = noise(0).nbytes
 EVERY = ClipRequest()
-SETTINGS = Settings(decision=DecisionSettings(smoothing=9))
+SETTINGS = Settings(decision=DecisionOverrides(smoothing=9))
 
 
 def recording(path: Path, request: ClipRequest = EVERY, **options: Any) -> Recording:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit import __version__
+from edgekit.inference.decision import settle
 from edgekit.inference.events import timestamp
 from edgekit.inference.frame import FrameRecord
 from edgekit.inference.pipeline import Result
@@ -162,6 +163,7 @@ class Recording(Sink):
         health = self._health()
         if self._begin is None:
             self._begin = result.frame.time
+        decision = settle(self._settings.decision, result.model.recommended)
         header = ClipHeader(
             schema=SCHEMA,
             created=timestamp(),
@@ -172,7 +174,7 @@ class Recording(Sink):
             runtime=health.runtime,
             accelerator=health.accelerator,
             geometry=result.model.geometry,
-            decision=msgspec.to_builtins(self._settings.decision),
+            decision=msgspec.to_builtins(decision),
             versions={
                 "edgekit": __version__,
                 "opencv": cv2.__version__,
