@@ -1,0 +1,99 @@
+"""Which setting is chosen: the nearest to what holds now of those that nothing tells apart.
+
+A key is changed only where that pays on parts of the recordings that did not choose its value, by
+more than the standard error of the paired difference (the rule of one standard error: Breiman et
+al. 1984, Classification and Regression Trees, 3.4.3).
+"""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.offline.tuning.parts import turns
+
+# A difference of rounding errors is none.
+_SLACK = 1e-9
+
+
+@dataclass(frozen=True)
+class Gain:
+    """By how much one setting is cheaper than another in the same parts.
+
+    Attributes:
+        value: sum over the parts.
+        error: its standard error.
+    """
+
+    value: float
+    error: float
+
+    @property
+    def pays(self) -> bool:
+        """Whether it is more than chance explains."""
+        return self.value > self.error * (1 + _SLACK) + _SLACK
+
+
+def gain(before: NDArray[np.float64], after: NDArray[np.float64]) -> Gain:
+    """What is gained between two costs of the same parts, (parts,) each."""
+    values, errors = _gains(before[None], after)
+    return Gain(float(values[0]), float(errors[0]))
+
+
+def choose(costs: NDArray[np.float64], changed: Sequence[frozenset[str]]) -> int:
+    """The setting to recommend.
+
+    Args:
+        costs: (settings, parts), the settings in the order of how near they are to the first, which
+            holds now.
+        changed: the keys in which each differs from the first.
+
+    Returns:
+        its place.
+    """
+    keys = sorted(frozenset().union(*changed))
+    families = [
+        np.array([one <= set(family) for one in changed])
+        for count in range(len(keys) + 1)
+        for family in itertools.combinations(keys, count)
+    ]
+    sizes = [count for count in range(len(keys) + 1) for _ in itertools.combinations(keys, count)]
+    held_out = np.array([cross_validated(costs, family) for family in families])
+    best = int(held_out.sum(axis=1).argmin())
+    # The fewest keys that no more of them beat; of as many keys, the cheapest.
+    values, errors = _gains(held_out, held_out[best])
+    equal = values <= errors * (1 + _SLACK) + _SLACK
+    order = sorted(range(len(families)), key=lambda one: (sizes[one], held_out[one].sum()))
+    family = next(one for one in order if equal[one])
+    return _nearest(costs, families[family])
+
+
+def cross_validated(costs: NDArray[np.float64], allowed: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """What each part costs with the setting that the others choose among those allowed."""
+    parts = costs.shape[1]
+    found = np.empty(parts)
+    for out in turns(parts):
+        chosen = _nearest(np.delete(costs, out, axis=1), allowed)
+        found[out] = costs[chosen, out]
+    return found
+
+
+def _nearest(costs: NDArray[np.float64], allowed: NDArray[np.bool_]) -> int:
+    """The first of the allowed settings that the cheapest of them does not beat."""
+    places = np.flatnonzero(allowed)
+    there = costs[places]
+    values, errors = _gains(there, there[there.sum(axis=1).argmin()])
+    return int(places[np.argmax(values <= errors * (1 + _SLACK) + _SLACK)])
+
+
+def _gains(
+    before: NDArray[np.float64], after: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sums of paired differences over parts, and their standard errors, for each row."""
+    difference = before - after
+    parts = difference.shape[1]
+    if parts < 2:
+        return difference.sum(axis=1), np.zeros(len(difference))
+    return difference.sum(axis=1), difference.std(axis=1, ddof=1) * np.sqrt(parts)
