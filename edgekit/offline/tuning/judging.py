@@ -47,7 +47,7 @@ class Outcomes:
     def per_part(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """(settings, parts) sums of what is known for each event, (settings, events)."""
         there = self.part_of[:, None] == np.arange(self.parts)
-        return values @ there.astype(np.float64)
+        return np.asarray(values @ there.astype(np.float64))
 
     def of(self, settings: NDArray[np.intp] | Sequence[int] | slice) -> "Outcomes":
         """Those of some settings only."""

@@ -220,10 +220,10 @@ def _agreement(
         for interval, start, end in spans
         if interval.label in place
     ]
-    truth = np.concatenate([np.full(len(said), label) for label, said in judged] or [[]])
-    answers = np.array([index for _, said in judged for index in said], np.int64)
-    if not len(truth):
+    if not judged:
         return 0.0, 0.0
-    counts = [np.bincount(one.astype(np.int64), minlength=len(labels)) for one in (truth, answers)]
+    truth = np.concatenate([np.full(len(said), label) for label, said in judged])
+    answers = np.concatenate([said for _, said in judged])
+    counts = [np.bincount(one, minlength=len(labels)) for one in (truth, answers)]
     chance = float((counts[0] * counts[1]).sum()) / len(truth) ** 2
     return float((truth == answers).mean()), chance

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edgekit.inference.events import UNKNOWN
 from edgekit.model.decision import DecisionSettings, LabelSettings
 from edgekit.offline.tuning import candidates
+from edgekit.offline.tuning.checks import check_tried
 from edgekit.offline.tuning.figures import Figures, figures
 from edgekit.offline.tuning.judging import Outcomes
 from edgekit.offline.tuning.objective import Cost
@@ -83,6 +84,9 @@ def tune(recordings: Sequence[Scores], base: DecisionSettings, cost: Cost) -> Tu
         recordings: their scores, each with what the truth says.
         base: the settings that hold now.
         cost: what is paid for what goes wrong.
+
+    Raises:
+        DatasetError: they tell no settings apart, see `check_tried`.
     """
     return _Tuner(Parts(recordings), base, cost).tune()
 
@@ -95,6 +99,7 @@ class _Tuner:
         events = Counter(label for label in parts.events if label != UNKNOWN and label in known)
         self._labels = [label for label, count in events.items() if count >= ENOUGH_OF_LABEL]
         self._tried = self._try(candidates.for_all(base))
+        check_tried(self._tried.outcomes)
         self._of_label: dict[tuple[bytes, str], Tried] = {}
 
     def tune(self) -> Tuned:
