@@ -18,9 +18,8 @@ from edgekit.commands.options import (
 from edgekit.errors import DatasetError
 from edgekit.files import check_outputs, write_atomically
 from edgekit.inference.classifier import Classifier
-from edgekit.inference.decision import settle
-from edgekit.model.decision import DecisionOverrides, DecisionSettings, Recommendation
-from edgekit.offline.decision_settings import Recorded
+from edgekit.model.decision import DecisionSettings, Recommendation
+from edgekit.offline.decision_settings import Recorded, decision_settings
 from edgekit.offline.player import Player
 from edgekit.offline.recording import Recording, progress
 from edgekit.offline.truth import Truth, read_truth
@@ -33,7 +32,6 @@ from edgekit.offline.tuning.scores import Scores, gather
 from edgekit.offline.tuning.snippet import overrides, toml
 from edgekit.offline.tuning.trade_off import drawn, trade_off
 from edgekit.offline.tuning.tuner import Tuned, tune
-from edgekit.settings import load
 
 _STDOUT = Path("-")
 
@@ -140,8 +138,6 @@ def command(
         raise click.UsageError("--sign makes a signature, and --drop-signature none; give one")
     if as_json and output == _STDOUT:
         raise click.UsageError("--json and --output - both print; give one")
-    if into is not None and opening.labels is not None:
-        raise click.UsageError("--into names labels as the model file does; leave out --labels")
     cost = _cost(prefer, cost_false, cost_missed, cost_second)
     checks.check_distinct(paths)
     file = None if output == _STDOUT else output
@@ -152,7 +148,9 @@ def command(
     classifier = opening.open(model, config)
     if target is not None and target.model.sha256 != classifier.sha256:
         raise DatasetError(f"{model} was replaced meanwhile; begin again")
-    base = settle(load(Recorded, config, given(Recorded, values)).decision, classifier.recommended)
+    settled = decision_settings(config, given(Recorded, values), None, classifier)
+    notify(f"decision now: {settled}")
+    base = settled.settings
     known = [read_truth(path, classifier.labels) for path in truths]
     checks.check_truths(known, truths)
     recordings = [Recording(path) for path in paths]
@@ -167,7 +165,7 @@ def command(
     ]
     checks.check_together(scores, notify)
     tuned = tune(scores, base, cost)
-    said = overrides(tuned.settings, settle(DecisionOverrides(), classifier.recommended))
+    said = overrides(tuned.settings, decision_settings(None, {}, None, classifier).settings)
     text = toml(tuned.settings, said, _comments(tuned, model))
     found = trade_off(tuned)
     if report is not None:
@@ -177,7 +175,7 @@ def command(
         }
         write_atomically(report, render_tuning(tuned, found, model.name, text, facts).encode())
     if target is not None:
-        target.write(_recommendation(tuned))
+        target.write(_recommendation(tuned), classifier.labels)
     if file is not None:
         write_atomically(file, text.encode())
     if output == _STDOUT:
@@ -240,7 +238,8 @@ def _comments(tuned: Tuned, model: Path) -> list[str]:
     recordings = tuned.parts.recordings
     frames, span = sum(one.frames for one in recordings), sum(one.span for one in recordings)
     return [
-        f"Found by edgekit tune for {model.name} ({tuned.cost}).",
+        f"Found by edgekit tune for {model.name}:",
+        f"{tuned.cost}.",
         f"{len(tuned.parts.events)} events in {span:.1f} s, at {frames / span:.3g} frames a "
         "second, which smoothing counts.",
     ]

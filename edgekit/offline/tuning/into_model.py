@@ -1,6 +1,7 @@
 """Puts settings into a model file as its recommendation; all else in it stays as it is."""
 
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from edgekit.model import limits
 from edgekit.model.archive import take_apart
 from edgekit.model.container import LABELS, MANIFEST, ModelFile, pack, parse_model
 from edgekit.model.decision import Recommendation
+from edgekit.model.labels import distinct
 from edgekit.model.manifest import SCHEMA_VERSION
 from edgekit.model.signature import ENTRY
 from edgekit.model.signers import check_key, sign
@@ -84,8 +86,13 @@ class Target:
         file = self.into.with_name(f"{self.into.stem}_edgetpu{self.into.suffix}")
         return file if file.exists() else None
 
-    def write(self, recommendation: Recommendation) -> None:
+    def write(self, recommendation: Recommendation, names: Sequence[str]) -> None:
         """Write it, whole or not at all.
+
+        Args:
+            recommendation: what is found.
+            names: what its labels are called there, by class index; the file may spell them
+                otherwise.
 
         Raises:
             ModelFileError: the model's file is another one than was read.
@@ -95,8 +102,12 @@ class Target:
         model, labels = self.model, self.model.labels
         assert model.manifest is not None
         assert labels is not None
+        spelt = dict(zip(names, distinct(labels), strict=True))
+        decision = recommendation.decision.renamed(spelt.__getitem__)
         manifest = msgspec.structs.replace(
-            model.manifest, schema=SCHEMA_VERSION, decision=recommendation
+            model.manifest,
+            schema=SCHEMA_VERSION,
+            decision=msgspec.structs.replace(recommendation, decision=decision),
         )
         content = pack(model.flatbuffer, manifest, labels)
         parse_model(self.into, content)
