@@ -3,17 +3,14 @@
     python -m benchmarks.tuning [--passes 48]
 
 A scene is rendered twice, with toys carried past in another order before another wall; one of them
-is tuned on, and the settings that come of it are judged on the other by `edgekit evaluate`.
+is tuned on, and the settings that come of it are judged on the other.
 """
 
 import argparse
-import json
-import subprocess
-import sys
+import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -21,18 +18,24 @@ from numpy.typing import NDArray
 
 from demo.fixtures import make_material
 from demo.scene import HEIGHT, RATE, WIDTH, write_clip
+from edgekit.inference.classifier import Classifier
+from edgekit.model.decision import DecisionSettings
+from edgekit.offline.player import Player
+from edgekit.offline.recording import Recording
+from edgekit.offline.truth import read_truth
+from edgekit.offline.tuning.candidates import lowest_enter
+from edgekit.offline.tuning.figures import Figures, figures
 from edgekit.offline.tuning.objective import PREFERENCES
+from edgekit.offline.tuning.parts import Parts
+from edgekit.offline.tuning.scores import Scores, gather
+from edgekit.offline.tuning.tuner import tune
 
 _FOLDER = Path("build/bench/tuning")
 _MODEL = Path("build/demo/resnet18-int8.tflite")
+_DEFAULTS = DecisionSettings()
 _SEEDS = {"tuned on": 31, "never seen": 32}
 
 Image = NDArray[np.uint8]
-
-
-def _edgekit(*arguments: object) -> str:
-    command = [sys.executable, "-m", "edgekit", *map(str, arguments)]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def _dim(rng: np.random.Generator) -> Callable[[Image], Image]:
@@ -64,43 +67,46 @@ def _scene(name: str, seed: int, passes: int, noisy: bool) -> tuple[Path, Path]:
     return clip, truth
 
 
-def _row(name: str, one: dict[str, Any]) -> str:
-    right = one.get("right", one.get("right_answers"))
-    events = one.get("events", one.get("intervals"))
-    repeated = one.get("repeated", "")
-    delay = "–" if one["delay_s"] is None else f"{one['delay_s']:.2f}"
-    found = f"{one['found']}/{events}"
+def _scores(model: Classifier, clip: Path, truth: Path) -> Scores:
+    player = Player(clip.name, None, model, _DEFAULTS)
+    frames = (player.play(player.prepare(frame)) for frame in Recording(clip))
+    shown, lowest = read_truth(truth, model.labels), lowest_enter(_DEFAULTS)
+    return gather(clip.name, frames, shown, model.labels, frozenset(), lowest)
+
+
+def _row(name: str, one: Figures) -> str:
+    delay = "–" if one.median_delay is None else f"{one.median_delay:.2f}"
+    mean = f"{statistics.mean(one.delays):.3f}" if one.delays else "–"
     return (
-        f"  {name:<28} {found:>8} {right:>6}/{one['answers']:<4} {one['answers'] - right:>6} "
-        f"{repeated:>6} {delay:>7}"
+        f"  {name:<24} {one.found:>5}/{one.events:<4} {one.right:>5}/{one.answers:<4} "
+        f"{one.false:>6} {one.repeated:>6} {delay:>7} {mean:>7} {one.cost:>8.3f}"
     )
 
 
-def _compare(title: str, tuned_on: tuple[Path, Path], unseen: tuple[Path, Path] | None) -> None:
-    print(f"\n{title}")
-    print(f"  {'':<28} {'found':>8} {'right':>6}/all   {'false':>6} {'again':>6} {'delay':>7}")
-    for name in PREFERENCES:
-        snippet = _FOLDER / "tuned.toml"
+def _compare(title: str, tuned_on: Scores, unseen: Scores | None) -> None:
+    print(f"\n{title}: {len(tuned_on.events)} events in {tuned_on.span:.0f} s")
+    print(f"the model alone answers {tuned_on.right:.1%} of the judged frames right")
+    heads = ("found", "right", "false", "again", "median", "mean", "cost")
+    print(f"  {'':<24} {heads[0]:>10} {heads[1]:>10} " + " ".join(f"{one:>7}" for one in heads[2:]))
+    for name, cost in PREFERENCES.items():
         begun = time.monotonic()
-        found = json.loads(
-            _edgekit(
-                "tune", _MODEL, tuned_on[0], "--truth", tuned_on[1], "--prefer", name, "--json",
-                "--output", snippet,
-            )
-        )  # fmt: skip
+        found = tune([tuned_on], _DEFAULTS, cost)
         seconds = time.monotonic() - begun
-        settings = {key: value for key, value in found["settings"].items() if key != "labels"}
+        one = found.settings
         print(
-            f" {name}: {settings}, {len(found['settings']['labels'])} labels apart; gain "
-            f"{found['gain']:.3f} ± {found['gain_standard_error']:.3f} an event; {seconds:.0f} s"
+            f" {name}: smoothing {one.smoothing}, enter {one.enter:g}, leave {one.leave:g}, hold "
+            f"{one.hold:g}, labels {one.labels}; gain {found.gain.value:.3f} ± "
+            f"{found.gain.error:.3f} an event; {seconds:.0f} s"
         )
-        print(_row("default", found["before"]))
-        print(_row("tuned, parts left out", found["after"]))
+        print(_row("default", found.before))
+        print(_row("tuned, parts left out", found.after))
         if unseen is not None:
-            evaluate = ("evaluate", _MODEL, unseen[0], "--truth", unseen[1], "--json")
-            print(_row("never seen: default", json.loads(_edgekit(*evaluate))))
-            tuned = _edgekit(*evaluate, "--config", snippet)
-            print(_row("never seen: tuned", json.loads(tuned)), flush=True)
+            parts = Parts([unseen])
+            outcomes = parts.outcomes([_DEFAULTS, one])
+            for place, which in enumerate(("default", "tuned")):
+                chosen = [place] * parts.count
+                judged = figures(outcomes, cost.of(outcomes), chosen, unseen.span / 3600)
+                print(_row(f"never seen: {which}", judged), flush=True)
 
 
 def main() -> None:
@@ -109,10 +115,13 @@ def main() -> None:
     parser.add_argument("--passes", type=int, default=48, help="toys carried past, in each scene")
     given = parser.parse_args()
     _FOLDER.mkdir(parents=True, exist_ok=True)
-    material = make_material(Path("build/demo"))
-    _compare("the demo's clip", (material.clip, material.truth), None)
+    material, model = make_material(Path("build/demo")), Classifier(_MODEL)
+    _compare("the demo's clip", _scores(model, material.clip, material.truth), None)
     for noisy in (False, True):
-        scenes = [_scene(name, seed, given.passes, noisy) for name, seed in _SEEDS.items()]
+        scenes = [
+            _scores(model, *_scene(name, seed, given.passes, noisy))
+            for name, seed in _SEEDS.items()
+        ]
         title = f"{given.passes} toys, {'dim, blurred and noisy' if noisy else 'as in the demo'}"
         _compare(title, scenes[0], scenes[1])
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from edgekit.errors import DatasetError
 from edgekit.inference.events import UNKNOWN
+from edgekit.model.decision import DecisionSettings
 from edgekit.offline.recording import Recording
 from edgekit.offline.truth import Truth
 from edgekit.offline.tuning.judging import Outcomes
@@ -147,8 +148,12 @@ def check_together(all_scores: Sequence[Scores], notify: Callable[[str], None]) 
         )
 
 
-def check_tried(outcomes: Outcomes) -> None:
-    """Refuse recordings on which all settings do the same, or none goes wrong by being quick.
+def check_tried(settings: Sequence[DecisionSettings], outcomes: Outcomes) -> None:
+    """Refuse recordings on which nothing is answered, or nothing goes wrong by being quick.
+
+    Args:
+        settings: all that were tried; the first is the one that holds now.
+        outcomes: of each.
 
     Raises:
         DatasetError: they are such.
@@ -157,7 +162,15 @@ def check_tried(outcomes: Outcomes) -> None:
         raise DatasetError(
             "no setting answers anything on these recordings: the model is never sure enough"
         )
-    if not (outcomes.false.any() or outcomes.repeated.any()):
+    now = settings[0]
+    quick = outcomes.of(
+        [
+            place
+            for place, one in enumerate(settings)
+            if one.smoothing <= now.smoothing and one.enter <= now.enter and one.hold <= now.hold
+        ]
+    )
+    if not (quick.false.any() or quick.repeated.any()):
         raise DatasetError(
             "no setting, however quick, gives a false event on these recordings, so that they do "
             f"not show what it costs to be quick; label frames on which nothing is to be told "

@@ -42,32 +42,46 @@ def gain(before: NDArray[np.float64], after: NDArray[np.float64]) -> Gain:
     return Gain(float(values[0]), float(errors[0]))
 
 
-def choose(costs: NDArray[np.float64], changed: Sequence[frozenset[str]]) -> int:
+@dataclass(frozen=True)
+class Family:
+    """The settings that differ from what holds now in some keys alone.
+
+    Attributes:
+        keys: their number.
+        allowed: (settings,) bool, which are of it.
+    """
+
+    keys: int
+    allowed: NDArray[np.bool_]
+
+
+def families(changed: Sequence[frozenset[str]]) -> list[Family]:
+    """A family for each set of keys; `changed` says in which each setting differs."""
+    keys = sorted(frozenset().union(*changed))
+    return [
+        Family(count, np.array([one <= set(some) for one in changed]))
+        for count in range(len(keys) + 1)
+        for some in itertools.combinations(keys, count)
+    ]
+
+
+def choose(costs: NDArray[np.float64], among: Sequence[Family]) -> int:
     """The setting to recommend.
 
     Args:
         costs: (settings, parts), the settings in the order of how near they are to the first, which
             holds now.
-        changed: the keys in which each differs from the first.
+        among: the families of these settings.
 
     Returns:
         its place.
     """
-    keys = sorted(frozenset().union(*changed))
-    families = [
-        np.array([one <= set(family) for one in changed])
-        for count in range(len(keys) + 1)
-        for family in itertools.combinations(keys, count)
-    ]
-    sizes = [count for count in range(len(keys) + 1) for _ in itertools.combinations(keys, count)]
-    held_out = np.array([cross_validated(costs, family) for family in families])
-    best = int(held_out.sum(axis=1).argmin())
-    # The fewest keys that no more of them beat; of as many keys, the cheapest.
-    values, errors = _gains(held_out, held_out[best])
-    equal = values <= errors * (1 + _SLACK) + _SLACK
-    order = sorted(range(len(families)), key=lambda one: (sizes[one], held_out[one].sum()))
-    family = next(one for one in order if equal[one])
-    return _nearest(costs, families[family])
+    held_out = np.array([cross_validated(costs, family.allowed) for family in among])
+    values, errors = _gains(held_out, held_out[held_out.sum(axis=1).argmin()])
+    equal = np.flatnonzero(values <= errors * (1 + _SLACK) + _SLACK)
+    # The fewest keys that no other family beats; of as many keys, the cheapest.
+    best = min(equal, key=lambda place: (among[place].keys, held_out[place].sum()))
+    return _nearest(costs, among[best].allowed)
 
 
 def cross_validated(costs: NDArray[np.float64], allowed: NDArray[np.bool_]) -> NDArray[np.float64]:

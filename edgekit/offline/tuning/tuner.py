@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
@@ -17,7 +17,7 @@ from edgekit.offline.tuning.judging import Outcomes
 from edgekit.offline.tuning.objective import Cost
 from edgekit.offline.tuning.parts import Parts, turns
 from edgekit.offline.tuning.scores import Scores
-from edgekit.offline.tuning.selection import Gain, choose, gain
+from edgekit.offline.tuning.selection import Family, Gain, choose, families, gain
 
 # Intervals of the truth that a label has to have for thresholds of its own.
 ENOUGH_OF_LABEL = 10
@@ -31,17 +31,17 @@ class Tried:
         settings: the first is the one that holds now.
         outcomes: of each.
         costs: (settings, parts).
-        changed: the keys in which each differs from the first.
+        families: of these settings, by the keys in which they differ from the first.
     """
 
     settings: list[DecisionSettings]
     outcomes: Outcomes
     costs: NDArray[np.float64]
-    changed: list[frozenset[str]] = field(default_factory=list)
+    families: list[Family]
 
     def choose(self, parts: NDArray[np.intp]) -> DecisionSettings:
         """The setting that some parts recommend."""
-        return self.settings[choose(self.costs[:, parts], self.changed)]
+        return self.settings[choose(self.costs[:, parts], self.families)]
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class _Tuner:
         events = Counter(label for label in parts.events if label != UNKNOWN and label in known)
         self._labels = [label for label, count in events.items() if count >= ENOUGH_OF_LABEL]
         self._tried = self._try(candidates.for_all(base))
-        check_tried(self._tried.outcomes)
+        check_tried(self._tried.settings, self._tried.outcomes)
         self._of_label: dict[tuple[bytes, str], Tried] = {}
 
     def tune(self) -> Tuned:
@@ -150,4 +150,4 @@ class _Tuner:
     def _try(self, settings: list[DecisionSettings], label: str | None = None) -> Tried:
         outcomes = self._parts.outcomes(settings)
         changed = [candidates.changed(settings[0], one, label) for one in settings]
-        return Tried(settings, outcomes, self._cost.of(outcomes), changed)
+        return Tried(settings, outcomes, self._cost.of(outcomes), families(changed))

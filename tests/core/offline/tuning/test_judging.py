@@ -1,5 +1,6 @@
 """Events of many settings are counted as `edgekit evaluate` counts those of one."""
 
+import hypothesis
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,6 +20,7 @@ from tests.core.offline.tuning.courses import (
 from tests.core.offline.tuning.test_replay import frames, settings
 
 
+@hypothesis.settings(max_examples=60)
 @given(course=frames, several=st.lists(settings(), min_size=1, max_size=4), data=st.data())
 def test_figures_of_each_setting_are_those_of_evaluate(
     course: list[list[float]], several: list[DecisionSettings], data: st.DataObject

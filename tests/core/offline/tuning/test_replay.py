@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import hypothesis
 import msgspec
 import numpy as np
 import pytest
@@ -43,6 +44,7 @@ frames = st.lists(
 )
 
 
+@hypothesis.settings(max_examples=60)
 @given(course=frames, several=st.lists(settings(), min_size=1, max_size=6), data=st.data())
 def test_every_setting_decides_as_the_daemon_does(
     course: list[list[float]], several: list[DecisionSettings], data: st.DataObject
