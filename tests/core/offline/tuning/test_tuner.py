@@ -21,15 +21,6 @@ Shown = list[str | None]
 Course = list[list[float]]
 
 
-@pytest.fixture(autouse=True)
-def few_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fewer settings do for courses as plain as these."""
-    monkeypatch.setattr(candidates, "_SMOOTHING", (1, 5, 12, 20))
-    monkeypatch.setattr(candidates, "_ENTER", (0.3, 0.6, 0.8, 0.95))
-    monkeypatch.setattr(candidates, "_LEAVE", (0.2, 0.4, 0.6))
-    monkeypatch.setattr(candidates, "_HOLD", (0.0, 0.5, 2.0))
-
-
 def scene(seed: int, events: int = 24, wrong: float = 0.0, late: int = 0) -> tuple[Course, Shown]:
     """Mugs and cups that come and go, each for two or three seconds.
 
