@@ -157,7 +157,7 @@ def command(
     frames = [frame for recording in recordings for frame in recording.files]
     check_outputs([file, report, new], frames)
     for recording, truth, path in zip(recordings, known, truths, strict=True):
-        checks.check_length(recording, truth, path)
+        checks.check_length(recording, truth, path, notify)
     quiet = as_json or output == _STDOUT
     scores = [
         _scores(recording, truth, path, classifier, base, quiet)

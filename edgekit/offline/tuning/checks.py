@@ -55,12 +55,25 @@ def check_truths(truths: Sequence[Truth], paths: Sequence[Path]) -> None:
         )
 
 
-def check_length(recording: Recording, truth: Truth, path: Path) -> None:
+def check_length(
+    recording: Recording, truth: Truth, path: Path, notify: Callable[[str], None]
+) -> None:
     """Refuse a truth for many more frames, or fewer, than a recording says that it has.
+
+    Args:
+        recording: it.
+        truth: what it should show.
+        path: of the truth, for messages.
+        notify: told what is to be known.
 
     Raises:
         DatasetError: it is.
     """
+    if recording.path.is_dir():
+        notify(
+            f"{recording.name}: each picture counts as a second, so that delays and hold are in "
+            "pictures, too"
+        )
     length = 0 if recording.header is not None else recording.length
     if not length:
         return

@@ -114,7 +114,7 @@ def test_a_signed_model_is_signed_again_or_left_unsigned(tmp_path: Path) -> None
     allowed = AllowedSigners.read(key.allowed(tmp_path / "allowed"))
     put(path, path, key.private)
     assert allowed.check(read_model(path)).principal
-    with pytest.raises(SignatureError, match="is signed, .* --sign KEY, or .* --drop-signature"):
+    with pytest.raises(SignatureError, match=r"is signed, .* --sign KEY, or .* --drop-signature"):
         Target.check(path, path, None, False)
     assert read_model(path).signature is not None
     put(path, path, drop=True)
