@@ -60,7 +60,8 @@ def render_tuning(
         return Mark(
             _WIDTH * point.late / late.maximum,
             _HEIGHT * (1 - point.vain / vain.maximum),
-            f"{name}{values}, hold {one.hold:g}: {point.late:.2f} s late, {point.vain:.3g} an hour",
+            f"{name}{values}, hold {one.hold:g}: {point.late:.2f} s late, "
+            f"{summary.per_hour(point.vain)}",
         )
 
     span = sum(one.span for one in recordings)

@@ -47,14 +47,19 @@ def _texts(one: Figures) -> dict[str, str]:
     return {
         "events found": f"{one.found} of {one.events} ({_percents(one.found_interval())})",
         "answers right": f"{one.right} of {one.answers} ({_percents(one.right_interval())})",
-        "false": f"{one.false} ({one.false / one.hours:.3g} an hour)",
-        "told again": f"{one.repeated} ({one.repeated / one.hours:.3g} an hour)",
+        "false": f"{one.false} ({per_hour(one.false / one.hours)})",
+        "told again": f"{one.repeated} ({per_hour(one.repeated / one.hours)})",
         "missed": str(one.missed),
         "median delay": "–"
         if delay is None or one.delay_interval is None
         else f"{delay:.2f} s ({one.delay_interval[0]:.2f}–{one.delay_interval[1]:.2f})",
         "cost an event": f"{one.cost:.3g} ({one.cost_interval[0]:.3g}–{one.cost_interval[1]:.3g})",
     }
+
+
+def per_hour(rate: float) -> str:
+    """So many an hour, in words."""
+    return f"{rate:,.0f} an hour" if rate >= 10 else f"{rate:.2g} an hour"
 
 
 def _percents(interval: tuple[float, float]) -> str:

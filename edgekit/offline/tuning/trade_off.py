@@ -87,9 +87,10 @@ def drawn(found: TradeOff) -> str:
         put(point, "·")
     put(found.before, "o")
     put(found.after, "x" if found.after[:2] != found.before[:2] else "o")
-    width = max(len(f"{top:.0f}"), 1)
+    highest = f"{top:,.0f}" if top >= 10 else f"{top:.2g}"
+    width = len(highest)
     lines = [
-        f"{f'{top:.0f}' if row == 0 else '0' if row == _ROWS else '':>{width}} |{''.join(line)}"
+        f"{highest if row == 0 else '0' if row == _ROWS else '':>{width}} |{''.join(line)}"
         for row, line in enumerate(canvas)
     ]
     axis = f"{' ' * width} +{'-' * (_COLUMNS + 1)}"
