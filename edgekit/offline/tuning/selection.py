@@ -78,9 +78,13 @@ def choose(costs: NDArray[np.float64], among: Sequence[Family]) -> int:
     """
     held_out = np.array([cross_validated(costs, family.allowed) for family in among])
     values, errors = _gains(held_out, held_out[held_out.sum(axis=1).argmin()])
-    equal = np.flatnonzero(values <= errors * (1 + _SLACK) + _SLACK)
-    # The fewest keys that no other family beats; of as many keys, the cheapest.
-    best = min(equal, key=lambda place: (among[place].keys, held_out[place].sum()))
+    # The fewest keys with which a family is not beaten by the cheapest. Of as many keys, the
+    # cheapest: that may be beaten, by a hair each time, where the other one only varies more.
+    fewest = min(among[place].keys for place in np.flatnonzero(values <= _slack(errors)))
+    best = min(
+        (place for place, family in enumerate(among) if family.keys == fewest),
+        key=lambda place: float(held_out[place].sum()),
+    )
     return _nearest(costs, among[best].allowed)
 
 
@@ -99,7 +103,12 @@ def _nearest(costs: NDArray[np.float64], allowed: NDArray[np.bool_]) -> int:
     places = np.flatnonzero(allowed)
     there = costs[places]
     values, errors = _gains(there, there[there.sum(axis=1).argmin()])
-    return int(places[np.argmax(values <= errors * (1 + _SLACK) + _SLACK)])
+    return int(places[np.argmax(values <= _slack(errors))])
+
+
+def _slack(errors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Standard errors, with room for errors of rounding."""
+    return errors * (1 + _SLACK) + _SLACK
 
 
 def _gains(

@@ -50,6 +50,14 @@ def test_of_settings_that_nothing_tells_apart_the_nearest_is_chosen() -> None:
     assert choose(costs(2, mixed(1.01, 0.2), 1), [NONE, ENTER, ENTER]) == 1
 
 
+def test_what_only_varies_more_is_not_preferred() -> None:
+    # Two keys are best. Of the families of one, that of `hold` is dearer, but by so different
+    # amounts that the best does not beat it; that of `enter` is beaten, by next to nothing.
+    hold = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    found = choose(costs(9, 0.01, hold, 0), [NONE, ENTER, HOLD, ENTER | HOLD])
+    assert found == 1
+
+
 def test_a_second_key_has_to_pay_beside_the_first() -> None:
     both = ENTER | HOLD
     assert choose(costs(2, 1, 2, 1), [NONE, ENTER, HOLD, both]) == 1
