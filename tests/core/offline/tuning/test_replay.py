@@ -64,6 +64,27 @@ def test_every_setting_decides_as_the_daemon_does(
         assert names == decided(course, alone, stretches=stretches)
 
 
+def _agrees(course: list[list[float]], one: DecisionSettings) -> list[str]:
+    """What a setting decides, alone and side by side."""
+    scores = scores_of(course, [None] * len(course), lowest=one.enter)
+    (own,) = replay(scores, [one])
+    names = [UNKNOWN if index == UNDECIDED else scores.labels[index] for index in own]
+    assert names == decided(course, one)
+    return names
+
+
+def test_an_equal_score_is_no_reason_to_change() -> None:
+    one = DecisionSettings(smoothing=1, enter=0.25, leave=0.25, hold=0)
+    course = [[0.0, 0.5, 0.0], [0.5, 0.5, 0.0], [0.6, 0.5, 0.0]]
+    assert _agrees(course, one) == ["cup", "cup", "mug"]
+
+
+def test_unsmoothed_scores_are_not_rounded() -> None:
+    # 0.9 + (0.3 - 0.9) is less than 0.3, as float32 has them.
+    one = DecisionSettings(smoothing=1, enter=0.3, leave=0.3, hold=0)
+    assert _agrees([[0.9, 0.0, 0.0], [0.3, 0.0, 0.0]], one) == ["mug", "mug"]
+
+
 def test_a_model_that_is_never_sure_decides_nothing() -> None:
     scores = scores_of([[0.2, 0.2, 0.2]] * 3, [None] * 3)
     assert scores.labels == []

@@ -19,7 +19,7 @@ def test_classes_that_no_setting_decides_are_left_out() -> None:
 
 
 def test_a_score_that_just_reaches_the_threshold_counts() -> None:
-    assert scores_of([[0.3, 0.0, 0.7]], ["mug"], lowest=0.3).labels == ["mug", "nothing"]
+    assert scores_of([[0.5, 0.0, 0.75]], ["mug"], lowest=0.5).labels == ["mug", "nothing"]
 
 
 def test_events_are_runs_of_frames() -> None:
