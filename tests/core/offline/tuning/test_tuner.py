@@ -10,10 +10,12 @@ from edgekit.errors import ConfigurationError, DatasetError
 from edgekit.inference.events import UNKNOWN
 from edgekit.model.decision import DecisionSettings, LabelSettings
 from edgekit.offline.tuning import candidates
+from edgekit.offline.tuning import tuner as module
 from edgekit.offline.tuning.objective import PREFERENCES, Cost
 from edgekit.offline.tuning.parts import Parts, turns
 from edgekit.offline.tuning.scores import Scores
-from edgekit.offline.tuning.tuner import Tuned, tune
+from edgekit.offline.tuning.selection import Gain
+from edgekit.offline.tuning.tuner import Tried, Tuned, tune
 from tests.core.offline.tuning.courses import evaluated, scores_of, surely
 
 BASE = DecisionSettings()
@@ -40,6 +42,20 @@ def scene(seed: int, events: int = 24, wrong: float = 0.0, late: int = 0) -> tup
             sure = surely(other if rng.random() < wrong else label)
             course.append(surely(label, 0.5) if frame < late else sure)
             shown.append(label)
+    return course, shown
+
+
+def mugs_and_cups() -> tuple[Course, Shown]:
+    """Cups are false alarms up to 0.8, and mugs are never surer than that."""
+    course: Course = []
+    shown: Shown = []
+    for _ in range(14):
+        for label, score, truth, frames in (
+            ("mug", 0.65, "mug", 20), (None, 0, UNKNOWN, 15), ("cup", 0.75, UNKNOWN, 12),
+            (None, 0, UNKNOWN, 15), ("cup", 0.97, "cup", 20), (None, 0, UNKNOWN, 15),
+        ):  # fmt: skip
+            course += [surely(label, score)] * frames
+            shown += [truth] * frames
     return course, shown
 
 
@@ -86,17 +102,7 @@ def test_nothing_is_changed_where_nothing_is_better() -> None:
 
 
 def test_a_label_with_events_enough_gets_a_threshold_of_its_own() -> None:
-    """Cups are false alarms up to 0.8, and mugs are never surer than that."""
-    course: Course = []
-    shown: Shown = []
-    for _ in range(14):
-        for label, score, truth, frames in (
-            ("mug", 0.65, "mug", 20), (None, 0, UNKNOWN, 15), ("cup", 0.75, UNKNOWN, 12),
-            (None, 0, UNKNOWN, 15), ("cup", 0.97, "cup", 20), (None, 0, UNKNOWN, 15),
-        ):  # fmt: skip
-            course += [surely(label, score)] * frames
-            shown += [truth] * frames
-    found = tuned([(course, shown)], PREFERENCES["balanced"])
+    found = tuned([mugs_and_cups()], PREFERENCES["balanced"])
     assert found.labels == ["mug", "cup"]
     assert found.settings.of("mug").enter <= 0.65
     assert 0.75 < found.settings.of("cup").enter <= 0.97
@@ -196,3 +202,45 @@ def test_a_late_event_costs_no_more_than_a_missed_one() -> None:
         Cost(1, 1, second).of(Parts([scores]).outcomes([BASE])).sum() for second in (0.1, 1000)
     )
     assert cheap < dear <= 24
+
+
+PAYS, DOES_NOT = Gain(2, 1), Gain(1, 2)
+
+
+def test_what_does_not_pay_on_parts_left_out_is_not_recommended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    base = DecisionSettings(smoothing=1, hold=0)
+    one = scene(1, wrong=0.15)
+    assert tuned([one], PREFERENCES["few-false"], base).is_better
+    monkeypatch.setattr(module, "gain", lambda *_: DOES_NOT)
+    found = tuned([one], PREFERENCES["few-false"], base)
+    assert found.settings == base
+    assert found.after == found.before
+
+
+def test_thresholds_of_labels_have_to_pay_beside_the_best_without_any(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # First asked is what labels gain, then what all of it does.
+    answers = [DOES_NOT, PAYS, PAYS]
+    monkeypatch.setattr(module, "gain", lambda *_: answers.pop(0))
+    found = tuned([mugs_and_cups()], PREFERENCES["balanced"])
+    assert found.settings.labels == {}
+    assert answers == []
+
+
+def test_each_part_is_judged_by_what_is_chosen_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = 8
+
+    def choose(tried: Tried, chosen_on: np.ndarray) -> DecisionSettings:
+        """Another setting for each part that is left out."""
+        out = set(range(parts)) - set(chosen_on.tolist())
+        return tried.settings[1 + min(out, default=parts)]
+
+    monkeypatch.setattr(Tried, "choose", choose)
+    monkeypatch.setattr(module, "gain", lambda *_: PAYS)
+    found = tuned([scene(10, events=16, wrong=0.3)], PREFERENCES["balanced"])
+    assert found.parts.count == parts
+    own = [found.tried.costs[1 + part, part] for part in range(parts)]
+    assert found.after.cost == pytest.approx(sum(own) / 16)
