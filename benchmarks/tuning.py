@@ -127,6 +127,7 @@ def main() -> None:
             scenes.append(_scores(model, clip, truth))
         how = f"{light:g} of the light, blurred and noisy" if light else "as in the demo"
         _compare(f"{given.passes} toys, {how}", *scenes)
+        _compare("the same, tuned on the other scene", *reversed(scenes))
 
 
 if __name__ == "__main__":

@@ -32,8 +32,11 @@ from edgekit.offline.tuning.scores import Scores, gather
 from edgekit.offline.tuning.snippet import overrides, toml
 from edgekit.offline.tuning.trade_off import drawn, trade_off
 from edgekit.offline.tuning.tuner import Tuned, tune
+from edgekit.text import percent
 
 _STDOUT = Path("-")
+# Recordings of which it is printed how right the model is.
+_SHOWN = 10
 
 
 @click.command("tune")
@@ -253,6 +256,9 @@ def _print(tuned: Tuned, plot: str) -> None:
         f"recordings  {len(recordings)}, {len(tuned.parts.events)} events in {span:.1f} s, in "
         f"{tuned.parts.count} parts"
     )
+    right = ", ".join(percent(one.right) for one in recordings[:_SHOWN])
+    more = ", …" if len(recordings) > _SHOWN else ""
+    click.echo(f"model       {right}{more} of the judged frames right by itself")
     click.echo(f"settings    {len(tuned.tried.settings):,} tried\n")
     click.echo(summary.table(summary.settings_lines(tuned), ("", "now", "recommended")))
     click.echo()

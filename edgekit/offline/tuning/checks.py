@@ -100,10 +100,12 @@ def check_scores(
         notify: told what is to be known.
 
     Raises:
-        DatasetError: the truth is for another number of frames, intervals lie behind the end, or
-            the model does not see what it says.
+        DatasetError: there is a single frame, the truth is for another number of frames, intervals
+            lie behind the end, or the model does not see what it says.
     """
     name = scores.name
+    if not scores.span:
+        raise DatasetError(f"{name} has a single frame, and a decision needs a course of them")
     if truth.frames is not None and truth.frames != scores.frames:
         _refuse_length(name, scores.frames, truth.frames, path)
     if scores.unseen:
@@ -121,6 +123,11 @@ def check_scores(
         raise DatasetError(
             f"the model alone answers {percent(scores.right)} of the judged frames of {name} "
             f"right, no more than by chance; is {path} another recording's truth?"
+        )
+    if labels and scores.right < 0.5:
+        notify(
+            f"the model alone answers {percent(scores.right)} of the judged frames of {name} "
+            f"right, which no settings mend; are the times of {path} those of the recording?"
         )
     if scores.judged < _MOST_JUDGED * scores.frames:
         notify(

@@ -99,11 +99,16 @@ def cross_validated(costs: NDArray[np.float64], allowed: NDArray[np.bool_]) -> N
 
 
 def _nearest(costs: NDArray[np.float64], allowed: NDArray[np.bool_]) -> int:
-    """The first of the allowed settings that the cheapest of them does not beat."""
+    """The first of the allowed settings that pays, and that the cheapest of them does not beat.
+
+    The one that holds now, which is the first of all, where none pays.
+    """
     places = np.flatnonzero(allowed)
     there = costs[places]
-    values, errors = _gains(there, there[there.sum(axis=1).argmin()])
-    return int(places[np.argmax(values <= _slack(errors))])
+    gained, errors = _gains(costs[0], there)
+    lost, errors_of_lost = _gains(there, there[there.sum(axis=1).argmin()])
+    good = (gained > _slack(errors)) & (lost <= _slack(errors_of_lost))
+    return int(places[good.argmax()]) if good.any() else 0
 
 
 def _slack(errors: NDArray[np.float64]) -> NDArray[np.float64]:

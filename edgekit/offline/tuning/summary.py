@@ -102,6 +102,7 @@ def as_json(tuned: Tuned, found: TradeOff, toml: str) -> dict[str, Any]:
                 "name": one.name,
                 "frames": one.frames,
                 "judged": one.judged,
+                "model": round(one.right, 6),
                 "events": len(one.events),
                 "span_s": round(one.span, 3),
             }

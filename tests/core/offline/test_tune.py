@@ -63,6 +63,7 @@ def test_it_prints_settings_figures_a_plot_and_a_configuration(
         "objective   balanced: a false event costs 1, a missed one 1, a second of delay 0.2" in out
     )
     assert "recordings  1, 16 events in 19.2 s, in 8 parts" in out
+    assert "model       85.9% of the judged frames right by itself" in out
     assert "on parts left out" in out
     assert "The recommended settings cost" in out
     assert "o now, x then" in out
@@ -284,6 +285,26 @@ def test_labels_that_are_never_answered(edgekit: Edgekit, own: Path, tmp_path: P
     truth.write_text("\n".join(["start,end,label", *rows]))
     said = failure(edgekit("tune", own, video, "--truth", truth))
     assert "says blue, green, which the model answers to no frame of red.avi" in said
+
+
+def test_a_truth_that_is_late_is_told(edgekit: Edgekit, own: Path, tmp_path: Path) -> None:
+    video, truth = record(tmp_path)
+    shown = _shown(16)
+    truth.write_text(json.dumps(shown[:7] + shown[:-7]))
+    done = edgekit("tune", own, video, "--truth", truth)
+    assert "of the judged frames of door.avi right, which no settings mend" in done.stderr
+
+
+def test_single_pictures_are_no_recordings(edgekit: Edgekit, own: Path, tmp_path: Path) -> None:
+    colours = ["red", "green"] * 5
+    folder = write_pictures(tmp_path / "pictures", colours)
+    words: list[object] = sorted(folder.iterdir())
+    for number, colour in enumerate(colours):
+        truth = tmp_path / f"{number}.json"
+        truth.write_text(json.dumps([colour]))
+        words += ["--truth", truth]
+    said = failure(edgekit("tune", own, *words))
+    assert said == "0000.png has a single frame, and a decision needs a course of them"
 
 
 def test_intervals_behind_the_end(edgekit: Edgekit, own: Path, tmp_path: Path) -> None:

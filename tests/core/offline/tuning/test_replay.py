@@ -80,9 +80,9 @@ def test_an_equal_score_is_no_reason_to_change() -> None:
 
 
 def test_unsmoothed_scores_are_not_rounded() -> None:
-    # 0.9 + (0.3 - 0.9) is less than 0.3, as float32 has them.
-    one = DecisionSettings(smoothing=1, enter=0.3, leave=0.3, hold=0)
-    assert _agrees([[0.9, 0.0, 0.0], [0.3, 0.0, 0.0]], one) == ["mug", "mug"]
+    # 0.08 + (0.33 - 0.08) is less than 0.33, as float32 has them.
+    one = DecisionSettings(smoothing=1, enter=0.33, leave=0.33, hold=0)
+    assert _agrees([[0.08, 0.0, 0.0], [0.33, 0.0, 0.0]], one) == [UNKNOWN, "mug"]
 
 
 def test_a_model_that_is_never_sure_decides_nothing() -> None:

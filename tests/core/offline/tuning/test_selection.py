@@ -50,6 +50,12 @@ def test_of_settings_that_nothing_tells_apart_the_nearest_is_chosen() -> None:
     assert choose(costs(2, mixed(1.01, 0.2), 1), [NONE, ENTER, ENTER]) == 1
 
 
+def test_a_setting_half_way_that_does_not_pay_itself_is_passed_over() -> None:
+    # Nothing tells the second from the third, and nothing tells it from the first.
+    half_way = mixed(1.9, 3.0)
+    assert choose(costs(2, half_way, 1), [NONE, ENTER, ENTER]) == 2
+
+
 def test_what_only_varies_more_is_not_preferred() -> None:
     # Two keys are best. Of the families of one, that of `hold` is dearer, but by so different
     # amounts that the best does not beat it; that of `enter` is beaten, by next to nothing.
