@@ -92,7 +92,7 @@ def _compare(title: str, tuned_on: Scores, unseen: Scores | None) -> None:
         one = found.settings
         print(
             f" {name}: smoothing {one.smoothing}, enter {one.enter:g}, leave {one.leave:g}, hold "
-            f"{one.hold:g}, labels {one.labels}; gain {found.gain.value:.3f} ± "
+            f"{one.hold:g}, apart: {', '.join(one.labels) or 'none'}; gain {found.gain.value:.3f} ± "
             f"{found.gain.error:.3f} an event; {seconds:.0f} s"
         )
         print(_row("default", found.before))
