@@ -54,7 +54,7 @@ SETTINGS = Settings(
     source="fake",
     name="pi",
     decision=DecisionOverrides(smoothing=1, enter=0.6, leave=0.4, hold=0, heartbeat=0),
-    health=HealthSettings(interval=1000),
+    health=HealthSettings(interval=1000, drift=False),
 )
 
 

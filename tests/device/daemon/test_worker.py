@@ -9,6 +9,7 @@ import pytest
 from edgekit_device.config.settings import RecoverySettings, Settings
 from edgekit_device.daemon import models
 from edgekit_device.daemon import worker as worker_module
+from edgekit_device.daemon.drift import DriftWatch
 from edgekit_device.daemon.models import Loaded
 from edgekit_device.daemon.statistics import Statistics
 from edgekit_device.daemon.worker import Worker
@@ -54,8 +55,10 @@ class Bench:
         self.messages: list[str] = []
         self.sources = Sources(list(sources))
         self.ending = Ending()
+        self.drift_messages: list[str] = []
+        self.drift = DriftWatch(self.drift_messages.append)
         self.worker = Worker(
-            settings, self.statistics, lambda: [self.sink], self.sources, self.ending,
+            settings, self.statistics, self.drift, lambda: [self.sink], self.sources, self.ending,
             self.messages.append,
         )  # fmt: skip
 

@@ -74,6 +74,17 @@ function showState() {
   say($("notice"), notice);
 }
 
+function showDrift() {
+  const drift = health.drift;
+  $("drift").hidden = !drift;
+  if (!drift) return;
+  const [what, advice] = $("drift").children, since = new Date(drift.since);
+  const today = since.toDateString() === new Date().toDateString();
+  say(what, `Changed since ${today ? since.toLocaleTimeString() : since.toLocaleString()}: `
+    + `${drift.signs.map((sign) => sign.text).join(", ")}.`);
+  say(advice, `${drift.advice[0].toUpperCase()}${drift.advice.slice(1)}.`);
+}
+
 function showVeil() {
   const seen = answer?.frame !== undefined;
   const old = seen && (frameAge() > OLD || health.state === "stalled");
@@ -236,6 +247,7 @@ function listen() {
     for (const point of points) colour(point[1]);
     take(hello);
     showHealth();
+    showDrift();
     showChanges();
     showChart();
   });
@@ -251,6 +263,7 @@ function listen() {
   on("health", (now) => {
     health = now;
     showHealth();
+    showDrift();
   });
   events.onerror = lost;
 }
