@@ -6,8 +6,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-# In grey values: below it there is no colour and no detail to speak of, but noise.
-_NOISE = 4.0
+# In grey values: of a darker picture there is no colour to speak of.
+_DARK = 4.0
+# In squared grey values: less is rounding.
+_ROUNDING = 0.5
 
 
 def picture_figures(tensor: NDArray[np.uint8]) -> tuple[float, ...]:
@@ -25,8 +27,8 @@ def picture_figures(tensor: NDArray[np.uint8]) -> tuple[float, ...]:
     # Every fourth row tells the colour as well, in a quarter of the time.
     red, green, blue, _ = cv2.mean(tensor[0, ::4])
     mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(luma))
-    colour = red + green + blue + 3 * _NOISE
-    ratio = (_energy(luma, 2) + _NOISE) / (_energy(luma, 4) + _NOISE)
+    colour = red + green + blue + 3 * _DARK
+    ratio = (_energy(luma, 2) + _ROUNDING) / (_energy(luma, 4) + _ROUNDING)
     return (
         mean,
         deviation,
