@@ -121,6 +121,11 @@ class Player:
         self.health = msgspec.structs.replace(self.health, state=state, problems=list(problems))
         sink.health(self.health)
 
+    def set_drift(self, sink: Sink, drift: DriftHealth | None) -> None:
+        """Let pictures and answers differ from what they were, and tell the sink."""
+        self.health = msgspec.structs.replace(self.health, drift=drift)
+        sink.health(self.health)
+
     def _run(self, sink: Sink, stop: threading.Event) -> None:
         told = None
         while not stop.wait(0.05):

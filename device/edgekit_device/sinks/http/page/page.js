@@ -80,7 +80,8 @@ function showDrift() {
   if (!drift) return;
   const [what, advice] = $("drift").children, since = new Date(drift.since);
   const today = since.toDateString() === new Date().toDateString();
-  say(what, `Changed since ${today ? since.toLocaleTimeString() : since.toLocaleString()}: `
+  const style = { timeStyle: "short", ...(today ? {} : { dateStyle: "medium" }) };
+  say(what, `What the model sees has changed since ${since.toLocaleString([], style)}: `
     + `${drift.signs.map((sign) => sign.text).join(", ")}.`);
   say(advice, `${drift.advice[0].toUpperCase()}${drift.advice.slice(1)}.`);
 }
