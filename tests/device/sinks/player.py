@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 import numpy as np
-from edgekit_device.health import Health, Latency, SinkHealth
+from edgekit_device.health import DriftHealth, DriftSign, Health, Latency, SinkHealth
 from edgekit_device.sinks.base import Sink
 from numpy.typing import NDArray
 
@@ -63,6 +63,10 @@ def make_change(number: int = 0, best: int = 0, score: float = 0.9) -> Event:
     )  # fmt: skip
 
 
+DRIFT = DriftHealth(
+    "2025-06-01T11:20:00Z", [DriftSign("brightness", "darker than anything it was calibrated on")],
+    "collect pictures in this light (edgekit collect), check the answers, and convert again",
+)  # fmt: skip
 HEALTH = Health(
     ts="2025-06-01T12:00:00.125Z", name="pi", state="running", problems=[], version="0.1.0",
     uptime_s=93784.5, source="test:", model="toys-int8.tflite",
@@ -76,6 +80,7 @@ HEALTH = Health(
     },
     latency_ms=Latency(8.25, 9.5, 12.75), frame_age_s=0.04, inference_age_s=0.05,
     temperature_c=51.25, throttled=["under-voltage"],
+    drift_figures=["brightness", "sharpness"],
 )  # fmt: skip
 
 
@@ -115,6 +120,11 @@ class Player:
     def set_health(self, sink: Sink, state: State, *problems: str) -> None:
         """Let the daemon be in another state, and tell the sink."""
         self.health = msgspec.structs.replace(self.health, state=state, problems=list(problems))
+        sink.health(self.health)
+
+    def set_drift(self, sink: Sink, drift: DriftHealth | None) -> None:
+        """Let pictures and answers differ from what they were, and tell the sink."""
+        self.health = msgspec.structs.replace(self.health, drift=drift)
         sink.health(self.health)
 
     def _run(self, sink: Sink, stop: threading.Event) -> None:

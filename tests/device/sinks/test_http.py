@@ -24,7 +24,7 @@ from edgekit.errors import ConfigurationError, SettingsError
 from edgekit.inference.events import State
 from edgekit.inference.pipeline import Result
 from tests.conftest import ROOT
-from tests.device.sinks.player import HEALTH, Player, make_change, make_result
+from tests.device.sinks.player import DRIFT, HEALTH, Player, make_change, make_result
 from tests.device.sinks.samples import until
 from tests.device.sinks.web import TOKEN, Viewer, ask, ask_status, make, served
 
@@ -99,6 +99,14 @@ class TestHealth:
         assert answer.status == status
         assert msgspec.json.decode(answer.body, type=Health) == player.health
 
+    def test_drift_is_in_it_and_no_reason_to_fail(self) -> None:
+        player = Player(health=msgspec.structs.replace(HEALTH, drift=DRIFT))
+        with served(make(player=player)) as sink:
+            for path in ("/healthz", "/api/health"):
+                answer = ask(sink, path)
+                assert (answer.status, answer.json["state"]) == (200, "running")
+                assert answer.json["drift"] == msgspec.to_builtins(DRIFT)
+
     def test_is_fresh_each_time(self) -> None:
         player = Player()
         with served(make(player=player)) as sink:
@@ -128,6 +136,7 @@ class TestMetrics:
         assert values["edgekit_state", "stalled"] == 0
         assert values["edgekit_restarts_total", "camera"] == 2
         assert values["edgekit_throttled", "under-voltage"] == 1
+        assert values["edgekit_drift", "brightness"] == values["edgekit_drift", "sharpness"] == 0
         assert values["edgekit_sink_messages_total", "dropped", "mqtt"] == 4
         assert values["edgekit_sink_queue", "webhook"] == 2
         assert values["edgekit_sink_refused_total", "wrong-token", "http"] == 3
@@ -142,16 +151,26 @@ class TestMetrics:
         assert types["edgekit_state"] == "stateset"
         assert types["edgekit_frames"] == "counter"
 
+    def test_drift_by_figure(self) -> None:
+        health = msgspec.structs.replace(HEALTH, drift=DRIFT)
+        with served(make(player=Player(health=health))) as sink:
+            text = ask(sink, "/metrics").text
+        assert 'edgekit_drift{figure="brightness"} 1.0' in text
+        assert 'edgekit_drift{figure="sharpness"} 0.0' in text
+        assert 'edgekit_state{edgekit_state="running"} 1.0' in text
+        assert "edgekit_problems 0.0" in text
+
     def test_what_is_not_known_is_left_out(self) -> None:
         unknown = msgspec.structs.replace(
-            HEALTH, temperature_c=None, latency_ms=None, frame_age_s=None, throttled=[]
-        )
+            HEALTH, temperature_c=None, latency_ms=None, frame_age_s=None, throttled=[],
+            drift_figures=[],
+        )  # fmt: skip
         with served(make(player=Player(health=unknown))) as sink:
             names = exported(ask(sink, "/metrics").text)
         assert "edgekit_uptime_seconds" in names
         assert not names & {
             "edgekit_temperature_celsius", "edgekit_inference_latency_seconds",
-            "edgekit_frame_age_seconds", "edgekit_throttled",
+            "edgekit_frame_age_seconds", "edgekit_throttled", "edgekit_drift",
         }  # fmt: skip
 
     def test_the_documentation_names_them_all(self, sink: Http) -> None:

@@ -74,6 +74,18 @@ function showState() {
   say($("notice"), notice);
 }
 
+function showDrift() {
+  const drift = health.drift;
+  $("drift").hidden = !drift;
+  if (!drift) return;
+  const [what, advice] = $("drift").children, since = new Date(drift.since);
+  const today = since.toDateString() === new Date().toDateString();
+  const style = { timeStyle: "short", ...(today ? {} : { dateStyle: "medium" }) };
+  say(what, `What the model sees has changed since ${since.toLocaleString([], style)}: `
+    + `${drift.signs.map((sign) => sign.text).join(", ")}.`);
+  say(advice, `${drift.advice[0].toUpperCase()}${drift.advice.slice(1)}.`);
+}
+
 function showVeil() {
   const seen = answer?.frame !== undefined;
   const old = seen && (frameAge() > OLD || health.state === "stalled");
@@ -236,6 +248,7 @@ function listen() {
     for (const point of points) colour(point[1]);
     take(hello);
     showHealth();
+    showDrift();
     showChanges();
     showChart();
   });
@@ -251,6 +264,7 @@ function listen() {
   on("health", (now) => {
     health = now;
     showHealth();
+    showDrift();
   });
   events.onerror = lost;
 }
