@@ -103,6 +103,8 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
             problem, since frames are answered as well as ever. None where there is no drift.
         drift_figures: what is compared for that; none without a profile in the model file, and
             before enough frames were seen.
+        decision_from: who says how scores become labels, in words; the first to speak of a setting
+            wins. Empty until a model runs.
     """
 
     ts: str
@@ -132,6 +134,7 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
     model_signer: str = ""
     drift: DriftHealth | None = None
     drift_figures: list[str] = []
+    decision_from: str = ""
 
 
 def headline(health: Health) -> str:

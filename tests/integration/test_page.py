@@ -15,7 +15,8 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.device.sinks.player import DRIFT, Player, make_result
+from edgekit.model.decision import DecisionSettings
+from tests.device.sinks.player import DRIFT, OWN, Player, make_result
 from tests.integration.browser import find_browser, open_browser, set_screen
 
 pytestmark = pytest.mark.skipif(find_browser() is None, reason="needs chromium and chromedriver")
@@ -134,6 +135,22 @@ def test_what_is_wrong_is_said(browser: webdriver.Chrome) -> None:
         player.set_health(sink, "degraded", "delegate: gone; on the CPU", "mqtt: no broker")
         page.shows("state", "Degraded")
         page.shows("notice", "Degraded: delegate: gone; on the CPU; mqtt: no broker.")
+
+
+def test_labels_with_settings_of_their_own_are_shown(browser: webdriver.Chrome) -> None:
+    player = Player()
+    with served(player) as sink:
+        page = Page(browser, sink.url)
+        page.shows("health", "smoothing 5, enter 0.6, leave 0.4, hold 0.5 s, heartbeat 60 s, from")
+        assert page.text("own") == ""
+        player.decision = OWN
+        page.shows("health", "enter 0.7")
+        page.shows("own", "teapot 0.85 0.5 2 s")
+        page.shows("own", "mug ignored")
+        many = {f"class {index}": one for index in range(990) for one in OWN.labels.values()}
+        player.decision = DecisionSettings(labels=many)
+        page.shows("own", "and 970 more: /api/decision")
+        assert page.complaints() == []
 
 
 def test_drift_is_said_and_is_no_state(browser: webdriver.Chrome) -> None:

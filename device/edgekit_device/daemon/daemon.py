@@ -167,6 +167,7 @@ class Daemon:
             throttled=self._throttled,
             drift=self._drift.health(),
             drift_figures=self._drift.figures(),
+            decision_from=worker.decisions.source,
         )
 
     def summary(self) -> str:

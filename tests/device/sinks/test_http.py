@@ -24,7 +24,15 @@ from edgekit.errors import ConfigurationError, SettingsError
 from edgekit.inference.events import State
 from edgekit.inference.pipeline import Result
 from tests.conftest import ROOT
-from tests.device.sinks.player import DRIFT, HEALTH, Player, make_change, make_result
+from tests.device.sinks.player import (
+    DECISION,
+    DRIFT,
+    HEALTH,
+    OWN,
+    Player,
+    make_change,
+    make_result,
+)
 from tests.device.sinks.samples import until
 from tests.device.sinks.web import TOKEN, Viewer, ask, ask_status, make, served
 
@@ -180,7 +188,7 @@ class TestMetrics:
 
 
 class TestInterface:
-    @pytest.mark.parametrize("path", ["/api/state", "/api/snapshot.jpg"])
+    @pytest.mark.parametrize("path", ["/api/state", "/api/decision", "/api/snapshot.jpg"])
     def test_before_the_first_frame(self, sink: Http, path: str) -> None:
         answer = ask(sink, path)
         assert (answer.status, answer.text) == (503, "No frame has been answered yet.\n")
@@ -191,6 +199,12 @@ class TestInterface:
         answer = ask(sink, "/api/state")
         assert answer.headers["Content-Type"] == "application/json"
         assert answer.json == msgspec.to_builtins(event)
+
+    def test_decision_is_what_holds(self, sink: Http) -> None:
+        sink.frame(make_result(decision=OWN))
+        assert ask(sink, "/api/decision").json == msgspec.to_builtins(OWN)
+        sink.frame(make_result())
+        assert ask(sink, "/api/decision").json["labels"] == {}
 
     def test_history(self, sink: Http) -> None:
         sink.frame(make_result(best=0, score=0.75, age=2))
@@ -314,6 +328,7 @@ class TestEvents:
                 assert hello["changes"][0]["label"] == "teapot"
                 assert hello["history"][0][1:] == ["teapot", 0.8]
                 assert hello["health"]["state"] == "running"
+                assert hello["decision"] == msgspec.to_builtins(DECISION)
                 sink.frame(make_result(8, best=2))
                 sink.event(make_change(8, best=2))
                 assert next(viewer.messages("change"))["label"] == "watering can"
@@ -321,6 +336,8 @@ class TestEvents:
                 assert (frame["frame"], frame["label"]) == (8, "watering can")
                 player.set_health(sink, "degraded", "the broker is away")
                 assert next(viewer.messages("health"))["problems"] == ["the broker is away"]
+                sink.frame(make_result(9, best=2, decision=OWN))
+                assert next(viewer.messages("decision"))["labels"]["mug"]["ignore"] is True
 
 
 class TestAccess:
@@ -335,7 +352,7 @@ class TestAccess:
 
     @pytest.mark.parametrize(
         "path", ["/metrics", "/events", "/stream.mjpg", "/api/state", "/api/health",
-                 "/api/history", "/api/snapshot.jpg", "/nowhere"],
+                 "/api/history", "/api/decision", "/api/snapshot.jpg", "/nowhere"],
     )  # fmt: skip
     def test_nothing_without_the_token(self, guarded: Http, path: str) -> None:
         for headers in ({}, {"Authorization": "Bearer wrong"}, {"Cookie": "edgekit-0=x"}):
