@@ -223,9 +223,7 @@ def _explained(schema: type[msgspec.Struct], path: Path | None, text: str, messa
     known = {key.path: key for key in _known(schema, name)}
     if unknown := re.search(r"unknown field `(.*)`", reason):
         name = f"{name}.{key_text(unknown[1])}".lstrip(".")
-        places = [f"{table.section}.{table.name}" for table in tables(schema)]
-        places = [place for place in places if not name.startswith(f"{place}.")]
-        near = difflib.get_close_matches(name, [*known, *places], n=1)
+        near = _near(schema, name, known)
         near = near or [key for key in known if key.endswith(f".{unknown[1]}")]
         remedy = f"did you mean {near[0]}?" if near else "see edgekit run --print-config"
         reason = f"there is no such key; {remedy}"
@@ -236,6 +234,18 @@ def _explained(schema: type[msgspec.Struct], path: Path | None, text: str, messa
     line = _line(text, name)
     place = f"{path}, line {line}: " if line else f"{path}: " if path else ""
     return one_line(f"{place}{name + ': ' if name else ''}{reason[0].lower()}{reason[1:]}")
+
+
+def _near(schema: type[msgspec.Struct], name: str, known: Mapping[str, Key]) -> list[str]:
+    """The key, or the table, that is spelt most like a name; none where none is near."""
+    sections = {key.section for key in known.values()}
+    if len(sections) == 1:  # the section is right, and says nothing about the key
+        start = f"{sections.pop()}."
+        spelt = {path.removeprefix(start): path for path in known}
+        near = difflib.get_close_matches(name.removeprefix(start), spelt, n=1)
+        return [spelt[one] for one in near]
+    places = [f"{table.section}.{table.name}" for table in tables(schema)]
+    return difflib.get_close_matches(name, [*known, *places], n=1)
 
 
 def _known(schema: type[msgspec.Struct], name: str) -> Iterator[Key]:

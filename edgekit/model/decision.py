@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from edgekit.settings import Section, key_text
-from edgekit.text import one_line
+from edgekit.text import clock, one_line
 
 _KEYS = ("smoothing", "enter", "leave", "hold", "heartbeat")
 _LABEL_KEYS = ("enter", "leave", "hold")
@@ -190,6 +190,13 @@ class Recommendation(
     recordings: int
     events: int
     span: float
+
+    def __str__(self) -> str:
+        recordings = "1 recording" if self.recordings == 1 else f"{self.recordings} recordings"
+        return (
+            f"{self.decision or 'the defaults'} (found for {one_line(self.objective)}, on "
+            f"{recordings} of {clock(self.span)} with {self.events} events)"
+        )
 
 
 def merge(*said: DecisionOverrides) -> DecisionSettings:

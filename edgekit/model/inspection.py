@@ -11,6 +11,7 @@ from edgekit.errors import LabelsError, ModelFileError, SettingsError, Signature
 from edgekit.files import as_path
 from edgekit.model import structure
 from edgekit.model.container import ModelFile, read_model
+from edgekit.model.decision import Recommendation
 from edgekit.model.flatbuffer import Tensor
 from edgekit.model.foreign import Hints, understand_input
 from edgekit.model.labels import distinct
@@ -126,6 +127,7 @@ def describe(model: ModelFile, allowed: AllowedSigners | None = None) -> Inspect
             "provenance": {key: details[key] for key in provenance} if manifest else None,
             "feeding": details.get("feeding"),
             "profile": details.get("profile"),
+            "decision": details.get("decision"),
             "fidelity": details.get("fidelity"),
         }
     )
@@ -185,6 +187,8 @@ def _lines(facts: Inspection) -> Iterator[str]:
         rows.append(("feeding", str(msgspec.convert(facts["feeding"], Feeding))))
     if facts["profile"]:
         rows.append(("profile", str(msgspec.convert(facts["profile"], Profile))))
+    if facts["decision"]:
+        rows.append(("recommends", str(msgspec.convert(facts["decision"], Recommendation))))
     for name, value in rows:
         yield f"{name:<13} {value}"
     if facts["fidelity"]:

@@ -1,19 +1,9 @@
 """Profiles of pictures and answers, and a model that carries one."""
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
 
-from edgekit.model.container import pack
-from edgekit.model.geometry import Geometry
-from edgekit.model.manifest import (
-    SCHEMA_VERSION,
-    Fidelity,
-    Manifest,
-    Normalization,
-    Quantization,
-)
 from edgekit.model.profile import (
     ANSWER_FIGURES,
     PICTURE_FIGURES,
@@ -21,7 +11,7 @@ from edgekit.model.profile import (
     Profile,
     Reference,
 )
-from tests.tiny import COLOURS, SIZE, tiny_flatbuffer
+from tests.tiny import own_model
 
 # Bounds within which no picture and no answer is unusual.
 _ANY = {
@@ -48,18 +38,4 @@ DARKER = "darker than anything it was calibrated on"
 
 def profiled_model(path: Path, profile: Profile | None) -> Path:
     """Write the tiny model with a manifest that has this profile."""
-    flatbuffer = tiny_flatbuffer()
-    manifest = Manifest(
-        schema=SCHEMA_VERSION, arch="onnx", head="", classes=len(COLOURS),
-        geometry=Geometry(SIZE, SIZE), normalization=Normalization((0, 0, 0), (1, 1, 1)),
-        quantization=Quantization(
-            ranges="min-max", equalized=False, rounding="nearest", bias_corrected=False,
-            scheme="static_wi8_ai8", calibration="pictures", images=1, calibration_sha256="",
-            seed=0,
-        ),
-        fidelity=Fidelity("calibration", []),
-        flatbuffer_sha256=hashlib.sha256(flatbuffer).hexdigest(),
-        weights="tiny", weights_sha256="", tools={}, profile=profile,
-    )  # fmt: skip
-    path.write_bytes(pack(flatbuffer, manifest, list(COLOURS)))
-    return path
+    return own_model(path, profile=profile)
