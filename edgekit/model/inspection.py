@@ -191,8 +191,7 @@ def _lines(facts: Inspection) -> Iterator[str]:
         rows.append(("recommends", str(msgspec.convert(facts["decision"], Recommendation))))
     for name, value in rows:
         yield f"{name:<13} {value}"
-    if facts["fidelity"]:
-        stages = facts["fidelity"]["stages"]
+    if stages := (facts["fidelity"] or {}).get("stages"):
         allowed = ", loss allowed" if facts["fidelity"].get("loss_allowed") else ""
         yield (
             f"fidelity      beside {stages[0]['stage']}, on {facts['fidelity']['pictures']} "
