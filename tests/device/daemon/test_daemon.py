@@ -38,7 +38,7 @@ from edgekit.errors import (
     SourceError,
 )
 from edgekit.inference import drift
-from edgekit.model.decision import DecisionOverrides
+from edgekit.model.decision import DecisionOverrides, LabelOverrides
 from edgekit.model.profile import ANSWER_FIGURES, PICTURE_FIGURES
 from tests.device.fakes import (
     FakeClassifier,
@@ -547,6 +547,25 @@ class TestReload:
         running.daemon.request_reload()
         running.wait_for("the configuration was read again")
         until(lambda: any(event.event == "frame" for event in running.sink.events))
+        assert running.stop() is None
+
+    def test_decision_settings_that_do_not_fit_the_model_leave_those_before(
+        self, bench: Callable[..., Bench]
+    ) -> None:
+        running = bench(SETTINGS, endless(0)).start()
+        running.manager.wait_for("READY")
+        own = DecisionOverrides(labels={"cow": LabelOverrides(enter=0.9)})
+        running.reload = lambda: with_settings(decision=own, top_k=1)
+        running.daemon.request_reload()
+        told = running.manager.wait_for("STATUS=degraded")
+        assert "decision: decision.labels.cow: m.tflite has no such class; it has cat, dog" in told
+        # The rest of them holds.
+        until(lambda: len(running.sink.results[-1].best(9)) == 3)
+        assert running.sink.results[-1].decision.smoothing == 1
+        assert running.daemon.health().decision_from == "the configuration"
+        running.reload = lambda: SETTINGS
+        running.daemon.request_reload()
+        running.manager.wait_for("STATUS=running")
         assert running.stop() is None
 
     def test_wrong_ones_change_nothing(self, bench: Callable[..., Bench]) -> None:
