@@ -270,6 +270,16 @@ class TestSince:
         watched.see(10, seconds=2 * LONG, pace=pace)
         assert self.seconds_ago(watched.watch.health()) == pytest.approx(0, abs=10)
 
+    def test_stays_however_fast_a_recording_is_played(self, script: list[Any]) -> None:
+        watched = Watched()
+        pace = 0.1
+        watched.now = time.monotonic() / pace
+        script += [None] * LONG + [found(watched.now + LONG)] * LONG
+        watched.see(10, seconds=LONG + 1, pace=pace)
+        before = self.seconds_ago(watched.watch.health())
+        watched.see(10, seconds=LONG - 1, pace=pace)
+        assert self.seconds_ago(watched.watch.health()) == pytest.approx(before, abs=5)
+
     def test_follows_a_clock_that_jumps(
         self, script: list[Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
