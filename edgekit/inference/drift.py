@@ -127,6 +127,9 @@ class Tally:
         limits: that the model sets them.
         window: what raises a sign.
         leave: part of that below which it is taken back.
+
+    Attributes:
+        compared: names of the figures that have limits.
     """
 
     def __init__(
@@ -136,6 +139,7 @@ class Tally:
         self._figures = np.array([names.index(one.rule.figure) for one in limits], np.intp)
         self._sides = np.array([one.rule.side for one in limits])
         self._limits = np.array([one.rule.side * one.value for one in limits])
+        self.compared = list(dict.fromkeys(one.rule.figure for one in limits))
         self._part = window.part
         self.raised = math.ceil(window.part * window.samples)
         self.taken_back = leave * self.raised
@@ -228,6 +232,12 @@ class DriftMonitor:
     def ready(self) -> bool:
         """Whether enough was seen to say anything; of answers it takes longer than of pictures."""
         return self.pictures.ready or self.answers.ready
+
+    @property
+    def figures(self) -> list[str]:
+        """Names of those that are compared, and were seen often enough for that."""
+        tallies = (self.pictures, self.answers)
+        return [name for tally in tallies if tally.ready for name in tally.compared]
 
     def update(self, tensor: NDArray[np.uint8], scores: NDArray[np.float32], time: float) -> None:
         """Look at a frame, or pass it over where one was looked at less than `INTERVAL` ago.
