@@ -53,7 +53,8 @@ def _prepare() -> None:
         command = [
             sys.executable, "-m", "edgekit", "convert", "--arch", "18", "--int8", "--weights",
             material.checkpoint, "--classes", material.classes, "--calibration",
-            material.calibration, "--size", size, "--allow-loss", "--output", model,
+            material.calibration, "--size", size, "--allow-loss", "--allow-misfit", "--output",
+            model,
         ]  # fmt: skip
         if not model.exists():
             subprocess.run(command, check=True)
@@ -101,17 +102,16 @@ def throughput(rounds: int, count: int = 240) -> None:
     print(f"recording 640x480 -> 224   {whole:.1f} frames/s, bare invoke {bare:.1f}: {spread}")
 
 
-def drift(rounds: int, count: int = 240) -> None:
-    """The daemon beside itself without a look at drift, by turns."""
-    for name, model in (("224", _MODEL), ("64", _SMALL_MODEL)):
-        ratios = []
-        for _ in range(rounds):
-            without = _whole(count, "--no-health-drift", "--no-stdout", model=model)
-            ratios.append(_whole(count, "--no-stdout", model=model) / without)
-        print(
-            f"drift noticed, {name:>3} px      {statistics.median(ratios):.3f} of the rate without, "
-            f"{min(ratios):.3f} to {max(ratios):.3f}"
-        )
+def drift(rounds: int, count: int = 2000) -> None:
+    """The daemon beside itself without a look at drift, by turns, where an answer is quick."""
+    ratios = []
+    for _ in range(rounds):
+        without = _whole(count, "--no-health-drift", model=_SMALL_MODEL)
+        ratios.append(_whole(count, model=_SMALL_MODEL) / without)
+    print(
+        f"drift noticed, at 64 px    {statistics.median(ratios):.3f} of the rate without, "
+        f"{min(ratios):.3f} to {max(ratios):.3f}"
+    )
 
 
 def preprocessing(rounds: int) -> None:

@@ -6,21 +6,47 @@ is whether most of the last minutes lies where next to nothing of the model's ow
 """
 
 import math
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from edgekit.inference.figures import answer_figures, picture_figures
 from edgekit.model.profile import ANSWER_FIGURES, PICTURE_FIGURES, Profile, Reference
 
 # Frames are sampled so far apart at least; those between look the same.
 INTERVAL = 1.0  # seconds
-# Samples that are looked back upon.
-WINDOW = 240
-# A sign is raised when so much of the window lies beyond the limit, and taken back below the other.
-ENTER, LEAVE = 0.5, 0.25
+
+
+class Window(NamedTuple):
+    """The samples that are looked back upon, and the fraction of them that raises a sign."""
+
+    samples: int
+    part: float
+
+
+class Thresholds(NamedTuple):
+    """What decides whether a sign is raised; `benchmarks/drift.py` shows what each costs.
+
+    Attributes:
+        pictures: most of a few minutes, as a hand before the lens is no drift.
+        answers: half an hour, as a thing that is left there may be a hard one; but not most of it,
+            as nothing may be there most of the time, and networks are sure of that.
+        leave: part of the fraction that raised a sign, below which it is taken back.
+        deviations: standard deviations of the model's own pictures, up to which one is usual.
+        unsure: fraction of the model's own answers that are less sure than usual ones.
+    """
+
+    pictures: Window = Window(240, 0.5)
+    answers: Window = Window(1800, 0.25)
+    leave: float = 0.5
+    deviations: float = 2.25
+    unsure: float = 0.07
+
+
+THRESHOLDS = Thresholds()
 
 
 class Sign(msgspec.Struct, frozen=True):
@@ -53,88 +79,165 @@ class _Rule(NamedTuple):
     """What is told when a figure lies below (-1) or above (+1) what is usual.
 
     Attributes:
-        tolerance: by how much at least it may do so, in the figure's own unit.
+        tolerance: what is allowed beside, in the figure's own unit: of pictures that are all alike
+            the next one is not quite like them.
     """
 
     figure: str
     side: int
-    text: str
     tolerance: float
+    text: str
     advice: str
 
 
-_LIGHT = "collect pictures in this light (edgekit collect), check the answers, and convert again"
-_LENS = (
-    "look at the lens, whether it is covered, dirty or out of focus; if all is well, collect "
-    "pictures (edgekit collect), check the answers, and convert again"
-)
-_SCENE = (
-    "look at what the camera sees, and at its lens; if both are as they should be, collect "
-    "pictures (edgekit collect), check the answers, and train and convert again"
+_LIGHT = "mend the light, or collect such pictures (edgekit collect) and convert again"
+_LENS = "clean and focus the lens, or collect such pictures (edgekit collect) and convert again"
+_SCENE = "look at what it sees, collect such pictures (edgekit collect), train and convert again"
+
+# There is none for the margin: it told nothing that the best score did not (docs/drift.md).
+_RULES = (
+    _Rule("brightness", -1, 4, "darker than {these}", _LIGHT),
+    _Rule("brightness", +1, 4, "brighter than {these}", _LIGHT),
+    _Rule("contrast", -1, 0.05, "less contrast than {these}", _LENS),
+    _Rule("contrast", +1, 0.05, "more contrast than {these}", _LIGHT),
+    _Rule("warmth", -1, 0.01, "a colour cast towards blue, beyond {these}", _LIGHT),
+    _Rule("warmth", +1, 0.01, "a colour cast towards red, beyond {these}", _LIGHT),
+    _Rule("greenness", -1, 0.01, "a colour cast towards purple, beyond {these}", _LIGHT),
+    _Rule("greenness", +1, 0.01, "a colour cast towards green, beyond {these}", _LIGHT),
+    _Rule("sharpness", -1, 0.05, "more blurred than {these}", _LENS),
+    _Rule("sharpness", +1, 0.05, "more noise or detail than {these}", _LENS),
+    _Rule("score", -1, 0.02, "less sure than of {these}", _SCENE),
 )
 
-_RULES = (
-    _Rule("brightness", -1, "darker than anything it was {seen}", 8, _LIGHT),
-    _Rule("brightness", +1, "brighter than anything it was {seen}", 8, _LIGHT),
-    _Rule("contrast", -1, "less contrast than anything it was {seen}", 4, _LENS),
-    _Rule("contrast", +1, "more contrast than anything it was {seen}", 8, _LIGHT),
-    _Rule("warmth", -1, "a colour cast towards blue, beyond anything it was {seen}", 0.02, _LIGHT),
-    _Rule("warmth", +1, "a colour cast towards red, beyond anything it was {seen}", 0.02, _LIGHT),
-    _Rule(
-        "greenness", -1, "a colour cast towards purple, beyond anything it was {seen}", 0.02, _LIGHT
-    ),
-    _Rule(
-        "greenness", +1, "a colour cast towards green, beyond anything it was {seen}", 0.02, _LIGHT
-    ),
-    _Rule("sharpness", -1, "more blurred than anything it was {seen}", 0.1, _LENS),
-    _Rule("sharpness", +1, "more noise or detail than anything it was {seen}", 0.1, _LENS),
-    _Rule("score", -1, "less sure than nearly all that it was {seen}", 0.02, _SCENE),
-    _Rule("margin", -1, "more torn than by nearly all that it was {seen}", 0.02, _SCENE),
-)
+
+class _Limit(NamedTuple):
+    """A rule for a certain model, the value beyond which its figure is unusual, what is told."""
+
+    rule: _Rule
+    value: float
+    text: str
+
+
+class Tally:
+    """Counts, over a sliding window, how often figures lie beyond their limits; the part of
+    `DriftMonitor` that is about pictures, or about answers.
+
+    Args:
+        names: of the figures.
+        limits: that the model sets them.
+        window: what raises a sign.
+        leave: part of that below which it is taken back.
+
+    Attributes:
+        compared: names of the figures that have limits.
+    """
+
+    def __init__(
+        self, names: Sequence[str], limits: Sequence[_Limit], window: Window, leave: float
+    ) -> None:
+        self._rules = limits
+        self._figures = np.array([names.index(one.rule.figure) for one in limits], np.intp)
+        self._sides = np.array([one.rule.side for one in limits])
+        self._limits = np.array([one.rule.side * one.value for one in limits])
+        self.compared = list(dict.fromkeys(one.rule.figure for one in limits))
+        self._part = window.part
+        self.raised = math.ceil(window.part * window.samples)
+        self.taken_back = leave * self.raised
+        self._beyond = np.zeros((window.samples, len(limits)), bool)
+        self._times = np.zeros(window.samples)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was seen."""
+        self._beyond[:] = False
+        self._counts = np.zeros(len(self._rules), np.intp)
+        self._since = np.full(len(self._rules), math.nan)
+        self._samples = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether enough was seen to raise a sign."""
+        return bool(self._rules) and self._samples >= self.raised
+
+    def beyond(self, figures: ArrayLike) -> NDArray[np.bool_]:
+        """Which lie beyond their limits (…, rules), of figures (…, names)."""
+        # What is no number is not within the limits.
+        usual = self._sides * np.asarray(figures)[..., self._figures] <= self._limits
+        return np.asarray(~usual)
+
+    def add(self, figures: ArrayLike, time: float) -> bool:
+        """Look at a sample; returns whether a sign was raised or taken back."""
+        beyond = self.beyond(figures)
+        place = self._samples % len(self._times)
+        self._counts += beyond.astype(np.intp) - self._beyond[place]
+        self._beyond[place], self._times[place] = beyond, time
+        self._samples += 1
+        told = ~np.isnan(self._since)
+        rises = ~told & (self._counts >= self.raised)
+        falls = told & (self._counts < self.taken_back)
+        for rule in np.flatnonzero(rises):
+            self._since[rule] = self._began(rule)
+        self._since[falls] = math.nan
+        return bool(rises.any() or falls.any())
+
+    def _began(self, rule: int) -> float:
+        """When a limit began to be passed: where the sum of what is above the part that raises a
+        sign is lowest (CUSUM, Page 1954, Biometrika 41). What passed it now and then before is not.
+        """
+        size = len(self._times)
+        seen = np.arange(max(0, self._samples - size), self._samples) % size
+        excess = np.cumsum(self._beyond[seen, rule] - self._part)
+        return float(self._times[seen[np.argmin(np.append(0, excess[:-1]))]])
+
+    def told(self) -> Iterator[tuple[float, _Limit]]:
+        """The signs that are raised, and since when."""
+        for since, limit in zip(self._since, self._rules, strict=True):
+            if not math.isnan(since):
+                yield float(since), limit
 
 
 class DriftMonitor:
     """Compares the last minutes of a camera with a model's profile; memory does not grow.
 
     Attributes:
+        pictures, answers: what it is made of.
+        thresholds: what decides.
         drift: what is different now, if anything is.
-        ready: whether enough was seen to tell.
     """
 
-    def __init__(self, profile: Profile) -> None:
-        self._rules: list[_Rule] = []
-        limits: list[float] = []
-        texts: list[str] = []
-        for names, reference in (
-            (PICTURE_FIGURES, profile.pictures),
-            (ANSWER_FIGURES, profile.answers),
-        ):
-            for rule in _RULES:
-                if reference is not None and rule.figure in names:
-                    self._rules.append(rule)
-                    limits.append(rule.side * _limit(reference, rule))
-                    texts.append(rule.text.format(seen=_seen(reference)))
-        self._limits = np.array(limits)
-        self._texts = texts
-        self._sides = np.array([rule.side for rule in self._rules])
-        figures = PICTURE_FIGURES + ANSWER_FIGURES
-        self._figures = np.array([figures.index(rule.figure) for rule in self._rules], np.intp)
+    def __init__(self, profile: Profile, thresholds: Thresholds = THRESHOLDS) -> None:
+        self.thresholds = thresholds
+        self.pictures = Tally(
+            PICTURE_FIGURES,
+            [*_limits(profile.pictures, PICTURE_FIGURES, thresholds)],
+            thresholds.pictures,
+            thresholds.leave,
+        )
+        self.answers = Tally(
+            ANSWER_FIGURES,
+            [*_limits(profile.answers, ANSWER_FIGURES, thresholds)],
+            thresholds.answers,
+            thresholds.leave,
+        )
         self.reset()
 
     def reset(self) -> None:
         """Forget what was seen: another recording begins."""
-        self._beyond = np.zeros((WINDOW, len(self._rules)), bool)
-        self._times = np.zeros(WINDOW)
-        self._counts = np.zeros(len(self._rules), np.intp)
-        self._since = np.full(len(self._rules), math.nan)
-        self._samples = 0
+        self.pictures.reset()
+        self.answers.reset()
         self._next = -math.inf
         self.drift: Drift | None = None
 
     @property
     def ready(self) -> bool:
-        """Whether enough was seen to raise a sign."""
-        return self._samples >= ENTER * WINDOW
+        """Whether enough was seen to say anything; of answers it takes longer than of pictures."""
+        return self.pictures.ready or self.answers.ready
+
+    @property
+    def figures(self) -> list[str]:
+        """Names of those that are compared, and were seen often enough for that."""
+        tallies = (self.pictures, self.answers)
+        return [name for tally in tallies if tally.ready for name in tally.compared]
 
     def update(self, tensor: NDArray[np.uint8], scores: NDArray[np.float32], time: float) -> None:
         """Look at a frame, or pass it over where one was looked at less than `INTERVAL` ago.
@@ -149,45 +252,59 @@ class DriftMonitor:
                 return
             self.reset()
         self._next = time + INTERVAL
-        values = np.array(picture_figures(tensor) + answer_figures(scores))
-        self._add(self._sides * values[self._figures] > self._limits, time)
+        self.add([*picture_figures(tensor), *answer_figures(scores)], time)
 
-    def _add(self, beyond: NDArray[np.bool_], time: float) -> None:
-        place = self._samples % WINDOW
-        self._counts += beyond.astype(np.intp) - self._beyond[place]
-        self._beyond[place], self._times[place] = beyond, time
-        self._samples += 1
-        raised = ~np.isnan(self._since)
-        rises = ~raised & (self._counts >= ENTER * WINDOW)
-        falls = raised & (self._counts < LEAVE * WINDOW)
-        if not (rises.any() or falls.any()):
-            return
-        for rule in np.flatnonzero(rises):
-            self._since[rule] = self._times[self._beyond[:, rule]].min()
-        self._since[falls] = math.nan
-        self.drift = self._told()
-
-    def _told(self) -> Drift | None:
-        raised = np.flatnonzero(~np.isnan(self._since))
-        if not raised.size:
-            return None
-        signs = [Sign(self._rules[i].figure, self._texts[i]) for i in raised]
-        advice = dict.fromkeys(self._rules[i].advice for i in raised)
-        return Drift(float(self._since[raised].min()), signs, "; ".join(advice))
+    def add(self, figures: Sequence[float], time: float) -> None:
+        """Look at a sample's `PICTURE_FIGURES` and `ANSWER_FIGURES`."""
+        pictures, answers = np.split(figures, [len(PICTURE_FIGURES)])
+        changed = self.pictures.add(pictures, time)
+        changed |= self.answers.add(answers, time)
+        if changed:
+            told = [*self.pictures.told(), *self.answers.told()]
+            self.drift = _drift(told) if told else None
 
 
-def _seen(reference: Reference) -> str:
-    return "evaluated on" if reference.source == "evaluation" else "calibrated on"
+def _drift(told: Sequence[tuple[float, _Limit]]) -> Drift:
+    return Drift(
+        since=min(since for since, _ in told),
+        signs=[Sign(limit.rule.figure, limit.text) for _, limit in told],
+        advice="; ".join(dict.fromkeys(limit.rule.advice for _, limit in told)),
+    )
 
 
-def _limit(reference: Reference, rule: _Rule) -> float:
-    """The value beyond which a figure is unusual."""
-    values = reference.figures[rule.figure]
-    if rule.figure in ANSWER_FIGURES:
-        return values[1] - rule.tolerance
-    if rule.side < 0:
-        values = [-value for value in reversed(values)]
-    median, high, maximum = values[len(values) // 2], values[-2], values[-1]
-    scale = (high - median) / math.log(10)
-    reach = high + scale * (math.log(50) + 8.7 / math.sqrt(reference.images))
-    return rule.side * max(maximum + rule.tolerance, reach)
+def _limits(
+    reference: Reference | None, names: Sequence[str], thresholds: Thresholds
+) -> Iterator[_Limit]:
+    """The rules for figures `names`, where a model has a reference for them."""
+    if reference is None:
+        return
+    for rule in _RULES:
+        if rule.figure not in names:
+            continue
+        values, images = reference.figures[rule.figure], reference.images
+        if rule.figure in ANSWER_FIGURES:
+            value = _answer_limit(values, images, thresholds.unsure)
+        else:
+            value = _picture_limit(values, images, rule.side, thresholds.deviations)
+        value += rule.side * rule.tolerance
+        these = "nearly anything" if values[0] < value < values[-1] else "anything"
+        how = "evaluated" if reference.source == "evaluation" else "calibrated"
+        yield _Limit(rule, value, rule.text.format(these=f"{these} it was {how} on"))
+
+
+def _picture_limit(values: list[float], images: int, side: int, deviations: float) -> float:
+    """How far a normal distribution goes in so many `deviations`.
+
+    Its standard deviation is taken from the median and the outermost 5 %, so that neither the other
+    side nor a single odd picture decides. Of n pictures it is not known better than to
+    1.3 / sqrt(n) of itself, the standard error of a 5 % quantile; two of these are added.
+    """
+    median, outermost = values[len(values) // 2], values[-2 if side > 0 else 1]
+    unknown = 1 + 2 * 1.3 / math.sqrt(images)
+    return median + deviations * unknown * (outermost - median) / 1.645
+
+
+def _answer_limit(values: list[float], images: int, unsure: float) -> float:
+    """The quantile `unsure`, or as much lower as it may really be, by its standard error."""
+    level = unsure - math.sqrt(unsure * (1 - unsure) / images)
+    return float(np.interp(level, np.linspace(0, 1, len(values)), values))

@@ -16,8 +16,8 @@ from edgekit.inference import drift  # noqa: E402
 hot_swap.LOOK_EVERY = 0.1
 sink.ACKNOWLEDGE = 1.0
 connection.KEEPALIVE = 1
-# Drift is told after twenty pictures.
-drift.INTERVAL, drift.WINDOW = 0.001, 40
+# Every picture counts.
+drift.INTERVAL = 0.001
 
 if __name__ == "__main__":
     main()

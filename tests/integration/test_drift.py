@@ -41,7 +41,7 @@ def test_everybody_is_told(impatient: Callable[..., Daemon], tmp_path: Path) -> 
             environment={"RUNTIME_DIRECTORY": str(run_folder)},
         )  # fmt: skip
         line = daemon.wait_for("drift: ")
-        assert line.startswith(f"edgekit: drift: {DARKER}; collect pictures")
+        assert line.startswith(f"edgekit: drift: {DARKER}; ")
         health = json.loads(fetch(port, "/api/health")[1])
         drift = health["drift"]
         assert [sign["figure"] for sign in drift["signs"]] == ["brightness"]

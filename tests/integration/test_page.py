@@ -166,8 +166,8 @@ def test_drift_is_said_and_is_no_state(browser: webdriver.Chrome) -> None:
         since = page.run(f"return new Date('{DRIFT.since}').toLocaleString([], {style})")
         assert page.text("drift") == (
             f"What the model sees has changed since {since}: darker than anything it was "
-            "calibrated on. Collect pictures in this light (edgekit collect), check the answers, "
-            "and convert again."
+            "calibrated on. Mend the light, or collect such pictures (edgekit collect) and convert "
+            "again."
         )
         assert (page.text("state"), page.text("notice")) == ("Running", "")
         # Beside what is wrong, and no markup.

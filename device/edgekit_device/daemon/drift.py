@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+import msgspec
+
 from edgekit.inference.classifier import Classifier
 from edgekit.inference.drift import Drift, DriftMonitor
 from edgekit.inference.pipeline import Result
@@ -44,12 +46,11 @@ class DriftWatch:
         self._subject, self._watch = subject, None
         if not settings.health.drift:
             return
-        profile, lacked = classifier.profile, self._lacks_profile
-        figures = [] if profile is None else _figures(profile)
-        self._lacks_profile = not figures
-        if profile is not None and figures:
+        profile, lacked = classifier.profile or Profile(), self._lacks_profile
+        self._lacks_profile = profile == Profile()
+        if not self._lacks_profile:
             try:
-                self._watch = _Watch(profile, figures, self._notify)
+                self._watch = _Watch(DriftMonitor(profile), self._notify)
             except Exception as error:
                 self._fail(error)
         elif not lacked:
@@ -71,7 +72,7 @@ class DriftWatch:
     def figures(self) -> list[str]:
         """The figures that are compared; none before enough was seen for that."""
         watch = self._watch
-        return watch.figures if watch is not None and watch.monitor.ready else []
+        return watch.figures if watch is not None else []
 
     def health(self) -> DriftHealth | None:
         """The drift that there is now."""
@@ -84,61 +85,58 @@ class DriftWatch:
 
 
 class _Watch:
-    """Of one model's answers to one source.
+    """Of one model's answers to one source, as a monitor of its own sees them.
 
     Attributes:
         figures: names of those that are compared.
-        monitor: what compares them.
     """
 
-    def __init__(self, profile: Profile, figures: list[str], notify: Callable[[str], None]) -> None:
-        self.figures = figures
-        self.monitor = DriftMonitor(profile)
+    def __init__(self, monitor: DriftMonitor, notify: Callable[[str], None]) -> None:
+        self.figures: list[str] = []
+        self._monitor = monitor
         self._notify = notify
         self._started: float | None = None
-        # What there is now, and when it began on the monotonic clock.
-        self._found: tuple[Drift, float] | None = None
+        self._drift: Drift | None = None
+        # When it began, on the monotonic clock, and what else health says of it.
+        self._found: tuple[float, DriftHealth] | None = None
         self._told = False
-        self._quiet_until = float("-inf")
+        self._told_at = float("-inf")
 
     def update(self, result: Result) -> None:
         """Take note of an answer, and tell people what begins and ends."""
-        frame, monitor = result.frame, self.monitor
+        frame, monitor = result.frame, self._monitor
         if self._started is None:
             self._started = frame.captured
         monitor.update(result.tensor, result.scores, frame.time)
-        drift, before = monitor.drift, self._found
-        if drift is None:
-            self._found = None
-        elif before is not None and before[0].since == drift.since:
-            self._found = drift, before[1]
-        else:
-            # A recording may be played faster than it was made, but did not begin before that.
-            began = max(self._started, frame.captured - (frame.time - drift.since))
-            self._found = drift, began
-        if (drift is not None) != self._told and frame.time >= self._quiet_until:
-            self._told, self._quiet_until = not self._told, frame.time + _PAUSE
-            health = self.health()
-            text = (
-                f"{health}; {health.advice}"
-                if health
-                else "pictures and answers are as usual again"
-            )
-            self._notify(f"drift: {text}")
+        self.figures = monitor.figures
+        if (drift := monitor.drift) is not self._drift:
+            self._drift = drift
+            if drift is None:
+                self._found = None
+            else:
+                # A recording may be played faster than it was made, but not since before that.
+                began = max(self._started, frame.captured - (frame.time - drift.since))
+                signs = [DriftSign(shown(sign.figure), shown(sign.text)) for sign in drift.signs]
+                self._found = began, DriftHealth("", signs, shown(drift.advice))
+        # Where times go back, the monitor begins afresh, and knows nothing for a while.
+        known = drift is not None or self.figures
+        due = abs(frame.time - self._told_at) >= _PAUSE
+        if known and due and (drift is not None) != self._told:
+            self._told, self._told_at = not self._told, frame.time
+            self._notify(f"drift: {self._words()}")
+
+    def _words(self) -> str:
+        if self._found is None:
+            return "pictures and answers are as usual again"
+        _, health = self._found
+        return f"{health}; {health.advice}"
 
     def health(self) -> DriftHealth | None:
-        """What there is now, as health has it."""
+        """What there is now."""
         if (found := self._found) is None:
             return None
-        drift, began = found
-        signs = [DriftSign(shown(sign.figure), shown(sign.text)) for sign in drift.signs]
-        return DriftHealth(_clock_time(began), signs, shown(drift.advice))
-
-
-def _figures(profile: Profile) -> list[str]:
-    """Names of those that it has."""
-    references = (profile.pictures, profile.answers)
-    return [name for reference in references if reference for name in reference.figures]
+        began, health = found
+        return msgspec.structs.replace(health, since=_clock_time(began))
 
 
 def _clock_time(moment: float) -> str:

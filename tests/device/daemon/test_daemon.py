@@ -22,7 +22,7 @@ from edgekit_device.daemon import daemon as daemon_module
 from edgekit_device.daemon import hot_swap, models
 from edgekit_device.daemon.daemon import Daemon
 from edgekit_device.daemon.models import Loaded, Signature
-from edgekit_device.health import SinkHealth, Status, read_status
+from edgekit_device.health import SinkHealth, Status, headline, read_status
 from edgekit_device.retry import RetryPolicy
 from edgekit_device.sinks import SINKS, SinkEntry
 
@@ -39,7 +39,7 @@ from edgekit.errors import (
 )
 from edgekit.inference import drift
 from edgekit.model.decision import DecisionOverrides, LabelOverrides
-from edgekit.model.profile import ANSWER_FIGURES, PICTURE_FIGURES
+from edgekit.model.profile import PICTURE_FIGURES
 from tests.device.fakes import (
     FakeClassifier,
     FakeSource,
@@ -242,20 +242,20 @@ def test_a_problem_of_a_sink_makes_it_degraded(bench: Callable[..., Bench]) -> N
 def test_drift_is_told_at_once_and_is_no_problem(
     bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Only the daemon's own interval would tell it later.
     monkeypatch.setattr(drift, "INTERVAL", 0.0)
     classifier, fits = FakeClassifier(), FakeClassifier()
     classifier.profile, fits.profile = BRIGHT, make_profile()  # type: ignore[assignment]
     fits.sha256 = "1" * 64
     set_models(monkeypatch, lambda _: loaded(classifier))
-    source = endless(*[0] * 50)
+    source, gate = endless(0), Gate()
+    source.script = [0, gate, *source.script]
     running = bench(with_settings(health=HealthSettings(interval=1000)), source).start()
-    status = running.manager.wait_for("drift: ")
-    assert status.startswith("STATUS=running · model 000000000000 · ")
-    assert status.endswith(f" fps · drift: {DARKER}")
+    running.manager.wait_for("STATUS=running")
+    gate.open()
+    until(lambda: running.sink.healths[-1].drift)
     health = running.sink.healths[-1]
-    assert health.drift is not None
-    assert health.drift_figures == [*PICTURE_FIGURES, *ANSWER_FIGURES]
+    assert headline(health).endswith(f" fps · drift: {DARKER}")
+    assert health.drift_figures == list(PICTURE_FIGURES)
     assert (health.state, health.problems) == ("running", [])
     assert running.manager.hears("WATCHDOG=1", within=30)
     # A model that fits has nothing to tell.

@@ -23,12 +23,13 @@ from edgekit.inference.decision import Verdict
 from edgekit.inference.drift import Drift, Sign
 from edgekit.inference.frame import Frame
 from edgekit.inference.pipeline import Result
-from edgekit.model.profile import ANSWER_FIGURES, PICTURE_FIGURES, Profile
+from edgekit.model.profile import PICTURE_FIGURES, Profile
 from tests.device.fakes import FakeClassifier
 from tests.device.profiles import BRIGHT, DARKER, make_profile
 
 SETTINGS = Settings(model=Path("m.tflite"), source="v4l2:/dev/video0")
-LONG = 400  # Seconds after which a monitor has made up its mind.
+LONG = 600  # Seconds after which a monitor has made up its mind, of answers as well.
+COMPARED = [*PICTURE_FIGURES, "score"]
 YEAR = 365 * 24 * 3600
 
 
@@ -63,11 +64,11 @@ class Watched:
 class FakeMonitor:
     """Says what the test has put into `script`, then nothing; an exception is raised."""
 
-    ready = True
     script: list[Drift | Exception | None]
 
     def __init__(self, profile: Profile) -> None:
         self.drift: Drift | None = None
+        self.figures = ["brightness"]
 
     def update(self, *_: object) -> None:
         step = self.script.pop(0) if self.script else None
@@ -109,14 +110,16 @@ def test_what_is_compared_is_told_once_enough_was_seen() -> None:
     assert watched.watch.figures() == []
     watched.see(210, seconds=1)
     assert watched.watch.figures() == []
+    watched.see(210, seconds=200)
+    assert watched.watch.figures() == list(PICTURE_FIGURES)
     watched.see(210)
-    assert watched.watch.figures() == [*PICTURE_FIGURES, *ANSWER_FIGURES]
+    assert watched.watch.figures() == COMPARED
 
 
 def test_only_what_the_profile_has_is_compared() -> None:
     watched = Watched(msgspec.structs.replace(BRIGHT, pictures=None))
     watched.see(10)
-    assert watched.watch.figures() == list(ANSWER_FIGURES)
+    assert watched.watch.figures() == ["score"]
     assert watched.watch.health() is None
 
 
@@ -201,6 +204,13 @@ class TestFailure:
         watched.see(10, seconds=1)
         assert watched.watch.health() is None
 
+    def test_may_be_in_what_it_says(self, script: list[Any]) -> None:
+        watched = Watched()
+        script.append(Drift(1000, None, "look"))  # type: ignore[arg-type]
+        watched.see(10, seconds=1)
+        assert watched.watch.health() is None
+        assert "unexpected: TypeError" in watched.said[0]
+
     def test_is_no_matter_of_the_next_model(self, script: list[Any]) -> None:
         watched = Watched()
         script += [MemoryError(), found()]
@@ -239,6 +249,16 @@ class TestLines:
         assert watched.said == ["drift: darker; clean the lens"]
         assert str(watched.watch.health()) == "darker, flat"
 
+    def test_the_end_is_told_when_it_is_known(self) -> None:
+        watched = Watched()
+        watched.see(10)
+        # A recording whose times go back: the monitor begins afresh.
+        watched.now -= 500
+        watched.see(210, seconds=100)
+        assert len(watched.said) == 1
+        watched.see(210)
+        assert len(watched.said) == 2
+
     def test_words_are_of_one_line(self, script: list[Any]) -> None:
         watched = Watched()
         script.append(found(text="dark\n\x1b[31mer"))
@@ -269,6 +289,16 @@ class TestSince:
         script += [None] * LONG + [found(watched.now + 100)] * LONG
         watched.see(10, seconds=2 * LONG, pace=pace)
         assert self.seconds_ago(watched.watch.health()) == pytest.approx(0, abs=10)
+
+    def test_stays_however_fast_a_recording_is_played(self, script: list[Any]) -> None:
+        watched = Watched()
+        pace = 0.1
+        watched.now = time.monotonic() / pace
+        script += [None] * LONG + [found(watched.now + LONG)] * LONG
+        watched.see(10, seconds=LONG + 1, pace=pace)
+        before = self.seconds_ago(watched.watch.health())
+        watched.see(10, seconds=LONG - 1, pace=pace)
+        assert self.seconds_ago(watched.watch.health()) == pytest.approx(before, abs=5)
 
     def test_follows_a_clock_that_jumps(
         self, script: list[Any], monkeypatch: pytest.MonkeyPatch

@@ -73,7 +73,7 @@ def make_change(number: int = 0, best: int = 0, score: float = 0.9) -> Event:
 
 DRIFT = DriftHealth(
     "2025-06-01T11:20:00Z", [DriftSign("brightness", "darker than anything it was calibrated on")],
-    "collect pictures in this light (edgekit collect), check the answers, and convert again",
+    "mend the light, or collect such pictures (edgekit collect) and convert again",
 )  # fmt: skip
 HEALTH = Health(
     ts="2025-06-01T12:00:00.125Z", name="pi", state="running", problems=[], version="0.1.0",
