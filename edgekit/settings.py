@@ -238,14 +238,14 @@ def _explained(schema: type[msgspec.Struct], path: Path | None, text: str, messa
 
 def _near(schema: type[msgspec.Struct], name: str, known: Mapping[str, Key]) -> list[str]:
     """The key, or the table, that is spelt most like a name; none where none is near."""
-    sections = {key.section for key in known.values()}
-    if len(sections) == 1:  # the section is right, and says nothing about the key
-        start = f"{sections.pop()}."
-        spelt = {path.removeprefix(start): path for path in known}
-        near = difflib.get_close_matches(name.removeprefix(start), spelt, n=1)
-        return [spelt[one] for one in near]
-    places = [f"{table.section}.{table.name}" for table in tables(schema)]
-    return difflib.get_close_matches(name, [*known, *places], n=1)
+    places = {key.path: (key.section, key.name) for key in known.values()}
+    places |= {f"{one.section}.{one.name}": (one.section, one.name) for one in tables(schema)}
+    section, _, last = name.rpartition(".")
+    # Where the section is right it says nothing about the key.
+    if any(section == there for there, _ in places.values()):
+        spelt = {called: path for path, (there, called) in places.items() if there == section}
+        return [spelt[one] for one in difflib.get_close_matches(last, spelt, n=1)]
+    return difflib.get_close_matches(name, places, n=1)
 
 
 def _known(schema: type[msgspec.Struct], name: str) -> Iterator[Key]:

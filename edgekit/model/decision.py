@@ -260,7 +260,7 @@ def _check_both(enter: float | None, leave: float | None) -> None:
 
 def _check_order(enter: float, leave: float) -> None:
     if leave > enter:
-        raise ValueError(f"leave ({leave:g}) is above enter ({enter:g})")
+        raise ValueError(f"leave ({leave:g}) is above enter ({enter:g}); set both")
 
 
 def _in_words(said: DecisionSettings | DecisionOverrides) -> str:

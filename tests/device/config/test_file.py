@@ -43,6 +43,8 @@ def test_options_win_over_the_file(tmp_path: Path) -> None:
     [
         ("[mqtt]\n\nprot = 3\n", "line 3: mqtt.prot: there is no such key; did you mean mqtt.port"),
         ("port = 3", "line 1: port: there is no such key; did you mean mqtt.port"),
+        ("[mqt]\nport = 3", "line 1: mqt: there is no such key; see"),
+        ("[mqtt]\nqoss = 3", "line 2: mqtt.qoss: there is no such key; did you mean mqtt.qos?"),
         ("zzz = 3", "line 1: zzz: there is no such key; see edgekit run --print-config"),
         ('[mqtt]\nport = "x"', "line 2: mqtt.port: expected whole number, got string"),
         ("mqtt.port = 0", "line 1: mqtt.port: expected whole number >= 1"),
@@ -122,6 +124,7 @@ MUG = "[decision.labels.mug]\n"
         ("[decision.label.x]\nenter = 1", "1: decision.label: there is no such key; did you mean "
          "decision.labels?"),
         ("[decision.labels.a.b]\nenter = 1", "1: decision.labels.a.b: there is no such key; see "),
+        ("[decision.mug]\nenter = 1", "1: decision.mug: there is no such key; see edgekit run"),
         ("[labels.mug]\nenter = 1", "1: labels: expected string, got section"),
         ('[decision.labels."`]"]\nenter = 3', '2: decision.labels."`]".enter: expected number <'),
         ('[decision.labels."[...]"]\nenter = 3', '2: decision.labels."[...]".enter: expected nu'),
