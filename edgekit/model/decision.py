@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from edgekit.settings import Section, key_text
-from edgekit.text import one_line
+from edgekit.text import clock, one_line
 
 _KEYS = ("smoothing", "enter", "leave", "hold", "heartbeat")
 _LABEL_KEYS = ("enter", "leave", "hold")
@@ -191,6 +191,13 @@ class Recommendation(
     events: int
     span: float
 
+    def __str__(self) -> str:
+        recordings = "1 recording" if self.recordings == 1 else f"{self.recordings} recordings"
+        return (
+            f"{self.decision or 'the defaults'} (found for {one_line(self.objective)}, on "
+            f"{recordings} of {clock(self.span)} with {self.events} events)"
+        )
+
 
 def merge(*said: DecisionOverrides) -> DecisionSettings:
     """The settings, of what is said by the first to speak of each.
@@ -253,7 +260,7 @@ def _check_both(enter: float | None, leave: float | None) -> None:
 
 def _check_order(enter: float, leave: float) -> None:
     if leave > enter:
-        raise ValueError(f"leave ({leave:g}) is above enter ({enter:g})")
+        raise ValueError(f"leave ({leave:g}) is above enter ({enter:g}); set both")
 
 
 def _in_words(said: DecisionSettings | DecisionOverrides) -> str:

@@ -56,7 +56,8 @@ def settle(
     """
     try:
         chosen = chosen.renamed(_composed)
-        _check_names(chosen, labels, model)
+        for said in (chosen, recommended):
+            _check_names(said, labels, model)
         settings = merge(chosen, recommended)
     except ValueError as error:
         raise SettingsError(one_line(error)) from error

@@ -4,6 +4,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from edgekit_device.sinks.clip.recording import Recording
@@ -15,7 +16,7 @@ from edgekit.offline.clip import Clip
 from edgekit.offline.clip_output import ClipFile, ClipOutput
 from tests.core.offline.test_clip import disk_of
 from tests.device.fakes import Gate
-from tests.device.sinks.answers import answer, noise
+from tests.device.sinks.answers import DECISION, answer, noise
 from tests.device.sinks.samples import make_health, until
 
 SIZE = noise(0).nbytes
@@ -260,3 +261,15 @@ def test_nothing_answered_leaves_no_file(tmp_path: Path) -> None:
     clip.finish()
     assert list(tmp_path.iterdir()) == []
     assert clip.outcome.kept == 0
+
+
+def test_other_decision_settings_end_it_and_equal_ones_do_not(tmp_path: Path) -> None:
+    clip = recording(tmp_path / "a.clip")
+    clip.frame(answer(0))
+    clip.frame(answer(1, decision=msgspec.structs.replace(DECISION)))
+    clip.frame(answer(2, decision=msgspec.structs.replace(DECISION, enter=0.7)))
+    clip.frame(answer(3))
+    clip.finish()
+    assert numbers(tmp_path / "a.clip") == [0, 1]
+    assert clip.outcome.reason == "other decision settings took over"
+    assert Clip(tmp_path / "a.clip").header.decision == msgspec.to_builtins(DECISION)
