@@ -92,8 +92,8 @@ def _compare(title: str, tuned_on: Scores, unseen: Scores | None) -> None:
         one = found.settings
         print(
             f" {name}: smoothing {one.smoothing}, enter {one.enter:g}, leave {one.leave:g}, hold "
-            f"{one.hold:g}, apart: {', '.join(one.labels) or 'none'}; gain {found.gain.value:.3f} ± "
-            f"{found.gain.error:.3f} an event; {seconds:.0f} s"
+            f"{one.hold:g}, apart: {', '.join(one.labels) or 'none'}; gain "
+            f"{found.gain.value:.3f} ± {found.gain.error:.3f} an event; {seconds:.0f} s"
         )
         print(_row("default", found.before))
         print(_row("tuned, parts left out", found.after))
