@@ -168,7 +168,9 @@ def command(
     ]
     checks.check_together(scores, notify)
     tuned = tune(scores, base, cost)
-    said = overrides(tuned.settings, decision_settings(None, {}, None, classifier).settings)
+    # Alone, or in the place of what a configuration says now.
+    alone = decision_settings(None, {}, None, classifier).settings
+    said = overrides(tuned.settings, alone, base)
     text = toml(tuned.settings, said, _comments(tuned, model))
     found = trade_off(tuned)
     if report is not None:

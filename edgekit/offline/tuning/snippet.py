@@ -15,29 +15,32 @@ from edgekit.settings import key_text
 from edgekit.text import one_line
 
 
-def overrides(settings: DecisionSettings, otherwise: DecisionSettings) -> DecisionOverrides:
+def overrides(settings: DecisionSettings, *otherwise: DecisionSettings) -> DecisionOverrides:
     """What has to be said so that settings hold.
 
     Args:
         settings: that are to hold; of their heartbeat nothing is said.
-        otherwise: what holds where nothing is said.
+        otherwise: what may hold where nothing is said.
     """
     general = {
         key: getattr(settings, key)
         for key in KEYS
-        if getattr(settings, key) != getattr(otherwise, key)
+        if any(getattr(settings, key) != getattr(one, key) for one in otherwise)
     }
-    names = dict.fromkeys([*otherwise.labels, *settings.labels])
-    labels = {name: _label(settings.of(name), otherwise.of(name)) for name in names}
+    names = dict.fromkeys(name for one in (*otherwise, settings) for name in one.labels)
+    labels = {
+        name: _label(settings.of(name), any(one.of(name).ignore for one in otherwise))
+        for name in names
+    }
     return DecisionOverrides(**general, labels=labels)
 
 
-def _label(rule: LabelSettings, otherwise: LabelSettings) -> LabelOverrides:
+def _label(rule: LabelSettings, may_be_ignored: bool) -> LabelOverrides:
     if rule.ignore:
         return LabelOverrides(ignore=True)
     # All of it, because what is said of all labels wins over what the model file says of one.
     values = {key: getattr(rule, key) for key in LABEL_KEYS}
-    return LabelOverrides(**values, ignore=False if otherwise.ignore else None)
+    return LabelOverrides(**values, ignore=False if may_be_ignored else None)
 
 
 def toml(settings: DecisionSettings, said: DecisionOverrides, comments: Iterable[str]) -> str:

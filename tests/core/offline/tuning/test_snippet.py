@@ -73,6 +73,16 @@ def test_what_stays_is_a_comment(tmp_path: Path) -> None:
     assert merge(load(Recorded, file, {}).decision).of(ODD) == wanted.of(ODD)
 
 
+def test_what_a_configuration_said_before_is_taken_back() -> None:
+    before = DecisionSettings(
+        smoothing=1, labels={"cup": LabelSettings(0.9, 0.4, 0.5, ignore=False)}
+    )
+    said = overrides(DecisionSettings(), DecisionSettings(), before)
+    assert said == DecisionOverrides(
+        smoothing=5, labels={"cup": LabelOverrides(enter=0.6, leave=0.4, hold=0.5)}
+    )
+
+
 def test_where_nothing_changes_nothing_is_said() -> None:
     said = overrides(DecisionSettings(), DecisionSettings())
     assert said == DecisionOverrides()
