@@ -12,7 +12,7 @@ from edgekit_device.collect import command as collect
 from edgekit_device.daemon import record
 from numpy.typing import NDArray
 
-from edgekit.commands import compare, evaluate, replay
+from edgekit.commands import compare, evaluate, replay, tune
 from edgekit.errors import EdgekitError
 from tests.tiny import tiny_model
 
@@ -23,7 +23,7 @@ SHADES = {
 FPS = 10
 MODULES = {
     "collect": collect, "compare": compare, "evaluate": evaluate, "record": record,
-    "replay": replay,
+    "replay": replay, "tune": tune,
 }  # fmt: skip
 Edgekit = Callable[..., Result]
 

@@ -1,5 +1,6 @@
 """A classifier of three operators that names a picture's strongest colour, made in no time."""
 
+import hashlib
 import io
 import zipfile
 from collections.abc import Sequence
@@ -9,6 +10,16 @@ from typing import Any
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+
+from edgekit.model.container import pack
+from edgekit.model.geometry import Geometry
+from edgekit.model.manifest import (
+    SCHEMA_VERSION,
+    Fidelity,
+    Manifest,
+    Normalization,
+    Quantization,
+)
 
 COLOURS = ("red", "green", "blue")
 LABELS = "".join(f"{colour}\n" for colour in COLOURS).encode()
@@ -95,4 +106,22 @@ def tiny_model(path: Path, *, labels: bytes | None = LABELS, **options: Any) -> 
         with zipfile.ZipFile(file, "a") as texts:
             texts.writestr("labels.txt", labels)
     path.write_bytes(file.getvalue())
+    return path
+
+
+def own_model(path: Path, labels: Sequence[str] = COLOURS, **manifest: Any) -> Path:
+    """Write it with a manifest, of which these fields are as given."""
+    flatbuffer = tiny_flatbuffer()
+    quantization = Quantization(
+        ranges="min-max", equalized=False, rounding="nearest", bias_corrected=False,
+        scheme="static_wi8_ai8", calibration="pictures", images=1, calibration_sha256="", seed=0,
+    )  # fmt: skip
+    usual: dict[str, Any] = {
+        "schema": SCHEMA_VERSION, "arch": "onnx", "head": "", "classes": len(labels),
+        "geometry": Geometry(SIZE, SIZE), "normalization": Normalization((0, 0, 0), (1, 1, 1)),
+        "quantization": quantization, "fidelity": Fidelity("calibration", []),
+        "flatbuffer_sha256": hashlib.sha256(flatbuffer).hexdigest(),
+        "weights": "tiny", "weights_sha256": "", "tools": {},
+    }  # fmt: skip
+    path.write_bytes(pack(flatbuffer, Manifest(**usual | manifest), list(labels)))
     return path

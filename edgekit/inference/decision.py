@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.errors import SettingsError
+from edgekit.inference.classifier import Classifier
 from edgekit.inference.events import Kind
-from edgekit.model.decision import DecisionOverrides, DecisionSettings, merge
+from edgekit.model.decision import DecisionOverrides, DecisionSettings
+from edgekit.model.settled import Settled, settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +38,13 @@ class Verdict:
     first: bool
 
 
-def settle(chosen: DecisionOverrides, recommended: DecisionOverrides) -> DecisionSettings:
-    """The settings that hold: as chosen, else as the model file recommends, else the defaults.
+def settle_for(chosen: DecisionOverrides, classifier: Classifier) -> Settled:
+    """The settings that hold for a model: as chosen, else as it recommends, else the defaults.
 
     Raises:
-        SettingsError: they contradict each other.
+        SettingsError: they contradict each other, or do not fit it; see `settle`.
     """
-    try:
-        return merge(chosen, recommended)
-    except ValueError as error:
-        raise SettingsError(f"decision: {error}; set both in the configuration") from error
+    return settle(chosen, classifier.recommended, classifier.labels, model=classifier.path.name)
 
 
 class Decision:
@@ -56,19 +54,23 @@ class Decision:
         settings: thresholds and times.
         labels: class names by index.
         every_frame: whether frames without a change give an event.
+
+    Attributes:
+        settings: as they were given.
     """
 
     def __init__(
         self, settings: DecisionSettings, labels: Sequence[str], every_frame: bool = False
     ) -> None:
-        self._settings = settings
+        self.settings = settings
         self._every_frame = every_frame
         rules = [settings.of(label) for label in labels]
-        # In the scores' own type, so that every NumPy compares alike.
-        self._enter = np.array([rule.enter for rule in rules], np.float32)
-        self._leave = np.array([rule.leave for rule in rules], np.float32)
+        # Rounded as scores are, and lists of plain numbers, which are compared faster.
+        self._enter = np.array([rule.enter for rule in rules], np.float32).tolist()
+        self._leave = np.array([rule.leave for rule in rules], np.float32).tolist()
         self._hold = [rule.hold for rule in rules]
-        self._ignored = np.array([rule.ignore for rule in rules], np.bool_)
+        ignored = np.array([rule.ignore for rule in rules], np.bool_)
+        self._ignored = ignored if ignored.any() else None
         # The usual weight of an exponential moving average over N values.
         self._weight = np.float32(2 / (settings.smoothing + 1))
         self._smoothed: NDArray[np.float32] | None = None
@@ -84,41 +86,43 @@ class Decision:
             time: seconds; not before that of the frame before.
         """
         first = self._smoothed is None
-        if self._smoothed is None or self._settings.smoothing == 1:
+        if self._smoothed is None or self.settings.smoothing == 1:
             self._smoothed = scores.astype(np.float32)
         else:
             self._smoothed += self._weight * (scores - self._smoothed)
-        previous, self._index = self._index, self._next(self._smoothed, time)
+        best = self._best(self._smoothed)
+        previous, self._index = self._index, self._next(self._smoothed, best, time)
         changed = first or self._index != previous
         if changed:
             self._entered = time
         event = self._event(changed, time)
         if event is not None:
             self._last_event = time
-        shown = self._smoothed[self._best() if self._index is None else self._index]
-        return Verdict(self._index, float(shown), event, previous if changed else None, first)
+        shown = self._smoothed.item(best if self._index is None else self._index)
+        return Verdict(self._index, shown, event, previous if changed else None, first)
 
-    def _best(self) -> int:
-        """The class with the highest smoothed score among those that are not ignored."""
-        assert self._smoothed is not None
-        return int(np.where(self._ignored, -1, self._smoothed).argmax())
+    def _best(self, smoothed: NDArray[np.float32]) -> int:
+        """The class with the highest score among those that are not ignored."""
+        if self._ignored is not None:
+            smoothed = np.where(self._ignored, np.float32(-1), smoothed)
+        return int(smoothed.argmax())
 
-    def _next(self, smoothed: NDArray[np.float32], time: float) -> int | None:
-        best = self._best()
-        sure = smoothed[best] >= self._enter[best] and not self._ignored[best]
-        if self._index is None:
+    def _next(self, smoothed: NDArray[np.float32], best: int, time: float) -> int | None:
+        index, score = self._index, smoothed.item(best)
+        sure = score >= self._enter[best] and (self._ignored is None or not self._ignored[best])
+        if index is None:
             return best if sure else None
-        if time - self._entered < self._hold[self._index]:
-            return self._index
+        if time - self._entered < self._hold[index]:
+            return index
         # Equal scores are no reason to change.
-        if sure and smoothed[best] > smoothed[self._index]:
+        if sure and score > smoothed.item(index):
             return best
-        return self._index if smoothed[self._index] >= self._leave[self._index] else None
+        return index if smoothed.item(index) >= self._leave[index] else None
 
     def _event(self, changed: bool, time: float) -> Kind | None:
         if changed:
             return "change"
-        heartbeat = self._settings.heartbeat
+        heartbeat = self.settings.heartbeat
         if heartbeat and time - self._last_event >= heartbeat:
             return "heartbeat"
         return "frame" if self._every_frame else None

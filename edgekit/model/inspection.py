@@ -11,10 +11,12 @@ from edgekit.errors import LabelsError, ModelFileError, SettingsError, Signature
 from edgekit.files import as_path
 from edgekit.model import structure
 from edgekit.model.container import ModelFile, read_model
+from edgekit.model.decision import Recommendation
 from edgekit.model.flatbuffer import Tensor
 from edgekit.model.foreign import Hints, understand_input
 from edgekit.model.labels import distinct
 from edgekit.model.manifest import Feeding, Origin, Quantization
+from edgekit.model.profile import Profile
 from edgekit.model.signers import AllowedSigners, check_intact
 from edgekit.text import one_line, printable
 
@@ -124,6 +126,8 @@ def describe(model: ModelFile, allowed: AllowedSigners | None = None) -> Inspect
             "signature": _signature(model, allowed),
             "provenance": {key: details[key] for key in provenance} if manifest else None,
             "feeding": details.get("feeding"),
+            "profile": details.get("profile"),
+            "decision": details.get("decision"),
             "fidelity": details.get("fidelity"),
         }
     )
@@ -181,10 +185,13 @@ def _lines(facts: Inspection) -> Iterator[str]:
         ]
     if facts["feeding"]:
         rows.append(("feeding", str(msgspec.convert(facts["feeding"], Feeding))))
+    if facts["profile"]:
+        rows.append(("profile", str(msgspec.convert(facts["profile"], Profile))))
+    if facts["decision"]:
+        rows.append(("recommends", str(msgspec.convert(facts["decision"], Recommendation))))
     for name, value in rows:
         yield f"{name:<13} {value}"
-    if facts["fidelity"]:
-        stages = facts["fidelity"]["stages"]
+    if stages := (facts["fidelity"] or {}).get("stages"):
         allowed = ", loss allowed" if facts["fidelity"].get("loss_allowed") else ""
         yield (
             f"fidelity      beside {stages[0]['stage']}, on {facts['fidelity']['pictures']} "

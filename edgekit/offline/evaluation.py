@@ -11,7 +11,7 @@ from edgekit.offline.mistakes import Mistake, Mistakes
 from edgekit.offline.player import Played
 from edgekit.offline.statistics import FrameFraction, rounded, wilson
 from edgekit.offline.timeline import Run, extend, span_of
-from edgekit.offline.truth import Interval, Truth
+from edgekit.offline.truth import Course, Interval, Truth
 
 
 @dataclass
@@ -130,8 +130,7 @@ class _Judge:
     def __init__(self, truth: Truth, max_pictures: int) -> None:
         self._truth = truth
         self._result = RecordingEvaluation(in_frames=truth.in_frames)
-        # The interval that a frame lies in, or the next one.
-        self._place = 0
+        self._course = Course(truth)
         self._inside: _Inside | None = None
         self._answer = _Answer(UNKNOWN)
         self._mistakes = Mistakes(max_pictures)
@@ -145,7 +144,7 @@ class _Judge:
         self._begun = time if self._begun is None else self._begun
         self._time = time
         self._last = self._truth.at(one.frame)
-        inside = self._enter(self._interval(self._last), time)
+        inside = self._enter(self._course.at(one.frame), time)
         truth = inside.label if inside else None
         self._result.frames += 1
         extend(self._result.truths, truth, time)
@@ -193,14 +192,6 @@ class _Judge:
             return truth.frames - frames
         step = 1.0 if truth.in_frames else self._result.span / max(1, frames)
         return max(0.0, truth.intervals[-1].end - self._last - step)
-
-    def _interval(self, place: float) -> Interval | None:
-        intervals = self._truth.intervals
-        while self._place < len(intervals) and intervals[self._place].end <= place:
-            self._place += 1
-        if self._place == len(intervals) or intervals[self._place].start > place:
-            return None
-        return intervals[self._place]
 
     def _enter(self, interval: Interval | None, time: float) -> "_Inside | None":
         if interval is None:

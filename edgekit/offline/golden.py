@@ -9,11 +9,13 @@ import msgspec
 
 from edgekit.errors import GoldenError
 from edgekit.files import Layout, decode_json, read_file, write_atomically
-from edgekit.text import one_line
+from edgekit.text import listed, one_line
 
 SCHEMA = 1
 # Of a diff; more would not be read.
 _MAXIMUM_LINES = 60
+# Settings that are named where they differ.
+_NAMED = 6
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -112,15 +114,24 @@ def check_same(path: Path, golden: Golden, now: Golden, any_model: bool) -> None
             f"not {now.model} ({now.model_sha256[:12]}); --any-model compares all the same"
         )
     if golden.decision != now.decision:
-        names = {*golden.decision, *now.decision}
-        differing = sorted(n for n in names if golden.decision.get(n) != now.decision.get(n))
-        said = ", ".join(
-            f"{name} {golden.decision.get(name)}, not {now.decision.get(name)}"
-            for name in differing
+        before, after = _flat(golden.decision), _flat(now.decision)
+        differing = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+        said = listed(
+            [f"{name} {before.get(name)}, not {after.get(name)}" for name in differing], _NAMED
         )
         raise GoldenError(
-            f"{path} was made with other decision settings: {said}; set those, or --update"
+            f"{path} was made with other decision settings: {one_line(said)}; set those, or "
+            "--update"
         )
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Settings by their path: those of a label are `labels.NAME.enter`."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        inner = isinstance(value, dict)
+        found |= _flat(value, f"{prefix}{name}.") if inner else {f"{prefix}{name}": value}
+    return found
 
 
 def differences(

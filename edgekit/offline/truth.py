@@ -57,6 +57,24 @@ class Truth(NamedTuple):
         return frame.position if self.in_frames else frame.time
 
 
+class Course:
+    """Finds the intervals of frames that come in their order."""
+
+    def __init__(self, truth: Truth) -> None:
+        self._truth = truth
+        # The interval that the last frame lies in, or the next one.
+        self._place = 0
+
+    def at(self, frame: Frame) -> Interval | None:
+        """The interval in which the next frame lies; None where it is not judged."""
+        intervals, where = self._truth.intervals, self._truth.at(frame)
+        while self._place < len(intervals) and intervals[self._place].end <= where:
+            self._place += 1
+        if self._place == len(intervals) or intervals[self._place].start > where:
+            return None
+        return intervals[self._place]
+
+
 def read_truth(path: Path, labels: Sequence[str]) -> Truth:
     """Read a file of labelled intervals.
 

@@ -32,7 +32,7 @@ def test_every_command_is_in_the_help() -> None:
 
 
 def test_every_command_of_the_other_distributions_is_known_without_them() -> None:
-    ours = {"compare", "evaluate", "inspect", "replay", "sign", "verify"}
+    ours = {"compare", "evaluate", "inspect", "replay", "sign", "tune", "verify"}
     assert {point.name for point in entry_points(group=cli.GROUP)} - ours == set(cli.ELSEWHERE)
 
 

@@ -16,7 +16,8 @@ from edgekit_device import board, trial, trial_process
 from edgekit_device.config.settings import Settings
 from edgekit_device.trial import Job, Limits, Report, read_model_bytes, try_model
 
-from edgekit.errors import LabelsError, ModelFileError, RuntimeUnavailableError
+from edgekit.errors import LabelsError, ModelFileError, RuntimeUnavailableError, SettingsError
+from edgekit.model.decision import DecisionOverrides, LabelOverrides
 from edgekit.model.labels import LabelFile
 from tests.tiny import tiny_model
 
@@ -82,6 +83,17 @@ def test_it_is_tried_with_what_the_settings_say_of_it(tmp_path: Path) -> None:
 def test_labels_that_do_not_fit_are_a_fault_of_the_labels(content: bytes) -> None:
     with pytest.raises(LabelsError, match=r"^l\.txt has 1 class names, but the model has 3"):
         _try(content, LabelFile(Path("l.txt"), b"one\n"))
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_decision_settings_that_do_not_fit_are_a_fault_of_the_settings(
+    tmp_path: Path, compiled: bool
+) -> None:
+    model = tiny_model(tmp_path / "m.tflite", compiled=compiled).read_bytes()
+    own = DecisionOverrides(labels={"rde": LabelOverrides(enter=0.7)})
+    with pytest.raises(SettingsError, match=r"^decision.labels.rde: m.tflite has no.*mean red\?$"):
+        _try(model, accelerated=True, decision=own)
+    _try(model, LabelFile(Path("l.txt"), b"rde\nb\nc\n"), accelerated=True, decision=own)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from edgekit.errors import EdgekitError, ModelFileError
 from edgekit_device import retry
 from edgekit_device.config.settings import Settings
-from edgekit_device.daemon.models import Loaded, Signature, model_path, open_model, open_on_cpu
+from edgekit_device.daemon.models import (
+    Loaded,
+    Signature,
+    model_path,
+    model_settings,
+    open_model,
+    open_on_cpu,
+)
 
 # How often the file is looked at, in seconds.
 LOOK_EVERY = 2.0
@@ -71,9 +78,18 @@ class ModelWatch:
         return gone if self._gone else self._failure
 
     def follow(self, settings: Settings) -> None:
-        """Load the model as other settings want it."""
+        """Load models as other settings want them; the one in use anew, if it was opened otherwise.
+
+        One that was refused, or is being loaded, is tried again: these settings may fit it.
+        """
+        # The keys that may sign may have changed, though their file is the same.
+        self._wanted |= (
+            settings.allowed_signers is not None
+            or model_settings(self._settings) != model_settings(settings)
+            or self._failure is not None
+            or self._load is not None
+        )
         self._settings = settings
-        self._wanted = True
 
     def look(self, loaded: Loaded, *, probe: bool) -> None:
         """Load the model anew when its file has changed, or when its delegate may work again.

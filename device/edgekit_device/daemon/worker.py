@@ -13,12 +13,12 @@ from edgekit.errors import (
     SourceError,
     SourceLostError,
 )
-from edgekit.inference.classifier import Classifier
-from edgekit.inference.decision import Decision, settle
 from edgekit.inference.frame import Frame
 from edgekit.inference.pipeline import Pipeline, Result
 from edgekit_device import board
 from edgekit_device.config.settings import Settings
+from edgekit_device.daemon.decisions import Decisions
+from edgekit_device.daemon.drift import DriftWatch
 from edgekit_device.daemon.models import Loaded, open_on_cpu, open_with_retries
 from edgekit_device.daemon.statistics import Statistics
 from edgekit_device.retry import CAMERA, DELEGATE, Retry
@@ -37,6 +37,7 @@ class Worker:
     Args:
         settings: what to do.
         statistics: counted into.
+        drift: sees what is answered.
         sinks: gives the sinks of the moment.
         open_source: opens the source that settings name.
         ended: called from the thread at its end with what ended it: None for the end of a
@@ -52,6 +53,7 @@ class Worker:
         source: the open source, None while there is none.
         source_name: of the last one that was open; empty before.
         loaded: the model in use, None before.
+        decisions: how scores become labels.
         busy_since: when the inference in hand began, on the monotonic clock; None while none is.
     """
 
@@ -59,6 +61,7 @@ class Worker:
         self,
         settings: Settings,
         statistics: Statistics,
+        drift: DriftWatch,
         sinks: Callable[[], Iterable[Sink]],
         open_source: OpenSource,
         ended: Callable[[Exception | None], None],
@@ -72,16 +75,16 @@ class Worker:
         self.source = source
         self.source_name = ""
         self.loaded: Loaded | None = None
+        self.decisions = Decisions(self.problems, notify)
         self._settings = settings
         self._statistics = statistics
+        self._drift = drift
         self._sinks = sinks
         self._open_source = open_source
         self._ended = ended
         self._notify = notify
         self._kept = kept
         self._cpu_because = cpu_because
-        # None until a model says which labels there are, and what it recommends.
-        self._decision: Decision | None = None
         self._pipeline: Pipeline | None = None
         self._set_retries(settings)
         # The settings before, while the source that they were exchanged for has given no frame.
@@ -160,10 +163,8 @@ class Worker:
         # The source first: a wrong name shows at once, not after the model has loaded.
         if self.source is None:
             self.source = self._open_source(self._settings)
-        if self._cpu_because is None:
-            loaded = self._open_model(None)
-        else:
-            loaded = open_on_cpu(self._settings, self._cpu_because)
+        because = self._cpu_because
+        loaded = open_on_cpu(self._settings, because) if because else self._open_model(None)
         if loaded is not None:
             self._use(loaded)
 
@@ -194,14 +195,10 @@ class Worker:
         return bool(self._changes)
 
     def _use(self, loaded: Loaded) -> None:
-        before, classifier = self.loaded, loaded.classifier
-        if before is not None and _decides_otherwise(before.classifier, classifier):
-            self._decision = None
-        if self._decision is None:
-            settings = settle(self._settings.decision, classifier.recommended)
-            self._decision = Decision(settings, classifier.labels, self._settings.every_frame)
+        classifier = loaded.classifier
+        decision = self.decisions.for_model(classifier, self._settings)
         self.loaded = loaded
-        for note in loaded.classifier.notes:
+        for note in classifier.notes:
             self._notify(f"model: {note}")
         if loaded.degraded is None:
             self.problems.pop("accelerator", None)
@@ -210,15 +207,12 @@ class Worker:
         # While a camera is lost there is no source: this is called again when it is back.
         if self.source is not None:
             self.source_name = self.source.name
-            self.source.expect(loaded.classifier.geometry)
+            self.source.expect(classifier.geometry)
+            self._drift.follow(classifier, self._settings)
             self._pipeline = Pipeline(
-                loaded.classifier,
-                loaded.classifier.path.name,
-                self._decision,
-                self.source.name,
-                live=self.source.live,
-                top_k=self._settings.top_k,
-            )
+                classifier, classifier.path.name, decision, self.source.name,
+                live=self.source.live, top_k=self._settings.top_k,
+            )  # fmt: skip
         # What the model before has held goes back to the system, where memory is short.
         board.release_memory()
 
@@ -239,8 +233,6 @@ class Worker:
                 self.problems.pop("source", None)
             if before.recovery != change.recovery:
                 self._set_retries(change)
-            if (before.decision, before.every_frame) != (change.decision, change.every_frame):
-                self._decision = None
             # While a delegate is lost, its model is of no use.
             if self.loaded is not None and self._pipeline is not None:
                 self._use(self.loaded)
@@ -251,7 +243,7 @@ class Worker:
         """Open what the settings name now; where that fails, what they named before."""
         # The old one first: it may be the same camera.
         self._close_source()
-        self._decision = None
+        self.decisions.begin_afresh()
         try:
             self.source = self._open_source(self._settings)
         except (SourceError, SettingsError) as error:
@@ -353,6 +345,7 @@ class Worker:
             if event is not None:
                 sink.event(event)
         self._statistics.events += event is not None
+        self._drift.update(result)
 
     def _process(self, frame: Frame) -> Result | None:
         """The answer to a frame, from a model opened again if need be.
@@ -392,8 +385,3 @@ class Worker:
     def _report(self, part: str, text: str) -> None:
         self.problems[part] = text
         self._notify(f"{part}: {text}")
-
-
-def _decides_otherwise(before: Classifier, now: Classifier) -> bool:
-    """Whether what was decided by one model means nothing for the other."""
-    return (before.labels, before.recommended) != (now.labels, now.recommended)

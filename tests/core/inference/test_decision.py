@@ -2,13 +2,14 @@
 
 from itertools import pairwise
 
+import msgspec
 import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edgekit.inference.decision import Decision, Verdict
-from edgekit.model.decision import DecisionSettings
+from edgekit.model.decision import DecisionSettings, LabelSettings
 
 PLAIN = DecisionSettings(smoothing=1, enter=0.6, leave=0.4, hold=0, heartbeat=0)
 
@@ -95,6 +96,35 @@ def test_every_frame_can_be_told() -> None:
     assert events == ["change", "frame", "change"]
 
 
+def with_labels(settings: DecisionSettings, **labels: LabelSettings) -> DecisionSettings:
+    """The same with other settings for classes, `class_1` and so on."""
+    named = {name.replace("_", " "): label for name, label in labels.items()}
+    return msgspec.structs.replace(settings, labels=named)
+
+
+def test_a_label_is_entered_left_and_held_by_its_own_settings() -> None:
+    settings = with_labels(PLAIN, class_1=LabelSettings(0.9, 0.2, 3))
+    course = [scores(1, 0.8), scores(0, 0.7), scores(1, 0.95), scores(0, 0.9), scores(0, 0.9)]
+    assert [v.index for v in decide(settings, course)] == [None, 0, 1, 1, 1]
+    low = [scores(1, 0.95), *[scores(1, 0.35)] * 4, *[scores(1, 0.1)] * 2]
+    assert [v.index for v in decide(settings, low)] == [1, 1, 1, 1, 1, None, None]
+
+
+def test_one_that_is_not_sure_enough_for_itself_keeps_no_other_from_going() -> None:
+    settings = with_labels(PLAIN, class_1=LabelSettings(0.9, 0.4, 0))
+    seen = [np.float32([0.7, 0.2, 0.1]), np.float32([0.3, 0.6, 0.1])]
+    assert [v.index for v in decide(settings, seen)] == [0, None]
+
+
+def test_an_ignored_label_leaves_its_place_to_the_next() -> None:
+    settings = with_labels(PLAIN, class_1=LabelSettings(0.6, 0.4, 0, ignore=True))
+    seen = [np.float32([0.3, 0.7, 0.0]), np.float32([0.65, 0.7, 0.0]), np.float32([0.5, 0.9, 0.0])]
+    verdicts = decide(settings, seen)
+    assert [v.index for v in verdicts] == [None, 0, 0]
+    # While unknown, the score is that of the best class that may be decided.
+    assert verdicts[0].score == np.float32(0.3)
+
+
 def test_the_scores_that_come_in_are_left_alone() -> None:
     first = scores(0, 0.9)
     kept = first.copy()
@@ -113,11 +143,25 @@ histories = st.lists(
 
 @st.composite
 def any_settings(draw: st.DrawFn) -> DecisionSettings:
-    low, high = sorted((draw(fractions), draw(fractions)))
+    def thresholds() -> tuple[float, float, float]:
+        low, high = sorted((draw(fractions), draw(fractions)))
+        return high, low, draw(st.floats(0, 10))
+
+    enter, leave, hold = thresholds()
+    own = draw(st.sets(st.integers(0, 2)))
     return DecisionSettings(
-        smoothing=draw(st.integers(1, 20)), enter=high, leave=low,
-        hold=draw(st.floats(0, 10)), heartbeat=draw(st.floats(0, 10)),
+        smoothing=draw(st.integers(1, 20)), enter=enter, leave=leave, hold=hold,
+        heartbeat=draw(st.floats(0, 10)),
+        labels={
+            f"class {index}": LabelSettings(*thresholds(), ignore=draw(st.booleans()))
+            for index in own
+        },
     )  # fmt: skip
+
+
+def rule(settings: DecisionSettings, verdict: Verdict) -> LabelSettings:
+    """What holds for the label that is decided."""
+    return settings.of(f"class {verdict.index}")
 
 
 def _course(
@@ -156,7 +200,7 @@ def test_a_label_is_never_left_before_its_time(
     entered = 0.0
     for (_, before), (time, after) in pairwise(_course(settings, history)):
         if after.index != before.index:
-            assert before.index is None or time - entered >= settings.hold
+            assert before.index is None or time - entered >= rule(settings, before).hold
             entered = time
 
 
@@ -170,10 +214,39 @@ def test_thresholds_hold_for_the_smoothed_score(
         if after.index is None:
             continue
         if after.index != before.index:
-            assert after.score >= np.float32(settings.enter)
+            assert after.score >= np.float32(rule(settings, after).enter)
             entered = time
-        elif time - entered >= settings.hold:
-            assert after.score >= np.float32(settings.leave)
+        elif time - entered >= rule(settings, after).hold:
+            assert after.score >= np.float32(rule(settings, after).leave)
+
+
+@given(any_settings(), histories)
+def test_an_ignored_label_is_never_decided(
+    settings: DecisionSettings, history: list[tuple[NDArray[np.float32], float]]
+) -> None:
+    for _, verdict in _course(settings, history):
+        assert verdict.index is None or not rule(settings, verdict).ignore
+
+
+@given(any_settings(), histories)
+def test_the_same_said_of_each_label_decides_the_same_to_the_last_bit(
+    settings: DecisionSettings, history: list[tuple[NDArray[np.float32], float]]
+) -> None:
+    general = msgspec.structs.replace(settings, labels={})
+    each = LabelSettings(general.enter, general.leave, general.hold)
+    own = with_labels(general, class_0=each, class_1=each, class_2=each)
+    assert _course(own, history) == _course(general, history)
+
+
+@given(any_settings(), histories)
+def test_settings_of_a_label_that_never_leads_change_nothing(
+    settings: DecisionSettings, history: list[tuple[NDArray[np.float32], float]]
+) -> None:
+    low = [(frame * np.float32([1, 1, 0]), step) for frame, step in history]
+    history = [(np.maximum(frame, np.float32([1e-3, 0, 0])), step) for frame, step in low]
+    general = msgspec.structs.replace(settings, labels={})
+    own = with_labels(general, class_2=LabelSettings(0, 0, 9, ignore=True))
+    assert _course(own, history) == _course(general, history)
 
 
 @given(any_settings(), histories)

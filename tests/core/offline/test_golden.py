@@ -2,10 +2,19 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from edgekit.errors import GoldenError
-from edgekit.offline.golden import SCHEMA, Change, Golden, read_golden, shown, write_golden
+from edgekit.offline.golden import (
+    SCHEMA,
+    Change,
+    Golden,
+    check_same,
+    read_golden,
+    shown,
+    write_golden,
+)
 
 GOLDEN = Golden(
     schema=SCHEMA, recording="a.clip", recording_sha256="00", model="m.tflite", model_sha256="ff",
@@ -49,3 +58,20 @@ def test_one_that_is_missing_says_how_to_get_it(tmp_path: Path) -> None:
 
 def test_a_label_steers_no_terminal() -> None:
     assert shown(Change(0, 0.0, "c\x1b[2Jat", 0.5)).endswith("c [2Jat")
+
+
+def test_settings_that_differ_are_named_those_of_labels_too() -> None:
+    own = {"cat": {"enter": 0.9, "ignore": False}, "d\x1bg": {"enter": 0.9}}
+    now = msgspec.structs.replace(GOLDEN, decision={"smoothing": 9, "labels": own})
+    with pytest.raises(GoldenError) as caught:
+        check_same(Path("g"), GOLDEN, now, any_model=False)
+    assert str(caught.value) == (
+        "g was made with other decision settings: smoothing 5, not 9, labels.cat.enter None, not "
+        "0.9, labels.cat.ignore None, not False, labels.d g.enter None, not 0.9; set those, or "
+        "--update"
+    )
+    many = {str(index): {"enter": 0.9} for index in range(100)}
+    now = msgspec.structs.replace(GOLDEN, decision={"smoothing": 5, "labels": many})
+    with pytest.raises(GoldenError, match=r"labels.5.enter None, not 0.9, …; set those"):
+        check_same(Path("g"), GOLDEN, now, any_model=False)
+    check_same(Path("g"), now, now, any_model=False)

@@ -74,6 +74,30 @@ def test_settings_come_from_options_then_the_configuration_then_the_clip(
         assert json.loads(golden.read_text())["decision"] == wanted
 
 
+def test_settings_of_labels_travel_with_the_clip_and_its_golden_file(
+    edgekit: Edgekit, model: Path, video: Path, tmp_path: Path
+) -> None:
+    clip, config, golden = (tmp_path / name for name in ("a.clip", "edgekit.toml", "golden.json"))
+    config.write_text("[decision.labels]\ngreen.ignore = true\nblue.enter = 0.9\n")
+    recorded = ("record", "--model", model, "--source", video, "--output", clip)
+    assert edgekit(*recorded, "--config", config).exit_code == 0
+    exactly = ("replay", clip, "--model", model, "--tolerance", 0, "--frames", 0)
+    done = edgekit(*exactly, "--json")
+    found = json.loads(done.stdout)
+    assert [change["label"] for change in found["changes"]] == ["red", "unknown", "blue", "red"]
+    assert found["differences"] == []
+    assert "green: ignored; blue: enter 0.9, leave 0.4, hold 0.5 (from the clip)" in done.stderr
+    edgekit(*exactly, "--golden", golden, "--update")
+    assert json.loads(golden.read_text())["decision"]["labels"] == {
+        "green": {"enter": 0.6, "leave": 0.4, "hold": 0.5, "ignore": True},
+        "blue": {"enter": 0.9, "leave": 0.4, "hold": 0.5, "ignore": False},
+    }
+    assert edgekit(*exactly, "--golden", golden).exit_code == 0
+    config.write_text("[decision.labels]\ngreen.ignore = true\n")
+    done = edgekit(*exactly, "--golden", golden, "--config", config)
+    assert "other decision settings: labels.blue.enter 0.9, not None" in failure(done)
+
+
 def test_a_video_or_folder_has_nothing_to_differ_from(
     edgekit: Edgekit, model: Path, video: Path, tmp_path: Path
 ) -> None:

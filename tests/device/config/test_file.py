@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 import click
+import msgspec
 import pytest
 from click.testing import CliRunner
 from edgekit_device.config.file import load, render, shown
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from edgekit.errors import ConfigurationError
 from edgekit.inference.runtimes import choices
+from edgekit.model.decision import DecisionOverrides, LabelOverrides
 from edgekit.settings import keys
 from tests.conftest import ROOT
 
@@ -41,6 +43,8 @@ def test_options_win_over_the_file(tmp_path: Path) -> None:
     [
         ("[mqtt]\n\nprot = 3\n", "line 3: mqtt.prot: there is no such key; did you mean mqtt.port"),
         ("port = 3", "line 1: port: there is no such key; did you mean mqtt.port"),
+        ("[mqt]\nport = 3", "line 1: mqt: there is no such key; see"),
+        ("[mqtt]\nqoss = 3", "line 2: mqtt.qoss: there is no such key; did you mean mqtt.qos?"),
         ("zzz = 3", "line 1: zzz: there is no such key; see edgekit run --print-config"),
         ('[mqtt]\nport = "x"', "line 2: mqtt.port: expected whole number, got string"),
         ("mqtt.port = 0", "line 1: mqtt.port: expected whole number >= 1"),
@@ -77,6 +81,8 @@ def test_options_win_over_the_file(tmp_path: Path) -> None:
             "a password in source as well",
         ),
         ("[mqtt]\nqos = 1\n[mqtt]\nqos = 2", "is not valid TOML"),
+        ('"a.b" = 1', 'line 1: "a.b": there is no such key'),
+        ("source.x = 1", "line 1: source: expected string, got section"),
     ],
 )
 def test_a_wrong_file_is_one_line_with_key_and_place(
@@ -88,6 +94,82 @@ def test_a_wrong_file_is_one_line_with_key_and_place(
     assert str(path) in str(caught.value)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+MUG = "[decision.labels.mug]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (MUG + '\nenter = "a"', "3: decision.labels.mug.enter: expected number, got string"),
+        (MUG + "enter = 2", "2: decision.labels.mug.enter: expected number <= 1.0"),
+        (MUG + "enter = nan", "2: decision.labels.mug.enter: expected number >= 0.0"),
+        (MUG + "hold = inf", "2: decision.labels.mug.hold: expected a number of at most 2147"),
+        (MUG + "hold = 1e300", "2: decision.labels.mug.hold: expected a number of at most 2147"),
+        (MUG + "ignore = 1", "2: decision.labels.mug.ignore: expected true or false, got whole"),
+        (MUG + "entr = 0.8", "2: decision.labels.mug.entr: there is no such key; did you mean "
+         "decision.labels.mug.enter?"),
+        (MUG + "smoothing = 3", "2: decision.labels.mug.smoothing: there is no such key; see "),
+        (MUG + "ignore = true\nhold = 1", "1: decision.labels.mug: hold is set for a label that"),
+        (MUG + "enter = 0.3\nleave = 0.4", "1: decision.labels.mug: leave (0.4) is above enter"),
+        ("[decision]\nenter = 0.3\n" + MUG + "leave = 0.4", "1: decision: labels.mug: leave (0."),
+        ("[decision]\nlabels.'a.b'.leave = -1", '2: decision.labels."a.b".leave: expected number'),
+        ("[decision]\nlabels = { x = { leave = -1 } }", "2: decision.labels.x.leave: expected n"),
+        ("[decision.labels]\nmug = { leave = -1 }", "2: decision.labels.mug.leave: expected num"),
+        ("decision . labels . mug . leave = -1", "1: decision.labels.mug.leave: expected number"),
+        ('[ decision.labels . "m\\u0075g" ] # x\nleave = -1', "2: decision.labels.mug.leave: exp"),
+        ("[decision.labels]\nmug = 0.8", "2: decision.labels.mug: expected section, got number"),
+        ("[decision]\nlabels = 3", "2: decision.labels: expected section, got whole number"),
+        ("[decision.label.x]\nenter = 1", "1: decision.label: there is no such key; did you mean "
+         "decision.labels?"),
+        ("[decision.labels.a.b]\nenter = 1", "1: decision.labels.a.b: there is no such key; see "),
+        ("[decision.mug]\nenter = 1", "1: decision.mug: there is no such key; see edgekit run"),
+        ("[labels.mug]\nenter = 1", "1: labels: expected string, got section"),
+        ('[decision.labels."`]"]\nenter = 3', '2: decision.labels."`]".enter: expected number <'),
+        ('[decision.labels."[...]"]\nenter = 3', '2: decision.labels."[...]".enter: expected nu'),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_about_a_label_is_named_with_key_and_line(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(written(tmp_path, text), {})
+    assert message in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+def test_labels_may_be_written_in_every_way_that_toml_has(tmp_path: Path) -> None:
+    wanted = {"coffee mug": LabelOverrides(enter=0.8), "x": LabelOverrides(ignore=True)}
+    for text in (
+        '[decision.labels."coffee mug"]\nenter = 0.8\n[decision.labels.x]\nignore = true\n',
+        "[decision.labels]\n'coffee mug' = { enter = 0.8 }\nx.ignore = true\n",
+        'decision = { labels = { "coffee mug" = { enter = 0.8 }, x = { ignore = true } } }',
+    ):
+        assert load(written(tmp_path, text), {}).decision.labels == wanted
+
+
+label_overrides = st.builds(
+    LabelOverrides,
+    enter=st.none() | st.floats(0.5, 1),
+    leave=st.none() | st.floats(0, 0.5),
+    hold=st.none() | st.floats(0, 1e6),
+    ignore=st.none() | st.just(False),
+) | st.just(LabelOverrides(ignore=True))
+
+
+@given(st.dictionaries(st.text(max_size=8), label_overrides, max_size=4))
+def test_labels_that_are_printed_are_read_again(labels: dict[str, LabelOverrides]) -> None:
+    settings = Settings(decision=DecisionOverrides(enter=0.5, leave=0.5, labels=labels))
+    assert msgspec.convert(tomllib.loads(render(settings)), Settings) == settings
+
+
+def test_what_is_printed_of_labels_is_a_section_each(tmp_path: Path) -> None:
+    labels = {"a b": LabelOverrides(enter=0.75, hold=2), "x": LabelOverrides()}
+    settings = Settings(decision=DecisionOverrides(labels=labels), mqtt=MqttSettings(host="h"))
+    text = render(settings)
+    assert '\n\n[decision.labels."a b"]\nenter = 0.75\nhold = 2\n\n[decision.labels.x]\n' in text
+    assert load(written(tmp_path, text), {}) == settings
 
 
 def test_an_option_without_a_file_is_explained_too() -> None:

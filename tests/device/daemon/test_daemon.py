@@ -22,7 +22,7 @@ from edgekit_device.daemon import daemon as daemon_module
 from edgekit_device.daemon import hot_swap, models
 from edgekit_device.daemon.daemon import Daemon
 from edgekit_device.daemon.models import Loaded, Signature
-from edgekit_device.health import SinkHealth, Status, read_status
+from edgekit_device.health import SinkHealth, Status, headline, read_status
 from edgekit_device.retry import RetryPolicy
 from edgekit_device.sinks import SINKS, SinkEntry
 
@@ -37,7 +37,9 @@ from edgekit.errors import (
     SettingsError,
     SourceError,
 )
-from edgekit.model.decision import DecisionOverrides
+from edgekit.inference import drift
+from edgekit.model.decision import DecisionOverrides, LabelOverrides
+from edgekit.model.profile import PICTURE_FIGURES
 from tests.device.fakes import (
     FakeClassifier,
     FakeSource,
@@ -47,6 +49,7 @@ from tests.device.fakes import (
     Sources,
     loaded,
 )
+from tests.device.profiles import BRIGHT, DARKER, make_profile
 from tests.device.sinks.samples import until
 
 SETTINGS = Settings(
@@ -54,8 +57,10 @@ SETTINGS = Settings(
     source="fake",
     name="pi",
     decision=DecisionOverrides(smoothing=1, enter=0.6, leave=0.4, hold=0, heartbeat=0),
-    health=HealthSettings(interval=1000),
+    health=HealthSettings(interval=1000, drift=False),
 )
+# Of those settings, at each start.
+TOLD = "decision: smoothing 1, enter 0.6, leave 0.4, hold 0, heartbeat 0 (from the configuration)"
 
 
 class Manager:
@@ -106,7 +111,7 @@ class Bench:
             self.settings,
             self.sources,
             lambda: self.reload(),
-            self.messages.put,
+            lambda text: None if text == TOLD else self.messages.put(text),
             self.sinks or (kept,),
         )
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -232,6 +237,38 @@ def test_a_problem_of_a_sink_makes_it_degraded(bench: Callable[..., Bench]) -> N
     assert health.problems == ["stdout: away"]
     assert health.sinks["stdout"].dropped == 2
     assert running.stop() is None
+
+
+def test_drift_is_told_at_once_and_is_no_problem(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drift, "INTERVAL", 0.0)
+    classifier, fits = FakeClassifier(), FakeClassifier()
+    classifier.profile, fits.profile = BRIGHT, make_profile()  # type: ignore[assignment]
+    fits.sha256 = "1" * 64
+    set_models(monkeypatch, lambda _: loaded(classifier))
+    source, gate = endless(0), Gate()
+    source.script = [0, gate, *source.script]
+    running = bench(with_settings(health=HealthSettings(interval=1000)), source).start()
+    running.manager.wait_for("STATUS=running")
+    gate.open()
+    until(lambda: running.sink.healths[-1].drift)
+    health = running.sink.healths[-1]
+    assert headline(health).endswith(f" fps · drift: {DARKER}")
+    assert health.drift_figures == list(PICTURE_FIGURES)
+    assert (health.state, health.problems) == ("running", [])
+    assert running.manager.hears("WATCHDOG=1", within=30)
+    # A model that fits has nothing to tell.
+    set_models(monkeypatch, lambda _: loaded(fits))
+    Path("new").touch()
+    Path("new").replace("m.tflite")
+    running.manager.wait_for("STATUS=running · model 111111111111")
+    until(lambda: running.daemon.health().drift_figures)
+    assert running.daemon.health().drift is None
+    assert running.stop() is None
+    said = [running.messages.get() for _ in range(running.messages.qsize())]
+    assert [line.startswith(f"drift: {DARKER}; ") for line in said].count(True) == 1
+    assert not [line for line in said if "as usual again" in line]
 
 
 def test_a_failure_of_a_part_is_the_end_and_its_own(bench: Callable[..., Bench]) -> None:
@@ -510,6 +547,25 @@ class TestReload:
         running.daemon.request_reload()
         running.wait_for("the configuration was read again")
         until(lambda: any(event.event == "frame" for event in running.sink.events))
+        assert running.stop() is None
+
+    def test_decision_settings_that_do_not_fit_the_model_leave_those_before(
+        self, bench: Callable[..., Bench]
+    ) -> None:
+        running = bench(SETTINGS, endless(0)).start()
+        running.manager.wait_for("READY")
+        own = DecisionOverrides(labels={"cow": LabelOverrides(enter=0.9)})
+        running.reload = lambda: with_settings(decision=own, top_k=1)
+        running.daemon.request_reload()
+        told = running.manager.wait_for("STATUS=degraded")
+        assert "decision: decision.labels.cow: m.tflite has no such class; it has cat, dog" in told
+        # The rest of them holds.
+        until(lambda: len(running.sink.results[-1].best(9)) == 3)
+        assert running.sink.results[-1].decision.smoothing == 1
+        assert running.daemon.health().decision_from == "the configuration"
+        running.reload = lambda: SETTINGS
+        running.daemon.request_reload()
+        running.manager.wait_for("STATUS=running")
         assert running.stop() is None
 
     def test_wrong_ones_change_nothing(self, bench: Callable[..., Bench]) -> None:

@@ -15,7 +15,8 @@ from edgekit_device.daemon.hot_swap import ModelWatch
 from edgekit_device.daemon.models import Loaded, Signature
 from edgekit_device.trial import Report
 
-from edgekit.errors import ModelFileError
+from edgekit.errors import ModelFileError, SettingsError
+from edgekit.model.decision import DecisionOverrides
 from tests.device.fakes import FakeClassifier, Gate
 from tests.tiny import tiny_model
 
@@ -122,6 +123,37 @@ def test_what_was_refused_is_not_tried_again_and_again(bench: Bench) -> None:
     for _ in range(5):
         bench.look()
     assert bench.opened == ["bad"]
+
+
+def test_what_was_refused_is_tried_again_with_other_settings(bench: Bench) -> None:
+    bench.opens(fails(SettingsError("decision.labels.cow: m.tflite has no such class")))
+    bench.replace("new")
+    bench.settle()
+    assert "no such class" in str(bench.watch.problem)
+    bench.opens(lambda: None)
+    bench.watch.follow(Settings(model=bench.path, decision=DecisionOverrides(enter=0.7)))
+    bench.settle()
+    assert (bench.opened, bench.watch.problem) == (["new", "new"], None)
+
+
+def test_other_decision_settings_alone_load_nothing(bench: Bench) -> None:
+    bench.watch.follow(Settings(model=bench.path, decision=DecisionOverrides(enter=0.7)))
+    for _ in range(3):
+        bench.look()
+    assert bench.opened == []
+
+
+def test_one_that_is_being_loaded_is_tried_again_with_other_settings(bench: Bench) -> None:
+    gate = Gate()
+    bench.opens(gate)
+    bench.replace("new")
+    while not gate.reached.is_set():
+        bench.look()
+    bench.watch.follow(Settings(model=bench.path, decision=DecisionOverrides(enter=0.7)))
+    gate.open()
+    bench.take()
+    bench.settle()
+    assert bench.opened == ["new", "new"]
 
 
 def test_a_file_that_comes_while_another_is_loaded_is_tried(bench: Bench) -> None:

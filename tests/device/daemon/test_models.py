@@ -10,7 +10,8 @@ from edgekit_device.daemon import models
 from edgekit_device.daemon.models import check_file, open_model, open_on_cpu
 from edgekit_device.trial import Report
 
-from edgekit.errors import EdgekitError, LabelsError, ModelFileError
+from edgekit.errors import EdgekitError, LabelsError, ModelFileError, SettingsError
+from edgekit.model.decision import DecisionOverrides, LabelOverrides
 from tests.tiny import tiny_model
 
 Tried = list[tuple[str, bytes, bool]]
@@ -139,3 +140,20 @@ def test_neither_a_model_nor_labels_that_are_a_pipe_keep_anybody(
     with pytest.raises(LabelsError, match=r"the labels .*pipe is a device or a pipe"):
         open_model(Settings(model=path, labels=tmp_path / "pipe"))
     assert tried == []
+
+
+def test_decision_settings_that_do_not_fit_it_are_refused_before_anything_is_opened(
+    path: Path, tmp_path: Path
+) -> None:
+    own = DecisionOverrides(labels={"gren": LabelOverrides(enter=0.7)})
+    with pytest.raises(SettingsError, match=r"m.tflite has no such class; did you mean green\?"):
+        check_file(Settings(model=path, decision=own))
+    (tmp_path / "names").write_text("red\ngren\nblue\n")
+    check_file(Settings(model=path, decision=own, labels=tmp_path / "names"))
+
+
+def test_a_model_is_tried_again_with_other_decision_settings(path: Path, tried: Tried) -> None:
+    for enter in (0.7, 0.8, 0.8):
+        own = DecisionOverrides(labels={"red": LabelOverrides(enter=enter)})
+        open_on_cpu(Settings(model=path, decision=own))
+    assert len(tried) == 2

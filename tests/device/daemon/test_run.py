@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from demo.fixtures import Material
+from edgekit.model.decision import DecisionOverrides, LabelOverrides, Recommendation
 from tests.conftest import Edgekit, failure
 from tests.recordings import write_video
-from tests.tiny import COLOURS, tiny_model
+from tests.tiny import COLOURS, own_model, tiny_model
 
 SHOWN = [colour for colour in ("red", "green", "blue", "red") for _ in range(10)]
 
@@ -51,6 +52,36 @@ def test_otherwise_only_changes_are_printed(model: Path, video: Path, edgekit: E
         (0, "red"), (10, "green"), (20, "blue"), (30, "red"),
     ]  # fmt: skip
     assert [event.get("previous") for event in events] == [None, "red", "green", "blue"]
+
+
+def test_what_a_model_file_recommends_holds_and_is_said_at_the_start(
+    video: Path, tmp_path: Path, edgekit: Edgekit
+) -> None:
+    said = DecisionOverrides(smoothing=1, hold=0, labels={"green": LabelOverrides(ignore=True)})
+    found = Recommendation(decision=said, objective="fast", recordings=1, events=4, span=4.0)
+    model = own_model(tmp_path / "m.tflite", decision=found)
+    done = edgekit("run", "--model", model, "--source", video)
+    assert [event["label"] for event in _lines(done)] == ["red", "unknown", "blue", "red"]
+    assert (
+        "edgekit: decision: smoothing 1, enter 0.6, leave 0.4, hold 0, heartbeat 60; "
+        "green: ignored (from the model file)\n"
+    ) in done.stderr
+    config = tmp_path / "edgekit.toml"
+    config.write_text("[decision.labels.green]\nignore = false\n")
+    done = edgekit("run", "--model", model, "--source", video, "--config", config)
+    assert [event["label"] for event in _lines(done)] == ["red", "green", "blue", "red"]
+
+
+def test_a_label_that_the_model_has_not_ends_it_before_it_begins(
+    model: Path, tmp_path: Path, edgekit: Edgekit
+) -> None:
+    config = tmp_path / "edgekit.toml"
+    config.write_text(f"model = '{model}'\nsource = 'none.avi'\n[decision.labels.gren]\nhold = 2\n")
+    for check in ([], ["--check"]):
+        done = edgekit("run", "--config", config, *check)
+        assert done.returncode == 1
+        told = "decision.labels.gren: tiny.tflite has no such class; did you mean green?"
+        assert told in done.stdout + done.stderr
 
 
 def test_a_converted_model_answers_the_demos_clip_the_same_each_time(

@@ -4,29 +4,27 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
-from edgekit_device.config.settings import Settings
 from edgekit_device.sinks.clip.recording import Recording
 from edgekit_device.sinks.clip.request import ClipRequest, Outcome
 
 from edgekit.errors import OutputError
-from edgekit.model.decision import DecisionOverrides
 from edgekit.model.geometry import Geometry
 from edgekit.offline.clip import Clip
 from edgekit.offline.clip_output import ClipFile, ClipOutput
 from tests.core.offline.test_clip import disk_of
 from tests.device.fakes import Gate
-from tests.device.sinks.answers import answer, noise
+from tests.device.sinks.answers import DECISION, answer, noise
 from tests.device.sinks.samples import make_health, until
 
 SIZE = noise(0).nbytes
 EVERY = ClipRequest()
-SETTINGS = Settings(decision=DecisionOverrides(smoothing=9))
 
 
 def recording(path: Path, request: ClipRequest = EVERY, **options: Any) -> Recording:
-    begun = Recording(lambda: ClipFile(path), request, SETTINGS, make_health, **options)
+    begun = Recording(lambda: ClipFile(path), request, make_health, **options)
     begun.start()
     return begun
 
@@ -50,7 +48,7 @@ class HeldOutput(ClipFile):
 
 def held(path: Path, request: ClipRequest = EVERY, **options: Any) -> tuple[Recording, Gate]:
     output = HeldOutput(path)
-    begun = Recording(lambda: output, request, SETTINGS, make_health, **options)
+    begun = Recording(lambda: output, request, make_health, **options)
     begun.start()
     return begun, output.gate
 
@@ -251,7 +249,7 @@ def test_a_mistake_of_ours_is_a_failure_too(tmp_path: Path) -> None:
     def broken() -> ClipOutput:
         return Broken(tmp_path / "a.clip")
 
-    clip = Recording(broken, ClipRequest(), SETTINGS, make_health)
+    clip = Recording(broken, ClipRequest(), make_health)
     clip.start()
     clip.frame(answer(0))
     with pytest.raises(ZeroDivisionError):
@@ -263,3 +261,15 @@ def test_nothing_answered_leaves_no_file(tmp_path: Path) -> None:
     clip.finish()
     assert list(tmp_path.iterdir()) == []
     assert clip.outcome.kept == 0
+
+
+def test_other_decision_settings_end_it_and_equal_ones_do_not(tmp_path: Path) -> None:
+    clip = recording(tmp_path / "a.clip")
+    clip.frame(answer(0))
+    clip.frame(answer(1, decision=msgspec.structs.replace(DECISION)))
+    clip.frame(answer(2, decision=msgspec.structs.replace(DECISION, enter=0.7)))
+    clip.frame(answer(3))
+    clip.finish()
+    assert numbers(tmp_path / "a.clip") == [0, 1]
+    assert clip.outcome.reason == "other decision settings took over"
+    assert Clip(tmp_path / "a.clip").header.decision == msgspec.to_builtins(DECISION)

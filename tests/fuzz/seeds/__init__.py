@@ -213,6 +213,8 @@ CONFIGS = [
     b'prefix = "a/b"\nqos = 2\n[http]\nlisten = "[::1]:80"\n[webhook]\nurl = "https://h/x"\n',
     b'normalization = "0.5,0.5,0.5/0.2,0.2,0.2"\nchannels = "bgr"\n[decision]\nsmoothing = 3\n',
     b'mqtt.host = "h"\n[camera]\nfps = 1e3\n',
+    b'[decision.labels."coffee mug"]\nenter = 0.8\n[decision.labels.x]\nignore = true\n',
+    b"[decision]\nlabels = { mug = { leave = 0.1, hold = 2 } }\n",
 ]
 STATES = [
     b'{"new":"00ff","old":"ff00"}',
