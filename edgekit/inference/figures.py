@@ -24,8 +24,9 @@ def picture_figures(tensor: NDArray[np.uint8]) -> tuple[float, ...]:
       and contrast do not change it, and twice the blur takes a constant away.
     """
     luma = cv2.cvtColor(tensor[0], cv2.COLOR_RGB2GRAY)
-    # Every fourth row tells the colour as well, in a quarter of the time.
-    red, green, blue, _ = cv2.mean(tensor[0, ::4])
+    # Every fourth row tells the colour as well, in a quarter of the time; one channel after the
+    # other is faster, too.
+    red, green, blue = (cv2.mean(channel)[0] for channel in cv2.split(tensor[0, ::4]))
     mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(luma))
     colour = red + green + blue + 3 * _DARK
     ratio = (_energy(luma, 2) + _ROUNDING) / (_energy(luma, 4) + _ROUNDING)
