@@ -96,7 +96,6 @@ _LIGHT = "mend the light, or collect such pictures (edgekit collect) and convert
 _LENS = "clean and focus the lens, or collect such pictures (edgekit collect) and convert again"
 _SCENE = "look at what it sees, collect such pictures (edgekit collect), train and convert again"
 
-# There is none for the margin: it told nothing that the best score did not (docs/drift.md).
 _RULES = (
     _Rule("brightness", -1, 4, "darker than {these}", _LIGHT),
     _Rule("brightness", +1, 4, "brighter than {these}", _LIGHT),

@@ -52,8 +52,5 @@ def _energy(luma: NDArray[np.uint8], distance: int) -> float:
 
 
 def answer_figures(scores: NDArray[np.float32]) -> tuple[float, ...]:
-    """`ANSWER_FIGURES` of scores (classes,): the best one, and by how much it beats the second."""
-    if len(scores) < 2:
-        return float(scores[0]), float(scores[0])
-    second, best = np.partition(scores, -2)[-2:]
-    return float(best), float(best) - float(second)
+    """`ANSWER_FIGURES` of scores (classes,): the best one."""
+    return (float(scores.max()),)
