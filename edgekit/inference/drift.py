@@ -42,10 +42,10 @@ class Thresholds(NamedTuple):
     """
 
     pictures: Window = Window(240, 0.5)
-    answers: Window = Window(1800, 0.25)
+    answers: Window = Window(1800, 0.2)
     leave: float = 0.5
-    deviations: float = 2.25
-    unsure: float = 0.07
+    deviations: float = 2.5
+    unsure: float = 0.05
 
 
 THRESHOLDS = Thresholds()
