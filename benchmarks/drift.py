@@ -146,14 +146,18 @@ def false_alarms(
 def minutes_to_alarm(
     profile: Profile, thresholds: Thresholds, before: Figures, after: Figures, draws: int = 3
 ) -> NDArray[np.float64]:
-    """Of cameras that change after an hour; infinite where nothing is told within another."""
+    """Of cameras that change after an hour; infinite where nothing is told within another.
+
+    Those where something is told already are left out.
+    """
     monitor, minutes = DriftMonitor(profile, thresholds), []
     for number, (usual, changed) in enumerate(zip(before, after, strict=False)):
         for draw in range(draws):
             rng = np.random.default_rng([number, draw, 1])
             seen = np.concatenate([hours(usual, _BEFORE, rng), hours(changed, _AFTER, rng)])
-            signals = told(monitor, seen)[_BEFORE:]
-            minutes.append(signals.argmax() / 60 if signals.any() else np.inf)
+            before_it, signals = np.split(told(monitor, seen), [_BEFORE])
+            if not before_it[-1]:
+                minutes.append(signals.argmax() / 60 if signals.any() else np.inf)
     return np.array(minutes)
 
 
@@ -205,7 +209,7 @@ def roc(profile: Profile, figures: dict[str, Figures], length: int) -> dict[str,
                 minutes_to_alarm(parts[kind], thresholds, figures[_UNCHANGED], figures[name])
                 for name in (*CHANGES, _OBJECTS)
             ]
-            found = float(np.isfinite(minutes).mean())
+            found = float(np.mean([np.isfinite(ones).mean() for ones in minutes]))
             chosen = thresholds == THRESHOLDS
             words = "  <- chosen" if chosen else ""
             print(f"{value:>10} {alarms:>8.3f} {cameras:>9.0%} {found:>15.0%}{words}", flush=True)
