@@ -20,13 +20,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.drift_cameras import CHANGES, PASS, PASSES, Picture, camera
+from benchmarks.drift_cameras import CHANGES, HEIGHT, PASS, PASSES, WIDTH, Picture, camera
 from demo.fixtures import make_material
 from edgekit.inference.classifier import Classifier
-from edgekit.inference.drift import THRESHOLDS, DriftMonitor, Thresholds
+from edgekit.inference.drift import THRESHOLDS, DriftMonitor, Tally, Thresholds
 from edgekit.inference.figures import answer_figures, picture_figures
-from edgekit.model.profile import ANSWER_FIGURES, PICTURE_FIGURES, Profile
+from edgekit.model.geometry import Geometry
+from edgekit.model.profile import (
+    ANSWER_FIGURES,
+    PICTURE_FIGURES,
+    QUANTILES,
+    Profile,
+    Reference,
+)
 from edgekit.vision.pictures import is_image, read_image
+from edgekit.vision.preprocess import prepare
 
 _DEMO, _FOLDER = Path("build/demo"), Path("build/benchmarks/drift")
 _FIGURES = len(PICTURE_FIGURES) + len(ANSWER_FIGURES)
@@ -107,24 +115,29 @@ def hours(camera: Figures, seconds: int, rng: np.random.Generator) -> Figures:
     return np.concatenate(parts)[:seconds]
 
 
-def told(monitor: DriftMonitor, figures: Figures) -> NDArray[np.bool_]:
-    """Whether drift is told after each sample (seconds,): `DriftMonitor.update`, all at once."""
+def _parts(monitor: DriftMonitor, figures: Figures) -> list[tuple[Tally, Figures]]:
+    """What looks at pictures, and at answers, and its part of figures (N, 6)."""
     pictures, answers = np.split(figures.astype(np.float64), [len(PICTURE_FIGURES)], axis=1)
-    thresholds = monitor.thresholds
+    return [(monitor.pictures, pictures), (monitor.answers, answers)]
+
+
+def _beyond(tally: Tally, figures: Figures) -> NDArray[np.bool_]:
+    """Which figures (N, figures) lie beyond which limits: (limits, N)."""
+    beyond = [~(side * figures[:, index] <= limit) for index, side, limit in tally.checks]
+    return np.array(beyond, bool).reshape(-1, len(figures))
+
+
+def told(monitor: DriftMonitor, figures: Figures) -> NDArray[np.bool_]:
+    """Whether drift is told after each sample (seconds,): `DriftMonitor.add`, all at once."""
+    windows = monitor.thresholds.pictures.samples, monitor.thresholds.answers.samples
     found = np.zeros(len(figures), bool)
-    for tally, window, part in (
-        (monitor.pictures, thresholds.pictures, pictures),
-        (monitor.answers, thresholds.answers, answers),
-    ):
-        if not tally.checks:
-            continue
-        beyond = [~(side * part[:, index] <= limit) for index, side, limit in tally.checks]
-        counts = np.array(beyond).T.cumsum(axis=0, dtype=np.int32)
-        counts[window.samples :] -= counts[: -window.samples].copy()
+    for (tally, part), window in zip(_parts(monitor, figures), windows, strict=True):
+        counts = _beyond(tally, part).cumsum(axis=1, dtype=np.int32)
+        counts[:, window:] -= counts[:, :-window].copy()
         rises, falls = counts >= tally.raised, counts < tally.taken_back
-        last = np.where(rises | falls, np.arange(len(counts))[:, None], 0)
-        signs = np.take_along_axis(rises, np.maximum.accumulate(last), axis=0)
-        found |= signs.any(axis=1)
+        last = np.where(rises | falls, np.arange(len(figures)), 0)
+        signs = np.take_along_axis(rises, np.maximum.accumulate(last, axis=1), axis=1)
+        found |= signs.any(axis=0)
     return found
 
 
@@ -146,14 +159,18 @@ def false_alarms(
 def minutes_to_alarm(
     profile: Profile, thresholds: Thresholds, before: Figures, after: Figures, draws: int = 3
 ) -> NDArray[np.float64]:
-    """Of cameras that change after an hour; infinite where nothing is told within another."""
+    """Of cameras that change after an hour; infinite where nothing is told within another.
+
+    Those where something is told already are left out.
+    """
     monitor, minutes = DriftMonitor(profile, thresholds), []
     for number, (usual, changed) in enumerate(zip(before, after, strict=False)):
         for draw in range(draws):
             rng = np.random.default_rng([number, draw, 1])
             seen = np.concatenate([hours(usual, _BEFORE, rng), hours(changed, _AFTER, rng)])
-            signals = told(monitor, seen)[_BEFORE:]
-            minutes.append(signals.argmax() / 60 if signals.any() else np.inf)
+            before_it, signals = np.split(told(monitor, seen), [_BEFORE])
+            if not before_it[-1]:
+                minutes.append(signals.argmax() / 60 if signals.any() else np.inf)
     return np.array(minutes)
 
 
@@ -205,7 +222,7 @@ def roc(profile: Profile, figures: dict[str, Figures], length: int) -> dict[str,
                 minutes_to_alarm(parts[kind], thresholds, figures[_UNCHANGED], figures[name])
                 for name in (*CHANGES, _OBJECTS)
             ]
-            found = float(np.isfinite(minutes).mean())
+            found = float(np.mean([np.isfinite(ones).mean() for ones in minutes]))
             chosen = thresholds == THRESHOLDS
             words = "  <- chosen" if chosen else ""
             print(f"{value:>10} {alarms:>8.3f} {cameras:>9.0%} {found:>15.0%}{words}", flush=True)
@@ -275,6 +292,48 @@ def table(profile: Profile, figures: dict[str, Figures], length: int) -> None:
         print(f"{name:<28} {found.size / minutes.size:>6.0%}   {median}")
 
 
+def still_pictures(model: Path, folder: Path) -> None:
+    """Photos, each for ever before a camera, for a model whose profile is of other ones."""
+    classifier, photos = Classifier(model), _photos(folder)
+    usual = answered(classifier, photos)
+    rng = np.random.default_rng(0)
+    print(f"\n{len(photos)} photos, {model.name}: drift is told of so many that are not changed")
+    for count in (len(photos) // 2, len(photos) // 5, len(photos) // 10):
+        parts = []
+        for _ in range(40):
+            order = rng.permutation(len(photos))
+            monitor = DriftMonitor(_profile(usual[order[:count]]))
+            parts.append(_unusual(monitor, usual[order[count:]]).mean())
+        print(f"profile of {count}: {np.mean(parts):.1%}")
+    monitor = DriftMonitor(_profile(usual[1::2]))
+    for name, change in CHANGES.items():
+        changed = answered(classifier, [change(photo, rng) for photo in photos[::2]])
+        print(f"{name:<28} {_unusual(monitor, changed).mean():>6.0%}", flush=True)
+
+
+def _photos(folder: Path) -> list[Picture]:
+    """The middle of each, as a camera sees it (240, 320, 3)."""
+    view = Geometry(height=HEIGHT, width=WIDTH, crop=1.0)
+    files = sorted(file for file in folder.iterdir() if is_image(file))
+    return [prepare(read_image(file), view)[0] for file in files]
+
+
+def _profile(figures: Figures) -> Profile:
+    values = np.quantile(figures, np.linspace(0, 1, QUANTILES), axis=0).T.tolist()
+    named = dict(zip(PICTURE_FIGURES + ANSWER_FIGURES, values, strict=True))
+
+    def reference(names: tuple[str, ...]) -> Reference:
+        part = {name: named[name] for name in names}
+        return Reference(images=len(figures), source="calibration", figures=part)
+
+    return Profile(pictures=reference(PICTURE_FIGURES), answers=reference(ANSWER_FIGURES))
+
+
+def _unusual(monitor: DriftMonitor, figures: Figures) -> NDArray[np.bool_]:
+    """Which of pictures (N, figures) would be told if nothing else were seen."""
+    return np.concatenate([_beyond(tally, part) for tally, part in _parts(monitor, figures)]).any(0)
+
+
 def cost(profile: Profile) -> None:
     """Time of a frame at 224 px with 1,000 classes: one that is looked at, and on average."""
     cv2.setNumThreads(1)
@@ -299,13 +358,14 @@ def main() -> None:
     parser.add_argument("--cameras", type=int, default=60, help="that do not change")
     parser.add_argument("--changed", type=int, default=8, help="of them, to which changes happen")
     parser.add_argument("--hours", type=int, default=10, help="of each unchanged camera")
-    parser.add_argument("--objects", type=Path, metavar="DIR", help="pictures of other objects")
+    parser.add_argument("--photos", type=Path, metavar="DIR", help="also the other objects")
+    parser.add_argument("--model", type=Path, metavar="TFLITE", help="that answers photos, too")
     parser.add_argument("--plot", type=Path, default=_FOLDER / "roc.svg", metavar="SVG")
     options = parser.parse_args()
     model, kept = _FOLDER / "demo.tflite", _FOLDER / "figures.npz"
     _prepare(model)
     if not kept.exists():
-        np.savez(kept, **compute(model, options.cameras, options.changed, options.objects))
+        np.savez(kept, **compute(model, options.cameras, options.changed, options.photos))
     with np.load(kept) as file:
         figures = {name: file[name] for name in file.files}
     profile = Classifier(model).profile
@@ -316,6 +376,8 @@ def main() -> None:
     plot(roc(profile, figures, options.hours), options.plot)
     table(profile, figures, options.hours)
     print(f"\nROC: {options.plot}")
+    if options.model is not None and options.photos is not None:
+        still_pictures(options.model, options.photos)
 
 
 if __name__ == "__main__":

@@ -70,8 +70,11 @@ def test_too_few_pictures_make_no_profile_and_it_is_told(
     assert not reporter.seconds
 
 
-def test_answers_are_those_of_the_model_that_is_written() -> None:
-    found = made(pictures(*range(100, 130)), None)
+@pytest.mark.parametrize(("dtype", "zero_point"), [("UINT8", 0), ("INT8", -128), ("FLOAT32", 0)])
+def test_answers_are_those_of_the_model_that_is_written(dtype: str, zero_point: int) -> None:
+    model = tiny_flatbuffer(dtype=dtype, zero_point=zero_point)
+    found = make_profile(model, pictures(*range(100, 130)), None, Reporter())
+    assert found is not None
     assert found.answers is not None
     # Grey pictures: three equal probabilities, in steps of 1/256.
     assert found.answers.figures["score"] == [pytest.approx(85 / 256, abs=1 / 256)] * QUANTILES
