@@ -193,7 +193,7 @@ _TRIED: dict[str, list[tuple[float, Thresholds]]] = {
     ],
     "answers": [
         (value, THRESHOLDS._replace(answers=THRESHOLDS.answers._replace(part=value)))
-        for value in (0.08, 0.1, 0.15, 0.2, 0.25, 0.3, 0.5, 0.75)
+        for value in (0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75)
     ],
 }
 
