@@ -193,7 +193,7 @@ _TRIED: dict[str, list[tuple[float, Thresholds]]] = {
     ],
     "answers": [
         (value, THRESHOLDS._replace(answers=THRESHOLDS.answers._replace(part=value)))
-        for value in (0.08, 0.1, 0.15, 0.2, 0.25, 0.3, 0.5, 0.75)
+        for value in (0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75)
     ],
 }
 
@@ -295,20 +295,27 @@ def table(profile: Profile, figures: dict[str, Figures], length: int) -> None:
 def still_pictures(model: Path, folder: Path) -> None:
     """Photos, each for ever before a camera, for a model whose profile is of other ones."""
     classifier, photos = Classifier(model), _photos(folder)
-    usual = answered(classifier, photos)
     rng = np.random.default_rng(0)
-    print(f"\n{len(photos)} photos, {model.name}: drift is told of so many that are not changed")
-    for count in (len(photos) // 2, len(photos) // 5, len(photos) // 10):
-        parts = []
-        for _ in range(40):
-            order = rng.permutation(len(photos))
-            monitor = DriftMonitor(_profile(usual[order[:count]]))
-            parts.append(_unusual(monitor, usual[order[count:]]).mean())
-        print(f"profile of {count}: {np.mean(parts):.1%}")
-    monitor = DriftMonitor(_profile(usual[1::2]))
+    figures = {_UNCHANGED: answered(classifier, photos)}
     for name, change in CHANGES.items():
-        changed = answered(classifier, [change(photo, rng) for photo in photos[::2]])
-        print(f"{name:<28} {_unusual(monitor, changed).mean():>6.0%}", flush=True)
+        figures[name] = answered(classifier, [change(photo, rng) for photo in photos])
+    counts = len(photos) // 2, len(photos) // 5, len(photos) // 10
+    words = " ".join(f"{count:>6}" for count in counts)
+    print(f"\n{len(photos)} photos, {model.name}: of how many drift is told, by a profile of")
+    print(f"{'':<28} {words}   others")
+    orders = [rng.permutation(len(photos)) for _ in range(40)]
+    for name, changed in figures.items():
+        parts = []
+        for count in counts:
+            found = [
+                _unusual(
+                    DriftMonitor(_profile(figures[_UNCHANGED][order[:count]])),
+                    changed[order[count:]],
+                ).mean()
+                for order in orders
+            ]
+            parts.append(f"{np.mean(found):>6.0%}")
+        print(f"{name:<28} {' '.join(parts)}")
 
 
 def _photos(folder: Path) -> list[Picture]:

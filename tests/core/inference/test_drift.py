@@ -104,7 +104,17 @@ def test_answers_that_are_less_sure_are_told() -> None:
     assert camera.monitor.drift is None
     camera.see(1, picture(), UNSURE)
     assert camera.monitor.drift is not None
-    assert "less sure" in camera.monitor.drift.signs[0].text
+    (sign,) = camera.monitor.drift.signs
+    assert sign.text == "less sure than of anything it was evaluated on"
+
+
+def test_a_single_odd_picture_of_the_model_changes_a_word_only() -> None:
+    figures = pictures_reference().figures
+    odd = {name: [values[0] - 100, *values[1:]] for name, values in figures.items()}
+    camera = Camera(Profile(pictures=Reference(images=300, source="evaluation", figures=odd)))
+    camera.see(RAISED, picture(0.2))
+    assert camera.monitor.drift is not None
+    assert camera.monitor.drift.signs[0].text == "darker than nearly anything it was evaluated on"
 
 
 def test_answers_that_are_surer_are_no_drift() -> None:
@@ -258,6 +268,17 @@ def test_of_fewer_pictures_more_is_allowed() -> None:
         camera.see(WINDOW, frame)
         told.append("brightness" in camera.figures)
     assert told == [True, False]
+
+
+def test_of_fewer_answers_more_is_allowed() -> None:
+    figures = {"score": np.linspace(0, 1, QUANTILES).tolist()}
+    told = []
+    for images in (5000, 20):
+        reference = Reference(images=images, source="evaluation", figures=figures)
+        camera = Camera(Profile(answers=reference))
+        camera.see(UNSURE_RAISED, picture(), np.array([0.01], np.float32))
+        told.append(camera.figures)
+    assert told == [["score"], []]
 
 
 def test_constant_pictures_are_allowed_a_little_each_way() -> None:

@@ -69,6 +69,14 @@ def test_each_blur_takes_sharpness_away_and_noise_adds_it() -> None:
     assert measured(noise)["sharpness"] > course[0]
 
 
+def test_sharpness_is_that_of_the_picture_not_of_its_pixels() -> None:
+    picture = squares(128)
+    enlarged = picture.repeat(2, axis=0).repeat(2, axis=1)
+    assert measured(enlarged)["sharpness"] == pytest.approx(
+        measured(picture)["sharpness"], abs=0.01
+    )
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (3, 2), (5, 64)])
 def test_pictures_of_any_size_and_of_one_value_have_finite_figures(size: tuple[int, int]) -> None:
     for value in (0, 255):
