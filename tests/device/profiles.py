@@ -16,7 +16,7 @@ from tests.tiny import own_model
 # Bounds within which no picture and no answer is unusual.
 _ANY = {
     "brightness": (0, 255), "contrast": (0, 128), "warmth": (-1, 1), "greenness": (-1, 1),
-    "sharpness": (-9, 9), "score": (-1, 1), "margin": (-1, 1),
+    "sharpness": (-9, 9), "score": (-1, 1),
 }  # fmt: skip
 
 

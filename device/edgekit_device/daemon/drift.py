@@ -114,7 +114,7 @@ class _Watch:
             if drift is None:
                 self._found = None
             else:
-                # A recording may be played faster than it was made, but not since before that.
+                # Of a recording, played faster than it was made, not before it was played.
                 began = max(self._started, frame.captured - (frame.time - drift.since))
                 signs = [DriftSign(shown(sign.figure), shown(sign.text)) for sign in drift.signs]
                 self._found = began, DriftHealth("", signs, shown(drift.advice))

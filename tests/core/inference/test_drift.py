@@ -49,7 +49,7 @@ def pictures_reference(images: int = 300) -> Reference:
 
 def answers_reference() -> Reference:
     """Of a model that is sure of nearly everything."""
-    rows = [(score, 2 * score - 1) for score in np.linspace(0.85, 0.99, 200)]
+    rows = [(score,) for score in np.linspace(0.85, 0.99, 200)]
     return Reference(images=200, source="evaluation", figures=quantiles(rows, ANSWER_FIGURES))
 
 
@@ -66,7 +66,7 @@ class Camera:
     def see(self, count: int, frame: Pixels, scores: NDArray[np.float32] = SURE) -> None:
         for _ in range(count):
             self.monitor.update(frame, scores, self.time)
-            self.time += INTERVAL
+            self.time += 1
 
     @property
     def figures(self) -> list[str]:
@@ -104,7 +104,17 @@ def test_answers_that_are_less_sure_are_told() -> None:
     assert camera.monitor.drift is None
     camera.see(1, picture(), UNSURE)
     assert camera.monitor.drift is not None
-    assert "less sure" in camera.monitor.drift.signs[0].text
+    (sign,) = camera.monitor.drift.signs
+    assert sign.text == "less sure than of anything it was evaluated on"
+
+
+def test_a_single_odd_picture_of_the_model_changes_a_word_only() -> None:
+    figures = pictures_reference().figures
+    odd = {name: [values[0] - 100, *values[1:]] for name, values in figures.items()}
+    camera = Camera(Profile(pictures=Reference(images=300, source="evaluation", figures=odd)))
+    camera.see(RAISED, picture(0.2))
+    assert camera.monitor.drift is not None
+    assert camera.monitor.drift.signs[0].text == "darker than nearly anything it was evaluated on"
 
 
 def test_answers_that_are_surer_are_no_drift() -> None:
@@ -180,7 +190,7 @@ def test_a_second_sign_keeps_the_first_ones_beginning() -> None:
     camera.see(WINDOW, picture(), UNSURE)
     assert camera.monitor.drift is not None
     assert "brightness" not in camera.figures
-    assert camera.monitor.drift.since == RAISED * INTERVAL
+    assert camera.monitor.drift.since == RAISED
 
 
 def test_advice_for_several_signs_is_given_once() -> None:
@@ -205,6 +215,13 @@ def test_frames_between_samples_are_passed_over(monkeypatch: pytest.MonkeyPatch)
     for number in range(101):
         monitor.update(picture(), SURE, number * INTERVAL / 25)
     assert len(looked_at) == 5
+
+
+def test_a_camera_of_one_frame_a_second_need_not_be_even() -> None:
+    monitor = DriftMonitor(PROFILE)
+    for number in range(RAISED):
+        monitor.update(picture(0.2), SURE, number + 0.04 * (-1) ** number)
+    assert monitor.drift is not None
 
 
 def test_frames_far_apart_are_all_looked_at() -> None:
@@ -251,6 +268,17 @@ def test_of_fewer_pictures_more_is_allowed() -> None:
         camera.see(WINDOW, frame)
         told.append("brightness" in camera.figures)
     assert told == [True, False]
+
+
+def test_of_fewer_answers_more_is_allowed() -> None:
+    figures = {"score": np.linspace(0, 1, QUANTILES).tolist()}
+    told = []
+    for images in (5000, 20):
+        reference = Reference(images=images, source="evaluation", figures=figures)
+        camera = Camera(Profile(answers=reference))
+        camera.see(UNSURE_RAISED, picture(), np.array([0.01], np.float32))
+        told.append(camera.figures)
+    assert told == [["score"], []]
 
 
 def test_constant_pictures_are_allowed_a_little_each_way() -> None:

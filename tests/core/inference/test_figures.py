@@ -69,20 +69,21 @@ def test_each_blur_takes_sharpness_away_and_noise_adds_it() -> None:
     assert measured(noise)["sharpness"] > course[0]
 
 
+def test_sharpness_is_that_of_the_picture_not_of_its_pixels() -> None:
+    picture = squares(128)
+    enlarged = picture.repeat(2, axis=0).repeat(2, axis=1)
+    assert measured(enlarged)["sharpness"] == pytest.approx(
+        measured(picture)["sharpness"], abs=0.01
+    )
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (3, 2), (5, 64)])
 def test_pictures_of_any_size_and_of_one_value_have_finite_figures(size: tuple[int, int]) -> None:
     for value in (0, 255):
         assert all(map(math.isfinite, picture_figures(np.full((1, *size, 3), value, np.uint8))))
 
 
-def test_best_score_and_margin() -> None:
-    found = answer_figures(np.array([0.125, 0.625, 0.25], np.float32))
-    assert dict(zip(ANSWER_FIGURES, found, strict=True)) == {"score": 0.625, "margin": 0.375}
-
-
-def test_equal_best_scores_have_no_margin() -> None:
-    assert answer_figures(np.array([0.5, 0.5, 0], np.float32)) == (0.5, 0)
-
-
-def test_the_only_class_is_certain() -> None:
-    assert answer_figures(np.array([1], np.float32)) == (1, 1)
+@pytest.mark.parametrize("scores", [[0.125, 0.625, 0.25], [0.625, 0.625, 0.5], [0.625]])
+def test_of_an_answer_the_best_score_counts(scores: list[float]) -> None:
+    found = answer_figures(np.array(scores, np.float32))
+    assert dict(zip(ANSWER_FIGURES, found, strict=True)) == {"score": 0.625}

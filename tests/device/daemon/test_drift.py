@@ -253,7 +253,7 @@ class TestLines:
         watched = Watched()
         watched.see(10)
         # A recording whose times go back: the monitor begins afresh.
-        watched.now -= 500
+        watched.now -= 5000
         watched.see(210, seconds=100)
         assert len(watched.said) == 1
         watched.see(210)
