@@ -111,7 +111,7 @@ def test_a_label_is_entered_left_and_held_by_its_own_settings() -> None:
 
 
 def test_one_that_is_not_sure_enough_for_itself_keeps_no_other_from_going() -> None:
-    settings = with_labels(PLAIN, class_1=LabelSettings(0.9, 0.4, 0))
+    settings = with_labels(PLAIN, class_1=LabelSettings(0.9, 0.1, 0))
     seen = [np.float32([0.7, 0.2, 0.1]), np.float32([0.3, 0.6, 0.1])]
     assert [v.index for v in decide(settings, seen)] == [0, None]
 
