@@ -21,6 +21,7 @@ from edgekit.commands.options import (
 from edgekit.errors import DatasetError
 from edgekit.files import check_outputs, write_atomically
 from edgekit.inference.classifier import Classifier
+from edgekit.offline.calibration import in_lines
 from edgekit.offline.decision_settings import Recorded, decision_settings
 from edgekit.offline.evaluation import RecordingEvaluation, evaluate_recording
 from edgekit.offline.folder_evaluation import class_order, evaluate
@@ -137,7 +138,8 @@ def command(
     player = Player(recording.name, recording.header, classifier, decision)
     prepared = progress(recording, "evaluating", player.prepare, hidden=as_json)
     begun = time.monotonic()
-    result = evaluate_recording(map(player.play, prepared), intervals, pictures if report else 0)
+    played = map(player.play, prepared)
+    result = evaluate_recording(played, intervals, classifier, pictures if report else 0)
     seconds = time.monotonic() - begun
     _check_judged(result, intervals, truth)
     _notify_of_other_length(result, truth)
@@ -218,6 +220,8 @@ def _print_recording(result: RecordingEvaluation) -> None:
     for name, fraction in (("decided", result.decided), ("model", result.model)):
         interval = in_words(fraction.interval())
         click.echo(f"{name:<11} {percent(fraction.value)} of frames ({interval})")
+    for line in in_lines(result.calibration, result.uncalibrated):
+        click.echo(line)
     click.echo(f"intervals   {len(result.delays)} of {len(result.found)} found ({percent(recall)})")
     click.echo(
         f"answers     {result.right_answers} of {result.answers} right ({percent(precision)})"

@@ -46,8 +46,8 @@ def page(request: pytest.FixtureRequest, passing: Report, tmp_path: Path) -> Pat
         html = render_html(passing)
     elif kind == "evaluation":
         intervals = [Interval(9 * n, 9 * (n + 1), shown[9 * n], "") for n in range(111)]
-        frames = (played(answer, n / 10) for n, answer in enumerate(answered))
-        result = evaluate_recording(frames, Truth(intervals, in_frames=False), 10)
+        frames = (played(answer, n / 10, labels=NAMES) for n, answer in enumerate(answered))
+        result = evaluate_recording(frames, Truth(intervals, in_frames=False), Stub([], NAMES), 10)
         html = render_evaluation(result, LONG, LONG, {"Notes": LONG})
     elif kind in ("folder", "two models on a folder"):
         scores = np.random.default_rng(0).dirichlet([0.1] * len(NAMES), 200)
