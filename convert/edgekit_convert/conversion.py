@@ -23,6 +23,7 @@ from edgekit_convert.interruption import check_interrupted
 from edgekit_convert.material import Material, check_inputs, gather
 from edgekit_convert.outputs import Conversion, refusal
 from edgekit_convert.pictures import evenly_spread
+from edgekit_convert.profile import make_profile
 from edgekit_convert.progress import Reporter
 from edgekit_convert.provenance import make_manifest
 from edgekit_convert.quantize.activations import observe
@@ -62,6 +63,8 @@ def run(request: Request, reporter: Reporter) -> Conversion:
     found = _quantize(request, material, float_model, ladder, reporter)
     model = _finish(request, material, found)
     answers = ladder.measure_int8(model)
+    real = material.calibration if request.calibration is not None else None
+    profile = make_profile(model, real, material.evaluation, reporter)
     edgetpu, compiled = _compile(request, model, ladder, reporter)
     memory = _measure_memory(request, material, found, reporter)
     layers = _compare_layers(material, found, reporter)
@@ -80,7 +83,7 @@ def run(request: Request, reporter: Reporter) -> Conversion:
         written=gate.passed or gate.overridden,
         architecture=_architecture(model),
         labels=material.labels,
-        manifest=make_manifest(request, material, found, fidelity, model),
+        manifest=make_manifest(request, material, found, fidelity, model, profile),
         fidelity=fidelity,
         kinds=[stage.kind for stage in ladder.stages],
         gate=gate,

@@ -7,6 +7,7 @@ import msgspec
 
 from edgekit import __version__
 from edgekit.model.manifest import SCHEMA_VERSION, Fidelity, Manifest, Quantization
+from edgekit.model.profile import Profile
 from edgekit_convert.material import Material
 from edgekit_convert.quantize.quantizer import SCHEME
 from edgekit_convert.quantize.search import Found
@@ -16,7 +17,12 @@ _TOOLS = ("torch", "torchvision", "onnx", "onnx2tf", "ai-edge-litert")
 
 
 def make_manifest(
-    request: Request, material: Material, found: Found, measured: Fidelity, model: bytes
+    request: Request,
+    material: Material,
+    found: Found,
+    measured: Fidelity,
+    model: bytes,
+    profile: Profile | None,
 ) -> Manifest:
     """The manifest of the flatbuffer `model`."""
     trained = material.trained
@@ -42,6 +48,7 @@ def make_manifest(
         weights_sha256=trained.sha256,
         tools=_tools(),
         feeding=material.feeding.summary,
+        profile=profile,
     )
 
 

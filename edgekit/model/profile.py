@@ -1,5 +1,6 @@
 """What a model's pictures and answers looked like on its workstation: what drift is told by."""
 
+from itertools import pairwise
 from typing import Annotated
 
 import msgspec
@@ -7,22 +8,56 @@ from msgspec import Meta
 
 # Quantiles that are kept of each figure, evenly spaced: the minimum, 19 between, the maximum.
 QUANTILES = 21
+# What `edgekit.inference.figures` measures of a picture, and of an answer.
+PICTURE_FIGURES = ("brightness", "contrast", "warmth", "greenness", "sharpness")
+ANSWER_FIGURES = ("score", "margin")
+# None of them comes near it; what is computed with them stays finite.
+_LARGEST = 1e6
+
+Quantiles = Annotated[
+    list[Annotated[float, Meta(ge=-_LARGEST, le=_LARGEST)]],
+    Meta(min_length=QUANTILES, max_length=QUANTILES),
+]
+
+
+class Reference(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """Figures over a number of pictures.
+
+    Attributes:
+        images: number of pictures.
+        source: which they were: `calibration`, `evaluation`, or `calibration and evaluation`.
+        figures: by name, `QUANTILES` evenly spaced quantiles over the pictures, ascending.
+    """
+
+    images: Annotated[int, Meta(ge=1, le=2**31)]
+    source: Annotated[str, Meta(max_length=40)]
+    figures: dict[str, Quantiles]
+
+    def __post_init__(self) -> None:
+        for name, values in self.figures.items():
+            if any(after < before for before, after in pairwise(values)):
+                raise ValueError(f"quantiles of {name} do not ascend")
 
 
 class Profile(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 ):
-    """Figures of pictures and of the answers to them.
+    """What a model's pictures and answers looked like.
 
     Attributes:
-        images: number of pictures.
-        source: which they were: `evaluation` or `calibration`.
-        figures: by name, `QUANTILES` evenly spaced quantiles over the pictures.
-        classes: fraction of the pictures answered with each class; none where the pictures say
-            nothing about how often a class is to be expected.
+        pictures: `PICTURE_FIGURES` of its pictures; none where it had no real ones.
+        answers: `ANSWER_FIGURES` of the finished model's answers to real pictures, if any.
     """
 
-    images: Annotated[int, Meta(ge=1)]
-    source: str
-    figures: dict[str, list[float]]
-    classes: list[float] | None = None
+    pictures: Reference | None = None
+    answers: Reference | None = None
+
+    def __post_init__(self) -> None:
+        for reference, names in (
+            (self.pictures, PICTURE_FIGURES),
+            (self.answers, ANSWER_FIGURES),
+        ):
+            if reference is not None and set(reference.figures) != set(names):
+                raise ValueError(f"a profile has figures of {', '.join(names)}, and no others")

@@ -1,0 +1,64 @@
+"""What the pictures of a conversion, and the finished model's answers to them, look like."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.inference.figures import answer_figures, picture_figures
+from edgekit.inference.interpreter import Interpreter
+from edgekit.model.profile import ANSWER_FIGURES, PICTURE_FIGURES, QUANTILES, Profile, Reference
+from edgekit_convert.pictures import Pictures, evenly_spread
+from edgekit_convert.progress import Advance, Reporter
+
+# Answers to so many tell low quantiles well enough; each takes tens of milliseconds.
+MAXIMUM_ANSWERED = 500
+# Enough for any figure, and short in the manifest.
+_DECIMALS = 5
+_THREADS = os.cpu_count() or 1
+
+
+def make_profile(
+    model: bytes, calibration: Pictures | None, evaluation: Pictures | None, reporter: Reporter
+) -> Profile | None:
+    """The profile of a finished model; none where there are pictures of neither kind.
+
+    Answers are to evaluation pictures where there are any: a network was often trained on those
+    that it is calibrated with, and is surer of them than it will be of others.
+
+    Args:
+        model: the flatbuffer that is written.
+        calibration: none where they were distilled, which look like nothing that a camera sees.
+        evaluation: pictures that decide nothing, where there are any.
+        reporter: is told of the step.
+    """
+    named = {"calibration": calibration, "evaluation": evaluation}
+    real = {name: pictures.tensors for name, pictures in named.items() if pictures is not None}
+    if not real:
+        return None
+    source, tensors = list(real.items())[-1]
+    tensors = tensors[evenly_spread(len(tensors), MAXIMUM_ANSWERED)]
+    with reporter.step("profiling pictures and answers", len(tensors)) as advance:
+        seen = (picture_figures(one[None]) for part in real.values() for one in part)
+        return Profile(
+            pictures=_reference(" and ".join(real), PICTURE_FIGURES, seen),
+            answers=_reference(source, ANSWER_FIGURES, _answers(model, tensors, advance)),
+        )
+
+
+def _answers(
+    model: bytes, tensors: NDArray[np.uint8], advance: Advance
+) -> Iterator[tuple[float, ...]]:
+    interpreter = Interpreter(model, threads=_THREADS)
+    for one in tensors:
+        yield answer_figures(interpreter.answer(one[None]))
+        advance(1)
+
+
+def _reference(source: str, names: Sequence[str], rows: Iterable[tuple[float, ...]]) -> Reference:
+    """Quantiles over pictures, of each of which a row has the figures `names`."""
+    table = np.array(list(rows))
+    quantiles = np.quantile(table, np.linspace(0, 1, QUANTILES), axis=0).round(_DECIMALS)
+    figures = {name: column.tolist() for name, column in zip(names, quantiles.T, strict=True)}
+    return Reference(images=len(table), source=source, figures=figures)
