@@ -23,6 +23,7 @@ from edgekit.inference.classifier import Classifier
 from edgekit.inference.frame import Frame
 from edgekit.offline.comparison import Comparer, Comparison, recordings_in
 from edgekit.offline.decision_settings import Recorded, decision_settings
+from edgekit.offline.drift_course import in_lines as drift_lines
 from edgekit.offline.lettering import is_written, plain
 from edgekit.offline.pages import provenance, render_comparison
 from edgekit.offline.player import Played, Player
@@ -114,7 +115,8 @@ def command(
             decisions.append(decision)
             in_both.append(Player(recording.name, recording.header, which, decision))
         in_a, in_b = in_both
-        comparer.compare(recording.name, _pairs(recording, in_a, in_b, hidden=as_json))
+        pairs = _pairs(recording, in_a, in_b, hidden=as_json)
+        comparer.compare(recording.name, pairs, (in_a.drift, in_b.drift))
     result = comparer.finish()
     if sheet is not None:
         write_atomically(sheet, _sheet(result, a, b))
@@ -177,6 +179,13 @@ def _print(result: Comparison, a: Classifier, b: Classifier) -> None:
     for name, fraction in (("model", result.model), ("decided", result.decided)):
         interval = in_words(fraction.interval())
         click.echo(f"{name:<8} the same for {percent(fraction.value)} of frames ({interval})")
+    apart = result.mean_apart
+    scores = " and ".join(f"{name} {mean:.3f}" for name, mean in zip("AB", result.mean_scores, strict=True))
+    beside = "" if apart is None else f"; {apart:.3f} apart where the class is the same"
+    click.echo(f"scores   {scores} on average, of the best class{beside}")
+    for side, name in enumerate("AB"):
+        for line in drift_lines({one.name: one.drift[side] for one in result.recordings}):
+            click.echo(f"drift    {name}: {line}")
     rows = result.per_class()
     width = max(len(row.label) for row in rows)
     click.echo(f"\n{'class':<{width}} {'A':>8} {'B':>8} {'both':>8}  of either")

@@ -23,6 +23,8 @@ from edgekit.files import check_outputs, write_atomically
 from edgekit.inference.classifier import Classifier
 from edgekit.offline.calibration import in_lines
 from edgekit.offline.decision_settings import Recorded, decision_settings
+from edgekit.offline.drift_course import DriftCourse
+from edgekit.offline.drift_course import in_lines as drift_lines
 from edgekit.offline.evaluation import RecordingEvaluation, evaluate_recording
 from edgekit.offline.folder_evaluation import class_order, evaluate
 from edgekit.offline.folder_figures import FolderEvaluation
@@ -150,13 +152,14 @@ def command(
             "Truth": truth.name,
             **provenance([decision], recording.notes, result.span, seconds),
         }
-        page = render_evaluation(result, recording.name, model.name, facts)
+        page = render_evaluation(result, player.drift, recording.name, model.name, facts)
         write_atomically(report, page.encode())
     if as_json:
+        told = {"drift": player.drift.summary()}
         timing = {"seconds": round(seconds, 3), "runtime": classifier.runtime_name}
-        click.echo(msgspec.json.encode({**result.summary(), **timing}).decode())
+        click.echo(msgspec.json.encode({**result.summary(), **told, **timing}).decode())
         return
-    _print_recording(result)
+    _print_recording(result, player.drift)
     _print_report(report)
 
 
@@ -212,7 +215,7 @@ def _notify_of_other_length(result: RecordingEvaluation, truth: Path) -> None:
         notify(f"{truth} goes on for {result.beyond:g} {unit} behind the recording's end")
 
 
-def _print_recording(result: RecordingEvaluation) -> None:
+def _print_recording(result: RecordingEvaluation, drift: DriftCourse) -> None:
     recall, precision, delay = result.recall()[0], result.precision()[0], result.median_delay()
     slowest = "" if delay is None else f", slowest {result.delays[-1]:.2f} s"
     median = "–" if delay is None else f"{delay:.2f} s"
@@ -228,3 +231,5 @@ def _print_recording(result: RecordingEvaluation) -> None:
     )
     click.echo(f"delay       {median}, median{slowest}")
     click.echo(f"mistakes    {result.mistake_count}")
+    for line in drift_lines({"": drift}):
+        click.echo(f"drift       {line}")

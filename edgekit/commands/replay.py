@@ -19,6 +19,7 @@ from edgekit.errors import ReplayDiffersError
 from edgekit.files import check_outputs
 from edgekit.inference.classifier import Classifier
 from edgekit.offline.decision_settings import Recorded, decision_settings
+from edgekit.offline.drift_course import in_lines
 from edgekit.offline.golden import shown
 from edgekit.offline.recording import Recording
 from edgekit.offline.replay import FRAMES, TOLERANCE, Expectation, Replay, verify
@@ -122,6 +123,7 @@ def _summary(
         "seconds": round(found.seconds, 3),
         "inputs_differ": found.inputs_differ if recording.header else None,
         "changes": found.changes,
+        "drift": found.drift.summary(),
         "differences": lines,
         "notes": recording.notes,
     }
@@ -140,6 +142,8 @@ def _print(
         )
     for line in [shown(change) for change in found.changes] if lines is None else lines:
         click.echo(line)
+    for line in in_lines({recording.name: found.drift}):
+        notify(f"drift: {line}")
     pace = f"{found.span / found.seconds:.1f} x real time, " if found.seconds else ""
     same = "" if lines is None else ", all as expected" if not lines else ""
     notify(

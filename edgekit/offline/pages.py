@@ -13,8 +13,9 @@ from edgekit.model.decision import DecisionSettings
 from edgekit.offline import timeline
 from edgekit.offline.comparison import Comparison, Disagreement
 from edgekit.offline.confusion import confusion
+from edgekit.offline.drift_course import DriftCourse, in_lines
 from edgekit.offline.evaluation import Found, RecordingEvaluation
-from edgekit.offline.timeline import COLOURS, labels_of
+from edgekit.offline.timeline import COLOURS, Span, labels_of
 from edgekit.report.page import TINY, Figure, render
 from edgekit.text import percent
 from edgekit.vision.encode import encode_jpeg
@@ -26,12 +27,17 @@ _MAX_TIMELINES = 10
 
 
 def render_evaluation(
-    result: RecordingEvaluation, recording: str, model: str, facts: Mapping[str, str]
+    result: RecordingEvaluation,
+    drift: DriftCourse,
+    recording: str,
+    model: str,
+    facts: Mapping[str, str],
 ) -> str:
     """The page: one file that runs no script and loads nothing.
 
     Args:
         result: what was measured.
+        drift: what was told of it.
         recording, model: names.
         facts: how it was measured, by name.
     """
@@ -41,14 +47,15 @@ def render_evaluation(
         "evaluation.html.j2",
         {
             "result": result,
+            "drift": drift,
             "recording": recording,
             "model": model,
-            "facts": facts,
+            "facts": {**facts, "Drift": "; ".join(in_lines({recording: drift}))},
             "figures": _evaluation_figures(result),
             "labels": labels,
             "colours": COLOURS,
             "unknown": UNKNOWN,
-            "rows": timeline.rows(result.truths, result.decisions, labels),
+            "rows": timeline.rows(result.truths, result.decisions, labels, bands=_bands(drift)),
             "confusion": confusion(result.confusion),
             "intervals": _latest(result.found),
         },
@@ -80,13 +87,17 @@ def render_comparison(
             "recording": recording,
             "a": a.path.name,
             "b": b.path.name,
-            "models": _model_facts(a, b),
+            "models": [*_model_facts(a, b), *_answer_facts(result)],
             "facts": facts,
             "figures": _comparison_figures(result),
             "labels": labels,
             "colours": COLOURS,
             "unknown": UNKNOWN,
-            "timelines": [(one.name, timeline.rows(one.a, one.b, labels, words)) for one in shown],
+            "timelines": [
+                (one, timeline.rows(one.a, one.b, labels, words, _bands(*one.drift)))
+                for one in shown
+            ],
+            "drifts": any(course.told for one in shown for course in one.drift),
             "confusion": confusion(result.answers),
             "classes": result.per_class(),
             "cards": [_card(one) for one in result.disagreements],
@@ -125,6 +136,21 @@ def _model_facts(a: Classifier, b: Classifier) -> list[tuple[str, str, str]]:
         )
     of_a, of_b = columns
     return [(name, of_a[name], of_b[name]) for name in of_a]
+
+
+def _answer_facts(result: Comparison) -> list[tuple[str, str, str]]:
+    """What their answers say about both models: a name, of A, of B."""
+    of_a, of_b = result.mean_scores
+    drift = [
+        "; ".join(in_lines({one.name: one.drift[side] for one in result.recordings}))
+        for side in (0, 1)
+    ]
+    return [("Mean best score", f"{of_a:.3f}", f"{of_b:.3f}"), ("Drift", drift[0], drift[1])]
+
+
+def _bands(*courses: DriftCourse) -> list[list[Span]]:
+    """A lane of the timeline for the drift of each model; none where none was told."""
+    return [one.spans() for one in courses] if any(one.told for one in courses) else []
 
 
 def _comparison_figures(result: Comparison) -> list[Figure]:
