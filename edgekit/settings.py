@@ -238,6 +238,11 @@ def _note(key: Key) -> str:
     return f"{key.meta.description}{choices}"
 
 
+def key_text(name: str) -> str:
+    """A part of a key as TOML writes it: bare where it can be, else quoted."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml(name)
+
+
 def _toml(value: Any) -> str:
     # A TOML basic string is written as a JSON string is, but for DEL.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

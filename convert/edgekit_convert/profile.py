@@ -8,7 +8,14 @@ from numpy.typing import NDArray
 
 from edgekit.inference.figures import answer_figures, picture_figures
 from edgekit.inference.interpreter import Interpreter
-from edgekit.model.profile import ANSWER_FIGURES, PICTURE_FIGURES, QUANTILES, Profile, Reference
+from edgekit.model.profile import (
+    ANSWER_FIGURES,
+    PICTURE_FIGURES,
+    QUANTILES,
+    Profile,
+    Reference,
+    Source,
+)
 from edgekit_convert.pictures import Pictures, evenly_spread
 from edgekit_convert.progress import Advance, Reporter
 
@@ -33,17 +40,20 @@ def make_profile(
         evaluation: pictures that decide nothing, where there are any.
         reporter: is told of the step.
     """
-    named = {"calibration": calibration, "evaluation": evaluation}
-    real = {name: pictures.tensors for name, pictures in named.items() if pictures is not None}
+    real = [pictures for pictures in (calibration, evaluation) if pictures is not None]
     if not real:
         return None
-    source, tensors = list(real.items())[-1]
+    seen_in: Source = "calibration" if evaluation is None else "evaluation"
+    answered_in = seen_in
+    if len(real) == 2:
+        seen_in = "calibration and evaluation"
+    tensors = real[-1].tensors
     tensors = tensors[evenly_spread(len(tensors), MAXIMUM_ANSWERED)]
     with reporter.step("profiling pictures and answers", len(tensors)) as advance:
-        seen = (picture_figures(one[None]) for part in real.values() for one in part)
+        seen = (picture_figures(one[None]) for pictures in real for one in pictures.tensors)
         return Profile(
-            pictures=_reference(" and ".join(real), PICTURE_FIGURES, seen),
-            answers=_reference(source, ANSWER_FIGURES, _answers(model, tensors, advance)),
+            pictures=_reference(seen_in, PICTURE_FIGURES, seen),
+            answers=_reference(answered_in, ANSWER_FIGURES, _answers(model, tensors, advance)),
         )
 
 
@@ -56,7 +66,9 @@ def _answers(
         advance(1)
 
 
-def _reference(source: str, names: Sequence[str], rows: Iterable[tuple[float, ...]]) -> Reference:
+def _reference(
+    source: Source, names: Sequence[str], rows: Iterable[tuple[float, ...]]
+) -> Reference:
     """Quantiles over pictures, of each of which a row has the figures `names`."""
     table = np.array(list(rows))
     quantiles = np.quantile(table, np.linspace(0, 1, QUANTILES), axis=0).round(_DECIMALS)

@@ -22,9 +22,15 @@ from typing import IO, TYPE_CHECKING
 import msgspec
 
 from edgekit import child
-from edgekit.errors import LabelsError, ModelFileError, RuntimeUnavailableError
+from edgekit.errors import (
+    LabelsError,
+    ModelFileError,
+    RuntimeUnavailableError,
+    SettingsError,
+)
 from edgekit.files import read_bounded
 from edgekit.model import limits
+from edgekit.model.decision import DecisionOverrides
 from edgekit.model.foreign import Hints
 from edgekit.model.labels import LabelFile
 from edgekit.text import last_line, one_line
@@ -78,6 +84,7 @@ class Job(msgspec.Struct, frozen=True):
         memory: see `Limits`.
         runtime: one of `runtimes.choices()`.
         hints: what the file does not say.
+        decision: what the user says of decisions; it has to fit the model.
         labels: path of the labels, for messages; None where the model's own are used.
         accelerated: a model that the CPU cannot run is read, and need not answer.
         parent: the process that started it.
@@ -88,6 +95,7 @@ class Job(msgspec.Struct, frozen=True):
     memory: int
     runtime: str = "auto"
     hints: Hints = Hints()
+    decision: DecisionOverrides = DecisionOverrides()
     labels: str | None = None
     accelerated: bool = False
     parent: int = 0
@@ -150,6 +158,7 @@ def try_model(
     Raises:
         ModelFileError: the model crashes, hangs, takes too much, or does not answer as it should.
         LabelsError: the labels are no good, or do not fit it.
+        SettingsError: the decision settings do not fit it.
         RuntimeUnavailableError: no runtime works here, whatever the model.
     """
     limits = limits or Limits.of(content)
@@ -159,6 +168,7 @@ def try_model(
         memory=limits.memory,
         runtime=settings.runtime,
         hints=settings.hints(),
+        decision=settings.decision,
         labels=_told(labels.path) if labels else None,
         accelerated=accelerated,
         parent=os.getpid(),
@@ -204,7 +214,7 @@ def judge(job: Job, returncode: int, said: bytes, noise: bytes) -> Report:
         noise: on stderr, where the runtime says what it likes.
 
     Raises:
-        ModelFileError, LabelsError, RuntimeUnavailableError: as `try_model`.
+        ModelFileError, LabelsError, RuntimeUnavailableError, SettingsError: as `try_model`.
     """
     lines = said.splitlines()
     if returncode and READY not in lines:
@@ -225,7 +235,9 @@ def judge(job: Job, returncode: int, said: bytes, noise: bytes) -> Report:
             f"{job.path} gives no answer: {one_line(last_line(noise))}; convert it again"
         ) from error
     if report.refusal is not None:
-        errors = {one.__name__: one for one in (LabelsError, RuntimeUnavailableError)}
+        errors = {
+            one.__name__: one for one in (LabelsError, RuntimeUnavailableError, SettingsError)
+        }
         raise errors.get(report.kind, ModelFileError)(report.refusal)
     return report
 

@@ -24,6 +24,7 @@ from edgekit.errors import (
     LabelsError,
     ModelFileError,
     RuntimeUnavailableError,
+    SettingsError,
 )
 from edgekit.model.foreign import Hints
 from edgekit.model.labels import LabelFile
@@ -117,7 +118,7 @@ def _refusal(job: Job, content: bytes, labels: bytes | None) -> EdgekitError | N
     """Why a model is no good, whatever its file makes go wrong."""
     try:
         _answer(job, content, labels)
-    except (ModelFileError, LabelsError) as error:
+    except (ModelFileError, LabelsError, SettingsError) as error:
         return error
     except RuntimeUnavailableError as error:
         return ModelFileError(f"{job.path} gives no answer: {error}")
@@ -134,13 +135,14 @@ def _answer(job: Job, content: bytes, labels: bytes | None) -> None:
     # Loaded in this process alone: OpenCV and the runtime take memory.
     from edgekit.inference.classifier import Classifier
     from edgekit.model.container import parse_model
-    from edgekit.model.labels import class_names
     from edgekit.model.schema import OPERATORS
+    from edgekit.model.settled import settle
 
     model = parse_model(Path(job.path), content)
     given = None if job.labels is None or labels is None else LabelFile(Path(job.labels), labels)
+    names = model.class_names(given)
+    settle(job.decision, model.recommended(names), names, model=model.path.name)
     if job.accelerated and any(one.name not in OPERATORS for one in model.graph.operators):
-        class_names(model.path, model.classes, model.labels if given is None else None, given)
         return
     Classifier.load(model, labels=given, hints=job.hints, runtime=job.runtime).check_answers()
 

@@ -111,7 +111,8 @@ def command(
     for recording in recordings:
         in_both = []
         for which in (a, b):
-            decision = decision_settings(config, given(Recorded, values), recording.header, which)
+            settled = decision_settings(config, given(Recorded, values), recording.header, which)
+            decision = settled.settings
             decisions.append(decision)
             in_both.append(Player(recording.name, recording.header, which, decision))
         in_a, in_b = in_both

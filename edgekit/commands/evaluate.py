@@ -135,7 +135,9 @@ def command(
         return
     recording = Recording(path)
     check_outputs([report], recording.files)
-    decision = decision_settings(config, options, recording.header, classifier)
+    settled = decision_settings(config, options, recording.header, classifier)
+    notify(f"decision: {settled}")
+    decision = settled.settings
     intervals = read_truth(truth, classifier.labels)
     player = Player(recording.name, recording.header, classifier, decision)
     prepared = progress(recording, "evaluating", player.prepare, hidden=as_json)

@@ -89,11 +89,12 @@ def command(
     if update:
         check_outputs([golden], [model, opening.labels, config, *recording.files])
     classifier = opening.open(model, config)
-    decision = decision_settings(config, given(Recorded, values), recording.header, classifier)
+    settled = decision_settings(config, given(Recorded, values), recording.header, classifier)
+    notify(f"decision: {settled}")
     found, lines = verify(
         recording,
         classifier,
-        decision,
+        settled.settings,
         Expectation(golden, update, any_model, tolerance, frames),
         hidden=as_json,
     )

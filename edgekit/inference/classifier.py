@@ -15,9 +15,8 @@ from edgekit.inference.foreign import Foreign
 from edgekit.inference.interpreter import Interpreter
 from edgekit.inference.probabilities import are_probabilities, trial_pictures
 from edgekit.model.container import ModelFile, read_model
-from edgekit.model.decision import DecisionOverrides
 from edgekit.model.foreign import Hints
-from edgekit.model.labels import LabelFile, Notify, class_names, distinct, ordered_names
+from edgekit.model.labels import LabelFile, Notify, distinct, ordered_names
 from edgekit.text import one_line
 from edgekit.vision.preprocess import prepare
 
@@ -62,7 +61,8 @@ class Classifier:
         labels: class names by index.
         runtime_name: the runtime that runs it.
         accelerator: name of the delegate that runs it, such as `edgetpu`, or `cpu`.
-        recommended: decision settings that the file recommends; empty where it does not.
+        recommended: decision settings that the file recommends, for these labels; empty where it
+            does not.
         profile: what pictures and answers looked like when it was converted, where that was kept.
         notes: what was understood, guessed or changed, a line each; none for a usual model of ours.
         step: what the model's output is rounded to; 0 where its scores are floats.
@@ -124,8 +124,7 @@ class Classifier:
         self.geometry = model.geometry
         self.labels = names
         manifest = model.manifest
-        recommendation = manifest.decision if manifest else None
-        self.recommended = recommendation.decision if recommendation else DecisionOverrides()
+        self.recommended = model.recommended(names)
         self.profile = manifest.profile if manifest else None
         self.notes = notes
         self.runtime_name = interpreter.runtime
@@ -259,8 +258,7 @@ def _names(
     if isinstance(labels, (str, os.PathLike)):
         labels = LabelFile.read(Path(labels))
     if labels is None or isinstance(labels, LabelFile):
-        carried = model.labels if labels is None else None
-        return class_names(model.path, model.classes, carried, labels, notify)
+        return model.class_names(labels, notify)
     names = ordered_names(labels)
     if len(names) != model.classes:
         raise LabelsError(

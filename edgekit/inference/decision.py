@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.errors import SettingsError
+from edgekit.inference.classifier import Classifier
 from edgekit.inference.events import Kind
-from edgekit.model.decision import DecisionOverrides, DecisionSettings, merge
+from edgekit.model.decision import DecisionOverrides, DecisionSettings
+from edgekit.model.settled import Settled, settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +38,13 @@ class Verdict:
     first: bool
 
 
-def settle(chosen: DecisionOverrides, recommended: DecisionOverrides) -> DecisionSettings:
-    """The settings that hold: as chosen, else as the model file recommends, else the defaults.
+def settle_for(chosen: DecisionOverrides, classifier: Classifier) -> Settled:
+    """The settings that hold for a model: as chosen, else as it recommends, else the defaults.
 
     Raises:
-        SettingsError: they contradict each other.
+        SettingsError: they contradict each other, or do not fit it; see `settle`.
     """
-    try:
-        return merge(chosen, recommended)
-    except ValueError as error:
-        raise SettingsError(f"decision: {error}; set both in the configuration") from error
+    return settle(chosen, classifier.recommended, classifier.labels, model=classifier.path.name)
 
 
 class Decision:
@@ -56,12 +54,15 @@ class Decision:
         settings: thresholds and times.
         labels: class names by index.
         every_frame: whether frames without a change give an event.
+
+    Attributes:
+        settings: as they were given.
     """
 
     def __init__(
         self, settings: DecisionSettings, labels: Sequence[str], every_frame: bool = False
     ) -> None:
-        self._settings = settings
+        self.settings = settings
         self._every_frame = every_frame
         rules = [settings.of(label) for label in labels]
         # In the scores' own type, so that every NumPy compares alike.
@@ -84,7 +85,7 @@ class Decision:
             time: seconds; not before that of the frame before.
         """
         first = self._smoothed is None
-        if self._smoothed is None or self._settings.smoothing == 1:
+        if self._smoothed is None or self.settings.smoothing == 1:
             self._smoothed = scores.astype(np.float32)
         else:
             self._smoothed += self._weight * (scores - self._smoothed)
@@ -118,7 +119,7 @@ class Decision:
     def _event(self, changed: bool, time: float) -> Kind | None:
         if changed:
             return "change"
-        heartbeat = self._settings.heartbeat
+        heartbeat = self.settings.heartbeat
         if heartbeat and time - self._last_event >= heartbeat:
             return "heartbeat"
         return "frame" if self._every_frame else None

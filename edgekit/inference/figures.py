@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-# About as many rows are looked at; each costs time, and the others look alike.
-_ROWS = 64
-# In grey values: below it there is no colour and no detail to speak of, but noise.
-_NOISE = 4.0
+# In grey values: of a darker picture there is no colour to speak of.
+_DARK = 4.0
+# In squared grey values: less is rounding.
+_ROUNDING = 0.5
 
 
 def picture_figures(tensor: NDArray[np.uint8]) -> tuple[float, ...]:
@@ -19,22 +19,35 @@ def picture_figures(tensor: NDArray[np.uint8]) -> tuple[float, ...]:
     - contrast: standard deviation of luma.
     - warmth: (red - blue) / (red + green + blue) of the mean colour; above 0 is reddish.
     - greenness: (green - (red + blue) / 2) / (red + green + blue).
-    - sharpness: decadic logarithm of the energy of differences between neighbours, over that of
-      luma itself; so neither light nor contrast changes it.
+    - sharpness: decadic logarithm of r - 1/4, where r is the energy of differences between pixels
+      two apart over that of pixels four apart: 1/4 on a slope, 1/2 at an edge, 1 in noise. Light
+      and contrast do not change it, and twice the blur takes a constant away.
     """
-    rows = np.ascontiguousarray(tensor[0, :: max(1, tensor.shape[1] // _ROWS)])
-    luma = cv2.cvtColor(rows, cv2.COLOR_RGB2GRAY)
-    red, green, blue, _ = cv2.mean(rows)
+    luma = cv2.cvtColor(tensor[0], cv2.COLOR_RGB2GRAY)
+    # Every fourth row tells the colour as well, in a quarter of the time.
+    red, green, blue, _ = cv2.mean(tensor[0, ::4])
     mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(luma))
-    detail = cv2.norm(luma[:, 1:], luma[:, :-1], cv2.NORM_L2SQR) / max(1, luma[:, 1:].size)
-    colour = red + green + blue + 3 * _NOISE
+    colour = red + green + blue + 3 * _DARK
+    ratio = (_energy(luma, 2) + _ROUNDING) / (_energy(luma, 4) + _ROUNDING)
     return (
         mean,
         deviation,
         (red - blue) / colour,
         (green - (red + blue) / 2) / colour,
-        math.log10((detail + 0.01) / (2 * deviation**2 + _NOISE)),
+        math.log10(max(ratio - 0.25, 0.001)),
     )
+
+
+def _energy(luma: NDArray[np.uint8], distance: int) -> float:
+    """Mean of squared differences between pixels so far apart, across and down, added."""
+    total = 0.0
+    for here, there in (
+        (luma[:, distance:], luma[:, :-distance]),
+        (luma[distance:], luma[:-distance]),
+    ):
+        if here.size:
+            total += cv2.norm(here, there, cv2.NORM_L2SQR) / here.size
+    return total
 
 
 def answer_figures(scores: NDArray[np.float32]) -> tuple[float, ...]:

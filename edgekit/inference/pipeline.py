@@ -11,7 +11,7 @@ from edgekit.inference.classifier import top_k
 from edgekit.inference.decision import Decision, Verdict
 from edgekit.inference.events import UNKNOWN, Event, Label, State, timestamp
 from edgekit.inference.frame import Frame
-from edgekit.model.decision import DecisionOverrides
+from edgekit.model.decision import DecisionOverrides, DecisionSettings
 from edgekit.model.geometry import Geometry
 
 
@@ -50,6 +50,7 @@ class Result:
         label: name of the decided class, or `unknown`.
         latency_ms: preprocessing, where it was not done ahead, plus inference, in milliseconds.
         model: what answered.
+        decision: the settings that made the label of the scores.
     """
 
     frame: Frame
@@ -59,6 +60,7 @@ class Result:
     label: str
     latency_ms: float
     model: AnyClassifier
+    decision: DecisionSettings
 
     def best(self, count: int) -> list[Label]:
         """The model's own answer to this frame, best first."""
@@ -108,7 +110,8 @@ class Pipeline:
         latency_ms = 1000 * (time.perf_counter() - start)
         verdict = self._decision.update(scores, frame.time)
         label = self._name(verdict.index)
-        return Result(frame, tensor, scores, verdict, label, latency_ms, self.model)
+        settings = self._decision.settings
+        return Result(frame, tensor, scores, verdict, label, latency_ms, self.model, settings)
 
     def event(self, result: Result, state: State = "running") -> Event | None:
         """The event that a result gives; None for none."""

@@ -8,22 +8,25 @@ import hashlib
 import io
 import math
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from edgekit.errors import LabelsError, ModelFileError, SignatureError
+from edgekit.errors import LabelsError, ModelFileError, SettingsError, SignatureError
 from edgekit.files import decode_text, read_bounded
 from edgekit.model import flatbuffer as tflite
 from edgekit.model import limits
 from edgekit.model.archive import take_apart
 from edgekit.model.checks import check_graphs
+from edgekit.model.decision import DecisionOverrides
 from edgekit.model.foreign import check_classifier
 from edgekit.model.geometry import Geometry
 from edgekit.model.label_file import parse, plain_lines
-from edgekit.model.labels import check_names
+from edgekit.model.labels import LabelFile, Notify, check_names, class_names, distinct, ignore
 from edgekit.model.manifest import OLDEST_SCHEMA, SCHEMA_VERSION, Manifest
+from edgekit.model.settled import settle
 from edgekit.model.signature import Signature, read_signature
 from edgekit.text import one_line
 
@@ -74,6 +77,27 @@ class ModelFile:
                 f"the label file in {self.path} {error}; pass the right ones with --labels"
             ) from error
         return names
+
+    def class_names(self, given: LabelFile | None, notify: Notify = ignore) -> list[str]:
+        """The name of every class by index: those given, else those in the file.
+
+        Raises:
+            LabelsError: as `edgekit.model.labels.class_names`.
+        """
+        carried = self.labels if given is None else None
+        return class_names(self.path, self.classes, carried, given, notify)
+
+    def recommended(self, names: Sequence[str]) -> DecisionOverrides:
+        """The decision settings that it recommends; nothing where it has none.
+
+        Args:
+            names: what its classes are called, by index; a recommendation is for a class, whatever
+                its name.
+        """
+        if self.manifest is None or self.manifest.decision is None or self.labels is None:
+            return DecisionOverrides()
+        called = dict(zip(distinct(self.labels), names, strict=True))
+        return self.manifest.decision.decision.renamed(called.__getitem__)
 
     @property
     def classes(self) -> int:
@@ -168,6 +192,8 @@ def _read(path: Path, content: bytes) -> tuple[ModelFile, list[tflite.Graph]]:
     model = ModelFile(path, flatbuffer, graph, manifest, label_file, sha256, signature)
     if manifest is not None:
         _check_labels(model, manifest)
+    if manifest is not None and manifest.decision is not None:
+        _check_decision(model, manifest.decision.decision)
     return model, graphs
 
 
@@ -178,6 +204,13 @@ def _check_labels(model: ModelFile, manifest: Manifest) -> None:
         raise ModelFileError(f"its labels are damaged ({error})") from error
     if labels is None or len(labels) != manifest.classes:
         raise ModelFileError(f"its labels are not the {manifest.classes} that its manifest counts")
+
+
+def _check_decision(model: ModelFile, recommended: DecisionOverrides) -> None:
+    try:
+        settle(DecisionOverrides(), recommended, distinct(model.labels or []))
+    except SettingsError as error:
+        raise ModelFileError(f"the decision settings that it recommends: {error}") from error
 
 
 def read_model(path: Path) -> ModelFile:

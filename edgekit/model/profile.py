@@ -1,7 +1,7 @@
 """What a model's pictures and answers looked like on its workstation: what drift is told by."""
 
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -18,6 +18,7 @@ Quantiles = Annotated[
     list[Annotated[float, Meta(ge=-_LARGEST, le=_LARGEST)]],
     Meta(min_length=QUANTILES, max_length=QUANTILES),
 ]
+Source = Literal["calibration", "evaluation", "calibration and evaluation"]
 
 
 class Reference(
@@ -27,12 +28,12 @@ class Reference(
 
     Attributes:
         images: number of pictures.
-        source: which they were: `calibration`, `evaluation`, or `calibration and evaluation`.
+        source: which they were.
         figures: by name, `QUANTILES` evenly spaced quantiles over the pictures, ascending.
     """
 
     images: Annotated[int, Meta(ge=1, le=2**31)]
-    source: Annotated[str, Meta(max_length=40)]
+    source: Source
     figures: dict[str, Quantiles]
 
     def __post_init__(self) -> None:
@@ -53,6 +54,14 @@ class Profile(
 
     pictures: Reference | None = None
     answers: Reference | None = None
+
+    def __str__(self) -> str:
+        parts = [
+            f"{what} {one.images} {one.source} pictures"
+            for what, one in (("looks of", self.pictures), ("answers to", self.answers))
+            if one is not None
+        ]
+        return ", ".join(parts) or "empty"
 
     def __post_init__(self) -> None:
         for reference, names in (

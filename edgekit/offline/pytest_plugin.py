@@ -107,10 +107,10 @@ def replay_and_compare(
         runtime=runtime,
         threads=threads,
     )
-    decision = decision_settings(
+    settled = decision_settings(
         None if config is None else folder / config, {}, opened.header, classifier
     )
     expected = Expectation(
         beside if golden is None else folder / golden, update, any_model, tolerance, frames
     )
-    return verify(opened, classifier, decision, expected, hidden=True)
+    return verify(opened, classifier, settled.settings, expected, hidden=True)

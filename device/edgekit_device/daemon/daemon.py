@@ -229,8 +229,8 @@ class Daemon:
         self._settings = settings
         self._worker.change_to(settings)
         # The keys that may sign may have changed, though their file is the same.
-        if settings.allowed_signers or model_settings(before) != model_settings(settings):
-            self._models.follow(settings)
+        afresh = model_settings(before) != model_settings(settings)
+        self._models.follow(settings, afresh=afresh or settings.allowed_signers is not None)
         self._exchange(sinks)
         self._notify("the configuration was read again")
 

@@ -70,10 +70,16 @@ class ModelWatch:
         gone = f"{model_path(self._settings)} is gone; a restart would fail"
         return gone if self._gone else self._failure
 
-    def follow(self, settings: Settings) -> None:
-        """Load the model as other settings want it."""
+    def follow(self, settings: Settings, *, afresh: bool) -> None:
+        """Load models as other settings want them.
+
+        Args:
+            settings: these.
+            afresh: whether the one in use has to be loaded anew. One that was refused, or that is
+                being loaded, is tried again in any case.
+        """
         self._settings = settings
-        self._wanted = True
+        self._wanted |= afresh or self._failure is not None or self._load is not None
 
     def look(self, loaded: Loaded, *, probe: bool) -> None:
         """Load the model anew when its file has changed, or when its delegate may work again.

@@ -18,6 +18,7 @@ from edgekit.errors import (
 from edgekit.inference.classifier import Classifier
 from edgekit.model.container import ModelFile, parse_model
 from edgekit.model.labels import LabelFile
+from edgekit.model.settled import settle
 from edgekit.model.signers import UNSIGNED
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon import delegate
@@ -97,12 +98,16 @@ def check_file(settings: Settings) -> None:
     """Refuse a file that is no classifier, without a runtime: before a camera is opened.
 
     Raises:
-        SettingsError: no model is set.
+        SettingsError: no model is set, or the decision settings do not fit it.
         ModelFileError: the file is missing, damaged, no image classifier, or not signed by whom it
             has to be.
+        LabelsError: the labels cannot be read, or do not fit it.
     """
     path = model_path(settings)
-    check_signer(parse_model(path, read_model_bytes(path)), settings)
+    model = parse_model(path, read_model_bytes(path))
+    check_signer(model, settings)
+    names = model.class_names(LabelFile.read(settings.labels) if settings.labels else None)
+    settle(settings.decision, model.recommended(names), names, model=path.name)
 
 
 def open_on_cpu(settings: Settings, because: str | None = None) -> Loaded:
@@ -148,7 +153,8 @@ def _read(settings: Settings, path: Path, *, accelerated: bool) -> _Read:
     # Before a runtime meets it.
     signer = check_signer(model, settings)
     labels = LabelFile.read(settings.labels) if settings.labels else None
-    tried = (model.sha256, labels, settings.hints(), settings.runtime, accelerated)
+    how = (labels, settings.hints(), settings.runtime, settings.decision)
+    tried = (model.sha256, *how, accelerated)
     if tried not in _passed:
         try_model(path, content, labels, settings, accelerated=accelerated)
         _passed.append(tried)

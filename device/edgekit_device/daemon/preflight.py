@@ -7,6 +7,7 @@ from functools import partial
 import click
 
 from edgekit.errors import EdgekitError, SettingsError
+from edgekit.inference.decision import settle_for
 from edgekit.redaction import redact
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon.models import open_model
@@ -24,7 +25,8 @@ def _check_model(settings: Settings) -> str:
         f"{classifier.path}, {len(classifier.labels)} classes, {classifier.runtime_name} on "
         f"{classifier.accelerator}; signer: {loaded.signer}"
     )
-    return "; ".join([what, *classifier.notes])
+    settled = settle_for(settings.decision, classifier)
+    return "; ".join([what, *classifier.notes, f"decision: {settled}"])
 
 
 def _check_source(settings: Settings) -> str:

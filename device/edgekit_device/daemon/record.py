@@ -134,7 +134,6 @@ def _record(target: Path, request: ClipRequest, settings: Settings) -> None:
     recording = Recording(
         lambda: ClipFile(target),
         request,
-        settings,
         lambda: daemon.health(),
         # Times of a recording are kept to the last bit.
         begin=None if is_live(settings) else 0.0,

@@ -14,9 +14,10 @@ from edgekit.errors import (
     SourceLostError,
 )
 from edgekit.inference.classifier import Classifier
-from edgekit.inference.decision import Decision, settle
+from edgekit.inference.decision import Decision, settle_for
 from edgekit.inference.frame import Frame
 from edgekit.inference.pipeline import Pipeline, Result
+from edgekit.model.settled import DEFAULTS, Settled
 from edgekit_device import board
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon.models import Loaded, open_on_cpu, open_with_retries
@@ -52,6 +53,7 @@ class Worker:
         source: the open source, None while there is none.
         source_name: of the last one that was open; empty before.
         loaded: the model in use, None before.
+        settled: the decision settings that hold, None before.
         busy_since: when the inference in hand began, on the monotonic clock; None while none is.
     """
 
@@ -72,6 +74,7 @@ class Worker:
         self.source = source
         self.source_name = ""
         self.loaded: Loaded | None = None
+        self.settled: Settled | None = None
         self._settings = settings
         self._statistics = statistics
         self._sinks = sinks
@@ -198,7 +201,7 @@ class Worker:
         if before is not None and _decides_otherwise(before.classifier, classifier):
             self._decision = None
         if self._decision is None:
-            settings = settle(self._settings.decision, classifier.recommended)
+            settings = self._settle(classifier).settings
             self._decision = Decision(settings, classifier.labels, self._settings.every_frame)
         self.loaded = loaded
         for note in loaded.classifier.notes:
@@ -221,6 +224,25 @@ class Worker:
             )
         # What the model before has held goes back to the system, where memory is short.
         board.release_memory()
+
+    def _settle(self, classifier: Classifier) -> Settled:
+        """The decision settings for a model; those that held before where these do not fit it.
+
+        That is so while a model is still to come that they are for.
+        """
+        before = self.settled
+        try:
+            settled = settle_for(self._settings.decision, classifier)
+        except SettingsError as error:
+            if before is None:
+                raise
+            self._report("decision", f"{error}; going on with the settings before")
+            return before
+        self.problems.pop("decision", None)
+        if settled != before and (before is not None or settled.source != DEFAULTS):
+            self._notify(f"decision: {settled}")
+        self.settled = settled
+        return settled
 
     def _set_retries(self, settings: Settings) -> None:
         self._camera = Retry(CAMERA, settings.recovery.camera)

@@ -75,7 +75,7 @@ def _record(settings: Settings, snapshot: Snapshot) -> Sink:
 
     folder = runtime_folder()
     assert folder is not None
-    return ClipServer(folder, settings, snapshot)
+    return ClipServer(folder, snapshot)
 
 
 SINKS = (
@@ -90,11 +90,11 @@ SINKS = (
         lambda s: (s.webhook, s.device_name),
         _webhook,
     ),
-    # A clip is of one source, and of one way to decide.
+    # A clip is of one source.
     SinkEntry(
         "record",
         lambda s: runtime_folder() is not None,
-        lambda s: (s.source, s.camera, s.realtime, s.decision, s.device_name),
+        lambda s: (s.source, s.camera, s.realtime, s.device_name),
         _record,
     ),
 )

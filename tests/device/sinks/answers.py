@@ -7,8 +7,11 @@ from edgekit.inference.decision import Verdict
 from edgekit.inference.events import UNKNOWN, Kind
 from edgekit.inference.frame import Frame
 from edgekit.inference.pipeline import Result
+from edgekit.model.decision import DecisionSettings
 from edgekit.model.geometry import Geometry
 from tests.device.fakes import NAMES, FakeClassifier
+
+DECISION = DecisionSettings(smoothing=9)
 
 
 def noise(number: int) -> NDArray[np.uint8]:
@@ -25,6 +28,7 @@ def answer(
     first: bool = False,
     pixels: NDArray[np.uint8] | None = None,
     geometry: Geometry = FakeClassifier.geometry,
+    decision: DecisionSettings = DECISION,
 ) -> Result:
     """The answer to frame `number`, a second after the one before by default."""
     model = FakeClassifier()
@@ -34,4 +38,5 @@ def answer(
     scores = np.array([0.5, 0.25, 0.125], np.float32)
     label = UNKNOWN if index is None else NAMES[index]
     verdict = Verdict(index, 0.5, event, None, first)
-    return Result(Frame(number, pixels, at, at), pixels[None], scores, verdict, label, 1.0, model)
+    frame = Frame(number, pixels, at, at)
+    return Result(frame, pixels[None], scores, verdict, label, 1.0, model, decision)

@@ -16,6 +16,7 @@ from edgekit.inference.decision import Verdict
 from edgekit.inference.events import Event, Label, State, timestamp
 from edgekit.inference.frame import Frame
 from edgekit.inference.pipeline import Result
+from edgekit.model.decision import DecisionSettings
 from tests.device.fakes import FakeClassifier
 
 LABELS = ["mug", "teapot", "watering can", "pair of scissors"]
@@ -48,9 +49,9 @@ def make_result(
     seen = time.monotonic() - age
     frame = Frame(number, make_pixels(number) if pixels is None else pixels, seen, seen)
     verdict = Verdict(best, score, None, None, False)
-    return Result(
-        frame, frame.pixels[None], scores, verdict, LABELS[best], 8.25, FakeClassifier(LABELS)
-    )
+    model = FakeClassifier(LABELS)
+    settings = DecisionSettings()
+    return Result(frame, frame.pixels[None], scores, verdict, LABELS[best], 8.25, model, settings)
 
 
 def make_change(number: int = 0, best: int = 0, score: float = 0.9) -> Event:

@@ -6,12 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edgekit_device.config.settings import Settings
 from edgekit_device.sinks.clip.recording import Recording
 from edgekit_device.sinks.clip.request import ClipRequest, Outcome
 
 from edgekit.errors import OutputError
-from edgekit.model.decision import DecisionOverrides
 from edgekit.model.geometry import Geometry
 from edgekit.offline.clip import Clip
 from edgekit.offline.clip_output import ClipFile, ClipOutput
@@ -22,11 +20,10 @@ from tests.device.sinks.samples import make_health, until
 
 SIZE = noise(0).nbytes
 EVERY = ClipRequest()
-SETTINGS = Settings(decision=DecisionOverrides(smoothing=9))
 
 
 def recording(path: Path, request: ClipRequest = EVERY, **options: Any) -> Recording:
-    begun = Recording(lambda: ClipFile(path), request, SETTINGS, make_health, **options)
+    begun = Recording(lambda: ClipFile(path), request, make_health, **options)
     begun.start()
     return begun
 
@@ -50,7 +47,7 @@ class HeldOutput(ClipFile):
 
 def held(path: Path, request: ClipRequest = EVERY, **options: Any) -> tuple[Recording, Gate]:
     output = HeldOutput(path)
-    begun = Recording(lambda: output, request, SETTINGS, make_health, **options)
+    begun = Recording(lambda: output, request, make_health, **options)
     begun.start()
     return begun, output.gate
 
@@ -251,7 +248,7 @@ def test_a_mistake_of_ours_is_a_failure_too(tmp_path: Path) -> None:
     def broken() -> ClipOutput:
         return Broken(tmp_path / "a.clip")
 
-    clip = Recording(broken, ClipRequest(), SETTINGS, make_health)
+    clip = Recording(broken, ClipRequest(), make_health)
     clip.start()
     clip.frame(answer(0))
     with pytest.raises(ZeroDivisionError):

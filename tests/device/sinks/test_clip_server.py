@@ -11,7 +11,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from edgekit_device.config.settings import Settings
 from edgekit_device.sinks.clip import server as clip_server
 from edgekit_device.sinks.clip.protocol import (
     CONTROL_SOCKET,
@@ -42,7 +41,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def server(folder: Path) -> Iterator[ClipServer]:
-    server = ClipServer(folder, Settings(), make_health, memory=4 * SIZE)
+    server = ClipServer(folder, make_health, memory=4 * SIZE)
     server.start()
     yield server
     server.close(30)
@@ -208,7 +207,7 @@ def test_a_command_that_never_says_what_it_wants_is_sent_away(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edgekit_device.sinks.clip.server._REQUEST_TIMEOUT", 0.05)
-    server = ClipServer(folder, Settings(), make_health)
+    server = ClipServer(folder, make_health)
     server.start()
     with connected(folder) as connection:
         reply = msgspec.json.decode(receive(connection, JSON_LIMIT) or b"", type=Reply)
@@ -244,7 +243,7 @@ def test_that_no_file_is_left_for_a_call_passes(
 
     monkeypatch.setattr(clip_server.socket, "socket", Short)
     monkeypatch.setattr(clip_server, "_PAUSE", 0.2)
-    server = ClipServer(folder, Settings(), make_health)
+    server = ClipServer(folder, make_health)
     server.start()
     try:
         until(lambda: server.report().problem)
@@ -270,7 +269,7 @@ def test_the_end_of_the_daemon_finishes_the_clip_and_is_told(
 def test_the_socket_of_a_daemon_that_was_killed_is_no_trouble(folder: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as left:
         left.bind(str(folder / CONTROL_SOCKET))
-    server = ClipServer(folder, Settings(), make_health)
+    server = ClipServer(folder, make_health)
     server.start()
     with recording(folder):
         assert server.report().problem is None
@@ -278,7 +277,7 @@ def test_the_socket_of_a_daemon_that_was_killed_is_no_trouble(folder: Path) -> N
 
 
 def test_that_it_cannot_listen_is_a_problem_and_no_end(folder: Path) -> None:
-    server = ClipServer(folder / "none", Settings(), make_health)
+    server = ClipServer(folder / "none", make_health)
     server.start()
     assert "cannot listen on" in (server.report().problem or "")
     server.frame(answer(0))

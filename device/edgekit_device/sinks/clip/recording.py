@@ -13,15 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit import __version__
-from edgekit.inference.decision import settle
 from edgekit.inference.events import timestamp
 from edgekit.inference.frame import FrameRecord
 from edgekit.inference.pipeline import Result
+from edgekit.model.decision import DecisionSettings
 from edgekit.offline.clip import MAXIMUM_PIXELS, SCHEMA, ClipHeader, ClipWriter, hash_input
 from edgekit.offline.clip_output import ClipOutput
 from edgekit.offline.player import TOP
 from edgekit.vision.encode import encode_png
-from edgekit_device.config.settings import Settings
 from edgekit_device.health import Health, SinkHealth
 from edgekit_device.sinks.base import Sink
 from edgekit_device.sinks.clip.request import ClipRequest, Outcome
@@ -43,12 +42,12 @@ class _Waiting(NamedTuple):
 class Recording(Sink):
     """A clip in progress, written by a thread of its own.
 
-    It ends at its size or time, when a model of another input size takes over, or with `close`.
+    It ends at its size or time, when a model of another input size or other decision settings take
+    over, or with `close`.
 
     Args:
         open_output: where the clip goes; called by `start`.
         request: what to record.
-        settings: what the daemon does.
         health: how the daemon is now; the clip's header is made from it.
         begin: the source's time at which the clip begins; that of its first frame by default. A
             camera's clock means nothing on another machine, a recording's does.
@@ -64,7 +63,6 @@ class Recording(Sink):
         self,
         open_output: Callable[[], ClipOutput],
         request: ClipRequest,
-        settings: Settings,
         health: Callable[[], Health],
         *,
         begin: float | None = None,
@@ -74,7 +72,6 @@ class Recording(Sink):
     ) -> None:
         self._open_output = open_output
         self._request = request
-        self._settings = settings
         self._health = health
         self._begin = begin
         self._lossless = lossless
@@ -84,6 +81,7 @@ class Recording(Sink):
         # Guards everything below.
         self._changed = threading.Condition(threading.Lock())
         self._header: ClipHeader | None = None
+        self._decision: DecisionSettings | None = None  # that of the header
         self._ring: deque[_Waiting] = deque()
         self._queue: deque[_Waiting] = deque()
         # Bytes of the frame that is being written, and of that one and all that wait.
@@ -125,6 +123,9 @@ class Recording(Sink):
             self._end()
         elif result.model.geometry != header.geometry:
             self._end("a model of another input size took over")
+        # As a rule it is the same object.
+        elif result.decision is not self._decision and result.decision != self._decision:
+            self._end("other decision settings took over")
         elif frame.pixels[..., 0].size > MAXIMUM_PIXELS:
             self._end(f"a picture of more than {MAXIMUM_PIXELS} pixels came, which no clip holds")
         else:
@@ -163,7 +164,6 @@ class Recording(Sink):
         health = self._health()
         if self._begin is None:
             self._begin = result.frame.time
-        decision = settle(self._settings.decision, result.model.recommended)
         header = ClipHeader(
             schema=SCHEMA,
             created=timestamp(),
@@ -174,7 +174,7 @@ class Recording(Sink):
             runtime=health.runtime,
             accelerator=health.accelerator,
             geometry=result.model.geometry,
-            decision=msgspec.to_builtins(decision),
+            decision=msgspec.to_builtins(result.decision),
             versions={
                 "edgekit": __version__,
                 "opencv": cv2.__version__,
@@ -184,7 +184,7 @@ class Recording(Sink):
             },
         )
         with self._changed:
-            self._header = header
+            self._header, self._decision = header, result.decision
             self._changed.notify_all()
         return header
 

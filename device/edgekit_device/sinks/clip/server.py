@@ -12,7 +12,6 @@ import msgspec
 from edgekit.errors import OutputError
 from edgekit.files import decode_json
 from edgekit.inference.pipeline import Result
-from edgekit_device.config.settings import Settings
 from edgekit_device.health import Health, SinkHealth
 from edgekit_device.sinks.base import Sink
 from edgekit_device.sinks.clip.protocol import (
@@ -44,7 +43,6 @@ class ClipServer(Sink):
 
     Args:
         folder: where the socket lies.
-        settings: what the daemon does.
         health: how the daemon is now.
         memory: bytes of pixels that may wait.
     """
@@ -54,13 +52,11 @@ class ClipServer(Sink):
     def __init__(
         self,
         folder: Path,
-        settings: Settings,
         health: Callable[[], Health],
         *,
         memory: int = MEMORY,
     ) -> None:
         self._path = folder / CONTROL_SOCKET
-        self._settings = settings
         self._health = health
         self._memory = memory
         self._problem: str | None = None
@@ -162,7 +158,6 @@ class ClipServer(Sink):
         recording = Recording(
             lambda: ClipStream(connection),
             request,
-            self._settings,
             self._health,
             lossless=False,
             memory=self._memory,
