@@ -23,6 +23,7 @@ from edgekit.files import check_outputs, write_atomically
 from edgekit.inference.classifier import Classifier
 from edgekit.offline.calibration import in_lines
 from edgekit.offline.decision_settings import Recorded, decision_settings
+from edgekit.offline.decisions_used import summary
 from edgekit.offline.drift_course import DriftCourse
 from edgekit.offline.drift_course import in_lines as drift_lines
 from edgekit.offline.evaluation import RecordingEvaluation, evaluate_recording
@@ -137,9 +138,8 @@ def command(
     check_outputs([report], recording.files)
     settled = decision_settings(config, options, recording.header, classifier)
     notify(f"decision: {settled}")
-    decision = settled.settings
     intervals = read_truth(truth, classifier.labels)
-    player = Player(recording.name, recording.header, classifier, decision)
+    player = Player(recording.name, recording.header, classifier, settled.settings)
     prepared = progress(recording, "evaluating", player.prepare, hidden=as_json)
     begun = time.monotonic()
     played = map(player.play, prepared)
@@ -152,12 +152,12 @@ def command(
             "Model": f"{model.name}, SHA-256 {classifier.sha256}",
             "Runtime": f"{classifier.runtime_name} on {classifier.accelerator}",
             "Truth": truth.name,
-            **provenance([decision], recording.notes, result.span, seconds),
+            **provenance([str(settled)], recording.notes, result.span, seconds),
         }
-        page = render_evaluation(result, player.drift, recording.name, model.name, facts)
+        page = render_evaluation(result, settled, player.drift, recording.name, model.name, facts)
         write_atomically(report, page.encode())
     if as_json:
-        told = {"drift": player.drift.summary()}
+        told = {"decision": summary(settled), "drift": player.drift.summary()}
         timing = {"seconds": round(seconds, 3), "runtime": classifier.runtime_name}
         click.echo(msgspec.json.encode({**result.summary(), **told, **timing}).decode())
         return

@@ -3,13 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-import msgspec
-
 from edgekit import __version__
 from edgekit.inference.classifier import Classifier
 from edgekit.inference.events import UNKNOWN, timestamp
 from edgekit.model.container import read_model
-from edgekit.model.decision import DecisionSettings
+from edgekit.model.settled import Settled
 from edgekit.offline import timeline
 from edgekit.offline.comparison import Comparison, Disagreement
 from edgekit.offline.confusion import confusion
@@ -28,6 +26,7 @@ _MAX_TIMELINES = 10
 
 def render_evaluation(
     result: RecordingEvaluation,
+    settled: Settled,
     drift: DriftCourse,
     recording: str,
     model: str,
@@ -37,6 +36,7 @@ def render_evaluation(
 
     Args:
         result: what was measured.
+        settled: the decision settings.
         drift: what was told of it.
         recording, model: names.
         facts: how it was measured, by name.
@@ -47,6 +47,7 @@ def render_evaluation(
         "evaluation.html.j2",
         {
             "result": result,
+            "decisions": [settled],
             "drift": drift,
             "recording": recording,
             "model": model,
@@ -63,12 +64,18 @@ def render_evaluation(
 
 
 def render_comparison(
-    result: Comparison, recording: str, a: Classifier, b: Classifier, facts: Mapping[str, str]
+    result: Comparison,
+    decisions: Sequence[Settled],
+    recording: str,
+    a: Classifier,
+    b: Classifier,
+    facts: Mapping[str, str],
 ) -> str:
     """The page: one file that runs no script and loads nothing.
 
     Args:
         result: what was found.
+        decisions: the settings that held for some recording and model, each once.
         recording: name of the recording, or of the folder of clips.
         a, b: the models.
         facts: how they were compared, by name.
@@ -84,6 +91,7 @@ def render_comparison(
         "comparison.html.j2",
         {
             "result": result,
+            "decisions": decisions,
             "recording": recording,
             "a": a.path.name,
             "b": b.path.name,
@@ -172,28 +180,21 @@ def _comparison_figures(result: Comparison) -> list[Figure]:
 
 
 def provenance(
-    decisions: Iterable[DecisionSettings], notes: Sequence[str], span: float, seconds: float
+    decisions: Iterable[str], notes: Sequence[str], span: float, seconds: float
 ) -> dict[str, str]:
     """Facts that both pages have.
 
     Args:
-        decisions: how scores became labels, for each recording.
+        decisions: how scores became labels, in words.
         notes: what is peculiar about the recordings.
         span, seconds: how long the recordings are, and how long it took.
     """
-    different = dict.fromkeys(_settings(one) for one in decisions)
     facts = {
-        "Decision": "; ".join(different),
+        "Decision": "; ".join(decisions),
         "Took": f"{seconds:.1f} s, {span / seconds:.1f} x real time",
         "Made": f"{timestamp()} by edgekit {__version__}",
     }
     return {**facts, "Notes": "; ".join(notes)} if notes else facts
-
-
-def _settings(decision: DecisionSettings) -> str:
-    values = msgspec.to_builtins(decision)
-    del values["labels"]
-    return ", ".join(f"{name} {value:g}" for name, value in values.items())
 
 
 def _interval_note(interval: tuple[float, float]) -> str:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.recordings import Edgekit, failure, write_video
+from edgekit.offline.drift_course import DriftCourse
+from tests.core.offline.profiles import profile
+from tests.recordings import Edgekit, failure, write_pictures, write_video
 from tests.tiny import tiny_model
 
 HEAD = "start,end,label\n"
@@ -109,7 +111,79 @@ def test_a_clip_is_evaluated_as_the_video_it_was_recorded_from(
     runs = [edgekit("evaluate", model, one, "--truth", truth, "--json") for one in (video, clip)]
     one, other = (json.loads(run.stdout) for run in runs)
     del one["seconds"], other["seconds"]
+    assert (one["decision"].pop("source"), other["decision"].pop("source")) == (
+        "the defaults", "the clip",
+    )  # fmt: skip
     assert one == other
+
+
+def test_confidence_is_held_against_the_truth(
+    edgekit: Edgekit, model: Path, video: Path, tmp_path: Path
+) -> None:
+    path, report = tmp_path / "t.csv", tmp_path / "r.html"
+    path.write_text(HEAD + "0,1,red\n1,2,unknown\n2,3,red\n3,4,red\n")
+    base = ("evaluate", model, video, "--truth", path, "--report", report, *STILL)
+    curve = json.loads(edgekit(*base, "--json").stdout)["calibration"]
+    # What is unknown has no class that could be right; two seconds are an observation at least.
+    assert (curve["frames"], curve["observations"]) == (30, 2)
+    assert curve["accuracy"] == pytest.approx(20 / 30, abs=1e-6)
+    assert curve["confidence"] > 0.9
+    assert [one["frames"] for one in curve["bins"]] == [30]
+    told = edgekit(*base).stdout
+    assert "accuracy 0.667 (30 frames, 2 observations)" in told
+    assert ", too sure; chance alone makes " in told
+    page = report.read_text()
+    assert "30 frames with confidence" in page
+    assert "are decided right" in page
+
+
+def test_a_truth_of_nothing_but_unknown_has_no_confidence(
+    edgekit: Edgekit, model: Path, video: Path, tmp_path: Path
+) -> None:
+    path, report = tmp_path / "t.csv", tmp_path / "r.html"
+    path.write_text(HEAD + "0,4,unknown\n")
+    base = ("evaluate", model, video, "--truth", path, "--report", report)
+    assert "confidence  not measured: no judged frame shows a class" in edgekit(*base).stdout
+    assert "Not measured: no judged frame shows a class." in report.read_text()
+    found = json.loads(edgekit(*base, "--json").stdout)
+    assert found["calibration"] is None
+    assert found["uncalibrated"] == "no judged frame shows a class"
+
+
+def test_the_settings_are_told_with_where_they_are_from(
+    edgekit: Edgekit, model: Path, video: Path, truth: Path, tmp_path: Path
+) -> None:
+    config, report = tmp_path / "edgekit.toml", tmp_path / "r.html"
+    config.write_text("[decision.labels]\nblue = {ignore = true}\ngreen = {enter = 0.75}\n")
+    base = ("evaluate", model, video, "--truth", truth, "--report", report)
+    assert "decision: smoothing 5, enter 0.6" in edgekit(*base).stderr
+    assert "settings of their own" not in report.read_text()
+    done = edgekit(*base, "--config", config, "--json")
+    assert "green: enter 0.75" in done.stderr and "(from the configuration)" in done.stderr
+    decision = json.loads(done.stdout)["decision"]
+    assert decision["source"] == "the configuration"
+    assert decision["settings"]["labels"]["blue"]["ignore"]
+    page = report.read_text()
+    assert "ignored: never decided" in page and "(from the configuration)" in page
+
+
+def test_drift_is_told_in_text_json_and_on_the_timeline(
+    edgekit: Edgekit, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_pictures(tmp_path / "pictures", ["black"] * 130)
+    path, report = tmp_path / "t.csv", tmp_path / "r.html"
+    path.write_text(HEAD + "0,130,red\n")
+    base = ("evaluate", model, folder, "--truth", path, "--report", report)
+    assert "drift       not told: the model file has no profile" in edgekit(*base).stdout
+    assert "swatch drift" not in report.read_text()
+    monkeypatch.setattr("edgekit.offline.player.DriftCourse", lambda _: DriftCourse(profile()))
+    assert "drift       0:00 to 2:09: darker than" in edgekit(*base).stdout
+    page = report.read_text()
+    assert page.count("swatch drift") == 1 and page.count('class="lane drift"') > 1
+    assert "Drift, 0:00 to 2:09: darker than" in page
+    (told,) = json.loads(edgekit(*base, "--json").stdout)["drift"]["told"]
+    assert (told["since_s"], told["end_s"]) == (0, 129)
+    assert "brightness" in [sign["figure"] for sign in told["signs"]]
 
 
 def test_the_report_is_one_closed_file_with_every_mistake(
