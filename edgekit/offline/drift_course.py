@@ -1,6 +1,6 @@
 """What the daemon would say of drift, over the course of a recording."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,14 +116,20 @@ class DriftCourse:
         }
 
 
+def advice(told: Iterable[Drifting]) -> list[str]:
+    """What to do about them, each once."""
+    return list(dict.fromkeys(one.advice for one in told))
+
+
 def in_lines(courses: Mapping[str, DriftCourse]) -> list[str]:
     """What a terminal shows of recordings, by name; of a single one, the name is left out."""
     lines = []
     for name, course in courses.items():
         where = f"{name}, " if len(courses) > 1 else ""
         for one in course.told:
-            when = f"{clock(one.since)} to {clock(one.end)}"
-            lines.append(f"{where}{when}: {one.text}; {one.advice}")
+            lines.append(f"{where}{clock(one.since)} to {clock(one.end)}: {one.text}")
+    told = (one for course in courses.values() for one in course.told)
+    lines += [f"advice: {words}" for words in advice(told)]
     note = _note(list(courses.values()))
     if not lines and any(course.known for course in courses.values()):
         return [f"none; {note}" if note else "none"]

@@ -11,17 +11,19 @@ from edgekit.model.settled import Settled
 from edgekit.offline import timeline
 from edgekit.offline.comparison import Comparison, Disagreement
 from edgekit.offline.confusion import confusion
-from edgekit.offline.drift_course import DriftCourse, in_lines
+from edgekit.offline.drift_course import DriftCourse, advice, in_lines
 from edgekit.offline.evaluation import Found, RecordingEvaluation
 from edgekit.offline.timeline import COLOURS, Span, labels_of
 from edgekit.report.page import TINY, Figure, render
-from edgekit.text import percent
+from edgekit.text import listed, percent
 from edgekit.vision.encode import encode_jpeg
 
 # Intervals in the table: of more, those that were found last or not at all.
 _MAX_INTERVALS = 100
 # Recordings whose timelines are shown: of more, the first.
 _MAX_TIMELINES = 10
+# Recordings that are named.
+_NAMED = 5
 
 
 def render_evaluation(
@@ -49,9 +51,10 @@ def render_evaluation(
             "result": result,
             "decisions": [settled],
             "drift": drift,
+            "advice": advice,
             "recording": recording,
             "model": model,
-            "facts": {**facts, "Drift": "; ".join(in_lines({recording: drift}))},
+            "facts": {**facts, "Drift": _drift_fact({recording: drift})},
             "figures": _evaluation_figures(result),
             "labels": labels,
             "colours": COLOURS,
@@ -105,6 +108,7 @@ def render_comparison(
                 (one, timeline.rows(one.a, one.b, labels, words, _bands(*one.drift)))
                 for one in shown
             ],
+            "advice": advice,
             "drifts": any(course.told for one in shown for course in one.drift),
             "confusion": confusion(result.answers),
             "classes": result.per_class(),
@@ -149,11 +153,18 @@ def _model_facts(a: Classifier, b: Classifier) -> list[tuple[str, str, str]]:
 def _answer_facts(result: Comparison) -> list[tuple[str, str, str]]:
     """What their answers say about both models: a name, of A, of B."""
     of_a, of_b = result.mean_scores
-    drift = [
-        "; ".join(in_lines({one.name: one.drift[side] for one in result.recordings}))
-        for side in (0, 1)
-    ]
-    return [("Mean best score", f"{of_a:.3f}", f"{of_b:.3f}"), ("Drift", drift[0], drift[1])]
+    drift_a, drift_b = (
+        _drift_fact({one.name: one.drift[side] for one in result.recordings}) for side in (0, 1)
+    )
+    return [("Mean best score", f"{of_a:.3f}", f"{of_b:.3f}"), ("Drift", drift_a, drift_b)]
+
+
+def _drift_fact(courses: Mapping[str, DriftCourse]) -> str:
+    """In short, where something was told: the timeline and what stands below it say it all."""
+    told = [name for name, course in courses.items() if course.told]
+    if told and len(courses) > 1:
+        return f"told on {len(told)} of {len(courses)} recordings: {listed(told, _NAMED)}"
+    return "told, see the timeline" if told else "; ".join(in_lines(courses))
 
 
 def _bands(*courses: DriftCourse) -> list[list[Span]]:

@@ -86,7 +86,7 @@ def test_drift_has_a_lane_for_each_model(
     assert "drift    A: 0:00 to 2:04: darker than" in done.stdout
     assert "drift    B: not told: the model file has no profile" in done.stdout
     page = report.read_text()
-    assert "Drift of A, 0:00 to 2:04" in page and "Drift of B" not in page
+    assert "Drift of A</strong>" in page and "Drift of B" not in page
     lanes = page.count('class="lane drift"')
     assert lanes == 2 * page.count('class="lane wrong"') > 0
 

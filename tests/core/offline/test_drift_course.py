@@ -61,7 +61,7 @@ def test_usual_pictures_tell_nothing(course: DriftCourse) -> None:
 def test_it_is_told_since_when_and_until_when(course: DriftCourse) -> None:
     _add(course, "0" * 10 + "1" * 5 + "0" * 5)
     assert _times(course) == [(8, 10, 15, 1)]
-    assert in_lines({"a.clip": course}) == ["0:08 to 0:15: darker; clean the lens"]
+    assert in_lines({"a.clip": course}) == ["0:08 to 0:15: darker", "advice: clean the lens"]
     assert course.spans() == [(8, 15, "darker")]
     assert course.summary()["told"] == [
         {
@@ -78,6 +78,11 @@ def test_what_lasts_until_the_end_ends_there(course: DriftCourse) -> None:
 def test_another_sign_begins_another_time_and_none_overlaps(course: DriftCourse) -> None:
     _add(course, "0" * 10 + "1122011")
     assert _times(course) == [(8, 10, 12, 1), (12, 12, 14, 2), (14, 15, 16, 1)]
+    assert in_lines({"": course})[1:] == [
+        "0:12 to 0:14: darker, less sure",
+        "0:14 to 0:16: darker",
+        "advice: clean the lens",
+    ]
 
 
 def test_where_frames_were_left_out_it_begins_afresh(course: DriftCourse) -> None:
@@ -102,7 +107,8 @@ def test_many_recordings_are_told_together(course: DriftCourse) -> None:
     drifted = _add(DriftCourse(profile()), "1" * 20, begin=60)
     lines = in_lines({"a.clip": _add(course, "0" * 5), "b.clip": drifted})
     assert lines == [
-        "b.clip, 0:58 to 1:19: darker; clean the lens",
+        "b.clip, 0:58 to 1:19: darker",
+        "advice: clean the lens",
         "1 of 2 stretches are too short to tell",
     ]
     _add(course, "0" * 9, begin=5)

@@ -180,7 +180,7 @@ def test_drift_is_told_in_text_json_and_on_the_timeline(
     assert "drift       0:00 to 2:09: darker than" in edgekit(*base).stdout
     page = report.read_text()
     assert page.count("swatch drift") == 1 and page.count('class="lane drift"') > 1
-    assert "Drift, 0:00 to 2:09: darker than" in page
+    assert "0:00 to 2:09, told from 1:59 on: darker than" in page
     (told,) = json.loads(edgekit(*base, "--json").stdout)["drift"]["told"]
     assert (told["since_s"], told["end_s"]) == (0, 129)
     assert "brightness" in [sign["figure"] for sign in told["signs"]]
