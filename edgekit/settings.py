@@ -1,9 +1,11 @@
 """One schema for a configuration file, the command line and the documentation.
 
 A key `x` of the file is the option `--x`; a key `y` of its section `[x]` is the option `--x-y`.
+Tables by names of the user's own, `[x.y.NAME]`, are no options.
 """
 
 import difflib
+import itertools
 import json
 import re
 import textwrap
@@ -53,6 +55,11 @@ class Key:
         return f"{self.section}.{self.name}" if self.section else self.name
 
     @property
+    def unset(self) -> str:
+        """In words, what holds where it is not set; empty for what its default says."""
+        return str((self.meta.extra or {}).get("unset", ""))
+
+    @property
     def option(self) -> str:
         """The command-line option."""
         return f"--{self.path.replace('.', '-')}"
@@ -63,7 +70,7 @@ def keys(struct: type[msgspec.Struct], section: str = "") -> Iterator[Key]:
     for field in msgspec.structs.fields(struct):
         hint = field.type
         if get_origin(hint) is dict:
-            continue  # tables by names of the user's, which are no options
+            continue  # see `tables`
         if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
             yield from keys(hint, field.encode_name)
             continue
@@ -71,6 +78,38 @@ def keys(struct: type[msgspec.Struct], section: str = "") -> Iterator[Key]:
         annotated = hint if get_origin(hint) is Annotated else get_args(hint)[0]
         kind, meta = get_args(annotated)
         yield Key(section, field.encode_name, kind, field.default, meta)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Sections `[section.name.NAME]` of the schema, by names that the user gives.
+
+    Attributes:
+        section: name of the section that they are in.
+        name: as the file spells it.
+        entry: what each may hold.
+        meta: description.
+    """
+
+    section: str
+    name: str
+    entry: type[msgspec.Struct]
+    meta: Meta
+
+    def section_of(self, entry: str) -> str:
+        """The name of an entry's section, as the file spells it."""
+        return f"{self.section}.{self.name}.{key_text(entry)}"
+
+
+def tables(struct: type[msgspec.Struct]) -> Iterator[Table]:
+    """Every table of the schema's sections, in their order."""
+    for section in msgspec.structs.fields(struct):
+        if not (isinstance(section.type, type) and issubclass(section.type, msgspec.Struct)):
+            continue
+        for field in msgspec.structs.fields(section.type):
+            if get_origin(field.type) is dict:
+                entry, meta = get_args(get_args(field.type)[1])
+                yield Table(section.encode_name, field.encode_name, entry, meta)
 
 
 def load(schema: type[_S], path: Path | None, options: Mapping[str, Any]) -> _S:
@@ -101,7 +140,8 @@ def load(schema: type[_S], path: Path | None, options: Mapping[str, Any]) -> _S:
     try:
         settings = msgspec.convert(tree, schema, dec_hook=_decode)
     except (msgspec.ValidationError, RecursionError) as error:
-        raise ConfigurationError(_explained(schema, path, text, str(error))) from error
+        message = _with_entry(schema, tree, str(error))
+        raise ConfigurationError(_explained(schema, path, text, message)) from error
     _check_values(schema, path, text, settings)
     return settings
 
@@ -116,8 +156,7 @@ def _check_values(
     schema: type[msgspec.Struct], path: Path | None, text: str, settings: msgspec.Struct
 ) -> None:
     """Refuse values that no key can mean, though they are of its type."""
-    for key in keys(schema):
-        value = _value(settings, key)
+    for key, value in _values(settings):
         if isinstance(value, str) and _CONTROL.search(value):
             reason = "has a control character, or one that is no text"
         elif isinstance(value, (int, float)) and not abs(value) <= _LARGEST:
@@ -157,18 +196,36 @@ def _decode(kind: type, value: Any) -> Any:
 # What msgspec calls the types of JSON, and what a writer of TOML calls them.
 _TYPES = {
     "`int": "`whole number", "`float": "`number", "`str": "`string", "`bool": "`true or false",
-    "`object": "`section", " | null`": "`", "`": "",
+    "`object": "`section", "`dict": "`section", " | null`": "`", "`": "",
 }  # fmt: skip
+
+
+def _with_entry(schema: type[msgspec.Struct], tree: dict[str, Any], message: str) -> str:
+    """msgspec's message with the name of a table's entry, which it calls `[...]`."""
+    if "[...]" not in message:
+        return message
+    for table in tables(schema):
+        section = tree.get(table.section)
+        entries = section.get(table.name) if isinstance(section, dict) else None
+        for name, content in entries.items() if isinstance(entries, dict) else ():
+            try:
+                msgspec.convert(content, table.entry)
+            except (msgspec.ValidationError, RecursionError) as error:
+                reason, _, where = str(error).partition(" - at `$")
+                return f"{reason} - at `$.{table.section_of(name)}{where or '`'}"
+    return message
 
 
 def _explained(schema: type[msgspec.Struct], path: Path | None, text: str, message: str) -> str:
     """msgspec's message with the key's path, its line in the file, and a likely spelling."""
     reason, _, where = message.partition(" - at `$")
     name = where.strip("`").lstrip(".")
-    known = {key.path: key for key in keys(schema)}
+    known = {key.path: key for key in _known(schema, name)}
     if unknown := re.search(r"unknown field `(.*)`", reason):
-        name = f"{name}.{unknown[1]}".lstrip(".")
-        near = difflib.get_close_matches(name, known, n=1)
+        name = f"{name}.{key_text(unknown[1])}".lstrip(".")
+        places = [f"{table.section}.{table.name}" for table in tables(schema)]
+        places = [place for place in places if not name.startswith(f"{place}.")]
+        near = difflib.get_close_matches(name, [*known, *places], n=1)
         near = near or [key for key in known if key.endswith(f".{unknown[1]}")]
         remedy = f"did you mean {near[0]}?" if near else "see edgekit run --print-config"
         reason = f"there is no such key; {remedy}"
@@ -181,19 +238,49 @@ def _explained(schema: type[msgspec.Struct], path: Path | None, text: str, messa
     return one_line(f"{place}{name + ': ' if name else ''}{reason[0].lower()}{reason[1:]}")
 
 
+def _known(schema: type[msgspec.Struct], name: str) -> Iterator[Key]:
+    """The keys that there are; those of a table's entry where the name is in one."""
+    entries = [(table, _parts(name)) for table in tables(schema)]
+    for table, parts in entries:
+        if parts[:2] == (table.section, table.name) and len(parts) > 2:
+            yield from keys(table.entry, table.section_of(parts[2]))
+            return
+    yield from keys(schema)
+
+
+# A key, and what may be in front of it, up to the end of a header or the value.
+_PART = r"(?:[\w-]+|\"(?:[^\"\\]|\\.)*\"|'[^']*')"
+_KEY = rf"\s*({_PART}(?:\s*\.\s*{_PART})*)\s*"
+_HEADER_LINE, _KEY_LINE = re.compile(rf"\s*\[{_KEY}\]"), re.compile(rf"{_KEY}=")
+
+
+def _parts(key: str) -> tuple[str, ...]:
+    """The parts of a dotted key as TOML spells it; none where it is no key."""
+    try:
+        value: Any = tomllib.loads(f"{key} = 0")
+    except (ValueError, RecursionError):
+        return ()
+    parts = []
+    while isinstance(value, dict):
+        ((part, value),) = value.items()
+        parts.append(part)
+    return tuple(parts)
+
+
 def _line(text: str, name: str) -> int | None:
-    """The line on which a key, or else its section, stands."""
-    section, found = "", None
+    """The line on which a key stands, or else what it is in."""
+    wanted, section = _parts(name), tuple[str, ...]()
+    found, depth = None, 0
     for number, line in enumerate(text.splitlines(), start=1):
-        header = re.match(r"\s*\[\s*([\w-]+)\s*\]", line)
-        if header:
-            section = header[1]
-        key = re.match(r"\s*\"?([\w.-]+)\"?\s*=", line)
-        here = section if header else f"{section}.{key[1]}".lstrip(".") if key else None
-        if here == name:
-            return number
-        if here is not None and name.startswith(f"{here}.") and found is None:
-            found = number
+        if header := _HEADER_LINE.match(line):
+            here = section = _parts(header[1])
+        elif key := _KEY_LINE.match(line):
+            here = section + _parts(key[1])
+        else:
+            continue
+        shared = here[: len(wanted)]
+        if len(shared) > depth and wanted[: len(shared)] == shared:
+            found, depth = number, len(shared)
     return found
 
 
@@ -207,19 +294,60 @@ def render(
         header: comments that it begins with.
         hide: by key path, what makes a value fit to be shown.
     """
-    lines, section = [header], ""
-    for key in keys(type(settings)):
-        if key.section != section:
-            section = key.section
-            lines += [f"\n[{section}]"]
-        value = _value(settings, key)
-        if hide and key.path in hide and value is not None:
-            value = hide[key.path](value)
-        lines += textwrap.wrap(_note(key), 96, initial_indent="# ", subsequent_indent="# ")
-        shown = f"{key.name} = {_toml(value)}" if value is not None else f"{key.name} ="
-        default = key.default if not isinstance(key.default, Path) else str(key.default)
-        lines.append(shown if value != default else f"#{shown}")
+    lines = [header]
+    schema = type(settings)
+    for section, found in itertools.groupby(keys(schema), lambda key: key.section):
+        lines += [f"\n[{section}]"] if section else []
+        for key in found:
+            value = _value(settings, key)
+            if hide and key.path in hide and value is not None:
+                value = hide[key.path](value)
+            lines += [*_comment(_note(key)), _assigned(key, value)]
+        for table in tables(schema):
+            if table.section == section:
+                lines += _shown_entries(table, _entries(settings, table))
     return "\n".join(lines) + "\n"
+
+
+def _shown_entries(table: Table, entries: Mapping[str, msgspec.Struct]) -> Iterator[str]:
+    """What a table may hold, as comments, then what it holds."""
+    yield ""
+    yield from _comment(table.meta.description or "")
+    yield f"#[{table.section}.{table.name}.NAME]"
+    for key in keys(table.entry):
+        yield from [*_comment(_note(key)), _assigned(key, None)]
+    for name, entry in entries.items():
+        yield f"\n[{table.section_of(name)}]"
+        for key in keys(table.entry):
+            if (value := getattr(entry, _attribute(key.name))) is not None:
+                yield _assigned(key, value)
+
+
+def _comment(text: str) -> list[str]:
+    return textwrap.wrap(text, 96, initial_indent="# ", subsequent_indent="# ")
+
+
+def _assigned(key: Key, value: Any) -> str:
+    """A line that sets a key; behind a # where it is at its default."""
+    line = f"{key.name} = {_toml(value)}" if value is not None else f"{key.name} ="
+    default = key.default if not isinstance(key.default, Path) else str(key.default)
+    return line if value != default else f"#{line}"
+
+
+def _values(settings: msgspec.Struct) -> Iterator[tuple[Key, Any]]:
+    """Every key and what settings say of it, those of tables' entries included."""
+    for key in keys(type(settings)):
+        yield key, _value(settings, key)
+    for table in tables(type(settings)):
+        for name, entry in _entries(settings, table).items():
+            for key in keys(table.entry, table.section_of(name)):
+                yield key, getattr(entry, _attribute(key.name))
+
+
+def _entries(settings: msgspec.Struct, table: Table) -> dict[str, msgspec.Struct]:
+    section = getattr(settings, _attribute(table.section))
+    entries: dict[str, msgspec.Struct] = getattr(section, _attribute(table.name))
+    return entries
 
 
 def _value(settings: msgspec.Struct, key: Key) -> Any:
@@ -235,7 +363,8 @@ def _attribute(name: str) -> str:
 
 def _note(key: Key) -> str:
     choices = f" One of {', '.join(get_args(key.type))}." if get_args(key.type) else ""
-    return f"{key.meta.description}{choices}"
+    unset = f" If unset, {key.unset}." if key.unset else ""
+    return f"{key.meta.description}{choices}{unset}"
 
 
 def key_text(name: str) -> str:

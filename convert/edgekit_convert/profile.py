@@ -19,6 +19,8 @@ from edgekit.model.profile import (
 from edgekit_convert.pictures import Pictures, evenly_spread
 from edgekit_convert.progress import Advance, Reporter
 
+# Of fewer pictures the outermost 5 % are none.
+MINIMUM = 20
 # Answers to so many tell low quantiles well enough; each takes tens of milliseconds.
 MAXIMUM_ANSWERED = 500
 # Enough for any figure, and short in the manifest.
@@ -29,10 +31,10 @@ _THREADS = os.cpu_count() or 1
 def make_profile(
     model: bytes, calibration: Pictures | None, evaluation: Pictures | None, reporter: Reporter
 ) -> Profile | None:
-    """The profile of a finished model; none where there are pictures of neither kind.
+    """The profile of a finished model; none, which is told, where there are too few pictures.
 
-    Answers are to evaluation pictures where there are any: a network was often trained on those
-    that it is calibrated with, and is surer of them than it will be of others.
+    Answers are to evaluation pictures where there are enough of them: a network was often trained
+    on those that it is calibrated with, and is surer of them than it will be of others.
 
     Args:
         model: the flatbuffer that is written.
@@ -40,17 +42,23 @@ def make_profile(
         evaluation: pictures that decide nothing, where there are any.
         reporter: is told of the step.
     """
-    real = [pictures for pictures in (calibration, evaluation) if pictures is not None]
-    if not real:
+    named: list[tuple[Source, Pictures | None]] = [
+        ("calibration", calibration),
+        ("evaluation", evaluation),
+    ]
+    real = [(source, pictures.tensors) for source, pictures in named if pictures is not None]
+    enough = [part for part in real if len(part[1]) >= MINIMUM]
+    if not enough:
+        reporter.note(
+            f"drift will not be noticed: {MINIMUM} calibration or evaluation pictures at least "
+            "tell what usual ones look like"
+        )
         return None
-    seen_in: Source = "calibration" if evaluation is None else "evaluation"
-    answered_in = seen_in
-    if len(real) == 2:
-        seen_in = "calibration and evaluation"
-    tensors = real[-1].tensors
+    seen_in: Source = real[0][0] if len(real) == 1 else "calibration and evaluation"
+    seen = (picture_figures(one[None]) for _, tensors in real for one in tensors)
+    answered_in, tensors = enough[-1]
     tensors = tensors[evenly_spread(len(tensors), MAXIMUM_ANSWERED)]
     with reporter.step("profiling pictures and answers", len(tensors)) as advance:
-        seen = (picture_figures(one[None]) for pictures in real for one in pictures.tensors)
         return Profile(
             pictures=_reference(seen_in, PICTURE_FIGURES, seen),
             answers=_reference(answered_in, ANSWER_FIGURES, _answers(model, tensors, advance)),

@@ -147,6 +147,8 @@ def option_for(key: Key) -> Callable[[_F], _F]:
     if key.default is not None:
         shown = f"{key.default:g}" if isinstance(key.default, float) else key.default
         text += f"  [default: {shown}]" if shown != "" else ""
+    elif key.unset:
+        text += f"  [default: {key.unset}]"
     return click.option(key.option, parameter_name(key), type=_type(key), default=None, help=text)
 
 

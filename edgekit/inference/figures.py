@@ -16,7 +16,7 @@ def picture_figures(tensor: NDArray[np.uint8]) -> tuple[float, ...]:
     """`PICTURE_FIGURES` of a model's input (1, height, width, 3) uint8, RGB.
 
     - brightness: mean luma, from 0 to 255.
-    - contrast: standard deviation of luma.
+    - contrast: decadic logarithm of luma's standard deviation and 1.
     - warmth: (red - blue) / (red + green + blue) of the mean colour; above 0 is reddish.
     - greenness: (green - (red + blue) / 2) / (red + green + blue).
     - sharpness: decadic logarithm of r - 1/4, where r is the energy of differences between pixels
@@ -31,7 +31,7 @@ def picture_figures(tensor: NDArray[np.uint8]) -> tuple[float, ...]:
     ratio = (_energy(luma, 2) + _ROUNDING) / (_energy(luma, 4) + _ROUNDING)
     return (
         mean,
-        deviation,
+        math.log10(1 + deviation),
         (red - blue) / colour,
         (green - (red + blue) / 2) / colour,
         math.log10(max(ratio - 0.25, 0.001)),

@@ -15,10 +15,8 @@ MODEL = tiny_flatbuffer()
 
 
 def pictures(*values: int) -> Pictures:
-    """Grey ones, but for a red that stands out by ten times their number."""
+    """Grey ones."""
     tensors = np.stack([np.full((SIZE, SIZE, 3), value, np.uint8) for value in values])
-    for number, one in enumerate(tensors):
-        one[..., 0] += 10 * number
     return Pictures(tensors, [str(value) for value in values], "0" * 64)
 
 
@@ -28,47 +26,67 @@ def made(calibration: Pictures | None, evaluation: Pictures | None) -> Profile:
     return found
 
 
+def counts(profile: Profile) -> list[tuple[int, str]]:
+    assert profile.pictures is not None
+    assert profile.answers is not None
+    return [(part.images, part.source) for part in (profile.pictures, profile.answers)]
+
+
 def test_pictures_are_all_real_ones_and_answers_those_to_the_evaluation() -> None:
-    found = made(pictures(20, 40, 60), pictures(100, 200))
+    found = made(pictures(*range(20, 45)), pictures(*range(101, 121)))
+    assert counts(found) == [(45, "calibration and evaluation"), (20, "evaluation")]
     assert found.pictures is not None
-    assert found.answers is not None
-    assert (found.pictures.images, found.pictures.source) == (5, "calibration and evaluation")
-    assert (found.answers.images, found.answers.source) == (2, "evaluation")
     brightness = found.pictures.figures["brightness"]
     assert len(brightness) == QUANTILES
-    assert (brightness[0], brightness[QUANTILES // 2], brightness[-1]) == (20, 66, 203)
+    assert (brightness[0], brightness[QUANTILES // 2], brightness[-1]) == (20, 42, 120)
 
 
 def test_without_an_evaluation_answers_are_to_the_calibration_pictures() -> None:
-    found = made(pictures(20, 40, 60), None)
-    assert found.pictures is not None
-    assert found.answers is not None
-    assert (found.pictures.source, found.pictures.images) == ("calibration", 3)
-    assert (found.answers.source, found.answers.images) == ("calibration", 3)
+    found = made(pictures(*range(20, 45)), None)
+    assert counts(found) == [(25, "calibration"), (25, "calibration")]
+
+
+def test_a_small_evaluation_is_too_small_for_answers() -> None:
+    found = made(pictures(*range(20, 45)), pictures(*range(101, 120)))
+    assert counts(found) == [(44, "calibration and evaluation"), (25, "calibration")]
 
 
 def test_distilled_pictures_are_none() -> None:
-    assert make_profile(MODEL, None, None, Reporter()) is None
-    found = made(None, pictures(100, 200))
-    assert found.pictures is not None
-    assert (found.pictures.source, found.pictures.images) == ("evaluation", 2)
+    found = made(None, pictures(*range(101, 121)))
+    assert counts(found) == [(20, "evaluation"), (20, "evaluation")]
+
+
+@pytest.mark.parametrize(
+    ("calibration", "evaluation"),
+    [(None, None), (pictures(*range(19)), None), (None, pictures(1)), (pictures(1), pictures(2))],
+)
+def test_too_few_pictures_make_no_profile_and_it_is_told(
+    calibration: Pictures | None, evaluation: Pictures | None
+) -> None:
+    reporter = Reporter()
+    assert make_profile(MODEL, calibration, evaluation, reporter) is None
+    assert len(reporter.notes) == 1
+    assert "drift will not be noticed" in reporter.notes[0]
+    assert not reporter.seconds
 
 
 def test_answers_are_those_of_the_model_that_is_written() -> None:
-    found = made(pictures(100), None)
+    found = made(pictures(*range(100, 130)), None)
     assert found.answers is not None
-    # A grey picture: three equal probabilities, in steps of 1/256.
+    # Grey pictures: three equal probabilities, in steps of 1/256.
     assert found.answers.figures["score"] == [pytest.approx(85 / 256, abs=1 / 256)] * QUANTILES
     assert found.answers.figures["margin"] == [0.0] * QUANTILES
 
 
-def test_of_many_pictures_some_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_pictures_some_are_answered_from_the_first_to_the_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(module, "MAXIMUM_ANSWERED", 3)
-    found = made(pictures(*range(20, 27)), None)
-    assert found.pictures is not None
+    many = pictures(*range(60, 90))
+    many.tensors[-1, ..., 0] = 255
+    found = made(many, None)
+    assert counts(found) == [(30, "calibration"), (3, "calibration")]
     assert found.answers is not None
-    assert (found.pictures.images, found.answers.images) == (7, 3)
-    # From the first, with no strongest colour, to the last.
     assert found.answers.figures["margin"][0] == 0
     assert found.answers.figures["score"][-1] > 0.7
 

@@ -20,7 +20,7 @@ from edgekit_device import board
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon.deliveries import Deliveries
 from edgekit_device.daemon.hot_swap import ModelWatch
-from edgekit_device.daemon.models import Loaded, model_settings
+from edgekit_device.daemon.models import Loaded
 from edgekit_device.daemon.outputs import GRACE, Outputs, close, in_words
 from edgekit_device.daemon.statistics import Indicators, Statistics, state_of
 from edgekit_device.daemon.systemd import ServiceManager
@@ -228,9 +228,7 @@ class Daemon:
         self._problems.pop("configuration", None)
         self._settings = settings
         self._worker.change_to(settings)
-        # The keys that may sign may have changed, though their file is the same.
-        afresh = model_settings(before) != model_settings(settings)
-        self._models.follow(settings, afresh=afresh or settings.allowed_signers is not None)
+        self._models.follow(settings)
         self._exchange(sinks)
         self._notify("the configuration was read again")
 

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from edgekit.errors import EdgekitError, ModelFileError
 from edgekit_device import retry
 from edgekit_device.config.settings import Settings
-from edgekit_device.daemon.models import Loaded, Signature, model_path, open_model, open_on_cpu
+from edgekit_device.daemon.models import (
+    Loaded,
+    Signature,
+    model_path,
+    model_settings,
+    open_model,
+    open_on_cpu,
+)
 
 # How often the file is looked at, in seconds.
 LOOK_EVERY = 2.0
@@ -70,16 +77,19 @@ class ModelWatch:
         gone = f"{model_path(self._settings)} is gone; a restart would fail"
         return gone if self._gone else self._failure
 
-    def follow(self, settings: Settings, *, afresh: bool) -> None:
-        """Load models as other settings want them.
+    def follow(self, settings: Settings) -> None:
+        """Load models as other settings want them; the one in use anew, if it was opened otherwise.
 
-        Args:
-            settings: these.
-            afresh: whether the one in use has to be loaded anew. One that was refused, or that is
-                being loaded, is tried again in any case.
+        One that was refused, or is being loaded, is tried again: these settings may fit it.
         """
+        # The keys that may sign may have changed, though their file is the same.
+        self._wanted |= (
+            settings.allowed_signers is not None
+            or model_settings(self._settings) != model_settings(settings)
+            or self._failure is not None
+            or self._load is not None
+        )
         self._settings = settings
-        self._wanted |= afresh or self._failure is not None or self._load is not None
 
     def look(self, loaded: Loaded, *, probe: bool) -> None:
         """Load the model anew when its file has changed, or when its delegate may work again.

@@ -13,13 +13,11 @@ from edgekit.errors import (
     SourceError,
     SourceLostError,
 )
-from edgekit.inference.classifier import Classifier
-from edgekit.inference.decision import Decision, settle_for
 from edgekit.inference.frame import Frame
 from edgekit.inference.pipeline import Pipeline, Result
-from edgekit.model.settled import DEFAULTS, Settled
 from edgekit_device import board
 from edgekit_device.config.settings import Settings
+from edgekit_device.daemon.decisions import Decisions
 from edgekit_device.daemon.models import Loaded, open_on_cpu, open_with_retries
 from edgekit_device.daemon.statistics import Statistics
 from edgekit_device.retry import CAMERA, DELEGATE, Retry
@@ -53,7 +51,7 @@ class Worker:
         source: the open source, None while there is none.
         source_name: of the last one that was open; empty before.
         loaded: the model in use, None before.
-        settled: the decision settings that hold, None before.
+        decisions: how scores become labels.
         busy_since: when the inference in hand began, on the monotonic clock; None while none is.
     """
 
@@ -74,7 +72,7 @@ class Worker:
         self.source = source
         self.source_name = ""
         self.loaded: Loaded | None = None
-        self.settled: Settled | None = None
+        self.decisions = Decisions(self.problems, notify)
         self._settings = settings
         self._statistics = statistics
         self._sinks = sinks
@@ -83,8 +81,6 @@ class Worker:
         self._notify = notify
         self._kept = kept
         self._cpu_because = cpu_because
-        # None until a model says which labels there are, and what it recommends.
-        self._decision: Decision | None = None
         self._pipeline: Pipeline | None = None
         self._set_retries(settings)
         # The settings before, while the source that they were exchanged for has given no frame.
@@ -197,12 +193,7 @@ class Worker:
         return bool(self._changes)
 
     def _use(self, loaded: Loaded) -> None:
-        before, classifier = self.loaded, loaded.classifier
-        if before is not None and _decides_otherwise(before.classifier, classifier):
-            self._decision = None
-        if self._decision is None:
-            settings = self._settle(classifier).settings
-            self._decision = Decision(settings, classifier.labels, self._settings.every_frame)
+        decision = self.decisions.for_model(loaded.classifier, self._settings)
         self.loaded = loaded
         for note in loaded.classifier.notes:
             self._notify(f"model: {note}")
@@ -217,32 +208,13 @@ class Worker:
             self._pipeline = Pipeline(
                 loaded.classifier,
                 loaded.classifier.path.name,
-                self._decision,
+                decision,
                 self.source.name,
                 live=self.source.live,
                 top_k=self._settings.top_k,
             )
         # What the model before has held goes back to the system, where memory is short.
         board.release_memory()
-
-    def _settle(self, classifier: Classifier) -> Settled:
-        """The decision settings for a model; those that held before where these do not fit it.
-
-        That is so while a model is still to come that they are for.
-        """
-        before = self.settled
-        try:
-            settled = settle_for(self._settings.decision, classifier)
-        except SettingsError as error:
-            if before is None:
-                raise
-            self._report("decision", f"{error}; going on with the settings before")
-            return before
-        self.problems.pop("decision", None)
-        if settled != before and (before is not None or settled.source != DEFAULTS):
-            self._notify(f"decision: {settled}")
-        self.settled = settled
-        return settled
 
     def _set_retries(self, settings: Settings) -> None:
         self._camera = Retry(CAMERA, settings.recovery.camera)
@@ -261,8 +233,6 @@ class Worker:
                 self.problems.pop("source", None)
             if before.recovery != change.recovery:
                 self._set_retries(change)
-            if (before.decision, before.every_frame) != (change.decision, change.every_frame):
-                self._decision = None
             # While a delegate is lost, its model is of no use.
             if self.loaded is not None and self._pipeline is not None:
                 self._use(self.loaded)
@@ -273,7 +243,7 @@ class Worker:
         """Open what the settings name now; where that fails, what they named before."""
         # The old one first: it may be the same camera.
         self._close_source()
-        self._decision = None
+        self.decisions.begin_afresh()
         try:
             self.source = self._open_source(self._settings)
         except (SourceError, SettingsError) as error:
@@ -414,8 +384,3 @@ class Worker:
     def _report(self, part: str, text: str) -> None:
         self.problems[part] = text
         self._notify(f"{part}: {text}")
-
-
-def _decides_otherwise(before: Classifier, now: Classifier) -> bool:
-    """Whether what was decided by one model means nothing for the other."""
-    return (before.labels, before.recommended) != (now.labels, now.recommended)

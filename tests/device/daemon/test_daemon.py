@@ -56,6 +56,8 @@ SETTINGS = Settings(
     decision=DecisionOverrides(smoothing=1, enter=0.6, leave=0.4, hold=0, heartbeat=0),
     health=HealthSettings(interval=1000),
 )
+# Of those settings, at each start.
+TOLD = "decision: smoothing 1, enter 0.6, leave 0.4, hold 0, heartbeat 0 (from the configuration)"
 
 
 class Manager:
@@ -106,7 +108,7 @@ class Bench:
             self.settings,
             self.sources,
             lambda: self.reload(),
-            self.messages.put,
+            lambda text: None if text == TOLD else self.messages.put(text),
             self.sinks or (kept,),
         )
         self._thread = threading.Thread(target=self._run, daemon=True)

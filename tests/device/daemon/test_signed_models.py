@@ -149,14 +149,22 @@ def test_a_key_that_is_taken_away_shows_when_the_settings_are_followed_again(
     assert watch.watch.problem
 
 
+def test_settings_that_ask_for_no_signature_load_nothing_when_they_are_followed_again(
+    settings: Settings,
+) -> None:
+    watch = Watch(msgspec.structs.replace(settings, allowed_signers=None))
+    watch.watch.follow(msgspec.structs.replace(settings, allowed_signers=None))
+    watch.watch.look(watch.loaded, probe=False)
+    assert watch.watch._load is None
+
+
 def test_a_reload_asks_again_who_may_sign_though_the_settings_are_the_same(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     followed: list[Settings] = []
     monkeypatch.setattr(ModelWatch, "follow", lambda _, settings: followed.append(settings))
     settings = msgspec.structs.replace(settings, source="test:")
-    for same in (settings, msgspec.structs.replace(settings, allowed_signers=None)):
-        daemon = Daemon(same, lambda _: FakeSource(), lambda same=same: same, lambda _: None)
-        daemon.request_reload()
-        daemon._turn()
+    daemon = Daemon(settings, lambda _: FakeSource(), lambda: settings, lambda _: None)
+    daemon.request_reload()
+    daemon._turn()
     assert followed == [settings]
