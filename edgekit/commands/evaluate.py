@@ -21,6 +21,8 @@ from edgekit.commands.options import (
 from edgekit.errors import DatasetError
 from edgekit.files import check_outputs, write_atomically
 from edgekit.inference.classifier import Classifier
+from edgekit.model.manifest import Confidence
+from edgekit.model.settled import Settled
 from edgekit.offline.calibration import in_lines
 from edgekit.offline.decision_settings import Recorded, decision_settings
 from edgekit.offline.decisions_used import summary
@@ -36,7 +38,7 @@ from edgekit.offline.player import Player
 from edgekit.offline.recording import Recording, progress
 from edgekit.offline.statistics import in_words
 from edgekit.offline.truth import Truth, read_truth
-from edgekit.text import percent
+from edgekit.text import listed, percent
 
 if TYPE_CHECKING:
     from click._termui_impl import ProgressBar
@@ -139,6 +141,9 @@ def command(
     settled = decision_settings(config, options, recording.header, classifier)
     notify(f"decision: {settled}")
     intervals = read_truth(truth, classifier.labels)
+    ignored = _ignored(intervals, settled, truth)
+    for note in ignored:
+        notify(note)
     player = Player(recording.name, recording.header, classifier, settled.settings)
     prepared = progress(recording, "evaluating", player.prepare, hidden=as_json)
     begun = time.monotonic()
@@ -151,17 +156,26 @@ def command(
         facts = {
             "Model": f"{model.name}, SHA-256 {classifier.sha256}",
             "Runtime": f"{classifier.runtime_name} on {classifier.accelerator}",
+            **(
+                {"Calibration in the file": str(classifier.confidence)}
+                if classifier.confidence
+                else {}
+            ),
             "Truth": truth.name,
-            **provenance([str(settled)], recording.notes, result.span, seconds),
+            **provenance([str(settled)], [*recording.notes, *ignored], result.span, seconds),
         }
         page = render_evaluation(result, settled, player.drift, recording.name, model.name, facts)
         write_atomically(report, page.encode())
     if as_json:
-        told = {"decision": summary(settled), "drift": player.drift.summary()}
+        told = {
+            "file_confidence": classifier.confidence,
+            "decision": summary(settled),
+            "drift": player.drift.summary(),
+        }
         timing = {"seconds": round(seconds, 3), "runtime": classifier.runtime_name}
         click.echo(msgspec.json.encode({**result.summary(), **told, **timing}).decode())
         return
-    _print_recording(result, player.drift)
+    _print_recording(result, classifier.confidence, player.drift)
     _print_report(report)
 
 
@@ -207,6 +221,15 @@ def _check_judged(result: RecordingEvaluation, truth: Truth, path: Path) -> None
         )
 
 
+def _ignored(truth: Truth, settled: Settled, path: Path) -> list[str]:
+    """A note about labels of the truth that are never decided; none where there are none."""
+    shown = dict.fromkeys(one.label for one in truth.intervals)
+    ignored = [label for label in shown if settled.settings.of(label).ignore]
+    if not ignored:
+        return []
+    return [f"{path} shows {listed(ignored, 5)}, which the decision ignores: always a mistake"]
+
+
 def _notify_of_other_length(result: RecordingEvaluation, truth: Path) -> None:
     if result.unseen:
         notify(f"{result.unseen} intervals lie behind the recording's end")
@@ -217,7 +240,9 @@ def _notify_of_other_length(result: RecordingEvaluation, truth: Path) -> None:
         notify(f"{truth} goes on for {result.beyond:g} {unit} behind the recording's end")
 
 
-def _print_recording(result: RecordingEvaluation, drift: DriftCourse) -> None:
+def _print_recording(
+    result: RecordingEvaluation, confidence: Confidence | None, drift: DriftCourse
+) -> None:
     recall, precision, delay = result.recall()[0], result.precision()[0], result.median_delay()
     slowest = "" if delay is None else f", slowest {result.delays[-1]:.2f} s"
     median = "–" if delay is None else f"{delay:.2f} s"
@@ -225,7 +250,7 @@ def _print_recording(result: RecordingEvaluation, drift: DriftCourse) -> None:
     for name, fraction in (("decided", result.decided), ("model", result.model)):
         interval = in_words(fraction.interval())
         click.echo(f"{name:<11} {percent(fraction.value)} of frames ({interval})")
-    for line in in_lines(result.calibration, result.uncalibrated):
+    for line in in_lines(result.calibration, result.uncalibrated, confidence):
         click.echo(line)
     click.echo(f"intervals   {len(result.delays)} of {len(result.found)} found ({percent(recall)})")
     click.echo(

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.model.manifest import Confidence
 from edgekit.offline.statistics import NORMAL_95, rounded, wilson
 
 # As many as in Guo et al. 2017; each has pictures enough for its accuracy to mean something.
@@ -219,8 +220,12 @@ def smallest_likelihood(step: float) -> float:
     return step / 2 or _SMALLEST
 
 
-def in_lines(curve: Calibration | None, uncalibrated: str) -> Iterator[str]:
-    """What it says in a terminal, or why there is none."""
+def in_lines(
+    curve: Calibration | None, uncalibrated: str, said: Confidence | None
+) -> Iterator[str]:
+    """What it says in a terminal, or why there is none; and what the model file says of it."""
+    if said is not None:
+        yield f"the file    says of its calibration: {said}"
     if curve is None:
         yield f"confidence  not measured: {uncalibrated}"
         return

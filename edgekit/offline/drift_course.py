@@ -51,18 +51,19 @@ class DriftCourse:
     """Gathers it; where frames were left out of a clip, it begins afresh, as after a restart.
 
     Args:
-        profile: the model's; None where its file has none.
+        profile: the model's, if its file has one.
 
     Attributes:
         told: what was told, and when.
-        monitor: what tells it; None where the file has no profile.
+        monitor: what tells it; None where the file has nothing to tell it by.
         stretches, long_enough: how many there were, and how many of them lasted long enough.
         longest: seconds of the longest.
     """
 
     def __init__(self, profile: Profile | None) -> None:
         self.told: list[Drifting] = []
-        self.monitor = None if profile is None else DriftMonitor(profile)
+        empty = profile is None or not (profile.pictures or profile.answers)
+        self.monitor = None if profile is None or empty else DriftMonitor(profile)
         self._now: Drift | None = None
         self.stretches = self.long_enough = 0
         self.longest = 0.0
@@ -86,7 +87,8 @@ class DriftCourse:
             self.stretches += 1
         monitor.update(tensor, scores, time)
         self.longest = max(self.longest, time - self._first)
-        if monitor.ready and not self._ready:
+        # Some signs need less time than others.
+        if (monitor.ready or monitor.drift) and not self._ready:
             self._ready = True
             self.long_enough += 1
         before, self._now = self._now, monitor.drift

@@ -225,6 +225,7 @@ class _Judge:
             counts=self._counts,
             calibration=self._calibration(right),
             uncalibrated=why_improper(self._improper, len(right)) if self._improper else "",
+            confidence=classifier.confidence,
             latency=Latency(float(median), float(low), float(high)),
             mistakes=self._mistakes.best(),
         )

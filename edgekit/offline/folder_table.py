@@ -50,7 +50,7 @@ def _model(figures: ModelFigures) -> Iterator[str]:
         f"latency     {latency.median:.2f} ms a picture, median; {latency.low:.2f} to "
         f"{latency.high:.2f} for nine in ten ({figures.runtime} on {figures.accelerator})"
     )
-    yield from in_lines(figures.calibration, figures.uncalibrated)
+    yield from in_lines(figures.calibration, figures.uncalibrated, figures.confidence)
 
 
 def _classes(result: FolderEvaluation) -> Iterator[str]:

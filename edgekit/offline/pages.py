@@ -144,6 +144,7 @@ def _model_facts(a: Classifier, b: Classifier) -> list[tuple[str, str, str]]:
                 "Classes": f"{len(one.labels):,}",
                 "Input": f"{geometry.width} × {geometry.height}",
                 "Runtime": f"{one.runtime_name} on {one.accelerator}",
+                "Calibration in the file": str(one.confidence or "–"),
             }
         )
     of_a, of_b = columns

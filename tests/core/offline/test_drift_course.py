@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgekit.inference.drift import ENTER, INTERVAL, WINDOW, Drift, Sign
+from edgekit.inference.drift import INTERVAL, Drift, Sign
 from edgekit.model.profile import Profile
 from edgekit.offline import drift_course
 from edgekit.offline.drift_course import DriftCourse, in_lines
@@ -95,6 +95,12 @@ def test_where_frames_were_left_out_it_begins_afresh(course: DriftCourse) -> Non
     assert course.summary()["note"] == "1 of 3 stretches are too short to tell"
 
 
+def test_what_is_told_early_is_told(course: DriftCourse) -> None:
+    _add(course, "111")
+    assert course.known
+    assert in_lines({"": course})[0].endswith("darker")
+
+
 def test_a_short_recording_is_told_as_such(course: DriftCourse) -> None:
     _add(course, "0" * 5)
     assert course.summary() == {"told": None, "note": "too short to tell: 4 s"}
@@ -119,15 +125,13 @@ def test_a_file_without_a_profile_says_so_and_nothing_else() -> None:
     course = _add(DriftCourse(None), "1" * 20)
     course.begin()
     assert course.summary() == {"told": None, "note": NO_PROFILE}
-    assert in_lines({"a.clip": course, "b.clip": DriftCourse(None)}) == [NO_PROFILE]
+    assert in_lines({"a.clip": course, "b.clip": DriftCourse(Profile())}) == [NO_PROFILE]
 
 
 def test_the_daemons_own_monitor_tells_it() -> None:
     course = DriftCourse(profile())
-    for second in range(round(ENTER * WINDOW)):
-        assert not course.told and not course.known
+    for second in range(300):
         course.add(grey(40), SURE, INTERVAL * second)
     assert course.known
-    (one,) = course.told
-    assert one.since == 0
-    assert "brightness" in [sign.figure for sign in one.signs]
+    assert course.told[0].since == 0
+    assert "brightness" in [sign.figure for sign in course.told[-1].signs]
