@@ -80,10 +80,12 @@ def _bare(classifier: Classifier, tensor: NDArray[np.uint8], count: int) -> floa
     return count / (time.perf_counter() - start)
 
 
-def _whole(count: int) -> float:
+def _whole(count: int, *options: str, model: Path = _MODEL) -> float:
     """Frames per second of the daemon over the clip, as it says itself."""
-    with _daemon("--source", str(_CLIP), "--max-frames", str(count)) as process:
+    options = ("--source", str(_CLIP), "--max-frames", str(count), *options)
+    with _daemon(*options, model=model) as process:
         said = process.communicate()[1]
+    assert "has no profile" not in said, said
     return float(said.rpartition(" frames/s")[0].rpartition(" ")[2])
 
 
@@ -97,6 +99,19 @@ def throughput(rounds: int, count: int = 240) -> None:
     bare, whole = (statistics.median(values) for values in zip(*pairs, strict=True))
     spread = f"{statistics.median(ratios):.3f} of it, {min(ratios):.3f} to {max(ratios):.3f}"
     print(f"recording 640x480 -> 224   {whole:.1f} frames/s, bare invoke {bare:.1f}: {spread}")
+
+
+def drift(rounds: int, count: int = 240) -> None:
+    """The daemon beside itself without a look at drift, by turns."""
+    for name, model in (("224", _MODEL), ("64", _SMALL_MODEL)):
+        ratios = []
+        for _ in range(rounds):
+            without = _whole(count, "--no-health-drift", "--no-stdout", model=model)
+            ratios.append(_whole(count, "--no-stdout", model=model) / without)
+        print(
+            f"drift noticed, {name:>3} px      {statistics.median(ratios):.3f} of the rate without, "
+            f"{min(ratios):.3f} to {max(ratios):.3f}"
+        )
 
 
 def preprocessing(rounds: int) -> None:
@@ -308,6 +323,7 @@ def main() -> None:
     given = parser.parse_args()
     _prepare()
     throughput(given.rounds)
+    drift(given.rounds)
     preprocessing(given.rounds)
     first_label(given.rounds)
     publishing(300)

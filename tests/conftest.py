@@ -116,7 +116,10 @@ def fake_delegate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return library
 
 
-NOTES = (" has no manifest; ", " classes are called ", " classes have no pictures: ")
+NOTES = (
+    " has no manifest; ", " classes are called ", " classes have no pictures: ",
+    " has no profile of pictures",
+)  # fmt: skip
 
 
 def failure(done: subprocess.CompletedProcess[str], code: int = 1) -> str:

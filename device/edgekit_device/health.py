@@ -50,6 +50,30 @@ class SinkHealth(msgspec.Struct, frozen=True, omit_defaults=True):
         return msgspec.structs.replace(self, problem=self.problem and shown(self.problem))
 
 
+class DriftSign(msgspec.Struct, frozen=True):
+    """A figure that is not what it was when the model was converted, and in which way, in words."""
+
+    figure: str
+    text: str
+
+
+class DriftHealth(msgspec.Struct, frozen=True):
+    """What has changed in pictures and answers; as text, what is different.
+
+    Attributes:
+        since: RFC 3339 in UTC, to the second.
+        signs: what is different, at least one.
+        advice: what to do about it.
+    """
+
+    since: str
+    signs: list[DriftSign]
+    advice: str
+
+    def __str__(self) -> str:
+        return ", ".join(sign.text for sign in self.signs)
+
+
 class Health(msgspec.Struct, frozen=True, omit_defaults=True):
     """How the daemon is.
 
@@ -75,6 +99,12 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
         sinks: by name.
         model_signer: who signed the model: `NAME, KIND SHA256:…` by the allowed signers; without
             these `KIND SHA256:…, not checked`, or `unsigned`. Empty until it runs.
+        drift: how pictures and answers differ from those that the model was converted with; no
+            problem, since frames are answered as well as ever. None where there is no drift.
+        drift_figures: what is compared for that; none without a profile in the model file, and
+            before enough frames were seen.
+        decision_from: who says how scores become labels, in words; the first to speak of a setting
+            wins. Empty until a model runs.
     """
 
     ts: str
@@ -102,12 +132,16 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
     throttled: list[str] = []
     damaged: int = 0
     model_signer: str = ""
+    drift: DriftHealth | None = None
+    drift_figures: list[str] = []
+    decision_from: str = ""
 
 
 def headline(health: Health) -> str:
-    """A line for people: state, model, frames per second, and what is not as it should be."""
+    """A line for people: state, model, frames per second, problems and drift."""
     model = f"model {health.model_sha256[:12]}"
-    return " · ".join([health.state, model, f"{health.fps:g} fps", *health.problems])
+    drift = [f"drift: {health.drift}"] if health.drift else []
+    return " · ".join([health.state, model, f"{health.fps:g} fps", *health.problems, *drift])
 
 
 class Status(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -6,7 +6,7 @@ is whether most of the last minutes lies where next to nothing of the model's ow
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -14,31 +14,36 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgekit.inference.figures import answer_figures, picture_figures
-from edgekit.model.profile import ANSWER_FIGURES, PICTURE_FIGURES, Profile
+from edgekit.model.profile import ANSWER_FIGURES, PICTURE_FIGURES, Profile, Reference
 
 # Frames are sampled so far apart at least; those between look the same.
 INTERVAL = 1.0  # seconds
+
+
+class Window(NamedTuple):
+    """The samples that are looked back upon, and the fraction of them that raises a sign."""
+
+    samples: int
+    part: float
 
 
 class Thresholds(NamedTuple):
     """What decides whether a sign is raised; `benchmarks/drift.py` shows what each costs.
 
     Attributes:
-        window: samples that are looked back upon.
-        pictures: fraction of the window that must lie beyond a limit for a sign to be raised. Most
-            of it: a hand before the lens is no drift.
-        answers: the same for scores, of which `unsure` are always beyond.
-        leave: part of that below which the sign is taken back.
+        pictures: most of a few minutes, as a hand before the lens is no drift.
+        answers: half an hour, as a thing that is left there may be a hard one; but not most of it,
+            as nothing may be there most of the time, and networks are sure of that.
+        leave: part of the fraction that raised a sign, below which it is taken back.
         deviations: standard deviations of the model's own pictures, up to which one is usual.
         unsure: fraction of the model's own answers that are less sure than usual ones.
     """
 
-    window: int = 240
-    pictures: float = 0.5
-    answers: float = 0.35
+    pictures: Window = Window(240, 0.5)
+    answers: Window = Window(1800, 0.25)
     leave: float = 0.5
-    deviations: float = 2.5
-    unsure: float = 0.05
+    deviations: float = 2.25
+    unsure: float = 0.07
 
 
 THRESHOLDS = Thresholds()
@@ -105,55 +110,124 @@ _RULES = (
 )
 
 
-class _Watched(NamedTuple):
-    """A rule for a certain model.
-
-    Attributes:
-        limit: the value beyond which its figure is unusual.
-        raised: samples of the window beyond it that raise the sign.
-        text: what is told then.
-    """
+class _Limit(NamedTuple):
+    """A rule for a certain model, the value beyond which its figure is unusual, what is told."""
 
     rule: _Rule
-    limit: float
-    raised: float
+    value: float
     text: str
+
+
+class Tally:
+    """Counts, over a sliding window, how often figures lie beyond their limits; the part of
+    `DriftMonitor` that is about pictures, or about answers.
+
+    Args:
+        names: of the figures.
+        limits: that the model sets them.
+        window: what raises a sign.
+        leave: part of that below which it is taken back.
+    """
+
+    def __init__(
+        self, names: Sequence[str], limits: Sequence[_Limit], window: Window, leave: float
+    ) -> None:
+        self._rules = limits
+        self._figures = np.array([names.index(one.rule.figure) for one in limits], np.intp)
+        self._sides = np.array([one.rule.side for one in limits])
+        self._limits = np.array([one.rule.side * one.value for one in limits])
+        self._part = window.part
+        self.raised = math.ceil(window.part * window.samples)
+        self.taken_back = leave * self.raised
+        self._beyond = np.zeros((window.samples, len(limits)), bool)
+        self._times = np.zeros(window.samples)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was seen."""
+        self._beyond[:] = False
+        self._counts = np.zeros(len(self._rules), np.intp)
+        self._since = np.full(len(self._rules), math.nan)
+        self._samples = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether enough was seen to raise a sign."""
+        return bool(self._rules) and self._samples >= self.raised
+
+    def beyond(self, figures: ArrayLike) -> NDArray[np.bool_]:
+        """Which lie beyond their limits (…, rules), of figures (…, names)."""
+        # What is no number is not within the limits.
+        usual = self._sides * np.asarray(figures)[..., self._figures] <= self._limits
+        return np.asarray(~usual)
+
+    def add(self, figures: ArrayLike, time: float) -> bool:
+        """Look at a sample; returns whether a sign was raised or taken back."""
+        beyond = self.beyond(figures)
+        place = self._samples % len(self._times)
+        self._counts += beyond.astype(np.intp) - self._beyond[place]
+        self._beyond[place], self._times[place] = beyond, time
+        self._samples += 1
+        told = ~np.isnan(self._since)
+        rises = ~told & (self._counts >= self.raised)
+        falls = told & (self._counts < self.taken_back)
+        for rule in np.flatnonzero(rises):
+            self._since[rule] = self._began(rule)
+        self._since[falls] = math.nan
+        return bool(rises.any() or falls.any())
+
+    def _began(self, rule: int) -> float:
+        """When a limit began to be passed: where the sum of what is above the part that raises a
+        sign is lowest (CUSUM, Page 1954, Biometrika 41). What passed it now and then before is not.
+        """
+        size = len(self._times)
+        seen = np.arange(max(0, self._samples - size), self._samples) % size
+        excess = np.cumsum(self._beyond[seen, rule] - self._part)
+        return float(self._times[seen[np.argmin(np.append(0, excess[:-1]))]])
+
+    def told(self) -> Iterator[tuple[float, _Limit]]:
+        """The signs that are raised, and since when."""
+        for since, limit in zip(self._since, self._rules, strict=True):
+            if not math.isnan(since):
+                yield float(since), limit
 
 
 class DriftMonitor:
     """Compares the last minutes of a camera with a model's profile; memory does not grow.
 
     Attributes:
+        pictures, answers: what it is made of.
+        thresholds: what decides.
         drift: what is different now, if anything is.
-        raised: for each figure and side, how many samples of the window beyond its limit raise it.
     """
 
     def __init__(self, profile: Profile, thresholds: Thresholds = THRESHOLDS) -> None:
-        self._thresholds = thresholds
-        self._watched = [*_watch(profile, thresholds)]
-        rules = [watched.rule for watched in self._watched]
-        figures = PICTURE_FIGURES + ANSWER_FIGURES
-        self._figures = np.array([figures.index(rule.figure) for rule in rules], np.intp)
-        self._sides = np.array([rule.side for rule in rules])
-        self._limits = self._sides * [watched.limit for watched in self._watched]
-        self.raised = np.array([watched.raised for watched in self._watched])
+        self.thresholds = thresholds
+        self.pictures = Tally(
+            PICTURE_FIGURES,
+            [*_limits(profile.pictures, PICTURE_FIGURES, thresholds)],
+            thresholds.pictures,
+            thresholds.leave,
+        )
+        self.answers = Tally(
+            ANSWER_FIGURES,
+            [*_limits(profile.answers, ANSWER_FIGURES, thresholds)],
+            thresholds.answers,
+            thresholds.leave,
+        )
         self.reset()
 
     def reset(self) -> None:
         """Forget what was seen: another recording begins."""
-        window, watched = self._thresholds.window, len(self._watched)
-        self._beyond = np.zeros((window, watched), bool)
-        self._times = np.zeros(window)
-        self._counts = np.zeros(watched, np.intp)
-        self._since = np.full(watched, math.nan)
-        self._samples = 0
+        self.pictures.reset()
+        self.answers.reset()
         self._next = -math.inf
         self.drift: Drift | None = None
 
     @property
     def ready(self) -> bool:
-        """Whether enough was seen to raise any sign."""
-        return self._samples >= max(self.raised, default=0)
+        """Whether enough was seen to say anything; of answers it takes longer than of pictures."""
+        return self.pictures.ready or self.answers.ready
 
     def update(self, tensor: NDArray[np.uint8], scores: NDArray[np.float32], time: float) -> None:
         """Look at a frame, or pass it over where one was looked at less than `INTERVAL` ago.
@@ -168,59 +242,44 @@ class DriftMonitor:
                 return
             self.reset()
         self._next = time + INTERVAL
-        self.add(picture_figures(tensor) + answer_figures(scores), time)
+        self.add([*picture_figures(tensor), *answer_figures(scores)], time)
 
-    def beyond(self, figures: ArrayLike) -> NDArray[np.bool_]:
-        """Which figures lie beyond their limits (…, limits), of samples (…, figures)."""
-        # What is no number is not within the limits.
-        usual = self._sides * np.asarray(figures)[..., self._figures] <= self._limits
-        return np.asarray(~usual)
-
-    def add(self, figures: tuple[float, ...], time: float) -> None:
+    def add(self, figures: Sequence[float], time: float) -> None:
         """Look at a sample's `PICTURE_FIGURES` and `ANSWER_FIGURES`."""
-        beyond = self.beyond(figures)
-        place = self._samples % len(self._times)
-        self._counts += beyond.astype(np.intp) - self._beyond[place]
-        self._beyond[place], self._times[place] = beyond, time
-        self._samples += 1
-        told = ~np.isnan(self._since)
-        rises = ~told & (self._counts >= self.raised)
-        falls = told & (self._counts < self._thresholds.leave * self.raised)
-        if not (rises.any() or falls.any()):
-            return
-        for rule in np.flatnonzero(rises):
-            self._since[rule] = self._times[self._beyond[:, rule]].min()
-        self._since[falls] = math.nan
-        self.drift = self._told()
-
-    def _told(self) -> Drift | None:
-        raised = np.flatnonzero(~np.isnan(self._since))
-        if not raised.size:
-            return None
-        told = [self._watched[index] for index in raised]
-        signs = [Sign(watched.rule.figure, watched.text) for watched in told]
-        advice = dict.fromkeys(watched.rule.advice for watched in told)
-        return Drift(float(self._since[raised].min()), signs, "; ".join(advice))
+        pictures, answers = np.split(figures, [len(PICTURE_FIGURES)])
+        changed = self.pictures.add(pictures, time)
+        changed |= self.answers.add(answers, time)
+        if changed:
+            told = [*self.pictures.told(), *self.answers.told()]
+            self.drift = _drift(told) if told else None
 
 
-def _watch(profile: Profile, thresholds: Thresholds) -> Iterator[_Watched]:
+def _drift(told: Sequence[tuple[float, _Limit]]) -> Drift:
+    return Drift(
+        since=min(since for since, _ in told),
+        signs=[Sign(limit.rule.figure, limit.text) for _, limit in told],
+        advice="; ".join(dict.fromkeys(limit.rule.advice for _, limit in told)),
+    )
+
+
+def _limits(
+    reference: Reference | None, names: Sequence[str], thresholds: Thresholds
+) -> Iterator[_Limit]:
+    """The rules for figures `names`, where a model has a reference for them."""
+    if reference is None:
+        return
     for rule in _RULES:
-        of_answers = rule.figure in ANSWER_FIGURES
-        reference = profile.answers if of_answers else profile.pictures
-        if reference is None:
+        if rule.figure not in names:
             continue
         values, images = reference.figures[rule.figure], reference.images
-        if of_answers:
-            limit = _answer_limit(values, images, thresholds.unsure)
-            part = thresholds.answers
+        if rule.figure in ANSWER_FIGURES:
+            value = _answer_limit(values, images, thresholds.unsure)
         else:
-            limit = _picture_limit(values, images, rule.side, thresholds.deviations)
-            part = thresholds.pictures
-        limit += rule.side * rule.tolerance
-        these = "nearly anything" if values[0] < limit < values[-1] else "anything"
+            value = _picture_limit(values, images, rule.side, thresholds.deviations)
+        value += rule.side * rule.tolerance
+        these = "nearly anything" if values[0] < value < values[-1] else "anything"
         how = "evaluated" if reference.source == "evaluation" else "calibrated"
-        text = rule.text.format(these=f"{these} it was {how} on")
-        yield _Watched(rule, limit, part * thresholds.window, text)
+        yield _Limit(rule, value, rule.text.format(these=f"{these} it was {how} on"))
 
 
 def _picture_limit(values: list[float], images: int, side: int, deviations: float) -> float:

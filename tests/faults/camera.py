@@ -23,9 +23,9 @@ class Camera(Server):
     """Sends JPEGs over HTTP, all of the same colour.
 
     Attributes:
-        mode: what it does now: `pictures`, `large` ones, `giants`, `halves`, `garbage` in their
-            place, `noise` in the place of the whole stream, `silence`, or it `ends`: hangs up, and
-            refuses who connects.
+        mode: what it does now: `pictures`, `large` ones, those of a `covered` lens, `giants`,
+            `halves`, `garbage` in their place, `noise` in the place of the whole stream, `silence`,
+            or it `ends`: hangs up, and refuses who connects.
         connections: how often it was connected to.
     """
 
@@ -36,6 +36,7 @@ class Camera(Server):
         self._bodies = {
             "pictures": whole,
             "large": jpeg(colour, 320, 200),
+            "covered": bytes(cv2.imencode(".jpg", np.full((120, 160, 3), 5, np.uint8))[1]),
             "halves": whole[: len(whole) // 2],
             "giants": bytes(cv2.imencode(".jpg", np.zeros((6000, 6000), np.uint8))[1]),
             "garbage": whole[:2] + os.urandom(2000) + whole[-2:],

@@ -11,10 +11,13 @@ from edgekit_device.daemon import hot_swap  # noqa: E402
 from edgekit_device.sinks.mqtt import connection, sink  # noqa: E402
 
 from edgekit.cli import main  # noqa: E402
+from edgekit.inference import drift  # noqa: E402
 
 hot_swap.LOOK_EVERY = 0.1
 sink.ACKNOWLEDGE = 1.0
 connection.KEEPALIVE = 1
+# Drift is told after twenty pictures.
+drift.INTERVAL, drift.WINDOW = 0.001, 40
 
 if __name__ == "__main__":
     main()

@@ -120,6 +120,10 @@ AREAS = (
               "those frames, counted as `damaged` and `dropped`"),
         Fault("camera-size", "its pictures change their size", "answers them as they are",
               _WELL, "", _AT_ONCE, _NOTHING),
+        Fault("camera-covered", "its pictures are no longer like those that the model is for: its "
+              "lens is covered, say",
+              "answers them; tells `drift` after some minutes, and what to do",
+              _WELL, "", Bound(instead="some minutes later"), _NOTHING),
         Fault("camera-absent", "it is away at the start",
               "ends with exit code 1 after `camera.timeout` at most",
               ("ended",), "… does not open; check its address", _SERVICE, _NOTHING),

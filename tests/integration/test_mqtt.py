@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 from edgekit_device.config.settings import MqttSettings
 from edgekit_device.retry import RetryPolicy
@@ -23,6 +24,7 @@ from paho.mqtt.client import Client
 
 from edgekit import __version__
 from edgekit.errors import BrokerLostError, ConfigurationError, SettingsError
+from tests.device.sinks.player import DRIFT
 from tests.device.sinks.samples import make_event, make_health, until
 from tests.integration.broker import Broker, Listener, running_broker
 
@@ -134,8 +136,8 @@ def test_a_recording_that_ends_at_once_is_delivered(broker: Broker) -> None:
 # Home Assistant.
 
 
-def _config(entity: str) -> str:
-    return f"homeassistant/sensor/edgekit_pi/{entity}/config"
+def _config(entity: str, component: str = "sensor") -> str:
+    return f"homeassistant/{component}/edgekit_pi/{entity}/config"
 
 
 def test_home_assistant_is_told_what_there_is(broker: Broker) -> None:
@@ -173,6 +175,27 @@ def test_home_assistant_is_told_what_there_is(broker: Broker) -> None:
     with Listener(broker) as later:
         for entity in ("label", "confidence", "health", "temperature"):
             later.await_message(_config(entity))
+
+
+def test_drift_is_announced_once_it_can_be_told(broker: Broker) -> None:
+    drift = _config("drift", "binary_sensor")
+    watched = msgspec.structs.replace(make_health(frames=2), drift_figures=["brightness"])
+    with Listener(broker) as listener, _started(_settings(broker)) as sink:
+        sink.health(make_health(frames=1))
+        listener.await_message("edgekit/pi/health")
+        assert listener.payloads(drift) == []
+        sink.health(watched)
+        assert json.loads(listener.await_message(drift))["name"] == "Drift"
+        sink.health(msgspec.structs.replace(watched, drift=DRIFT))
+        until(lambda: "drift" in json.loads(listener.payloads("edgekit/pi/health")[-1]))
+        assert len(listener.payloads(drift)) == 1
+        listener.client.publish("homeassistant/status", "online")
+        listener.await_message(drift, count=2)
+    with Listener(broker) as later:
+        later.await_message(drift)
+        health = json.loads(later.await_message("edgekit/pi/health"))
+        assert health["drift"] == msgspec.to_builtins(DRIFT)
+        assert health["state"] == "running"
 
 
 def test_home_assistant_is_told_again_when_it_starts(broker: Broker) -> None:

@@ -15,7 +15,8 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.device.sinks.player import Player, make_result
+from edgekit.model.decision import DecisionSettings
+from tests.device.sinks.player import DRIFT, OWN, Player, make_result
 from tests.integration.browser import find_browser, open_browser, set_screen
 
 pytestmark = pytest.mark.skipif(find_browser() is None, reason="needs chromium and chromedriver")
@@ -136,6 +137,49 @@ def test_what_is_wrong_is_said(browser: webdriver.Chrome) -> None:
         page.shows("notice", "Degraded: delegate: gone; on the CPU; mqtt: no broker.")
 
 
+def test_labels_with_settings_of_their_own_are_shown(browser: webdriver.Chrome) -> None:
+    player = Player()
+    with served(player) as sink:
+        page = Page(browser, sink.url)
+        page.shows("health", "smoothing 5, enter 0.6, leave 0.4, hold 0.5 s, heartbeat 60 s, from")
+        assert page.text("own") == ""
+        player.decision = OWN
+        page.shows("health", "enter 0.7")
+        page.shows("own", "teapot 0.85 0.5 2 s")
+        page.shows("own", "mug ignored")
+        many = {f"class {index}": one for index in range(990) for one in OWN.labels.values()}
+        player.decision = DecisionSettings(labels=many)
+        page.shows("own", "and 970 more: /api/decision")
+        assert page.complaints() == []
+
+
+def test_drift_is_said_and_is_no_state(browser: webdriver.Chrome) -> None:
+    player = Player()
+    with served(player) as sink:
+        page = Page(browser, sink.url)
+        page.shows("state", "Running")
+        page.shows("label", "mug")
+        assert page.text("drift") == ""
+        player.set_drift(sink, DRIFT)
+        page.shows("drift", "has changed since ")
+        style = "{ dateStyle: 'medium', timeStyle: 'short' }"
+        since = page.run(f"return new Date('{DRIFT.since}').toLocaleString([], {style})")
+        assert page.text("drift") == (
+            f"What the model sees has changed since {since}: darker than anything it was "
+            "calibrated on. Collect pictures in this light (edgekit collect), check the answers, "
+            "and convert again."
+        )
+        assert (page.text("state"), page.text("notice")) == ("Running", "")
+        # Beside what is wrong, and no markup.
+        player.set_drift(sink, msgspec.structs.replace(DRIFT, advice="<b>look</b>"))
+        player.set_health(sink, "degraded", "mqtt: no broker")
+        page.shows("notice", "Degraded: mqtt: no broker.")
+        page.shows("drift", "<b>look</b>.")
+        player.set_drift(sink, None)
+        page.until(lambda: page.text("drift") == "")
+        assert page.complaints() == []
+
+
 def test_reconnects_when_the_server_comes_back(browser: webdriver.Chrome) -> None:
     player = Player()
     with served(player) as sink:
@@ -207,7 +251,7 @@ def test_begins_before_the_first_frame(browser: webdriver.Chrome) -> None:
 def test_fits_the_screen(browser: webdriver.Chrome, width: int) -> None:
     player = Player(paused=True, score=0.7)
     source = "rtsp://camera.example.org:8554/a/very/long/path/without/any/break/in/it"
-    player.health = msgspec.structs.replace(player.health, source=source)
+    player.health = msgspec.structs.replace(player.health, source=source, drift=DRIFT)
     with served(player) as sink:
         for number in range(100):
             sink.frame(make_result(number, number // 9 % 4, 0.8, age=300 - 3 * number))

@@ -166,6 +166,11 @@ class HealthSettings(Section, frozen=True):
         Meta(gt=0, description="Seconds without a frame or an answer after which it counts as "
              "stalled and the watchdog is no longer fed."),
     ] = 10.0  # fmt: skip
+    drift: Annotated[
+        bool,
+        Meta(description="Tell when pictures and answers are no longer like those that the model "
+             "was converted with."),
+    ] = True  # fmt: skip
 
 
 class RecoverySettings(Section, frozen=True):

@@ -14,11 +14,12 @@ from pathlib import Path
 
 from edgekit import __version__
 from edgekit.errors import AcceleratorLostError
-from edgekit.inference.events import State, timestamp
+from edgekit.inference.events import timestamp
 from edgekit.vision.threads import is_any_left
 from edgekit_device import board
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon.deliveries import Deliveries
+from edgekit_device.daemon.drift import DriftWatch
 from edgekit_device.daemon.hot_swap import ModelWatch
 from edgekit_device.daemon.models import Loaded
 from edgekit_device.daemon.outputs import GRACE, Outputs, close, in_words
@@ -66,13 +67,14 @@ class Daemon:
         # SimpleQueue.put may be called from a signal handler, even while the same thread is in it.
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._models = ModelWatch(settings, self._inbox.put, self._use_model, notify)
+        self._drift = DriftWatch(notify)
         self._worker = self._new_worker()
         # Each hangs in an inference, and may for ever.
         self._abandoned: list[Worker] = []
         self._outputs = Outputs(sinks, self.health, notify)
         self._deliveries = Deliveries(notify)
         self._problems: dict[str, str] = {}
-        self._sent: tuple[State, dict[str, str], str] | None = None
+        self._sent: tuple[object, ...] | None = None
         self._ready = False
         self._stopping = False
         self._reload_wanted = False
@@ -163,21 +165,14 @@ class Daemon:
             inference_age_s=round(indicators.inference_age, 2) if indicators.ready else None,
             temperature_c=self._temperature,
             throttled=self._throttled,
+            drift=self._drift.health(),
+            drift_figures=self._drift.figures(),
+            decision_from=worker.decisions.source,
         )
 
     def summary(self) -> str:
         """What was done, as one line for people."""
-        health, statistics = self.health(), self.statistics
-        latency = f"{health.latency_ms.p50:.2f}" if health.latency_ms else "no"
-        seconds = statistics.last_inference - statistics.first_inference
-        rate = (health.frames - 1) / seconds if seconds > 0 else 0.0
-        if not health.frames:
-            return "stopped before the first frame"
-        return (
-            f"{health.frames} frames ({health.dropped} dropped), {health.events} events, "
-            f"latency {latency} ms median, {rate:.1f} frames/s "
-            f"({health.runtime}, {health.accelerator})"
-        )
+        return self.statistics.summary(self.health())
 
     def _indicators(self) -> Indicators:
         statistics, now = self.statistics, time.monotonic()
@@ -201,6 +196,7 @@ class Daemon:
         return Worker(
             self._settings,
             self.statistics,
+            self._drift,
             lambda: self._outputs.sinks,
             self._open_source,
             ended=lambda failure: self._inbox.put(lambda: self._on_end(failure)),
@@ -326,7 +322,8 @@ class Daemon:
         indicators = self._indicators()
         state = state_of(indicators, self._settings.health.stall_after)
         loaded = self._worker.loaded
-        now = (state, indicators.problems, loaded.classifier.sha256 if loaded else "")
+        model = loaded.classifier.sha256 if loaded else ""
+        now = (state, indicators.problems, model, self._drift.health() is not None)
         changed, self._sent = now != self._sent, now
         well = state in ("running", "degraded")
         if changed or self._is_due("health", self._settings.health.interval):

@@ -27,6 +27,11 @@ class Decisions:
         self._decision: Decision | None = None
         self._made_for: object = None
 
+    @property
+    def source(self) -> str:
+        """Where the settings that hold come from, in words; empty before the first model."""
+        return self.settled.source if self.settled else ""
+
     def begin_afresh(self) -> None:
         """Forget what was decided: what comes now has nothing to do with it."""
         self._decision = None

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.inference.events import State
-from edgekit_device.health import Latency
+from edgekit_device.health import Health, Latency
 
 _LATENCIES = 1000
 _RATE_SECONDS = 10.0
@@ -104,3 +104,16 @@ class Statistics:
         before, counted = self._times[0]
         if now - before >= 1:
             self.fps = (self.frames - counted) / (now - before)
+
+    def summary(self, health: Health) -> str:
+        """What was done, as one line for people; `health` is how the daemon is at its end."""
+        if not health.frames:
+            return "stopped before the first frame"
+        latency = f"{health.latency_ms.p50:.2f}" if health.latency_ms else "no"
+        seconds = self.last_inference - self.first_inference
+        rate = (health.frames - 1) / seconds if seconds > 0 else 0.0
+        return (
+            f"{health.frames} frames ({health.dropped} dropped), {health.events} events, "
+            f"latency {latency} ms median, {rate:.1f} frames/s "
+            f"({health.runtime}, {health.accelerator})"
+        )

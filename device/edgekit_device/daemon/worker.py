@@ -18,6 +18,7 @@ from edgekit.inference.pipeline import Pipeline, Result
 from edgekit_device import board
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon.decisions import Decisions
+from edgekit_device.daemon.drift import DriftWatch
 from edgekit_device.daemon.models import Loaded, open_on_cpu, open_with_retries
 from edgekit_device.daemon.statistics import Statistics
 from edgekit_device.retry import CAMERA, DELEGATE, Retry
@@ -36,6 +37,7 @@ class Worker:
     Args:
         settings: what to do.
         statistics: counted into.
+        drift: sees what is answered.
         sinks: gives the sinks of the moment.
         open_source: opens the source that settings name.
         ended: called from the thread at its end with what ended it: None for the end of a
@@ -59,6 +61,7 @@ class Worker:
         self,
         settings: Settings,
         statistics: Statistics,
+        drift: DriftWatch,
         sinks: Callable[[], Iterable[Sink]],
         open_source: OpenSource,
         ended: Callable[[Exception | None], None],
@@ -75,6 +78,7 @@ class Worker:
         self.decisions = Decisions(self.problems, notify)
         self._settings = settings
         self._statistics = statistics
+        self._drift = drift
         self._sinks = sinks
         self._open_source = open_source
         self._ended = ended
@@ -159,10 +163,8 @@ class Worker:
         # The source first: a wrong name shows at once, not after the model has loaded.
         if self.source is None:
             self.source = self._open_source(self._settings)
-        if self._cpu_because is None:
-            loaded = self._open_model(None)
-        else:
-            loaded = open_on_cpu(self._settings, self._cpu_because)
+        because = self._cpu_because
+        loaded = open_on_cpu(self._settings, because) if because else self._open_model(None)
         if loaded is not None:
             self._use(loaded)
 
@@ -193,9 +195,10 @@ class Worker:
         return bool(self._changes)
 
     def _use(self, loaded: Loaded) -> None:
-        decision = self.decisions.for_model(loaded.classifier, self._settings)
+        classifier = loaded.classifier
+        decision = self.decisions.for_model(classifier, self._settings)
         self.loaded = loaded
-        for note in loaded.classifier.notes:
+        for note in classifier.notes:
             self._notify(f"model: {note}")
         if loaded.degraded is None:
             self.problems.pop("accelerator", None)
@@ -204,15 +207,12 @@ class Worker:
         # While a camera is lost there is no source: this is called again when it is back.
         if self.source is not None:
             self.source_name = self.source.name
-            self.source.expect(loaded.classifier.geometry)
+            self.source.expect(classifier.geometry)
+            self._drift.follow(classifier, self._settings)
             self._pipeline = Pipeline(
-                loaded.classifier,
-                loaded.classifier.path.name,
-                decision,
-                self.source.name,
-                live=self.source.live,
-                top_k=self._settings.top_k,
-            )
+                classifier, classifier.path.name, decision, self.source.name,
+                live=self.source.live, top_k=self._settings.top_k,
+            )  # fmt: skip
         # What the model before has held goes back to the system, where memory is short.
         board.release_memory()
 
@@ -345,6 +345,7 @@ class Worker:
             if event is not None:
                 sink.event(event)
         self._statistics.events += event is not None
+        self._drift.update(result)
 
     def _process(self, frame: Frame) -> Result | None:
         """The answer to a frame, from a model opened again if need be.

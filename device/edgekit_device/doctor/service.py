@@ -37,6 +37,8 @@ def check_service(device: Device) -> Iterator[Diagnosis]:
                         "sudo systemctl enable --now edgekit")  # fmt: skip
     elif health and health.state in ("degraded", "stalled"):
         yield Diagnosis("service", "warning", text, _LOGS)
+    elif health and health.drift:
+        yield Diagnosis("service", "warning", f"{text}; {shown(health.drift.advice)}")
     elif unit.restarts:
         text = f"{text}; started again {unit.restarts} times"
         yield Diagnosis("service", "note", text, _LOGS)

@@ -39,6 +39,8 @@ def describe(layout: Layout, state: ServiceState) -> Iterator[str]:
         yield f"rate     {health.fps:g} fps"
         for problem in health.problems:
             yield f"problem  {one_line(problem)}"
+        if drift := health.drift:
+            yield f"drift    {one_line(f'{drift}, since {drift.since}: {drift.advice}')}"
     if state.is_silent:
         yield f"problem  {SILENT}"
     if unit.restarts:

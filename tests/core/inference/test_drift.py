@@ -21,9 +21,10 @@ from edgekit.model.profile import (
 Pixels = NDArray[np.uint8]
 SURE, UNSURE = np.array([0.98, 0.01, 0.01], np.float32), np.array([0.3, 0.4, 0.3], np.float32)
 # Samples until a sign is raised by what begins now, and until it is taken back.
-WINDOW = THRESHOLDS.window
-RAISED = math.ceil(THRESHOLDS.pictures * WINDOW)
+WINDOW = THRESHOLDS.pictures.samples
+RAISED = math.ceil(THRESHOLDS.pictures.part * WINDOW)
 TAKEN_BACK = WINDOW - math.ceil(THRESHOLDS.leave * RAISED) + 1
+UNSURE_RAISED = math.ceil(THRESHOLDS.answers.part * THRESHOLDS.answers.samples)
 
 
 def picture(light: float = 1.0, red: float = 1.0, contents: int = 0) -> Pixels:
@@ -99,7 +100,7 @@ def test_what_changed_is_told(frame: Pixels, figure: str, text: str) -> None:
 
 def test_answers_that_are_less_sure_are_told() -> None:
     camera = Camera()
-    camera.see(math.ceil(THRESHOLDS.answers * WINDOW) - 1, picture(), UNSURE)
+    camera.see(UNSURE_RAISED - 1, picture(), UNSURE)
     assert camera.monitor.drift is None
     camera.see(1, picture(), UNSURE)
     assert camera.monitor.drift is not None
@@ -108,7 +109,7 @@ def test_answers_that_are_less_sure_are_told() -> None:
 
 def test_answers_that_are_surer_are_no_drift() -> None:
     camera = Camera()
-    camera.see(WINDOW, picture(), np.array([1, 0, 0], np.float32))
+    camera.see(UNSURE_RAISED, picture(), np.array([1, 0, 0], np.float32))
     assert camera.monitor.drift is None
 
 
@@ -131,6 +132,18 @@ def test_it_says_since_when() -> None:
     # The window has long passed on.
     camera.see(3 * WINDOW, picture(0.2))
     assert camera.monitor.drift.since == began
+
+
+def test_what_was_odd_now_and_then_before_is_no_beginning() -> None:
+    camera = Camera()
+    for _ in range(30):
+        camera.see(9, picture())
+        camera.see(1, picture(0.2), UNSURE)
+    began = camera.time
+    camera.see(UNSURE_RAISED, picture(), UNSURE)
+    assert camera.monitor.drift is not None
+    assert camera.monitor.drift.since == began - 1
+    assert camera.figures == ["score"]
 
 
 def test_a_sign_is_raised_late_and_taken_back_later() -> None:
@@ -160,7 +173,7 @@ def test_what_comes_and_goes_around_the_threshold_is_told_once() -> None:
 def test_a_second_sign_keeps_the_first_ones_beginning() -> None:
     camera = Camera()
     camera.see(RAISED, picture(0.2))
-    camera.see(RAISED, picture(0.2), UNSURE)
+    camera.see(UNSURE_RAISED, picture(0.2), UNSURE)
     assert camera.monitor.drift is not None
     assert camera.monitor.drift.since == 0
     assert {"brightness", "score"} <= set(camera.figures)
@@ -254,7 +267,7 @@ def test_equal_scores_of_all_pictures_are_no_drift() -> None:
     figures = dict.fromkeys(ANSWER_FIGURES, [0.99609] * QUANTILES)
     reference = Reference(images=50, source="evaluation", figures=figures)
     camera = Camera(Profile(answers=reference))
-    camera.see(WINDOW, picture(), np.array([255 / 256, 0, 0], np.float32))
+    camera.see(UNSURE_RAISED, picture(), np.array([255 / 256, 0, 0], np.float32))
     assert camera.monitor.drift is None
 
 
@@ -262,13 +275,13 @@ def test_a_model_of_one_class_has_no_unsure_answers() -> None:
     figures = dict.fromkeys(ANSWER_FIGURES, [1.0] * QUANTILES)
     reference = Reference(images=50, source="evaluation", figures=figures)
     camera = Camera(Profile(answers=reference))
-    camera.see(WINDOW, picture(), np.array([1], np.float32))
+    camera.see(UNSURE_RAISED, picture(), np.array([1], np.float32))
     assert camera.monitor.drift is None
 
 
 def test_answers_that_are_no_numbers_are_not_sure() -> None:
     camera = Camera()
-    camera.see(WINDOW, picture(), np.full(3, np.nan, np.float32))
+    camera.see(UNSURE_RAISED, picture(), np.full(3, np.nan, np.float32))
     assert "score" in camera.figures
 
 
@@ -276,12 +289,12 @@ def test_without_pictures_answers_alone_are_looked_at() -> None:
     camera = Camera(Profile(answers=answers_reference()))
     camera.see(WINDOW, picture(0.1))
     assert camera.monitor.drift is None
-    camera.see(WINDOW, picture(0.1), UNSURE)
+    camera.see(UNSURE_RAISED, picture(0.1), UNSURE)
     assert set(camera.figures) <= set(ANSWER_FIGURES)
     assert camera.figures
 
 
 def test_an_empty_profile_says_nothing() -> None:
     camera = Camera(Profile())
-    camera.see(WINDOW, picture(0.1), UNSURE)
+    camera.see(UNSURE_RAISED, picture(0.1), UNSURE)
     assert camera.monitor.drift is None

@@ -37,7 +37,9 @@ from edgekit.errors import (
     SettingsError,
     SourceError,
 )
+from edgekit.inference import drift
 from edgekit.model.decision import DecisionOverrides
+from edgekit.model.profile import ANSWER_FIGURES, PICTURE_FIGURES
 from tests.device.fakes import (
     FakeClassifier,
     FakeSource,
@@ -47,6 +49,7 @@ from tests.device.fakes import (
     Sources,
     loaded,
 )
+from tests.device.profiles import BRIGHT, DARKER, make_profile
 from tests.device.sinks.samples import until
 
 SETTINGS = Settings(
@@ -54,7 +57,7 @@ SETTINGS = Settings(
     source="fake",
     name="pi",
     decision=DecisionOverrides(smoothing=1, enter=0.6, leave=0.4, hold=0, heartbeat=0),
-    health=HealthSettings(interval=1000),
+    health=HealthSettings(interval=1000, drift=False),
 )
 # Of those settings, at each start.
 TOLD = "decision: smoothing 1, enter 0.6, leave 0.4, hold 0, heartbeat 0 (from the configuration)"
@@ -234,6 +237,38 @@ def test_a_problem_of_a_sink_makes_it_degraded(bench: Callable[..., Bench]) -> N
     assert health.problems == ["stdout: away"]
     assert health.sinks["stdout"].dropped == 2
     assert running.stop() is None
+
+
+def test_drift_is_told_at_once_and_is_no_problem(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Only the daemon's own interval would tell it later.
+    monkeypatch.setattr(drift, "INTERVAL", 0.0)
+    classifier, fits = FakeClassifier(), FakeClassifier()
+    classifier.profile, fits.profile = BRIGHT, make_profile()  # type: ignore[assignment]
+    fits.sha256 = "1" * 64
+    set_models(monkeypatch, lambda _: loaded(classifier))
+    source = endless(*[0] * 50)
+    running = bench(with_settings(health=HealthSettings(interval=1000)), source).start()
+    status = running.manager.wait_for("drift: ")
+    assert status.startswith("STATUS=running · model 000000000000 · ")
+    assert status.endswith(f" fps · drift: {DARKER}")
+    health = running.sink.healths[-1]
+    assert health.drift is not None
+    assert health.drift_figures == [*PICTURE_FIGURES, *ANSWER_FIGURES]
+    assert (health.state, health.problems) == ("running", [])
+    assert running.manager.hears("WATCHDOG=1", within=30)
+    # A model that fits has nothing to tell.
+    set_models(monkeypatch, lambda _: loaded(fits))
+    Path("new").touch()
+    Path("new").replace("m.tflite")
+    running.manager.wait_for("STATUS=running · model 111111111111")
+    until(lambda: running.daemon.health().drift_figures)
+    assert running.daemon.health().drift is None
+    assert running.stop() is None
+    said = [running.messages.get() for _ in range(running.messages.qsize())]
+    assert [line.startswith(f"drift: {DARKER}; ") for line in said].count(True) == 1
+    assert not [line for line in said if "as usual again" in line]
 
 
 def test_a_failure_of_a_part_is_the_end_and_its_own(bench: Callable[..., Bench]) -> None:

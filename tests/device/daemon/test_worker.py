@@ -9,6 +9,7 @@ import pytest
 from edgekit_device.config.settings import RecoverySettings, Settings
 from edgekit_device.daemon import models
 from edgekit_device.daemon import worker as worker_module
+from edgekit_device.daemon.drift import DriftWatch
 from edgekit_device.daemon.models import Loaded
 from edgekit_device.daemon.statistics import Statistics
 from edgekit_device.daemon.worker import Worker
@@ -25,6 +26,7 @@ from edgekit.errors import (
     SourceError,
     SourceLostError,
 )
+from edgekit.inference.drift import DriftMonitor
 from edgekit.model.decision import DecisionOverrides
 from tests.device.fakes import (
     Ending,
@@ -36,6 +38,7 @@ from tests.device.fakes import (
     Sources,
     loaded,
 )
+from tests.device.profiles import BRIGHT
 from tests.device.sinks.samples import until
 
 PLAIN = Settings(
@@ -57,8 +60,10 @@ class Bench:
         self.messages: list[str] = []  # but for the settings that nearly all tests have
         self.sources = Sources(list(sources))
         self.ending = Ending()
+        self.drift_messages: list[str] = []
+        self.drift = DriftWatch(self.drift_messages.append)
         self.worker = Worker(
-            settings, self.statistics, lambda: [self.sink], self.sources, self.ending,
+            settings, self.statistics, self.drift, lambda: [self.sink], self.sources, self.ending,
             lambda text: None if text == PLAIN_TOLD else self.messages.append(text),
         )  # fmt: skip
 
@@ -510,3 +515,70 @@ def test_errors_of_the_program_itself_end_it_too(opens: Callable[..., None]) -> 
     failure = Bench(PLAIN, FakeSource(0)).run()
     assert isinstance(failure, ZeroDivisionError)
     assert not isinstance(failure, EdgekitError)
+
+
+class TestDrift:
+    """What the worker lets be watched; tests/device/daemon/test_drift.py has the rest."""
+
+    def test_every_answer_is_seen_and_the_model_and_source_that_it_is_of(self) -> None:
+        elsewhere = msgspec.structs.replace(PLAIN, source="second")
+        other = loaded(FakeClassifier(("ant", "bee", "cow")))
+        bench = Bench(
+            PLAIN,
+            FakeSource(0, lambda: bench.worker.change_to(other), 1,
+                       lambda: bench.worker.change_to(elsewhere)),
+            FakeSource(2, 2),
+        )  # fmt: skip
+        seen: list[Any] = []
+
+        def follow(classifier: Any, settings: Settings) -> None:
+            seen.append((classifier.labels[0], settings.source))
+
+        bench.drift.follow = follow  # type: ignore[method-assign]
+        bench.drift.update = lambda result: seen.append(result)  # type: ignore[method-assign]
+        assert bench.run() is None
+        # Each before its first answer.
+        first, second, third = (
+            bench.sink.results[:1],
+            bench.sink.results[1:2],
+            bench.sink.results[2:],
+        )
+        assert seen == [
+            ("cat", "fake"), *first, ("ant", "fake"), *second, ("ant", "second"), *third,
+        ]  # fmt: skip
+
+    def test_sinks_have_an_answer_before_it_is_looked_at(self) -> None:
+        bench = Bench(PLAIN, FakeSource(0, 1))
+        told: list[int] = []
+        bench.drift.update = lambda _: told.append(len(bench.labels()))  # type: ignore[method-assign]
+        assert bench.run() is None
+        assert told == [1, 2]
+
+    def test_a_monitor_that_fails_costs_no_frame(
+        self, opens: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise RuntimeError("a mistake")
+
+        monkeypatch.setattr(DriftMonitor, "update", fail)
+        classifier = FakeClassifier()
+        classifier.profile = BRIGHT  # type: ignore[assignment]
+        opens(loaded(classifier))
+        bench = Bench(PLAIN, FakeSource(0, 1, 2))
+        assert bench.run() is None
+        assert bench.labels() == ["cat", "dog", "eel"]
+        assert bench.worker.problems == {}
+        assert len(bench.drift_messages) == 1
+
+    def test_of_a_frame_that_hung_nothing_is_seen(self, opens: Callable[..., None]) -> None:
+        gate = Gate()
+        opens(loaded(HangingClassifier(gate)))
+        bench = Bench(PLAIN, FakeSource(0, live=True))
+        seen: list[object] = []
+        bench.drift.update = seen.append  # type: ignore[method-assign]
+        bench.worker.start()
+        assert gate.reached.wait(30)
+        bench.worker.abandon()
+        gate.open()
+        assert bench.worker.join(30)
+        assert seen == []

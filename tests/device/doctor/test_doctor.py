@@ -9,6 +9,7 @@ from edgekit_device.doctor import examination, probe
 from edgekit_device.doctor.cli import doctor, render
 from edgekit_device.doctor.device import Device
 from edgekit_device.doctor.diagnosis import Diagnosis
+from edgekit_device.health import DriftHealth, DriftSign
 
 from tests.device.doctor.broken_pi import GROUPS, MIB, RUNS, BrokenPi, fails
 from tests.device.doctor.probe_model import probe_model
@@ -354,6 +355,14 @@ def test_a_service_with_a_problem(pi: BrokenPi) -> None:
     wrong = one(pi, "service")
     assert wrong.level == "warning"
     assert wrong.text == "active (running): degraded · model · 30 fps · camera: gone"
+
+
+def test_a_service_whose_camera_shows_something_else(pi: BrokenPi) -> None:
+    drift = DriftHealth("2026-01-05T09:00:00Z", [DriftSign("brightness", "darker")], "look at it")
+    pi.service(*RUNS, drift=drift)
+    wrong = one(pi, "service")
+    assert wrong.level == "warning"
+    assert wrong.text == "active (running): running · model · 30 fps · drift: darker; look at it"
 
 
 def test_a_service_that_was_started_again(pi: BrokenPi) -> None:

@@ -114,7 +114,7 @@ def make_device(folder: Path) -> Device:
         "runtime": str(layout.runtime), "now": 1000.0,
         "active": "inactive", "sub": "dead", "pid": 0, "next_pid": 100, "restarts": 0,
         "result": "success", "exit": 0, "fed": 1, "loaded": "", "state": "", "problems": {},
-        "refused_model": None, "silent": False, "behaviour": {}, "calls": [],
+        "refused_model": None, "silent": False, "drift": None, "behaviour": {}, "calls": [],
     }))  # fmt: skip
     return Device(layout, file, [])
 

@@ -82,6 +82,8 @@ def leave_status(state):
         "dropped": 0, "events": 1, "fps": 5.0, "memory_bytes": 1, "restarts": {}, "sinks": {},
         "model_signer": "unsigned",
     }  # fmt: skip
+    if state["drift"]:
+        health["drift"] = state["drift"]
     status = {"pid": state["pid"], "health": health, "problems": problems}
     if state["refused_model"]:
         status["refused_model"] = state["refused_model"]

@@ -494,6 +494,24 @@ def test_the_status_tells_what_matters(run: Run, device: Device, model: Model) -
     assert "service  failed: exit code 10, the camera did not come back" in done.output
 
 
+def test_the_status_tells_drift(run: Run, device: Device, model: Model) -> None:
+    run("install", "--model", model("a"), "--source", "test:")
+    assert "drift" not in run("status").output
+    drift = {
+        "since": "2026-01-05T09:00:00Z", "advice": "clean the lens",
+        "signs": [{"figure": "sharpness", "text": "more blurred\n\x1b[2Jthan ever"}],
+    }  # fmt: skip
+    device.set(drift=drift)
+    done = run("status")
+    assert done.exit_code == 0
+    assert "service  running, since " in done.output
+    line = "drift    more blurred [2Jthan ever, since 2026-01-05T09:00:00Z: clean the lens\n"
+    assert line in done.output
+    done = run("status", "--json")
+    assert done.exit_code == 0
+    assert json.loads(done.output)["daemon"]["health"]["drift"] == drift
+
+
 def test_the_status_as_json(run: Run, device: Device, model: Model) -> None:
     run("install", "--model", model("a"), "--source", "test:")
     device.set(state="degraded", problems={"camera": "gone"})

@@ -33,6 +33,14 @@ def test_a_good_model_is_changed_to_without_a_restart(running: Device, model: Ma
     assert "answers; the one before is kept" in running.said[-1]
 
 
+def test_drift_takes_no_model_back(running: Device, model: MakeModel) -> None:
+    sign = {"figure": "brightness", "text": "darker"}
+    running.set(drift={"since": "2026-01-05T09:00:00Z", "advice": "look", "signs": [sign]})
+    _upgrade(running, model("new"))
+    assert running.store.current == running.state["loaded"] == sha(model("new"))
+    assert running.calls == []
+
+
 @pytest.mark.parametrize(
     ("how", "reason"),
     [

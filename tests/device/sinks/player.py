@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 import numpy as np
-from edgekit_device.health import Health, Latency, SinkHealth
+from edgekit_device.health import DriftHealth, DriftSign, Health, Latency, SinkHealth
 from edgekit_device.sinks.base import Sink
 from numpy.typing import NDArray
 
@@ -16,9 +16,17 @@ from edgekit.inference.decision import Verdict
 from edgekit.inference.events import Event, Label, State, timestamp
 from edgekit.inference.frame import Frame
 from edgekit.inference.pipeline import Result
-from edgekit.model.decision import DecisionSettings
+from edgekit.model.decision import DecisionSettings, LabelSettings
 from tests.device.fakes import FakeClassifier
 
+DECISION = DecisionSettings()
+OWN = DecisionSettings(
+    enter=0.7,
+    labels={
+        "teapot": LabelSettings(0.85, 0.5, 2.0),
+        "mug": LabelSettings(0.7, 0.4, 0.5, ignore=True),
+    },
+)
 LABELS = ["mug", "teapot", "watering can", "pair of scissors"]
 
 
@@ -42,6 +50,7 @@ def make_result(
     *,
     pixels: NDArray[np.uint8] | None = None,
     age: float = 0.0,
+    decision: DecisionSettings = DECISION,
 ) -> Result:
     """The answer to a frame, seen `age` seconds ago, that shows class `best` of `LABELS`."""
     scores = np.full(len(LABELS), (1 - score) / (len(LABELS) - 1), np.float32)
@@ -50,8 +59,7 @@ def make_result(
     frame = Frame(number, make_pixels(number) if pixels is None else pixels, seen, seen)
     verdict = Verdict(best, score, None, None, False)
     model = FakeClassifier(LABELS)
-    settings = DecisionSettings()
-    return Result(frame, frame.pixels[None], scores, verdict, LABELS[best], 8.25, model, settings)
+    return Result(frame, frame.pixels[None], scores, verdict, LABELS[best], 8.25, model, decision)
 
 
 def make_change(number: int = 0, best: int = 0, score: float = 0.9) -> Event:
@@ -63,6 +71,10 @@ def make_change(number: int = 0, best: int = 0, score: float = 0.9) -> Event:
     )  # fmt: skip
 
 
+DRIFT = DriftHealth(
+    "2025-06-01T11:20:00Z", [DriftSign("brightness", "darker than anything it was calibrated on")],
+    "collect pictures in this light (edgekit collect), check the answers, and convert again",
+)  # fmt: skip
 HEALTH = Health(
     ts="2025-06-01T12:00:00.125Z", name="pi", state="running", problems=[], version="0.1.0",
     uptime_s=93784.5, source="test:", model="toys-int8.tflite",
@@ -76,6 +88,7 @@ HEALTH = Health(
     },
     latency_ms=Latency(8.25, 9.5, 12.75), frame_age_s=0.04, inference_age_s=0.05,
     temperature_c=51.25, throttled=["under-voltage"],
+    drift_figures=["brightness", "sharpness"], decision_from="the model file",
 )  # fmt: skip
 
 
@@ -85,6 +98,7 @@ class Player:
 
     Attributes:
         best, score: class that is seen, and how surely.
+        decision: the settings that hold.
         health: what `snapshot` gives.
         paused: whether frames stay away.
         played: frames so far.
@@ -92,6 +106,7 @@ class Player:
 
     best: int = 0
     score: float = 0.9
+    decision: DecisionSettings = DECISION
     health: Health = HEALTH
     paused: bool = False
     played: int = 0
@@ -117,13 +132,18 @@ class Player:
         self.health = msgspec.structs.replace(self.health, state=state, problems=list(problems))
         sink.health(self.health)
 
+    def set_drift(self, sink: Sink, drift: DriftHealth | None) -> None:
+        """Let pictures and answers differ from what they were, and tell the sink."""
+        self.health = msgspec.structs.replace(self.health, drift=drift)
+        sink.health(self.health)
+
     def _run(self, sink: Sink, stop: threading.Event) -> None:
         told = None
         while not stop.wait(0.05):
             if self.paused:
                 continue
             best = self.best
-            sink.frame(make_result(self.played, best, self.score))
+            sink.frame(make_result(self.played, best, self.score, decision=self.decision))
             if best != told:
                 sink.event(make_change(self.played, best, self.score))
                 told = best

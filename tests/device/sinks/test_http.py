@@ -24,7 +24,15 @@ from edgekit.errors import ConfigurationError, SettingsError
 from edgekit.inference.events import State
 from edgekit.inference.pipeline import Result
 from tests.conftest import ROOT
-from tests.device.sinks.player import HEALTH, Player, make_change, make_result
+from tests.device.sinks.player import (
+    DECISION,
+    DRIFT,
+    HEALTH,
+    OWN,
+    Player,
+    make_change,
+    make_result,
+)
 from tests.device.sinks.samples import until
 from tests.device.sinks.web import TOKEN, Viewer, ask, ask_status, make, served
 
@@ -99,6 +107,14 @@ class TestHealth:
         assert answer.status == status
         assert msgspec.json.decode(answer.body, type=Health) == player.health
 
+    def test_drift_is_in_it_and_no_reason_to_fail(self) -> None:
+        player = Player(health=msgspec.structs.replace(HEALTH, drift=DRIFT))
+        with served(make(player=player)) as sink:
+            for path in ("/healthz", "/api/health"):
+                answer = ask(sink, path)
+                assert (answer.status, answer.json["state"]) == (200, "running")
+                assert answer.json["drift"] == msgspec.to_builtins(DRIFT)
+
     def test_is_fresh_each_time(self) -> None:
         player = Player()
         with served(make(player=player)) as sink:
@@ -128,6 +144,7 @@ class TestMetrics:
         assert values["edgekit_state", "stalled"] == 0
         assert values["edgekit_restarts_total", "camera"] == 2
         assert values["edgekit_throttled", "under-voltage"] == 1
+        assert values["edgekit_drift", "brightness"] == values["edgekit_drift", "sharpness"] == 0
         assert values["edgekit_sink_messages_total", "dropped", "mqtt"] == 4
         assert values["edgekit_sink_queue", "webhook"] == 2
         assert values["edgekit_sink_refused_total", "wrong-token", "http"] == 3
@@ -142,16 +159,26 @@ class TestMetrics:
         assert types["edgekit_state"] == "stateset"
         assert types["edgekit_frames"] == "counter"
 
+    def test_drift_by_figure(self) -> None:
+        health = msgspec.structs.replace(HEALTH, drift=DRIFT)
+        with served(make(player=Player(health=health))) as sink:
+            text = ask(sink, "/metrics").text
+        assert 'edgekit_drift{figure="brightness"} 1.0' in text
+        assert 'edgekit_drift{figure="sharpness"} 0.0' in text
+        assert 'edgekit_state{edgekit_state="running"} 1.0' in text
+        assert "edgekit_problems 0.0" in text
+
     def test_what_is_not_known_is_left_out(self) -> None:
         unknown = msgspec.structs.replace(
-            HEALTH, temperature_c=None, latency_ms=None, frame_age_s=None, throttled=[]
-        )
+            HEALTH, temperature_c=None, latency_ms=None, frame_age_s=None, throttled=[],
+            drift_figures=[],
+        )  # fmt: skip
         with served(make(player=Player(health=unknown))) as sink:
             names = exported(ask(sink, "/metrics").text)
         assert "edgekit_uptime_seconds" in names
         assert not names & {
             "edgekit_temperature_celsius", "edgekit_inference_latency_seconds",
-            "edgekit_frame_age_seconds", "edgekit_throttled",
+            "edgekit_frame_age_seconds", "edgekit_throttled", "edgekit_drift",
         }  # fmt: skip
 
     def test_the_documentation_names_them_all(self, sink: Http) -> None:
@@ -161,7 +188,7 @@ class TestMetrics:
 
 
 class TestInterface:
-    @pytest.mark.parametrize("path", ["/api/state", "/api/snapshot.jpg"])
+    @pytest.mark.parametrize("path", ["/api/state", "/api/decision", "/api/snapshot.jpg"])
     def test_before_the_first_frame(self, sink: Http, path: str) -> None:
         answer = ask(sink, path)
         assert (answer.status, answer.text) == (503, "No frame has been answered yet.\n")
@@ -172,6 +199,12 @@ class TestInterface:
         answer = ask(sink, "/api/state")
         assert answer.headers["Content-Type"] == "application/json"
         assert answer.json == msgspec.to_builtins(event)
+
+    def test_decision_is_what_holds(self, sink: Http) -> None:
+        sink.frame(make_result(decision=OWN))
+        assert ask(sink, "/api/decision").json == msgspec.to_builtins(OWN)
+        sink.frame(make_result())
+        assert ask(sink, "/api/decision").json["labels"] == {}
 
     def test_history(self, sink: Http) -> None:
         sink.frame(make_result(best=0, score=0.75, age=2))
@@ -295,6 +328,7 @@ class TestEvents:
                 assert hello["changes"][0]["label"] == "teapot"
                 assert hello["history"][0][1:] == ["teapot", 0.8]
                 assert hello["health"]["state"] == "running"
+                assert hello["decision"] == msgspec.to_builtins(DECISION)
                 sink.frame(make_result(8, best=2))
                 sink.event(make_change(8, best=2))
                 assert next(viewer.messages("change"))["label"] == "watering can"
@@ -302,6 +336,8 @@ class TestEvents:
                 assert (frame["frame"], frame["label"]) == (8, "watering can")
                 player.set_health(sink, "degraded", "the broker is away")
                 assert next(viewer.messages("health"))["problems"] == ["the broker is away"]
+                sink.frame(make_result(9, best=2, decision=OWN))
+                assert next(viewer.messages("decision"))["labels"]["mug"]["ignore"] is True
 
 
 class TestAccess:
@@ -316,7 +352,7 @@ class TestAccess:
 
     @pytest.mark.parametrize(
         "path", ["/metrics", "/events", "/stream.mjpg", "/api/state", "/api/health",
-                 "/api/history", "/api/snapshot.jpg", "/nowhere"],
+                 "/api/history", "/api/decision", "/api/snapshot.jpg", "/nowhere"],
     )  # fmt: skip
     def test_nothing_without_the_token(self, guarded: Http, path: str) -> None:
         for headers in ({}, {"Authorization": "Bearer wrong"}, {"Cookie": "edgekit-0=x"}):

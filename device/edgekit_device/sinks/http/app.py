@@ -48,6 +48,7 @@ class Application:
                 Route("/api/state", self._state),
                 Route("/api/health", self._health),
                 Route("/api/history", self._history),
+                Route("/api/decision", self._decision),
                 Route("/api/snapshot.jpg", self._snapshot),
             ]
         )
@@ -102,6 +103,10 @@ class Application:
 
     async def _history(self, request: Request) -> Response:
         return _json(self._feed.history())
+
+    async def _decision(self, request: Request) -> Response:
+        decision = self._feed.decision()
+        return _nothing_yet() if decision is None else _json(decision)
 
     async def _snapshot(self, request: Request) -> Response:
         picture = self._feed.picture()

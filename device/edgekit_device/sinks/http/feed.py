@@ -16,6 +16,7 @@ import msgspec
 
 from edgekit.inference.events import Event
 from edgekit.inference.pipeline import Result
+from edgekit.model.decision import DecisionSettings
 from edgekit.vision.encode import encode_jpeg, fit
 from edgekit_device.health import Health
 
@@ -127,6 +128,10 @@ class Feed:
             self._jpeg = result, _encode(result)
         return self._jpeg[1]
 
+    def decision(self) -> DecisionSettings | None:
+        """The settings that made the newest label; None before the first frame."""
+        return None if self._result is None else self._result.decision
+
     def history(self) -> dict[str, Any]:
         """The confidence of the last minutes, and the last changes."""
         now, clock = time.monotonic(), datetime.now(UTC)
@@ -160,13 +165,15 @@ class Feed:
             await asyncio.sleep(self._period - loop.time() % self._period)
 
     async def updates(self) -> AsyncIterator[bytes]:
-        """Server-sent events: `hello` with all there is, then `frame`, `change` and `health`."""
+        """Server-sent events: `hello` with all there is, then what is new.
+
+        That is a `frame`, a `change`, the `health` or the settings of the `decision`.
+        """
         points, seen_points = self._points_since(0)
         changes, seen_changes = self._changes_since(0)
-        health = self._recent_health()
-        yield b"retry: 1000\n\n" + self._message(
-            "hello", {"history": points, "changes": changes, "health": health} | self._answer()
-        )
+        health, decision = self._recent_health(), self.decision()
+        news = {"history": points, "changes": changes, "health": health, "decision": decision}
+        yield b"retry: 1000\n\n" + self._message("hello", news | self._answer())
         while not self._closing:
             await self._wait()
             changes, seen_changes = self._changes_since(seen_changes)
@@ -177,6 +184,10 @@ class Feed:
             if (newer := self._recent_health()) is not health:
                 health = newer
                 yield self._message("health", health)
+            # As long as the same holds it is the same object.
+            if (now := self.decision()) is not decision:
+                decision = now
+                yield self._message("decision", decision)
 
     async def _wait(self) -> None:
         # Also without news: the page takes silence for a lost connection.

@@ -100,6 +100,15 @@ def _gauges(health: Health) -> Iterator[Metric]:
     for reason in health.throttled:
         throttled.add_metric([reason], 1)
     yield throttled
+    drift = GaugeMetricFamily(
+        "edgekit_drift",
+        "1 for each figure that is not as when the model was converted, 0 for the others.",
+        labels=["figure"],
+    )
+    signs = {sign.figure for sign in health.drift.signs} if health.drift else set()
+    for figure in health.drift_figures:
+        drift.add_metric([figure], figure in signs)
+    yield drift
 
 
 def _counters(health: Health) -> Iterator[Metric]:

@@ -51,18 +51,37 @@ _ENTITIES: dict[str, dict[str, object]] = {
         "state_class": "measurement",
         "entity_category": "diagnostic",
     },
+    "drift": {
+        "component": "binary_sensor",
+        "name": "Drift",
+        "topic": "health",
+        # Unknown while nothing is compared: a model without a profile has taken the place of one.
+        "value_template": (
+            "{{ 'ON' if value_json.drift is defined "
+            "else 'OFF' if value_json.drift_figures is defined else none }}"
+        ),
+        "json_attributes_template": (
+            "{% if value_json.drift is defined %}{{ {"
+            "'what': value_json.drift.signs | map(attribute='text') | join(', '), "
+            "'since': value_json.drift.since, 'advice': value_json.drift.advice"
+            "} | tojson }}{% else %}{}{% endif %}"
+        ),
+        "device_class": "problem",
+        "entity_category": "diagnostic",
+    },
 }
 
 
-def announcement(topics: Topics, entity: str) -> bytes:
-    """What is published at `topics.discovery(entity)`, to be retained.
+def discovery_topic(topics: Topics, entity: str) -> str:
+    """Where an entity of the device is announced: `label`, `confidence`, `health`, `temperature`
+    or `drift`."""
+    return topics.discovery(entity, str(_ENTITIES[entity].get("component", "sensor")))
 
-    Args:
-        topics: of the device.
-        entity: `label`, `confidence`, `health` or `temperature`.
-    """
+
+def announcement(topics: Topics, entity: str) -> bytes:
+    """What is published at `discovery_topic(topics, entity)`, to be retained."""
     device = f"edgekit_{topics.device_name}"
-    config = dict(_ENTITIES[entity])
+    config = {key: value for key, value in _ENTITIES[entity].items() if key != "component"}
     topic = topics.own(str(config.pop("topic")))
     if "json_attributes_template" in config:
         config["json_attributes_topic"] = topic

@@ -23,7 +23,7 @@ from edgekit_device.sinks.mqtt.connection import (
     has_arrived,
     make_client,
 )
-from edgekit_device.sinks.mqtt.homeassistant import announcement
+from edgekit_device.sinks.mqtt.homeassistant import announcement, discovery_topic
 from edgekit_device.sinks.mqtt.topics import Topics
 
 LIMIT = 1000
@@ -154,6 +154,8 @@ class Mqtt(Sink):
         """Publish how the daemon is; only the newest waits."""
         if health.temperature_c is not None:
             self._announce("temperature")
+        if health.drift_figures:
+            self._announce("drift")
         self._retain("health", self._encoder.encode(health))
 
     def report(self) -> SinkHealth:
@@ -181,7 +183,7 @@ class Mqtt(Sink):
 
     def _announce(self, *entities: str) -> None:
         for entity in entities if self._settings.discovery else ():
-            topic = self._topics.discovery(entity)
+            topic = discovery_topic(self._topics, entity)
             if topic not in self._retained:
                 self._announced.add(topic)
                 self._keep(topic, announcement(self._topics, entity))

@@ -33,6 +33,6 @@ class Topics:
         """Where Home Assistant says that it has started."""
         return f"{self.discovery_prefix}/status"
 
-    def discovery(self, entity: str) -> str:
-        """Where an entity of the device is announced to Home Assistant."""
-        return f"{self.discovery_prefix}/sensor/edgekit_{self.device_name}/{entity}/config"
+    def discovery(self, entity: str, component: str = "sensor") -> str:
+        """Where an entity of the device is announced to Home Assistant, as one of a kind."""
+        return f"{self.discovery_prefix}/{component}/edgekit_{self.device_name}/{entity}/config"

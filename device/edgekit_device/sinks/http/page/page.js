@@ -2,6 +2,7 @@
 
 const SPAN = 300;      // seconds of history
 const OLD = 3;         // seconds after which a picture counts as old
+const OWN = 20;        // labels whose settings are shown
 const SILENCE = 6000;  // milliseconds after which a silent server counts as gone
 const $ = (id) => document.getElementById(id);
 const name = document.title;
@@ -9,6 +10,7 @@ const percent = (score) => `${Math.round(100 * score)} %`;
 const whole = new Intl.NumberFormat("en").format;
 
 let health = null;   // as in /api/health
+let decision = null; // as in /api/decision
 let answer = null;   // the newest frame's, without its picture
 let points = [];     // [seconds on the device's clock, label, score]
 let changes = [];    // events, newest first
@@ -72,6 +74,18 @@ function showState() {
   $("notice").hidden = !notice;
   $("notice").toggleAttribute("data-bad", ["stalled", "disconnected"].includes(state));
   say($("notice"), notice);
+}
+
+function showDrift() {
+  const drift = health.drift;
+  $("drift").hidden = !drift;
+  if (!drift) return;
+  const [what, advice] = $("drift").children, since = new Date(drift.since);
+  const today = since.toDateString() === new Date().toDateString();
+  const style = { timeStyle: "short", ...(today ? {} : { dateStyle: "medium" }) };
+  say(what, `What the model sees has changed since ${since.toLocaleString([], style)}: `
+    + `${drift.signs.map((sign) => sign.text).join(", ")}.`);
+  say(advice, `${drift.advice[0].toUpperCase()}${drift.advice.slice(1)}.`);
 }
 
 function showVeil() {
@@ -199,6 +213,7 @@ function showHealth() {
     ["Version", h.version],
     ["Model", h.model ? `${h.model}, SHA-256 ${h.model_sha256.slice(0, 12)}…` : "–", "wide"],
     ["Signed by", h.model_signer || "–", "wide"],
+    ["Decision", decision ? inForce(decision, h.decision_from) : "–", "wide"],
   ];
   $("health").replaceChildren(...rows.map(([term, value, kind]) => element("div",
     kind === "wide" ? { class: "wide" } : {},
@@ -211,6 +226,25 @@ function showHealth() {
     const problem = element("td", { class: "problem", colspan: 4 }, s.problem ?? "");
     return s.problem ? [row, element("tr", {}, problem)] : [row];
   }));
+}
+
+function inForce(settings, source) {
+  const { smoothing, enter, leave, hold, heartbeat } = settings;
+  return `smoothing ${smoothing}, enter ${enter}, leave ${leave}, hold ${hold} s, `
+    + `heartbeat ${heartbeat} s${source ? `, from ${source}` : ""}`;
+}
+
+// Labels with settings of their own; of many, the first.
+function showDecision() {
+  const own = Object.entries(decision?.labels ?? {}), [table] = $("own").children;
+  const cells = (one) => one.ignore ? [element("td", { colspan: 3 }, "ignored")]
+    : [one.enter, one.leave, `${one.hold} s`].map((value) => element("td", {}, String(value)));
+  const rows = own.slice(0, OWN).map(([label, one]) => element("tr", {},
+    element("th", { scope: "row" }, label), ...cells(one)));
+  const more = element("tr", {}, element("td", { class: "quiet", colspan: 4 },
+    `and ${whole(own.length - OWN)} more: /api/decision`));
+  table.tBodies[0].replaceChildren(...rows, ...(own.length > OWN ? [more] : []));
+  $("own").hidden = !own.length;
 }
 
 // What the server tells ------------------------------------------------------
@@ -228,7 +262,7 @@ function listen() {
     showState();
   });
   on("hello", (hello) => {
-    ({ health } = hello);
+    ({ health, decision } = hello);
     points = hello.history;
     changes = hello.changes.reverse();
     connected = true;
@@ -236,6 +270,8 @@ function listen() {
     for (const point of points) colour(point[1]);
     take(hello);
     showHealth();
+    showDecision();
+    showDrift();
     showChanges();
     showChart();
   });
@@ -251,6 +287,12 @@ function listen() {
   on("health", (now) => {
     health = now;
     showHealth();
+    showDrift();
+  });
+  on("decision", (now) => {
+    decision = now;
+    showHealth();
+    showDecision();
   });
   events.onerror = lost;
 }
