@@ -141,7 +141,7 @@ def command(
     settled = decision_settings(config, options, recording.header, classifier)
     notify(f"decision: {settled}")
     intervals = read_truth(truth, classifier.labels)
-    ignored = _ignored(intervals, settled, truth)
+    ignored = _ignored(intervals, settled, truth.name)
     for note in ignored:
         notify(note)
     player = Player(recording.name, recording.header, classifier, settled.settings)
@@ -221,13 +221,13 @@ def _check_judged(result: RecordingEvaluation, truth: Truth, path: Path) -> None
         )
 
 
-def _ignored(truth: Truth, settled: Settled, path: Path) -> list[str]:
+def _ignored(truth: Truth, settled: Settled, name: str) -> list[str]:
     """A note about labels of the truth that are never decided; none where there are none."""
     shown = dict.fromkeys(one.label for one in truth.intervals)
     ignored = [label for label in shown if settled.settings.of(label).ignore]
     if not ignored:
         return []
-    return [f"{path} shows {listed(ignored, 5)}, which the decision ignores: always a mistake"]
+    return [f"{name} shows {listed(ignored, 5)}, which the decision ignores: always a mistake"]
 
 
 def _notify_of_other_length(result: RecordingEvaluation, truth: Path) -> None:

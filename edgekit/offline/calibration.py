@@ -230,7 +230,7 @@ def in_lines(
         yield f"confidence  not measured: {uncalibrated}"
         return
     of_frames = (
-        f" ({curve.count} frames, {curve.observations} observations)"
+        f" (frames: {curve.count}, observations: {curve.observations})"
         if curve.unit == "frame"
         else ""
     )

@@ -120,7 +120,7 @@ class DriftCourse:
 
 def advice(told: Iterable[Drifting]) -> list[str]:
     """What to do about them, each once."""
-    return list(dict.fromkeys(one.advice for one in told))
+    return list(dict.fromkeys(words for one in told for words in one.advice.split("; ")))
 
 
 def in_lines(courses: Mapping[str, DriftCourse]) -> list[str]:

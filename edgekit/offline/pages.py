@@ -144,10 +144,12 @@ def _model_facts(a: Classifier, b: Classifier) -> list[tuple[str, str, str]]:
                 "Classes": f"{len(one.labels):,}",
                 "Input": f"{geometry.width} × {geometry.height}",
                 "Runtime": f"{one.runtime_name} on {one.accelerator}",
-                "Calibration in the file": str(one.confidence or "–"),
             }
         )
     of_a, of_b = columns
+    if a.confidence or b.confidence:
+        for one, column in zip((a, b), columns, strict=True):
+            column["Calibration in the file"] = str(one.confidence or "–")
     return [(name, of_a[name], of_b[name]) for name in of_a]
 
 

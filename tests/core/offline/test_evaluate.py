@@ -130,7 +130,7 @@ def test_confidence_is_held_against_the_truth(
     assert curve["confidence"] > 0.9
     assert [one["frames"] for one in curve["bins"]] == [30]
     told = edgekit(*base).stdout
-    assert "accuracy 0.667 (30 frames, 2 observations)" in told
+    assert "accuracy 0.667 (frames: 30, observations: 2)" in told
     assert ", too sure; chance alone makes " in told
     page = report.read_text()
     assert "30 frames with confidence" in page
