@@ -156,14 +156,11 @@ def command(
         facts = {
             "Model": f"{model.name}, SHA-256 {classifier.sha256}",
             "Runtime": f"{classifier.runtime_name} on {classifier.accelerator}",
-            **(
-                {"Calibration in the file": str(classifier.confidence)}
-                if classifier.confidence
-                else {}
-            ),
             "Truth": truth.name,
             **provenance([str(settled)], [*recording.notes, *ignored], result.span, seconds),
         }
+        if classifier.confidence is not None:
+            facts["Calibration in the file"] = str(classifier.confidence)
         page = render_evaluation(result, settled, player.drift, recording.name, model.name, facts)
         write_atomically(report, page.encode())
     if as_json:
