@@ -1,5 +1,6 @@
 """What the daemon would say of drift, over the course of a recording."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -96,10 +97,9 @@ class DriftCourse:
             self.told[-1].end = time
         if self._now is None or self._now == before:
             return
-        begun = time if before is not None else self._now.since
-        if self.told:
-            begun = max(begun, self.told[-1].end)
-        self.told.append(Drifting(begun, time, time, self._now.signs, self._now.advice))
+        # What was told before may have begun later, or have gone on until now.
+        since = max(self._now.since, self.told[-1].end if self.told else -math.inf)
+        self.told.append(Drifting(since, time, time, self._now.signs, self._now.advice))
 
     @property
     def known(self) -> bool:

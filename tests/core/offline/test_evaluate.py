@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from edgekit.inference.classifier import Classifier
+from edgekit.model.manifest import Confidence
 from edgekit.offline.drift_course import DriftCourse
 from tests.core.offline.profiles import profile
 from tests.recordings import Edgekit, failure, write_pictures, write_video
@@ -123,18 +125,42 @@ def test_confidence_is_held_against_the_truth(
     path, report = tmp_path / "t.csv", tmp_path / "r.html"
     path.write_text(HEAD + "0,1,red\n1,2,unknown\n2,3,red\n3,4,red\n")
     base = ("evaluate", model, video, "--truth", path, "--report", report, *STILL)
-    curve = json.loads(edgekit(*base, "--json").stdout)["calibration"]
+    found = json.loads(edgekit(*base, "--json").stdout)
+    curve = found["calibration"]
     # What is unknown has no class that could be right; two seconds are an observation at least.
     assert (curve["frames"], curve["observations"]) == (30, 2)
     assert curve["accuracy"] == pytest.approx(20 / 30, abs=1e-6)
     assert curve["confidence"] > 0.9
     assert [one["frames"] for one in curve["bins"]] == [30]
+    assert found["told_right"] == pytest.approx(20 / 40)
+    assert found["told_score"] == pytest.approx(curve["confidence"], abs=0.01)
     told = edgekit(*base).stdout
     assert "accuracy 0.667 (frames: 30, observations: 2)" in told
     assert ", too sure; chance alone makes " in told
     page = report.read_text()
     assert "30 frames with confidence" in page
     assert "are decided right" in page
+    smoothed = json.loads(edgekit(*base, "--json", "--decision-smoothing", 9).stdout)
+    assert smoothed["told_score"] < found["told_score"] - 0.05
+
+
+def test_what_the_file_says_of_its_confidence_is_told(
+    edgekit: Edgekit,
+    model: Path,
+    video: Path,
+    truth: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    report = tmp_path / "r.html"
+    base = ("evaluate", model, video, "--truth", truth, "--report", report)
+    said = Confidence(reason="only 12 labelled pictures", images=12)
+    # As if the file had a manifest.
+    monkeypatch.setattr(Classifier, "confidence", property(lambda _: said, lambda *_: None), False)
+    assert f"the file    says of its calibration: {said}" in edgekit(*base).stdout
+    assert "Calibration in the file" in report.read_text()
+    found = json.loads(edgekit(*base, "--json").stdout)
+    assert found["file_confidence"] == {"reason": "only 12 labelled pictures", "images": 12}
 
 
 def test_a_truth_of_nothing_but_unknown_has_no_confidence(

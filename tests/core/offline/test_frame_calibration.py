@@ -36,6 +36,7 @@ def test_frames_make_the_figures_and_intervals_the_observations() -> None:
     assert curve.error == pytest.approx(0.25)
     assert curve.nll == pytest.approx(-(np.log(0.75) + np.log(0.25)) / 2)
     assert curve.bins[0].interval == wilson(0.5, 2)
+    assert curve.nll_interval is None
 
 
 def test_of_observations_of_unequal_size_fewer_say_as_much() -> None:
