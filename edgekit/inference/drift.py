@@ -6,18 +6,21 @@ is whether most of the last minutes lies where next to nothing of the model's ow
 """
 
 import math
+from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from edgekit.inference.figures import answer_figures, picture_figures
 from edgekit.model.profile import ANSWER_FIGURES, PICTURE_FIGURES, Profile, Reference
 
-# Frames are sampled so far apart at least; those between look the same.
-INTERVAL = 1.0  # seconds
+# Frames are sampled so far apart at least, as those between look the same. A little less than a
+# second, as a camera that gives one a second does not do so evenly.
+INTERVAL = 0.9  # seconds
 
 
 class Window(NamedTuple):
@@ -40,10 +43,10 @@ class Thresholds(NamedTuple):
     """
 
     pictures: Window = Window(240, 0.5)
-    answers: Window = Window(1800, 0.25)
+    answers: Window = Window(1800, 0.2)
     leave: float = 0.5
-    deviations: float = 2.25
-    unsure: float = 0.07
+    deviations: float = 2.5
+    unsure: float = 0.05
 
 
 THRESHOLDS = Thresholds()
@@ -94,7 +97,6 @@ _LIGHT = "mend the light, or collect such pictures (edgekit collect) and convert
 _LENS = "clean and focus the lens, or collect such pictures (edgekit collect) and convert again"
 _SCENE = "look at what it sees, collect such pictures (edgekit collect), train and convert again"
 
-# There is none for the margin: it told nothing that the best score did not (docs/drift.md).
 _RULES = (
     _Rule("brightness", -1, 4, "darker than {these}", _LIGHT),
     _Rule("brightness", +1, 4, "brighter than {these}", _LIGHT),
@@ -122,6 +124,11 @@ class Tally:
     """Counts, over a sliding window, how often figures lie beyond their limits; the part of
     `DriftMonitor` that is about pictures, or about answers.
 
+    Attributes:
+        checks: index of a figure, its side and its limit times its side, for each limit.
+        raised: samples of the window beyond a limit that raise a sign.
+        taken_back: fewer take it back.
+
     Args:
         names: of the figures.
         limits: that the model sets them.
@@ -132,64 +139,60 @@ class Tally:
     def __init__(
         self, names: Sequence[str], limits: Sequence[_Limit], window: Window, leave: float
     ) -> None:
-        self._rules = limits
-        self._figures = np.array([names.index(one.rule.figure) for one in limits], np.intp)
-        self._sides = np.array([one.rule.side for one in limits])
-        self._limits = np.array([one.rule.side * one.value for one in limits])
-        self._part = window.part
+        self.checks = [
+            (names.index(limit.rule.figure), limit.rule.side, limit.rule.side * limit.value)
+            for limit in limits
+        ]
         self.raised = math.ceil(window.part * window.samples)
         self.taken_back = leave * self.raised
-        self._beyond = np.zeros((window.samples, len(limits)), bool)
-        self._times = np.zeros(window.samples)
+        self._limits = limits
+        self._window = window
         self.reset()
 
     def reset(self) -> None:
         """Forget what was seen."""
-        self._beyond[:] = False
-        self._counts = np.zeros(len(self._rules), np.intp)
-        self._since = np.full(len(self._rules), math.nan)
-        self._samples = 0
+        self._seen: deque[tuple[float, list[bool]]] = deque(maxlen=self._window.samples)
+        self._counts = [0] * len(self._limits)
+        self._since: dict[int, float] = {}
 
     @property
     def ready(self) -> bool:
         """Whether enough was seen to raise a sign."""
-        return bool(self._rules) and self._samples >= self.raised
+        return bool(self._limits) and len(self._seen) >= self.raised
 
-    def beyond(self, figures: ArrayLike) -> NDArray[np.bool_]:
-        """Which lie beyond their limits (…, rules), of figures (…, names)."""
-        # What is no number is not within the limits.
-        usual = self._sides * np.asarray(figures)[..., self._figures] <= self._limits
-        return np.asarray(~usual)
-
-    def add(self, figures: ArrayLike, time: float) -> bool:
+    def add(self, figures: Sequence[float], time: float) -> bool:
         """Look at a sample; returns whether a sign was raised or taken back."""
-        beyond = self.beyond(figures)
-        place = self._samples % len(self._times)
-        self._counts += beyond.astype(np.intp) - self._beyond[place]
-        self._beyond[place], self._times[place] = beyond, time
-        self._samples += 1
-        told = ~np.isnan(self._since)
-        rises = ~told & (self._counts >= self.raised)
-        falls = told & (self._counts < self.taken_back)
-        for rule in np.flatnonzero(rises):
-            self._since[rule] = self._began(rule)
-        self._since[falls] = math.nan
-        return bool(rises.any() or falls.any())
+        # What is no number is not within a limit.
+        beyond = [not side * figures[index] <= limit for index, side, limit in self.checks]
+        if len(self._seen) == self._window.samples:
+            for rule, was_beyond in enumerate(self._seen[0][1]):
+                self._counts[rule] -= was_beyond
+        self._seen.append((time, beyond))
+        changed = False
+        for rule, is_beyond in enumerate(beyond):
+            self._counts[rule] += is_beyond
+            if rule not in self._since:
+                if self._counts[rule] >= self.raised:
+                    self._since[rule] = self._began(rule)
+                    changed = True
+            elif self._counts[rule] < self.taken_back:
+                del self._since[rule]
+                changed = True
+        return changed
 
     def _began(self, rule: int) -> float:
         """When a limit began to be passed: where the sum of what is above the part that raises a
         sign is lowest (CUSUM, Page 1954, Biometrika 41). What passed it now and then before is not.
         """
-        size = len(self._times)
-        seen = np.arange(max(0, self._samples - size), self._samples) % size
-        excess = np.cumsum(self._beyond[seen, rule] - self._part)
-        return float(self._times[seen[np.argmin(np.append(0, excess[:-1]))]])
+        excess = [beyond[rule] - self._window.part for _, beyond in self._seen]
+        sums = [0.0, *accumulate(excess[:-1])]
+        return self._seen[sums.index(min(sums))][0]
 
     def told(self) -> Iterator[tuple[float, _Limit]]:
         """The signs that are raised, and since when."""
-        for since, limit in zip(self._since, self._rules, strict=True):
-            if not math.isnan(since):
-                yield float(since), limit
+        for rule, limit in enumerate(self._limits):
+            if rule in self._since:
+                yield self._since[rule], limit
 
 
 class DriftMonitor:
@@ -246,9 +249,8 @@ class DriftMonitor:
 
     def add(self, figures: Sequence[float], time: float) -> None:
         """Look at a sample's `PICTURE_FIGURES` and `ANSWER_FIGURES`."""
-        pictures, answers = np.split(figures, [len(PICTURE_FIGURES)])
-        changed = self.pictures.add(pictures, time)
-        changed |= self.answers.add(answers, time)
+        changed = self.pictures.add(figures[: len(PICTURE_FIGURES)], time)
+        changed |= self.answers.add(figures[len(PICTURE_FIGURES) :], time)
         if changed:
             told = [*self.pictures.told(), *self.answers.told()]
             self.drift = _drift(told) if told else None

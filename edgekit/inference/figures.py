@@ -20,15 +20,18 @@ def picture_figures(tensor: NDArray[np.uint8]) -> tuple[float, ...]:
     - warmth: (red - blue) / (red + green + blue) of the mean colour; above 0 is reddish.
     - greenness: (green - (red + blue) / 2) / (red + green + blue).
     - sharpness: decadic logarithm of r - 1/4, where r is the energy of differences between pixels
-      two apart over that of pixels four apart: 1/4 on a slope, 1/2 at an edge, 1 in noise. Light
-      and contrast do not change it, and twice the blur takes a constant away.
+      a 64th of the picture apart, but two at least, over that of pixels twice as far apart: 1/4 on
+      a slope, 1/2 at an edge, 1 in noise. Light and contrast do not change it, and twice the blur
+      takes a constant away.
     """
     luma = cv2.cvtColor(tensor[0], cv2.COLOR_RGB2GRAY)
-    # Every fourth row tells the colour as well, in a quarter of the time.
-    red, green, blue, _ = cv2.mean(tensor[0, ::4])
+    # Every fourth row tells the colour as well, in a quarter of the time; one channel after the
+    # other is faster, too.
+    red, green, blue = (cv2.mean(channel)[0] for channel in cv2.split(tensor[0, ::4]))
     mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(luma))
     colour = red + green + blue + 3 * _DARK
-    ratio = (_energy(luma, 2) + _ROUNDING) / (_energy(luma, 4) + _ROUNDING)
+    apart = max(2, min(luma.shape) // 64)
+    ratio = (_energy(luma, apart) + _ROUNDING) / (_energy(luma, 2 * apart) + _ROUNDING)
     return (
         mean,
         math.log10(1 + deviation),
@@ -51,8 +54,5 @@ def _energy(luma: NDArray[np.uint8], distance: int) -> float:
 
 
 def answer_figures(scores: NDArray[np.float32]) -> tuple[float, ...]:
-    """`ANSWER_FIGURES` of scores (classes,): the best one, and by how much it beats the second."""
-    if len(scores) < 2:
-        return float(scores[0]), float(scores[0])
-    second, best = np.partition(scores, -2)[-2:]
-    return float(best), float(best) - float(second)
+    """`ANSWER_FIGURES` of scores (classes,): the best one."""
+    return (float(scores.max()),)

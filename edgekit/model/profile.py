@@ -10,7 +10,7 @@ from msgspec import Meta
 QUANTILES = 21
 # What `edgekit.inference.figures` measures of a picture, and of an answer.
 PICTURE_FIGURES = ("brightness", "contrast", "warmth", "greenness", "sharpness")
-ANSWER_FIGURES = ("score", "margin")
+ANSWER_FIGURES = ("score",)
 # None of them comes near it; what is computed with them stays finite.
 _LARGEST = 1e6
 

@@ -286,6 +286,18 @@ class TestFile:
         assert manifest.quantization.calibration == "pictures"
         assert {"edgekit", "torch", "onnx2tf"} <= set(manifest.tools)
 
+    def test_what_pictures_and_answers_looked_like_is_recorded(
+        self, converted: Path, from_onnx: Conversion, data_free: Conversion, edgekit: Edgekit
+    ) -> None:
+        models = (converted, from_onnx.model, data_free.model)
+        assert [str(_manifest(model).profile) for model in models] == [
+            "looks of 490 calibration and evaluation pictures, answers to 280 evaluation pictures",
+            "looks of 210 calibration pictures, answers to 210 calibration pictures",
+            "looks of 280 evaluation pictures, answers to 280 evaluation pictures",
+        ]
+        said = f"profile       {_manifest(converted).profile}"
+        assert said in edgekit("inspect", converted).stdout.splitlines()
+
     def test_how_it_was_fed_is_recorded(
         self, converted: Path, from_onnx: Conversion, data_free: Conversion, allowed: Conversion
     ) -> None:

@@ -75,14 +75,7 @@ def test_pictures_of_any_size_and_of_one_value_have_finite_figures(size: tuple[i
         assert all(map(math.isfinite, picture_figures(np.full((1, *size, 3), value, np.uint8))))
 
 
-def test_best_score_and_margin() -> None:
-    found = answer_figures(np.array([0.125, 0.625, 0.25], np.float32))
-    assert dict(zip(ANSWER_FIGURES, found, strict=True)) == {"score": 0.625, "margin": 0.375}
-
-
-def test_equal_best_scores_have_no_margin() -> None:
-    assert answer_figures(np.array([0.5, 0.5, 0], np.float32)) == (0.5, 0)
-
-
-def test_the_only_class_is_certain() -> None:
-    assert answer_figures(np.array([1], np.float32)) == (1, 1)
+@pytest.mark.parametrize("scores", [[0.125, 0.625, 0.25], [0.625, 0.625, 0.5], [0.625]])
+def test_of_an_answer_the_best_score_counts(scores: list[float]) -> None:
+    found = answer_figures(np.array(scores, np.float32))
+    assert dict(zip(ANSWER_FIGURES, found, strict=True)) == {"score": 0.625}

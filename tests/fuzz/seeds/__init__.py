@@ -69,6 +69,9 @@ MANIFEST = msgspec.json.encode(
         "flatbuffer_sha256": hashlib.sha256(FLATBUFFER).hexdigest(), "weights": "w.pth",
         "weights_sha256": "00ff", "tools": {"torch": "2"},
         "feeding": {"verdict": "fits", "pictures": 9, "divergence": 0.1},
+        "profile": {
+            "answers": {"images": 9, "source": "evaluation", "figures": {"score": [*range(21)]}},
+        },
     }
 )  # fmt: skip
 
