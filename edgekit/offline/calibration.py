@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from edgekit.model.manifest import Confidence
 from edgekit.offline.statistics import NORMAL_95, rounded, wilson
+from edgekit.text import one_line
 
 # As many as in Guo et al. 2017; each has pictures enough for its accuracy to mean something.
 MAXIMUM_BINS = 15
@@ -225,7 +226,7 @@ def in_lines(
 ) -> Iterator[str]:
     """What it says in a terminal, or why there is none; and what the model file says of it."""
     if said is not None:
-        yield f"the file    says of its calibration: {said}"
+        yield f"the file    says of its calibration: {one_line(said)}"
     if curve is None:
         yield f"confidence  not measured: {uncalibrated}"
         return

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edgekit.inference.drift import Drift, DriftMonitor, Sign
 from edgekit.model.profile import Profile
 from edgekit.offline.timeline import Span
-from edgekit.text import clock
+from edgekit.text import clock, one_line
 
 
 @dataclass
@@ -127,7 +127,7 @@ def in_lines(courses: Mapping[str, DriftCourse]) -> list[str]:
     """What a terminal shows of recordings, by name; of a single one, the name is left out."""
     lines = []
     for name, course in courses.items():
-        where = f"{name}, " if len(courses) > 1 else ""
+        where = f"{one_line(name)}, " if len(courses) > 1 else ""
         for one in course.told:
             lines.append(f"{where}{clock(one.since)} to {clock(one.end)}: {one.text}")
     told = (one for course in courses.values() for one in course.told)
