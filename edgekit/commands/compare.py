@@ -23,6 +23,8 @@ from edgekit.inference.classifier import Classifier
 from edgekit.inference.frame import Frame
 from edgekit.offline.comparison import Comparer, Comparison, recordings_in
 from edgekit.offline.decision_settings import Recorded, decision_settings
+from edgekit.offline.decisions_used import DecisionsUsed
+from edgekit.offline.drift_course import in_lines as drift_lines
 from edgekit.offline.lettering import is_written, plain
 from edgekit.offline.pages import provenance, render_comparison
 from edgekit.offline.player import Played, Player
@@ -105,17 +107,21 @@ def command(
     if not set(a.labels) & set(b.labels):
         raise LabelsError(f"{models[0]} and {models[1]} have no class in common")
     comparer = Comparer(_MAX_PICTURES if sheet or report else 0)
-    decisions = []
-    begun = time.monotonic()
+    used = DecisionsUsed()
+    players = []
     for recording in recordings:
-        in_both = []
-        for which in (a, b):
-            settled = decision_settings(config, given(Recorded, values), recording.header, which)
-            decision = settled.settings
-            decisions.append(decision)
-            in_both.append(Player(recording.name, recording.header, which, decision))
-        in_a, in_b = in_both
-        comparer.compare(recording.name, _pairs(recording, in_a, in_b, hidden=as_json))
+        header, in_both = recording.header, []
+        for name, which in (("A", a), ("B", b)):
+            settled = decision_settings(config, given(Recorded, values), header, which)
+            used.add(f"{name} on {recording.name}", settled)
+            in_both.append(Player(recording.name, header, which, settled.settings))
+        players.append(in_both)
+    for line in used.lines():
+        notify(f"decision: {line}")
+    begun = time.monotonic()
+    for recording, (in_a, in_b) in zip(recordings, players, strict=True):
+        pairs = _pairs(recording, in_a, in_b, hidden=as_json)
+        comparer.compare(recording.name, pairs, (in_a.drift, in_b.drift))
     result = comparer.finish()
     if sheet is not None:
         write_atomically(sheet, _sheet(result, a, b))
@@ -123,12 +129,15 @@ def command(
     if report is not None:
         notes = [left_out] if left_out else []
         notes += [f"{one.name}: {note}" for one in recordings for note in one.notes]
-        facts = provenance(decisions, notes, result.span, time.monotonic() - begun)
+        facts = provenance(used.lines(), notes, result.span, time.monotonic() - begun)
         write_atomically(
-            report, render_comparison(result, path.resolve().name, a, b, facts).encode()
+            report,
+            render_comparison(result, used.different, path.resolve().name, a, b, facts).encode(),
         )
     if as_json:
-        click.echo(msgspec.json.encode(result.summary(a, b)).decode())
+        click.echo(
+            msgspec.json.encode({**result.summary(a, b), "decisions": used.summary()}).decode()
+        )
     else:
         _print(result, a, b)
     if min_agreement is not None and result.decided.value < min_agreement:
@@ -178,6 +187,15 @@ def _print(result: Comparison, a: Classifier, b: Classifier) -> None:
     for name, fraction in (("model", result.model), ("decided", result.decided)):
         interval = in_words(fraction.interval())
         click.echo(f"{name:<8} the same for {percent(fraction.value)} of frames ({interval})")
+    apart = result.mean_apart
+    scores = " and ".join(
+        f"{name} {mean:.3f}" for name, mean in zip("AB", result.mean_scores, strict=True)
+    )
+    beside = "" if apart is None else f"; {apart:.3f} apart where the class is the same"
+    click.echo(f"scores   {scores} on average, of the best class{beside}")
+    for side, name in enumerate("AB"):
+        for line in drift_lines({one.name: one.drift[side] for one in result.recordings}):
+            click.echo(f"drift    {name}: {line}")
     rows = result.per_class()
     width = max(len(row.label) for row in rows)
     click.echo(f"\n{'class':<{width}} {'A':>8} {'B':>8} {'both':>8}  of either")

@@ -21,7 +21,13 @@ from edgekit.commands.options import (
 from edgekit.errors import DatasetError
 from edgekit.files import check_outputs, write_atomically
 from edgekit.inference.classifier import Classifier
+from edgekit.model.manifest import Confidence
+from edgekit.model.settled import Settled
+from edgekit.offline.calibration import in_lines
 from edgekit.offline.decision_settings import Recorded, decision_settings
+from edgekit.offline.decisions_used import summary
+from edgekit.offline.drift_course import DriftCourse
+from edgekit.offline.drift_course import in_lines as drift_lines
 from edgekit.offline.evaluation import RecordingEvaluation, evaluate_recording
 from edgekit.offline.folder_evaluation import class_order, evaluate
 from edgekit.offline.folder_figures import FolderEvaluation
@@ -32,7 +38,7 @@ from edgekit.offline.player import Player
 from edgekit.offline.recording import Recording, progress
 from edgekit.offline.statistics import in_words
 from edgekit.offline.truth import Truth, read_truth
-from edgekit.text import percent
+from edgekit.text import listed, percent
 
 if TYPE_CHECKING:
     from click._termui_impl import ProgressBar
@@ -134,12 +140,15 @@ def command(
     check_outputs([report], recording.files)
     settled = decision_settings(config, options, recording.header, classifier)
     notify(f"decision: {settled}")
-    decision = settled.settings
     intervals = read_truth(truth, classifier.labels)
-    player = Player(recording.name, recording.header, classifier, decision)
+    ignored = _ignored(intervals, settled, truth.name)
+    for note in ignored:
+        notify(note)
+    player = Player(recording.name, recording.header, classifier, settled.settings)
     prepared = progress(recording, "evaluating", player.prepare, hidden=as_json)
     begun = time.monotonic()
-    result = evaluate_recording(map(player.play, prepared), intervals, pictures if report else 0)
+    played = map(player.play, prepared)
+    result = evaluate_recording(played, intervals, classifier, pictures if report else 0)
     seconds = time.monotonic() - begun
     _check_judged(result, intervals, truth)
     _notify_of_other_length(result, truth)
@@ -148,15 +157,22 @@ def command(
             "Model": f"{model.name}, SHA-256 {classifier.sha256}",
             "Runtime": f"{classifier.runtime_name} on {classifier.accelerator}",
             "Truth": truth.name,
-            **provenance([decision], recording.notes, result.span, seconds),
+            **provenance([str(settled)], [*recording.notes, *ignored], result.span, seconds),
         }
-        page = render_evaluation(result, recording.name, model.name, facts)
+        if classifier.confidence is not None:
+            facts["Calibration in the file"] = str(classifier.confidence)
+        page = render_evaluation(result, settled, player.drift, recording.name, model.name, facts)
         write_atomically(report, page.encode())
     if as_json:
+        told = {
+            "file_confidence": classifier.confidence,
+            "decision": summary(settled),
+            "drift": player.drift.summary(),
+        }
         timing = {"seconds": round(seconds, 3), "runtime": classifier.runtime_name}
-        click.echo(msgspec.json.encode({**result.summary(), **timing}).decode())
+        click.echo(msgspec.json.encode({**result.summary(), **told, **timing}).decode())
         return
-    _print_recording(result)
+    _print_recording(result, classifier.confidence, player.drift)
     _print_report(report)
 
 
@@ -202,6 +218,15 @@ def _check_judged(result: RecordingEvaluation, truth: Truth, path: Path) -> None
         )
 
 
+def _ignored(truth: Truth, settled: Settled, name: str) -> list[str]:
+    """A note about labels of the truth that are never decided; none where there are none."""
+    shown = dict.fromkeys(one.label for one in truth.intervals)
+    ignored = [label for label in shown if settled.settings.of(label).ignore]
+    if not ignored:
+        return []
+    return [f"{name} shows {listed(ignored, 5)}, which the decision ignores: always a mistake"]
+
+
 def _notify_of_other_length(result: RecordingEvaluation, truth: Path) -> None:
     if result.unseen:
         notify(f"{result.unseen} intervals lie behind the recording's end")
@@ -212,7 +237,9 @@ def _notify_of_other_length(result: RecordingEvaluation, truth: Path) -> None:
         notify(f"{truth} goes on for {result.beyond:g} {unit} behind the recording's end")
 
 
-def _print_recording(result: RecordingEvaluation) -> None:
+def _print_recording(
+    result: RecordingEvaluation, confidence: Confidence | None, drift: DriftCourse
+) -> None:
     recall, precision, delay = result.recall()[0], result.precision()[0], result.median_delay()
     slowest = "" if delay is None else f", slowest {result.delays[-1]:.2f} s"
     median = "–" if delay is None else f"{delay:.2f} s"
@@ -220,9 +247,13 @@ def _print_recording(result: RecordingEvaluation) -> None:
     for name, fraction in (("decided", result.decided), ("model", result.model)):
         interval = in_words(fraction.interval())
         click.echo(f"{name:<11} {percent(fraction.value)} of frames ({interval})")
+    for line in in_lines(result.calibration, result.uncalibrated, confidence):
+        click.echo(line)
     click.echo(f"intervals   {len(result.delays)} of {len(result.found)} found ({percent(recall)})")
     click.echo(
         f"answers     {result.right_answers} of {result.answers} right ({percent(precision)})"
     )
     click.echo(f"delay       {median}, median{slowest}")
     click.echo(f"mistakes    {result.mistake_count}")
+    for line in drift_lines({"": drift}):
+        click.echo(f"drift       {line}")

@@ -18,7 +18,10 @@ from edgekit.commands.options import (
 from edgekit.errors import ReplayDiffersError
 from edgekit.files import check_outputs
 from edgekit.inference.classifier import Classifier
+from edgekit.model.settled import Settled
 from edgekit.offline.decision_settings import Recorded, decision_settings
+from edgekit.offline.decisions_used import summary
+from edgekit.offline.drift_course import in_lines
 from edgekit.offline.golden import shown
 from edgekit.offline.recording import Recording
 from edgekit.offline.replay import FRAMES, TOLERANCE, Expectation, Replay, verify
@@ -101,7 +104,9 @@ def command(
         notify(f"wrote {len(found.changes)} changes to {golden}")
         return
     if as_json:
-        click.echo(msgspec.json.encode(_summary(recording, classifier, found, lines)).decode())
+        click.echo(
+            msgspec.json.encode(_summary(recording, classifier, settled, found, lines)).decode()
+        )
     else:
         _print(recording, classifier, found, lines)
     if lines:
@@ -111,18 +116,24 @@ def command(
 
 
 def _summary(
-    recording: Recording, classifier: Classifier, found: Replay, lines: list[str] | None
+    recording: Recording,
+    classifier: Classifier,
+    settled: Settled,
+    found: Replay,
+    lines: list[str] | None,
 ) -> dict[str, Any]:
     return {
         "recording": recording.name,
         "model": classifier.path.name,
         "model_sha256": classifier.sha256,
         "runtime": classifier.runtime_name,
+        "decision": summary(settled),
         "frames": found.frames,
         "span_s": round(found.span, 3),
         "seconds": round(found.seconds, 3),
         "inputs_differ": found.inputs_differ if recording.header else None,
         "changes": found.changes,
+        "drift": found.drift.summary(),
         "differences": lines,
         "notes": recording.notes,
     }
@@ -141,6 +152,8 @@ def _print(
         )
     for line in [shown(change) for change in found.changes] if lines is None else lines:
         click.echo(line)
+    for line in in_lines({recording.name: found.drift}):
+        notify(f"drift: {line}")
     pace = f"{found.span / found.seconds:.1f} x real time, " if found.seconds else ""
     same = "" if lines is None else ", all as expected" if not lines else ""
     notify(

@@ -64,6 +64,7 @@ class Classifier:
         recommended: decision settings that the file recommends, for these labels; empty where it
             does not.
         profile: what pictures and answers looked like when it was converted, where that was kept.
+        confidence: what the file says of how its confidence was calibrated, if anything.
         notes: what was understood, guessed or changed, a line each; none for a usual model of ours.
         step: what the model's output is rounded to; 0 where its scores are floats.
 
@@ -126,6 +127,7 @@ class Classifier:
         manifest = model.manifest
         self.recommended = model.recommended(names)
         self.profile = manifest.profile if manifest else None
+        self.confidence = manifest.confidence if manifest else None
         self.notes = notes
         self.runtime_name = interpreter.runtime
         self.accelerator = interpreter.accelerator

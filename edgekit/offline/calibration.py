@@ -1,48 +1,57 @@
 """Whether a model's confidence means what it says: how often it is right when it says 0.9."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.model.manifest import Confidence
 from edgekit.offline.statistics import NORMAL_95, rounded, wilson
+from edgekit.text import one_line
 
 # As many as in Guo et al. 2017; each has pictures enough for its accuracy to mean something.
 MAXIMUM_BINS = 15
-_PICTURES_A_BIN = 20
-# Of perfectly calibrated models, so many at a time that their answers take 16 MB.
-_DRAWS = 1000
+MINIMUM_IN_A_BIN = 20
+# Perfectly calibrated models, whose errors are drawn; so many at a time that it takes 16 MB.
+DRAWS = 1000
 _AT_A_TIME = 4 << 20
-# What a float32 probability can tell from 1; one of the true class that is smaller counts as this.
+# What a float32 probability can tell from 1.
 _SMALLEST = float(np.finfo(np.float32).eps)
+# What is answered, and how JSON calls it.
+Unit = Literal["picture", "frame"]
+_KEYS: dict[Unit, str] = {"picture": "images", "frame": "frames"}
 
 
-class Bin(NamedTuple):
-    """Pictures that were answered with about the same confidence.
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Pictures, or frames, that were answered with about the same confidence.
 
     Attributes:
         low, high: the smallest and largest confidence.
-        images: their number.
+        count: their number.
         right: how many were answered right.
         confidence: mean of it.
+        observations: as many independent ones say as much.
     """
 
     low: float
     high: float
-    images: int
+    count: int
     right: int
     confidence: float
+    observations: float
 
     @property
     def accuracy(self) -> float:
         """The fraction answered right."""
-        return self.right / self.images
+        return self.right / self.count
 
     @property
     def interval(self) -> tuple[float, float]:
         """Its 95 % confidence interval."""
-        return wilson(self.accuracy, self.images)
+        return wilson(self.accuracy, self.observations)
 
     @property
     def off(self) -> bool:
@@ -56,24 +65,28 @@ class Calibration:
     """Confidence beside accuracy; confidence is the score of a picture's best class.
 
     Attributes:
-        images: number of pictures.
+        unit: what is answered, each by itself: pictures, or frames of a recording.
+        count: their number.
+        observations: how many of them are independent of each other.
         accuracy: the fraction answered right.
         confidence: mean of it.
-        bins: the reliability diagram: by confidence, from the lowest, about as many pictures in
-            each, but never two with equal confidence in different ones.
+        bins: the reliability diagram: by confidence, from the lowest, about as many in each, but
+            never two with equal confidence in different ones.
         error: the expected calibration error: the distance of accuracy and mean confidence in a
-            bin, averaged over pictures (Guo et al. 2017, arXiv:1706.04599, eq. 3).
+            bin, averaged over all (Guo et al. 2017, arXiv:1706.04599, eq. 3).
         chance_error, chance_error_95: the error that a perfectly calibrated model with these
-            confidences would show on so few pictures: its mean, and what it exceeds in one of
+            confidences would show on so few observations: its mean, and what it exceeds in one of
             twenty cases.
         nll: mean negative log-likelihood of the true classes, in nats.
-        nll_interval: its 95 % confidence interval; None for a single picture.
-        floored: pictures whose true class had a score below `floor`, mostly 0, and was counted with
+        nll_interval: its 95 % confidence interval; None for a single picture, and for frames.
+        floored: those whose true class had a score below `floor`, mostly 0, and was counted with
             `floor`, so that `nll` is at least what it says.
         floor: half a step of a quantized output.
     """
 
-    images: int
+    unit: Unit
+    count: int
+    observations: int
     accuracy: float
     confidence: float
     bins: list[Bin]
@@ -95,7 +108,10 @@ class Calibration:
     def summary(self) -> dict[str, Any]:
         """The figures, as JSON has them."""
         interval = self.nll_interval
+        of_frames = {"frames": self.count, "observations": self.observations}
         return {
+            **(of_frames if self.unit == "frame" else {}),
+            "accuracy": round(self.accuracy, 6),
             "confidence": round(self.confidence, 6),
             "expected_calibration_error": round(self.error, 6),
             "expected_calibration_error_by_chance": round(self.chance_error, 6),
@@ -107,7 +123,7 @@ class Calibration:
                 {
                     "low": round(one.low, 6),
                     "high": round(one.high, 6),
-                    "images": one.images,
+                    _KEYS[self.unit]: one.count,
                     "confidence": round(one.confidence, 6),
                     "accuracy": round(one.accuracy, 6),
                     "accuracy_interval": rounded(one.interval),
@@ -140,7 +156,8 @@ def measure_calibration(
     confidence = np.clip(confidences[order].astype(np.float64), 0, 1)
     hits = right[order]
     count = len(order)
-    starts = _starts(confidence, max(1, min(MAXIMUM_BINS, count // _PICTURES_A_BIN)))
+    places = np.flatnonzero(np.diff(confidence, prepend=-1.0))
+    starts = bin_starts(places, count, count // MINIMUM_IN_A_BIN)
     bins = [
         Bin(
             float(confidence[start]),
@@ -148,23 +165,25 @@ def measure_calibration(
             int(end - start),
             int(hits[start:end].sum()),
             float(confidence[start:end].mean()),
+            int(end - start),
         )
         for start, end in zip(starts, [*starts[1:], count], strict=True)
     ]
-    error = sum(one.images * abs(one.accuracy - one.confidence) for one in bins) / count
     chance = _chance_errors(confidence, starts)
-    floor = step / 2 or _SMALLEST
+    floor = smallest_likelihood(step)
     losses = -np.log(np.clip(likelihoods.astype(np.float64), floor, 1))
     loss, interval = float(losses.mean()), None
     if count > 1:
         spread = NORMAL_95 * float(losses.std(ddof=1)) / count**0.5
         interval = max(0.0, loss - spread), loss + spread
     return Calibration(
-        images=count,
+        unit="picture",
+        count=count,
+        observations=count,
         accuracy=float(hits.mean()),
         confidence=float(confidence.mean()),
         bins=bins,
-        error=error,
+        error=calibration_error(bins),
         chance_error=float(chance.mean()),
         chance_error_95=float(np.quantile(chance, 0.95)),
         nll=loss,
@@ -174,12 +193,60 @@ def measure_calibration(
     )
 
 
-def _starts(ordered: NDArray[np.float64], bins: int) -> list[int]:
-    """Where bins of nearly equal size begin, so that equal values share one."""
-    values = np.flatnonzero(np.diff(ordered, prepend=-1.0))
-    wanted = np.arange(1, bins) * len(ordered) / bins
-    nearest = [int(values[np.abs(values - place).argmin()]) for place in wanted]
-    return sorted({0, *nearest})
+def bin_starts(places: NDArray[np.int64], count: int, bins: int) -> list[int]:
+    """Where bins of nearly equal size begin in order of confidence, so that equal ones share one.
+
+    Args:
+        places: where each different confidence begins.
+        count: of all.
+        bins: how many are wanted; there is at least one, and at most `MAXIMUM_BINS`.
+    """
+    bins = max(1, min(MAXIMUM_BINS, bins))
+    wanted = np.arange(1, bins) * count / bins
+    return sorted({0, *(int(places[np.abs(places - place).argmin()]) for place in wanted)})
+
+
+def calibration_error(bins: Sequence[Bin]) -> float:
+    """The distance of accuracy and confidence in a bin, averaged over what they hold."""
+    apart = sum(one.count * abs(one.accuracy - one.confidence) for one in bins)
+    return apart / sum(one.count for one in bins)
+
+
+def smallest_likelihood(step: float) -> float:
+    """A score of the true class that is smaller counts as this: half a step of the output.
+
+    Args:
+        step: to which scores were rounded; 0 for a float output.
+    """
+    return step / 2 or _SMALLEST
+
+
+def in_lines(
+    curve: Calibration | None, uncalibrated: str, said: Confidence | None
+) -> Iterator[str]:
+    """What it says in a terminal, or why there is none; and what the model file says of it."""
+    if said is not None:
+        yield f"the file    says of its calibration: {one_line(said)}"
+    if curve is None:
+        yield f"confidence  not measured: {uncalibrated}"
+        return
+    of_frames = (
+        f" (frames: {curve.count}, observations: {curve.observations})"
+        if curve.unit == "frame"
+        else ""
+    )
+    yield f"confidence  {curve.confidence:.3f} on average, accuracy {curve.accuracy:.3f}{of_frames}"
+    chance = f"{curve.chance_error:.3f}, and over {curve.chance_error_95:.3f} one time in twenty"
+    yield f"calibration error {curve.error:.3f}, {curve.verdict}; chance alone makes {chance}"
+    yield f"likelihood  negative logarithm {'at least ' if curve.floored else ''}{curve.nll:.3f}"
+
+
+def why_improper(improper: int, answers: int) -> str:
+    """Why a model that does not answer with probabilities has no calibration."""
+    return (
+        f"{improper} of {answers} answers are no probabilities: they are not between 0 and 1, or "
+        "do not add up to 1"
+    )
 
 
 def _chance_errors(ordered: NDArray[np.float64], starts: list[int]) -> NDArray[np.float64]:
@@ -189,8 +256,8 @@ def _chance_errors(ordered: NDArray[np.float64], starts: list[int]) -> NDArray[n
     certain, threshold = np.add.reduceat(ordered, starts), ordered.astype(np.float32)
     rows = max(1, _AT_A_TIME // count)
     errors = []
-    for done in range(0, _DRAWS, rows):
-        draws = random.random((min(rows, _DRAWS - done), count), np.float32) < threshold
+    for done in range(0, DRAWS, rows):
+        draws = random.random((min(rows, DRAWS - done), count), np.float32) < threshold
         hits = np.add.reduceat(draws, starts, axis=1, dtype=np.int64)
         errors.append(np.abs(hits - certain).sum(axis=1) / count)
     return np.concatenate(errors)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgekit.inference.classifier import Classifier
 from edgekit.offline.clip import is_clip
+from edgekit.offline.drift_course import DriftCourse
 from edgekit.offline.player import Played
 from edgekit.offline.recording import Recording
 from edgekit.offline.statistics import FrameFraction, rounded
@@ -52,9 +53,14 @@ class Disagreement:
 
 @dataclass
 class ComparedRecording:
-    """What both decided on a recording: runs of labels, and the seconds they cover."""
+    """What both decided on a recording: runs of labels, and the seconds they cover.
+
+    Attributes:
+        drift: what was told of it to A, and to B.
+    """
 
     name: str
+    drift: tuple[DriftCourse, DriftCourse]
     a: list[Run] = field(default_factory=list)
     b: list[Run] = field(default_factory=list)
     span: float = 0.0
@@ -83,6 +89,8 @@ class Comparison:
         model: fraction of frames with the same best class.
         decided: fraction of frames with the same decided label.
         answers: frames by both models' best classes.
+        scores: sum of A's best scores, and of B's.
+        apart: sum of how far these are from each other, where the best class is the same.
         changes: number of changes that each decided.
         recordings: what was decided when.
         disagreements: those kept with their pictures, in order.
@@ -93,6 +101,8 @@ class Comparison:
     model: FrameFraction = field(default_factory=FrameFraction)
     decided: FrameFraction = field(default_factory=FrameFraction)
     answers: Counter[tuple[str, str]] = field(default_factory=Counter)
+    scores: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    apart: float = 0.0
     changes: list[int] = field(default_factory=lambda: [0, 0])
     recordings: list[ComparedRecording] = field(default_factory=list)
     disagreements: list[Disagreement] = field(default_factory=list)
@@ -102,6 +112,17 @@ class Comparison:
     def span(self) -> float:
         """Seconds of all recordings."""
         return sum(one.span for one in self.recordings)
+
+    @property
+    def mean_scores(self) -> tuple[float, float]:
+        """Of the best class, A's and B's."""
+        a, b = self.scores
+        return a / self.frames, b / self.frames
+
+    @property
+    def mean_apart(self) -> float | None:
+        """How far these are from each other where the class is the same; None where it never is."""
+        return self.apart / self.model.hits if self.model.hits else None
 
     def per_class(self) -> list[ClassCounts]:
         """The counts of every class that was answered; the most frequent first."""
@@ -117,15 +138,27 @@ class Comparison:
     def summary(self, a: Classifier, b: Classifier) -> dict[str, Any]:
         """The figures, as JSON has them."""
         return {
-            "a": {"model": a.path.name, "sha256": a.sha256, "changes": self.changes[0]},
-            "b": {"model": b.path.name, "sha256": b.sha256, "changes": self.changes[1]},
+            "a": self._side(0, a),
+            "b": self._side(1, b),
             "frames": self.frames,
+            "scores_apart": None if self.mean_apart is None else round(self.mean_apart, 6),
             "model": round(self.model.value, 6),
             "model_interval": rounded(self.model.interval()),
             "decided": round(self.decided.value, 6),
             "decided_interval": rounded(self.decided.interval()),
             "disagreements": self.disagreement_count,
             "classes": [row._asdict() for row in self.per_class()],
+        }
+
+    def _side(self, side: int, model: Classifier) -> dict[str, Any]:
+        return {
+            "model": model.path.name,
+            "sha256": model.sha256,
+            "changes": self.changes[side],
+            "mean_score": round(self.mean_scores[side], 6),
+            "drift": [
+                {"recording": one.name, **one.drift[side].summary()} for one in self.recordings
+            ],
         }
 
 
@@ -142,23 +175,37 @@ class Comparer:
         self._now: Disagreement | None = None
         self._offset = 0.0
 
-    def compare(self, recording: str, pairs: Iterable[tuple[Played, Played]]) -> None:
+    def compare(
+        self,
+        recording: str,
+        pairs: Iterable[tuple[Played, Played]],
+        drift: tuple[DriftCourse, DriftCourse],
+    ) -> None:
         """Take a recording's frames, answered by both.
+
+        Args:
+            recording: its name.
+            pairs: the frames.
+            drift: what is told of it to A, and to B, while they are taken.
 
         Raises:
             InferenceError: an interpreter failed.
         """
         result, first, time, count = self._result, 0.0, 0.0, 0
-        compared = ComparedRecording(recording)
+        compared = ComparedRecording(recording, drift)
         for a, b in pairs:
             time = a.frame.time
             first = time if count == 0 else first
             count += 1
-            same = a.scores[0][0] == b.scores[0][0]
+            (class_a, score_a), (class_b, score_b) = a.scores[0], b.scores[0]
+            same = class_a == class_b
             result.frames += 1
             result.model.add(same, self._offset + time)
             result.decided.add(a.result.label == b.result.label, self._offset + time)
-            result.answers[a.scores[0][0], b.scores[0][0]] += 1
+            result.answers[class_a, class_b] += 1
+            result.scores[0] += score_a
+            result.scores[1] += score_b
+            result.apart += abs(score_b - score_a) if same else 0.0
             for side, one in enumerate((a, b)):
                 result.changes[side] += one.event is not None and one.event.event == "change"
             extend(compared.a, a.result.label, time)

@@ -6,7 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from edgekit.inference.classifier import Classifier
 from edgekit.inference.events import UNKNOWN
+from edgekit.offline.calibration import Calibration
+from edgekit.offline.frame_calibration import FrameCalibration
 from edgekit.offline.mistakes import Mistake, Mistakes
 from edgekit.offline.player import Played
 from edgekit.offline.statistics import FrameFraction, rounded, wilson
@@ -31,6 +34,10 @@ class RecordingEvaluation:
         span: its seconds.
         decided, model: fraction of the judged frames that were right: as decided, and as the
             model says for each frame by itself.
+        calibration: of the model's own confidence, frame by frame; None where there is none.
+        uncalibrated: why there is none.
+        told, told_score: fraction of the judged frames with a decided label that were right, and
+            the sum of the smoothed scores that are told with it.
         confusion: judged frames by truth and decided label.
         found: the intervals that lie in the recording.
         unseen: how many lie behind its end.
@@ -48,6 +55,10 @@ class RecordingEvaluation:
     span: float = 0.0
     decided: FrameFraction = field(default_factory=FrameFraction)
     model: FrameFraction = field(default_factory=FrameFraction)
+    calibration: Calibration | None = None
+    uncalibrated: str = ""
+    told: FrameFraction = field(default_factory=FrameFraction)
+    told_score: float = 0.0
     confusion: Counter[tuple[str, str]] = field(default_factory=Counter)
     found: list[Found] = field(default_factory=list)
     unseen: int = 0
@@ -64,6 +75,11 @@ class RecordingEvaluation:
     def delays(self) -> list[float]:
         """Seconds until each interval that was found was answered, sorted."""
         return sorted(one.delay for one in self.found if one.delay is not None)
+
+    @property
+    def mean_told_score(self) -> float | None:
+        """Mean smoothed score of the labels that were decided; None where none was."""
+        return self.told_score / self.told.count if self.told.count else None
 
     def recall(self) -> tuple[float, tuple[float, float]]:
         """Fraction of the intervals that were found, and its 95 % interval."""
@@ -90,6 +106,10 @@ class RecordingEvaluation:
             "decided_interval": rounded(self.decided.interval()),
             "model": round(self.model.value, 6),
             "model_interval": rounded(self.model.interval()),
+            "calibration": self.calibration.summary() if self.calibration else None,
+            "uncalibrated": self.uncalibrated or None,
+            "told_score": None if self.mean_told_score is None else round(self.mean_told_score, 6),
+            "told_right": round(self.told.value, 6) if self.told.count else None,
             "intervals": len(self.found),
             "intervals_unseen": self.unseen,
             "found": len(self.delays),
@@ -108,27 +128,29 @@ class RecordingEvaluation:
 
 
 def evaluate_recording(
-    played: Iterable[Played], truth: Truth, max_pictures: int
+    played: Iterable[Played], truth: Truth, classifier: Classifier, max_pictures: int
 ) -> RecordingEvaluation:
     """Judge the frames of a recording; memory does not grow with it, but with what happens in it.
 
     Args:
         played: its frames, in order.
         truth: what it shows.
+        classifier: the model that answered.
         max_pictures: so many mistakes are kept with their pictures, the longest.
 
     Raises:
         InferenceError: the interpreter failed.
     """
-    judge = _Judge(truth, max_pictures)
+    judge = _Judge(truth, classifier, max_pictures)
     for one in played:
         judge.add(one)
     return judge.finish()
 
 
 class _Judge:
-    def __init__(self, truth: Truth, max_pictures: int) -> None:
+    def __init__(self, truth: Truth, classifier: Classifier, max_pictures: int) -> None:
         self._truth = truth
+        self._calibration = FrameCalibration(classifier.labels, classifier.step)
         self._result = RecordingEvaluation(in_frames=truth.in_frames)
         self._course = Course(truth)
         self._inside: _Inside | None = None
@@ -164,6 +186,10 @@ class _Judge:
         self._result.confusion[inside.label, label] += 1
         if truth != UNKNOWN:
             self._result.model.add(one.scores[0][0] == truth, time)
+            self._calibration.add(one.result.scores, inside.found.interval, time)
+        if label != UNKNOWN:
+            self._result.told.add(right, time)
+            self._result.told_score += one.result.verdict.score
         if right:
             self._mistakes.right(time)
         else:
@@ -182,6 +208,8 @@ class _Judge:
         self._end_answer()
         result.mistake_count = self._mistakes.count
         result.mistakes = self._mistakes.longest()
+        result.calibration = self._calibration.finish()
+        result.uncalibrated = self._calibration.uncalibrated
         result.unseen = len(self._truth.intervals) - len(result.found)
         result.beyond = self._beyond()
         return result

@@ -18,7 +18,7 @@ from edgekit.inference.classifier import Classifier, top_k
 from edgekit.inference.events import timestamp
 from edgekit.inference.probabilities import are_probabilities
 from edgekit.model.labels import Notify, ignore
-from edgekit.offline.calibration import Calibration, measure_calibration
+from edgekit.offline.calibration import Calibration, measure_calibration, why_improper
 from edgekit.offline.folder_figures import (
     TOP,
     Difference,
@@ -224,12 +224,8 @@ class _Judge:
             top5=PictureFraction(self._top5, len(right)),
             counts=self._counts,
             calibration=self._calibration(right),
-            uncalibrated=(
-                f"{self._improper} of {len(right)} answers are no probabilities: they are not "
-                "between 0 and 1, or do not add up to 1"
-                if self._improper
-                else ""
-            ),
+            uncalibrated=why_improper(self._improper, len(right)) if self._improper else "",
+            confidence=classifier.confidence,
             latency=Latency(float(median), float(low), float(high)),
             mistakes=self._mistakes.best(),
         )

@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from edgekit.files import write_atomically
+from edgekit.model.manifest import Confidence
 from edgekit.offline.calibration import Calibration
 from edgekit.offline.statistics import PictureFraction, mcnemar
 from edgekit.report.page import framed
@@ -124,6 +127,7 @@ class ModelFigures:
         counts: pictures by the names of their class and of the best one.
         calibration: of its confidence; None where its answers are no probabilities.
         uncalibrated: why there is none.
+        confidence: what the file says of how its confidence was calibrated, if anything.
         latency: a picture's.
         mistakes: the surest, at most as many as were asked for; the surest first.
     """
@@ -138,6 +142,7 @@ class ModelFigures:
     counts: Counter[tuple[str, str]] = field(repr=False)
     calibration: Calibration | None = field(repr=False)
     uncalibrated: str = field(repr=False)
+    confidence: Confidence | None = field(repr=False)
     latency: Latency
     mistakes: list[PictureMistake] = field(repr=False)
 
@@ -182,6 +187,7 @@ class ModelFigures:
             "latency_spread_ms": [round(self.latency.low, 3), round(self.latency.high, 3)],
             "calibration": self.calibration.summary() if self.calibration else None,
             "uncalibrated": self.uncalibrated or None,
+            "file_confidence": msgspec.to_builtins(self.confidence),
             "classes": [one.summary() for one in self.classes],
             "confusion": [
                 {"truth": truth, "answer": answer, "images": count}

@@ -115,6 +115,7 @@ def _rows(a: ModelFigures, b: ModelFigures) -> list[tuple[str, str, str]]:
                 "Runtime": f"{one.runtime} on {one.accelerator}",
                 "Right (top-1)": f"{one.top1} ({one.top1.spread})",
                 "Among the best five": f"{one.top5} ({one.top5.spread})",
+                "Calibration in the file": str(one.confidence) if one.confidence else "–",
                 "Mean confidence": f"{curve.confidence:.3f}" if curve else "–",
                 "Calibration error": f"{curve.error:.3f}" if curve else "–",
                 "… of chance alone": f"{curve.chance_error:.3f}" if curve else "–",
@@ -126,6 +127,8 @@ def _rows(a: ModelFigures, b: ModelFigures) -> list[tuple[str, str, str]]:
         for column in columns:
             del column["Among the best five"]
     of_a, of_b = columns
+    if not (a.confidence or b.confidence):
+        del of_a["Calibration in the file"], of_b["Calibration in the file"]
     return [(name, of_a[name], of_b[name]) for name in of_a]
 
 
@@ -134,6 +137,8 @@ def _facts(result: FolderEvaluation) -> dict[str, str]:
     if result.comparison is not None:
         models = [("A", result), ("B", result.comparison.b)]
     facts = {name: f"{one.model}, SHA-256 {one.sha256}" for name, one in models}
+    if result.comparison is None and result.confidence is not None:
+        facts["Calibration in the file"] = str(result.confidence)
     facts["Runtime"] = ", ".join(
         dict.fromkeys(f"{one.runtime} on {one.accelerator}" for _, one in models)
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from edgekit.offline.calibration import in_lines
 from edgekit.offline.folder_figures import (
     ClassFigures,
     FolderEvaluation,
@@ -44,19 +45,12 @@ def _model(figures: ModelFigures) -> Iterator[str]:
     yield f"top-1       {_in_words(figures.top1)}"
     if figures.top5_means_something:
         yield f"top-5       {_in_words(figures.top5)}"
-    latency, curve = figures.latency, figures.calibration
+    latency = figures.latency
     yield (
         f"latency     {latency.median:.2f} ms a picture, median; {latency.low:.2f} to "
         f"{latency.high:.2f} for nine in ten ({figures.runtime} on {figures.accelerator})"
     )
-    if curve is None:
-        yield f"confidence  not calibrated: {figures.uncalibrated}"
-        return
-    floor = "at least " if curve.floored else ""
-    yield f"confidence  {curve.confidence:.3f} on average, accuracy {curve.accuracy:.3f}"
-    chance = f"{curve.chance_error:.3f}, and over {curve.chance_error_95:.3f} one time in twenty"
-    yield f"calibration error {curve.error:.3f}, {curve.verdict}; chance alone makes {chance}"
-    yield f"likelihood  negative logarithm {floor}{curve.nll:.3f}"
+    yield from in_lines(figures.calibration, figures.uncalibrated, figures.confidence)
 
 
 def _classes(result: FolderEvaluation) -> Iterator[str]:

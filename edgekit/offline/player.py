@@ -9,6 +9,7 @@ from edgekit.inference.frame import Frame
 from edgekit.inference.pipeline import Pipeline, Result
 from edgekit.model.decision import DecisionSettings
 from edgekit.offline.clip import ClipHeader, hash_input
+from edgekit.offline.drift_course import DriftCourse
 
 TOP = 3  # classes in each event
 
@@ -38,6 +39,9 @@ class Player:
         name, header: the recording's.
         classifier: the model.
         decision: how its scores become labels.
+
+    Attributes:
+        drift: what the daemon would say of drift; it changes no answer and no event.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class Player:
         self._comparable = header is not None and header.geometry == classifier.geometry
         self._stretch = 0
         self._pipeline = self._begin()
+        self.drift = DriftCourse(classifier.profile)
 
     def prepare(self, frame: Frame) -> Frame:
         """Make the model's input; may be called ahead, and in another thread."""
@@ -70,7 +75,9 @@ class Player:
         """
         if frame.stretch != self._stretch:
             self._pipeline, self._stretch = self._begin(), frame.stretch
+            self.drift.begin()
         result = self._pipeline.process(frame)
+        self.drift.add(result.tensor, result.scores, frame.time)
         event = self._pipeline.event(result)
         if result.verdict.first and not _begins(frame):
             event = None

@@ -12,6 +12,7 @@ import msgspec
 from edgekit.inference.classifier import Classifier
 from edgekit.inference.events import Event
 from edgekit.model.decision import DecisionSettings
+from edgekit.offline.drift_course import DriftCourse
 from edgekit.offline.golden import (
     SCHEMA,
     Change,
@@ -42,6 +43,7 @@ class Replay:
         changes: those of the decided label.
         recorded: the changes at the time of the recording; None where it does not say.
         inputs_differ: number of frames whose input is not the recorded one.
+        drift: what was told of it.
     """
 
     frames: int = 0
@@ -51,6 +53,7 @@ class Replay:
     changes: list[Change] = field(default_factory=list)
     recorded: list[Change] | None = None
     inputs_differ: int = 0
+    drift: DriftCourse = field(default_factory=lambda: DriftCourse(None))
 
 
 def replay(played: Iterable[Played], has_records: bool) -> Replay:
@@ -160,6 +163,7 @@ def verify(
     player = Player(recording.name, recording.header, classifier, decision)
     prepared = progress(recording, "replaying", player.prepare, hidden)
     found = replay(map(player.play, prepared), has_records=recording.header is not None)
+    found.drift = player.drift
     if golden is not None and expected.update:
         write_golden(golden, golden_of(recording, classifier, decision, found))
         return found, None

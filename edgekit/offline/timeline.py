@@ -67,6 +67,7 @@ class Row(NamedTuple):
         start: seconds.
         fine: whether its ticks are told with tenths of a second.
         upper, lower, different: what is drawn in its lanes.
+        bands: below them, a lane for each of what else there is to show.
         ticks: where they stand, in percent of the row, and their times in seconds.
     """
 
@@ -75,6 +76,7 @@ class Row(NamedTuple):
     upper: list[Segment]
     lower: list[Segment]
     different: list[Segment]
+    bands: list[list[Segment]]
     ticks: list[tuple[float, float]]
 
 
@@ -126,6 +128,7 @@ def rows(
     lower: Sequence[Run],
     labels: Sequence[str],
     words: str = "{lower}, not {upper}",
+    bands: Sequence[Sequence[Span]] = (),
 ) -> list[Row]:
     """The timeline, cut into rows that a page has the width for.
 
@@ -133,6 +136,7 @@ def rows(
         upper, lower: runs that cover the same time.
         labels: those that get a colour, in this order.
         words: what is said about a difference.
+        bands: what else there is to show, such as drift; each gets a lane of its own.
     """
     begin, end = lower[0].start, lower[-1].end
     seconds = float(next((row for row in _ROWS if (end - begin) / row <= _MAX_ROWS), _ROWS[-1]))
@@ -153,6 +157,7 @@ def rows(
                 _segments(above, start, seconds, colours),
                 _segments(below, start, seconds, colours),
                 _segments(different, start, seconds, None),
+                [_segments(band, start, seconds, None) for band in bands],
                 ticks,
             )
         )

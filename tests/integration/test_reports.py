@@ -9,7 +9,10 @@ from edgekit_convert.report.render import render_html
 from selenium import webdriver
 
 from edgekit.inference.classifier import Classifier
+from edgekit.model.decision import DecisionSettings, LabelSettings
+from edgekit.model.settled import Settled
 from edgekit.offline.comparison import Comparer
+from edgekit.offline.drift_course import DriftCourse
 from edgekit.offline.evaluation import evaluate_recording
 from edgekit.offline.folder_evaluation import evaluate
 from edgekit.offline.pages import render_comparison, render_evaluation
@@ -28,6 +31,12 @@ NAMES = [
     *(f"class {number}" for number in range(50)),
 ]
 LONG = "a-name-without-any-space-" * 6
+SETTLED = Settled(
+    DecisionSettings(
+        labels={name: LabelSettings(0.5, 0.4, 1, name == LONG) for name in (*NAMES, LONG)}
+    ),
+    "the model file",
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +55,9 @@ def page(request: pytest.FixtureRequest, passing: Report, tmp_path: Path) -> Pat
         html = render_html(passing)
     elif kind == "evaluation":
         intervals = [Interval(9 * n, 9 * (n + 1), shown[9 * n], "") for n in range(111)]
-        frames = (played(answer, n / 10) for n, answer in enumerate(answered))
-        result = evaluate_recording(frames, Truth(intervals, in_frames=False), 10)
-        html = render_evaluation(result, LONG, LONG, {"Notes": LONG})
+        frames = (played(answer, n / 10, labels=NAMES) for n, answer in enumerate(answered))
+        result = evaluate_recording(frames, Truth(intervals, in_frames=False), Stub([], NAMES), 10)
+        html = render_evaluation(result, SETTLED, DriftCourse(None), LONG, LONG, {"Notes": LONG})
     elif kind in ("folder", "two models on a folder"):
         scores = np.random.default_rng(0).dirichlet([0.1] * len(NAMES), 200)
         a, b = Stub(scores, NAMES, f"{LONG}.tflite"), Stub(scores[::-1], NAMES, f"{LONG}2.tflite")
@@ -58,9 +67,9 @@ def page(request: pytest.FixtureRequest, passing: Report, tmp_path: Path) -> Pat
         comparer = Comparer(10)
         times = enumerate(zip(shown, answered, strict=True))
         both = ((played(a, n / 10), played(b, n / 10)) for n, (a, b) in times)
-        comparer.compare(LONG, both)
+        comparer.compare(LONG, both, (DriftCourse(None), DriftCourse(None)))
         model = Classifier.open(tiny_model(tmp_path / f"{LONG}.tflite"))
-        html = render_comparison(comparer.finish(), LONG, model, model, {"Notes": LONG})
+        html = render_comparison(comparer.finish(), [SETTLED], LONG, model, model, {"Notes": LONG})
     target = tmp_path / "page.html"
     target.write_text(html, encoding="utf-8")
     return target

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.inference.classifier import Classifier
+from edgekit.model.manifest import Confidence
 
 
 class Stub(Classifier):
@@ -21,6 +22,7 @@ class Stub(Classifier):
         step: float = 0.0,
     ) -> None:
         self.path, self.sha256 = Path(name), "0" * 64
+        self.confidence: Confidence | None = None
         self.labels, self.notes, self.step = list(labels), [], step
         self.runtime_name, self.accelerator = "litert", "cpu"
         self.geometry = SimpleNamespace(width=8, height=8)  # type: ignore[assignment]

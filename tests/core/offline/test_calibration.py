@@ -23,7 +23,7 @@ def _measured(
 def test_the_error_is_the_distance_of_each_bin_weighted_by_its_pictures() -> None:
     # Two bins of 20: 0.6 where 10 are right, and 0.9 where all are.
     curve = _measured([0.9] * 20 + [0.6] * 20, [True] * 20 + [True, False] * 10)
-    assert [(one.images, one.right) for one in curve.bins] == [(20, 10), (20, 20)]
+    assert [(one.count, one.right) for one in curve.bins] == [(20, 10), (20, 20)]
     assert [one.confidence for one in curve.bins] == pytest.approx([0.6, 0.9])
     assert curve.error == pytest.approx(0.5 * 0.1 + 0.5 * 0.1)
     assert (curve.accuracy, curve.confidence) == pytest.approx((0.75, 0.75))
@@ -31,14 +31,14 @@ def test_the_error_is_the_distance_of_each_bin_weighted_by_its_pictures() -> Non
 
 def test_bins_hold_about_as_many_pictures_each_and_fifteen_at_most() -> None:
     values = list(np.linspace(0.3, 1, 3000))
-    assert [one.images for one in _measured(values, [True] * 3000).bins] == [200] * 15
-    assert [one.images for one in _measured(values[:59], [True] * 59).bins] == [29, 30]
+    assert [one.count for one in _measured(values, [True] * 3000).bins] == [200] * 15
+    assert [one.count for one in _measured(values[:59], [True] * 59).bins] == [29, 30]
 
 
 def test_equal_confidences_share_a_bin_whatever_their_order() -> None:
     confidences, right = [0.5] * 30 + [0.99] * 270, [False] * 30 + [True] * 200 + [False] * 70
     curve = _measured(confidences, right)
-    assert [one.images for one in curve.bins] == [30, 270]
+    assert [one.count for one in curve.bins] == [30, 270]
     assert [one.low for one in curve.bins] == pytest.approx([0.5, 0.99])
     again = _measured(confidences[::-1], right[::-1])
     assert again.error == pytest.approx(curve.error)

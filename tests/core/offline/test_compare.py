@@ -9,6 +9,8 @@ import cv2
 import pytest
 
 from edgekit.offline import lettering
+from edgekit.offline.drift_course import DriftCourse
+from tests.core.offline.profiles import profile
 from tests.recordings import Edgekit, failure, write_pictures, write_video
 
 
@@ -50,6 +52,43 @@ def test_disagreements_are_counted_and_drawn(
     shown = edgekit(*base).stdout
     assert "model    the same for 50.0% of frames" in shown
     assert ["red", "20", "20", "20", "100.0%"] in [line.split() for line in shown.splitlines()]
+
+
+def test_scores_drift_and_settings_are_those_of_each_model(
+    edgekit: Edgekit, model: Path, video: Path, tmp_path: Path
+) -> None:
+    report = tmp_path / "report.html"
+    base = ("compare", video, "--model", model, "--model", model, "--report", report)
+    done = edgekit(*base)
+    assert re.search(r"scores   A (0\.\d{3}) and B \1 on average.*; 0\.000 apart", done.stdout)
+    assert "drift    A: not told: the model file has no profile" in done.stdout
+    assert "drift    B: not told" in done.stdout
+    assert done.stderr.count("decision: ") == 1
+    found = json.loads(edgekit(*base, "--json").stdout)
+    assert found["a"]["mean_score"] == found["b"]["mean_score"] > 0.9
+    assert found["scores_apart"] == 0
+    assert found["a"]["drift"][0]["recording"] == "colours.avi"
+    (used,) = found["decisions"]
+    assert (used["source"], used["held_for"]) == (
+        "the defaults", ["A on colours.avi", "B on colours.avi"],
+    )  # fmt: skip
+    assert "Mean best score" in report.read_text()
+
+
+def test_drift_has_a_lane_for_each_model(
+    edgekit: Edgekit, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, report = write_pictures(tmp_path / "dark", ["black"] * 125), tmp_path / "report.html"
+    profiles = iter([profile(), None])
+    monkeypatch.setattr("edgekit.offline.player.DriftCourse", lambda _: DriftCourse(next(profiles)))
+    models = ("--model", model, "--model", model)
+    done = edgekit("compare", folder, *models, "--report", report)
+    assert re.search("drift    A: .* to 2:04: .*darker than", done.stdout)
+    assert "drift    B: not told: the model file has no profile" in done.stdout
+    page = report.read_text()
+    assert "Drift of A</strong>" in page and "Drift of B" not in page
+    lanes = page.count('class="lane drift"')
+    assert lanes == 2 * page.count('class="lane wrong"') > 0
 
 
 def test_the_report_is_one_closed_file_with_every_disagreement(

@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.recordings import Edgekit, failure, write_video
+from edgekit.inference.classifier import Classifier
+from edgekit.model.manifest import Confidence
+from edgekit.offline.drift_course import DriftCourse
+from tests.core.offline.profiles import profile
+from tests.recordings import Edgekit, failure, write_pictures, write_video
 from tests.tiny import tiny_model
 
 HEAD = "start,end,label\n"
@@ -109,7 +113,108 @@ def test_a_clip_is_evaluated_as_the_video_it_was_recorded_from(
     runs = [edgekit("evaluate", model, one, "--truth", truth, "--json") for one in (video, clip)]
     one, other = (json.loads(run.stdout) for run in runs)
     del one["seconds"], other["seconds"]
+    assert (one["decision"].pop("source"), other["decision"].pop("source")) == (
+        "the defaults", "the clip",
+    )  # fmt: skip
     assert one == other
+
+
+def test_confidence_is_held_against_the_truth(
+    edgekit: Edgekit, model: Path, video: Path, tmp_path: Path
+) -> None:
+    path, report = tmp_path / "t.csv", tmp_path / "r.html"
+    path.write_text(HEAD + "0,1,red\n1,2,unknown\n2,3,red\n3,4,red\n")
+    base = ("evaluate", model, video, "--truth", path, "--report", report, *STILL)
+    found = json.loads(edgekit(*base, "--json").stdout)
+    curve = found["calibration"]
+    # What is unknown has no class that could be right; two seconds are an observation at least.
+    assert (curve["frames"], curve["observations"]) == (30, 2)
+    assert curve["accuracy"] == pytest.approx(20 / 30, abs=1e-6)
+    assert curve["confidence"] > 0.9
+    assert [one["frames"] for one in curve["bins"]] == [30]
+    assert found["told_right"] == pytest.approx(20 / 40)
+    assert found["told_score"] == pytest.approx(curve["confidence"], abs=0.01)
+    told = edgekit(*base).stdout
+    assert "accuracy 0.667 (frames: 30, observations: 2)" in told
+    assert ", too sure; chance alone makes " in told
+    page = report.read_text()
+    assert "30 frames with confidence" in page
+    assert "are decided right" in page
+    smoothed = json.loads(edgekit(*base, "--json", "--decision-smoothing", 9).stdout)
+    assert smoothed["told_score"] < found["told_score"] - 0.05
+
+
+def test_what_the_file_says_of_its_confidence_is_told(
+    edgekit: Edgekit,
+    model: Path,
+    video: Path,
+    truth: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    report = tmp_path / "r.html"
+    base = ("evaluate", model, video, "--truth", truth, "--report", report)
+    said = Confidence(reason="only 12 labelled pictures", images=12)
+    # As if the file had a manifest.
+    monkeypatch.setattr(Classifier, "confidence", property(lambda _: said, lambda *_: None), False)
+    assert f"the file    says of its calibration: {said}" in edgekit(*base).stdout
+    assert "Calibration in the file" in report.read_text()
+    found = json.loads(edgekit(*base, "--json").stdout)
+    assert found["file_confidence"] == {"reason": "only 12 labelled pictures", "images": 12}
+
+
+def test_a_truth_of_nothing_but_unknown_has_no_confidence(
+    edgekit: Edgekit, model: Path, video: Path, tmp_path: Path
+) -> None:
+    path, report = tmp_path / "t.csv", tmp_path / "r.html"
+    path.write_text(HEAD + "0,4,unknown\n")
+    base = ("evaluate", model, video, "--truth", path, "--report", report)
+    assert "confidence  not measured: no judged frame shows a class" in edgekit(*base).stdout
+    assert "Not measured: no judged frame shows a class." in report.read_text()
+    found = json.loads(edgekit(*base, "--json").stdout)
+    assert found["calibration"] is None
+    assert found["uncalibrated"] == "no judged frame shows a class"
+
+
+def test_the_settings_are_told_with_where_they_are_from(
+    edgekit: Edgekit, model: Path, video: Path, truth: Path, tmp_path: Path
+) -> None:
+    config, report = tmp_path / "edgekit.toml", tmp_path / "r.html"
+    config.write_text("[decision.labels]\nblue = {ignore = true}\ngreen = {enter = 0.75}\n")
+    base = ("evaluate", model, video, "--truth", truth, "--report", report)
+    assert "decision: smoothing 5, enter 0.6" in edgekit(*base).stderr
+    assert "settings of their own" not in report.read_text()
+    done = edgekit(*base, "--config", config, "--json")
+    assert "green: enter 0.75" in done.stderr and "(from the configuration)" in done.stderr
+    decision = json.loads(done.stdout)["decision"]
+    assert decision["source"] == "the configuration"
+    assert decision["settings"]["labels"]["blue"]["ignore"]
+    assert "truth.csv shows blue, which the decision ignores: always a mistake" in done.stderr
+    page = report.read_text()
+    assert (
+        "which the decision ignores" in page
+        and "ignored: never decided" in page
+        and "(from the configuration)" in page
+    )
+
+
+def test_drift_is_told_in_text_json_and_on_the_timeline(
+    edgekit: Edgekit, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_pictures(tmp_path / "pictures", ["black"] * 130)
+    path, report = tmp_path / "t.csv", tmp_path / "r.html"
+    path.write_text(HEAD + "0,130,red\n")
+    base = ("evaluate", model, folder, "--truth", path, "--report", report)
+    assert "drift       not told: the model file has no profile" in edgekit(*base).stdout
+    assert "swatch drift" not in report.read_text()
+    monkeypatch.setattr("edgekit.offline.player.DriftCourse", lambda _: DriftCourse(profile()))
+    assert re.search("drift       .* to 2:09: .*darker than", edgekit(*base).stdout)
+    page = report.read_text()
+    assert page.count("swatch drift") == 1 and page.count('class="lane drift"') > 1
+    assert re.search("to 2:09, told from 1:.. on: .*darker than", page)
+    told = json.loads(edgekit(*base, "--json").stdout)["drift"]["told"]
+    assert (told[0]["since_s"], told[-1]["end_s"]) == (0, 129)
+    assert "brightness" in [sign["figure"] for sign in told[-1]["signs"]]
 
 
 def test_the_report_is_one_closed_file_with_every_mistake(
@@ -185,3 +290,10 @@ def test_the_daemons_configuration_says_it_too(
     assert found["model"] < json.loads(edgekit(*base).stdout)["model"]
     again = edgekit(*base, "--config", config, "--channels", "rgb")
     assert json.loads(again.stdout)["model"] == json.loads(edgekit(*base).stdout)["model"]
+
+
+def test_every_key_is_explained(edgekit: Edgekit, model: Path, video: Path, truth: Path) -> None:
+    found = json.loads(edgekit("evaluate", model, video, "--truth", truth, "--json").stdout)
+    keys = [*found, *found["calibration"], *found["drift"], *found["decision"]]
+    page = (Path(__file__).parents[3] / "docs" / "offline.md").read_text(encoding="utf-8")
+    assert [key for key in keys if f"`{key}`" not in page] == []

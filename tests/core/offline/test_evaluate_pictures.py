@@ -73,7 +73,8 @@ def test_json_has_all_figures_by_documented_names(
     assert list(found) == [
         "model", "sha256", "runtime", "accelerator", "images", "top1", "top1_interval", "top5",
         "top5_interval", "latency_ms", "latency_spread_ms", "calibration", "uncalibrated",
-        "classes", "confusion", "mistakes", "surest_mistakes", "seconds", "notes",
+        "file_confidence", "classes", "confusion", "mistakes", "surest_mistakes", "seconds",
+        "notes",
     ]  # fmt: skip
     assert found["classes"][2] == {
         "label": "blue", "index": 2, "images": 4, "answers": 3, "right": 3,

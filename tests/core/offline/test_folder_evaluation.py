@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from edgekit.errors import DatasetError, LabelsError, ModelFileError
+from edgekit.model.manifest import Confidence
 from edgekit.offline.calibration import measure_calibration
 from edgekit.offline.folder_evaluation import evaluate
 from edgekit.offline.folder_figures import worst_classes
+from edgekit.offline.folder_table import table
 from edgekit.vision.pictures import decode_image
 from tests.core.offline.stubs import Stub, numbered
 from tests.recordings import write_pictures
@@ -249,3 +251,17 @@ def test_it_shows_itself_in_a_notebook_and_is_short_in_a_terminal(tmp_path: Path
     assert len(repr(found)) < 600
     found.save_report(tmp_path / "page.html")
     assert (tmp_path / "page.html").read_text(encoding="utf-8") == found.html()
+
+
+def test_what_the_file_says_of_its_confidence_is_told_and_nothing_where_it_says_nothing() -> None:
+    stub = Stub([[0.9, 0.1], [0.8, 0.2]], ("a", "b"))
+    silent = evaluate(stub, numbered([0, 1]))
+    assert silent.summary()["file_confidence"] is None
+    assert "the file" not in table(silent) and "Calibration in the file" not in silent.html()
+    stub.confidence = Confidence(temperature=0.86, images=500)
+    found = evaluate(stub, numbered([0, 1]), compare=Stub([[0.9, 0.1]] * 2, ("a", "b")))
+    assert found.summary()["file_confidence"] == {"temperature": 0.86, "images": 500}
+    assert found.summary()["comparison"]["b"]["file_confidence"] is None
+    assert f"the file    says of its calibration: {stub.confidence}" in table(found)
+    assert found.html().count("Calibration in the file") == 1
+    assert "Calibration in the file" in evaluate(stub, numbered([0, 1])).html()

@@ -1,13 +1,16 @@
 """`edgekit replay` and golden files."""
 
 import json
+import re
 import tarfile
 from pathlib import Path
 
 import pytest
 
 from edgekit.inference.runtimes import installed_runtimes
+from edgekit.offline.drift_course import DriftCourse
 from edgekit.offline.golden import Change, differences
+from tests.core.offline.profiles import profile
 from tests.recordings import Edgekit, failure, write_pictures, write_video
 from tests.tiny import tiny_model
 
@@ -44,6 +47,25 @@ def test_every_run_and_runtime_gives_the_same(
         )
     }
     assert len(runs) == 1
+
+
+def test_drift_and_settings_are_told_and_are_not_in_a_golden_file(
+    edgekit: Edgekit, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_pictures(tmp_path / "dark", ["black"] * 125)
+    goldens = [tmp_path / name for name in ("without.json", "with.json")]
+    base = ("replay", folder, "--model", model)
+    without = edgekit(*base, "--golden", goldens[0], "--update")
+    assert without.exit_code == 0
+    monkeypatch.setattr("edgekit.offline.player.DriftCourse", lambda _: DriftCourse(profile()))
+    edgekit(*base, "--golden", goldens[1], "--update")
+    assert goldens[0].read_bytes() == goldens[1].read_bytes()
+    done = edgekit(*base)
+    assert re.search("drift: .* to 2:04: .*darker than", done.stderr)
+    assert "decision: smoothing 5" in done.stderr
+    found = json.loads(edgekit(*base, "--json").stdout)
+    assert found["drift"]["told"][0]["since_s"] == 0
+    assert found["decision"]["source"] == "the defaults"
 
 
 def test_other_decision_settings_show_as_a_diff(edgekit: Edgekit, model: Path, clip: Path) -> None:
