@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 import msgspec
 
 from edgekit import __version__
-from edgekit.model.manifest import SCHEMA_VERSION, Fidelity, Manifest, Quantization
+from edgekit.model.manifest import SCHEMA_VERSION, Confidence, Fidelity, Manifest, Quantization
 from edgekit_convert.material import Material
 from edgekit_convert.quantize.quantizer import SCHEME
 from edgekit_convert.quantize.search import Found
@@ -16,7 +16,12 @@ _TOOLS = ("torch", "torchvision", "onnx", "onnx2tf", "ai-edge-litert")
 
 
 def make_manifest(
-    request: Request, material: Material, found: Found, measured: Fidelity, model: bytes
+    request: Request,
+    material: Material,
+    found: Found,
+    measured: Fidelity,
+    confidence: Confidence,
+    model: bytes,
 ) -> Manifest:
     """The manifest of the flatbuffer `model`."""
     trained = material.trained
@@ -42,6 +47,7 @@ def make_manifest(
         weights_sha256=trained.sha256,
         tools=_tools(),
         feeding=material.feeding.summary,
+        confidence=confidence,
     )
 
 

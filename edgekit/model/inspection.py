@@ -14,7 +14,7 @@ from edgekit.model.container import ModelFile, read_model
 from edgekit.model.flatbuffer import Tensor
 from edgekit.model.foreign import Hints, understand_input
 from edgekit.model.labels import distinct
-from edgekit.model.manifest import Feeding, Origin, Quantization
+from edgekit.model.manifest import Confidence, Feeding, Origin, Quantization
 from edgekit.model.signers import AllowedSigners, check_intact
 from edgekit.text import one_line, printable
 
@@ -124,6 +124,7 @@ def describe(model: ModelFile, allowed: AllowedSigners | None = None) -> Inspect
             "signature": _signature(model, allowed),
             "provenance": {key: details[key] for key in provenance} if manifest else None,
             "feeding": details.get("feeding"),
+            "confidence": details.get("confidence"),
             "fidelity": details.get("fidelity"),
         }
     )
@@ -181,6 +182,8 @@ def _lines(facts: Inspection) -> Iterator[str]:
         ]
     if facts["feeding"]:
         rows.append(("feeding", str(msgspec.convert(facts["feeding"], Feeding))))
+    if facts["confidence"] is not None:
+        rows.append(("confidence", str(msgspec.convert(facts["confidence"], Confidence))))
     for name, value in rows:
         yield f"{name:<13} {value}"
     if facts["fidelity"]:
