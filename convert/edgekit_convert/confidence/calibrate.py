@@ -1,7 +1,7 @@
 """Whether a model's confidence is calibrated, by which temperature, and if not, why.
 
 A temperature is used where the log-likelihood of pictures that it was not fitted to gains by more
-than its standard error, and their calibration error does not grow.
+than its standard error, and their calibration error beyond chance does not grow.
 """
 
 import hashlib
@@ -150,7 +150,10 @@ def _tried(
         error_by_chance=_rounded(after.chance_error),
         nll=_rounded(after.nll),
     )
-    tempered, reason = flatbuffer, _no_gain(fit.temperature, summary)
+    tempered, reason = (
+        flatbuffer,
+        _no_gain(fit.temperature, summary, _beyond(before), _beyond(after)),
+    )
     if not reason:
         try:
             tempered, exact = temper(flatbuffer, fit.temperature)
@@ -170,10 +173,15 @@ def _tried(
     return Calibrated(tempered, summary, Curves(before, after))
 
 
-def _no_gain(temperature: float, found: Confidence) -> str:
-    """Why a temperature is not used; empty where it helps pictures that it was not fitted to."""
+def _no_gain(temperature: float, found: Confidence, before: float, after: float) -> str:
+    """Why a temperature is not used; empty where it helps pictures that it was not fitted to.
+
+    Args:
+        temperature: that of all pictures.
+        found: figures of the cross-validation.
+        before, after: calibration error beyond that of chance.
+    """
     assert found.gain is not None and found.gain_error is not None
-    assert found.error is not None and found.error_before is not None
     if temperature == 1:
         assert found.interval is not None
         low, high = found.interval
@@ -185,12 +193,17 @@ def _no_gain(temperature: float, found: Confidence) -> str:
             f"the log-likelihood would gain {found.gain:.2g} nats a picture, no more than its "
             f"standard error of {found.gain_error:.2g}"
         )
-    if found.error > found.error_before:
+    if after > before:
         return (
             f"the log-likelihood would gain {found.gain:.2g} nats a picture, but the calibration "
-            f"error would grow from {found.error_before:.3f} to {found.error:.3f}"
+            f"error beyond chance would grow from {before:.3f} to {after:.3f}"
         )
     return ""
+
+
+def _beyond(curve: Calibration) -> float:
+    """The calibration error, less that of a perfectly calibrated network on as few pictures."""
+    return max(0.0, curve.error - curve.chance_error)
 
 
 def _tied(before: bytes, after: bytes, answers: Answers) -> int:

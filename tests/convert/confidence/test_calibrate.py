@@ -200,12 +200,14 @@ def test_a_calibration_error_that_would_grow(model: bytes, monkeypatch: pytest.M
     """Far beyond the likeliest temperature, where the likelihood is still better than at 1."""
     _other_folds_give(2.55, monkeypatch)
     made = found(model, *network(6000, 1.6))
-    summary = made.summary
-    assert summary.error is not None and summary.error_before is not None
-    assert summary.error > summary.error_before
+    assert made.curves is not None and made.curves.after is not None
+    before, after = (
+        curve.error - curve.chance_error for curve in (made.curves.before, made.curves.after)
+    )
+    assert after > before
     assert left_alone(model, made) == (
-        f"the log-likelihood would gain {summary.gain:.2g} nats a picture, but the calibration "
-        f"error would grow from {summary.error_before:.3f} to {summary.error:.3f}"
+        f"the log-likelihood would gain {made.summary.gain:.2g} nats a picture, but the "
+        f"calibration error beyond chance would grow from {before:.3f} to {after:.3f}"
     )
 
 
