@@ -26,8 +26,8 @@ _HOMOGENEOUS = {kind for kind, kernel in KERNELS.items() if kernel.shared} | {
 _TRIED = 1 << 13
 
 
-class NoLastLayer(Exception):
-    """The logits of a model do not come from a layer that they could be scaled in; says why."""
+class NotFoldedError(Exception):
+    """A temperature cannot be folded into a model; says why."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def temper(flatbuffer: bytes, temperature: float) -> tuple[bytes, float]:
         the model and the temperature that it has.
 
     Raises:
-        NoLastLayer: it has none that could be scaled.
+        NotFoldedError: its logits come from no layer that could be scaled.
     """
     model = FlatbufferEditor(flatbuffer)
     end = _find_end(model)
@@ -134,7 +134,7 @@ def _find_end(model: FlatbufferEditor) -> _End:
         kind = model.kind(writer) if writer else "the input"
         fused = getattr(writer and writer.builtinOptions, "fusedActivationFunction", 0)
         if fused not in (0, RELU) or kind not in (*WEIGHTED, *_HOMOGENEOUS):
-            raise NoLastLayer(f"logits that come from {kind} cannot be scaled in a layer")
+            raise NotFoldedError(f"logits that come from {kind} cannot be scaled in a layer")
         assert writer is not None
         if kind not in WEIGHTED:
             waiting += _of_int8(model, writer.inputs)
@@ -145,7 +145,7 @@ def _find_end(model: FlatbufferEditor) -> _End:
             if reader is not softmax and not end.activations.issuperset(
                 _of_int8(model, reader.outputs)
             ):
-                raise NoLastLayer(f"logits go to {model.kind(reader)} beside the softmax")
+                raise NotFoldedError(f"logits go to {model.kind(reader)} beside the softmax")
     return end
 
 

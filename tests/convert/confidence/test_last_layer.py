@@ -5,7 +5,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from edgekit_convert.answers import softmax
 from edgekit_convert.confidence.last_layer import (
-    NoLastLayer,
+    NotFoldedError,
     answer_integers,
     integers,
     logit_scale,
@@ -147,7 +147,7 @@ def test_a_relu_of_the_logits_is_as_good() -> None:
 
 
 def test_what_is_cut_off_above_cannot_be_scaled() -> None:
-    with pytest.raises(NoLastLayer, match="FULLY_CONNECTED"):
+    with pytest.raises(NotFoldedError, match="FULLY_CONNECTED"):
         temper(int8(lambda toy: dense(toy, RELU6)), 1.5)
 
 
@@ -157,12 +157,12 @@ def test_logits_that_no_layer_gives_cannot_be_scaled() -> None:
         made = features(toy)
         return toy.apply("MUL", [made, made], [1, 8], options)
 
-    with pytest.raises(NoLastLayer, match="come from MUL cannot be scaled"):
+    with pytest.raises(NotFoldedError, match="come from MUL cannot be scaled"):
         temper(int8(product), 1.5)
 
 
 def test_logits_that_are_the_input_cannot_be_scaled() -> None:
-    with pytest.raises(NoLastLayer, match="come from the input"):
+    with pytest.raises(NotFoldedError, match="come from the input"):
         temper(int8(lambda toy: toy.mean(toy.image)), 1.5)
 
 
@@ -174,7 +174,7 @@ def test_logits_that_something_else_reads_cannot_be_scaled() -> None:
         other = toy.dense(gate, normal(CLASSES, CLASSES, seed=8), np.zeros(CLASSES))
         return toy.add(logits, other, NONE)
 
-    with pytest.raises(NoLastLayer, match="go to LOGISTIC beside the softmax"):
+    with pytest.raises(NotFoldedError, match="go to LOGISTIC beside the softmax"):
         temper(int8(gated), 1.5)
 
 
