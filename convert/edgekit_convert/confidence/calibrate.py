@@ -1,7 +1,8 @@
 """Whether a model's confidence is calibrated, by which temperature, and if not, why.
 
 A temperature is used where the log-likelihood of pictures that it was not fitted to gains by more
-than its standard error, and their calibration error beyond chance does not grow.
+than its standard error, and neither their calibration error grows
+nor what of it is beyond chance.
 """
 
 import hashlib
@@ -153,7 +154,7 @@ def _tried(
         nll=_rounded(after.nll),
     )
     curves = Curves(before, after)
-    reason = _no_gain(fit.temperature, summary, _beyond(before), _beyond(after))
+    reason = _no_gain(fit.temperature, summary, curves)
     if not reason:
         try:
             tempered, exact, tied = _folded(flatbuffer, fit.temperature, answers)
@@ -165,14 +166,16 @@ def _tried(
     return Calibrated(flatbuffer, msgspec.structs.replace(summary, reason=reason), curves)
 
 
-def _no_gain(temperature: float, found: Confidence, before: float, after: float) -> str:
+def _no_gain(temperature: float, found: Confidence, curves: Curves) -> str:
     """Why a temperature is not used; empty where it helps pictures that it was not fitted to.
 
     Args:
         temperature: that of all pictures.
         found: figures of the cross-validation.
-        before, after: calibration error beyond that of chance.
+        curves: of it, both.
     """
+    before, after = curves.before, curves.after
+    assert after is not None
     assert found.gain is not None and found.gain_error is not None
     if abs(temperature - 1) < _MINIMUM_STEP:
         assert found.interval is not None
@@ -185,11 +188,12 @@ def _no_gain(temperature: float, found: Confidence, before: float, after: float)
             f"the log-likelihood would gain {found.gain:.2g} nats a picture, no more than its "
             f"standard error of {found.gain_error:.2g}"
         )
-    if after > before:
-        return (
-            f"the log-likelihood would gain {found.gain:.2g} nats a picture, but the calibration "
-            f"error beyond chance would grow from {before:.3f} to {after:.3f}"
-        )
+    for one, name in ((lambda curve: curve.error, "error"), (_beyond, "error beyond chance")):
+        if one(after) > one(before):
+            return (
+                f"the log-likelihood would gain {found.gain:.2g} nats a picture, but the "
+                f"calibration {name} would grow from {one(before):.3f} to {one(after):.3f}"
+            )
     return ""
 
 
