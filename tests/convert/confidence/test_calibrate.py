@@ -196,6 +196,15 @@ def test_a_gain_that_is_none(model: bytes, monkeypatch: pytest.MonkeyPatch) -> N
     assert ", no more than its standard error of 0.0" in reason
 
 
+def test_a_gain_that_may_be_chance(model: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    _other_folds_give(2.4, monkeypatch)
+    made = found(model, *network(600, 1.6))
+    gain, error = made.summary.gain, made.summary.gain_error
+    assert gain is not None and error is not None
+    assert 0 < gain < error
+    assert "no more than its standard error" in left_alone(model, made)
+
+
 def test_a_calibration_error_that_would_grow(model: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Far beyond the likeliest temperature, where the likelihood is still better than at 1."""
     _other_folds_give(2.65, monkeypatch)
