@@ -147,12 +147,13 @@ def logit_divergence(logits: NDArray[Any], reference: NDArray[Any]) -> float:
 
     The mean over pictures of sum p (log p - log q), in double precision, where no probability is 0.
     """
-    exact, other = (_log_softmax(values) for values in (reference, logits))
+    exact, other = (log_softmax(values) for values in (reference, logits))
     # Below 0 it is by rounding alone (Gibbs' inequality).
     return max(0.0, float((np.exp(exact) * (exact - other)).sum(axis=1).mean()))
 
 
-def _log_softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
+def log_softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
+    """Logarithms of the probabilities of logits (N, classes), in double precision: none is 0."""
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
 

@@ -59,6 +59,7 @@ def convert(
     max_score_change: float = 0.03,
     allow_loss: bool = False,
     allow_misfit: bool = False,
+    keep_confidence: bool = False,
     seed: int = 0,
     progress: Progress | Reporter | None = None,
 ) -> Conversion:
@@ -96,6 +97,8 @@ def convert(
         max_score_change: maximum mean change of the probability of float's answer.
         allow_loss: accept what the gate refuses.
         allow_misfit: accept pictures unlike those that the network was trained on.
+        keep_confidence: leave the confidence as it is, also where labelled pictures of `evaluate`
+            prove that a temperature makes it mean more.
         seed: of every random choice.
         progress: called with each step's title, items done, and of how many.
 
@@ -133,6 +136,7 @@ def convert(
         ),
         allow_loss=flag("allow_loss", allow_loss),
         allow_misfit=flag("allow_misfit", allow_misfit),
+        keep_confidence=flag("keep_confidence", keep_confidence),
         seed=checked("seed", seed),
     )
     reporter = _reporter(progress)

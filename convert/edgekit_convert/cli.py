@@ -172,6 +172,12 @@ def _option(name: str, **more: Any) -> Callable[[_Command], _Command]:
     help="Convert even when the pictures, fed as asked, are not like those that the network was "
     "trained on; recorded in the file.",
 )
+@click.option(
+    "--keep-confidence",
+    is_flag=True,
+    help="Leave the confidence as it is. By default it is calibrated by a temperature where "
+    "labelled pictures of --evaluate prove that to help; the answers are the same.",
+)
 @_option(
     "seed",
     help="Of every random choice; equal seeds give equal files.",

@@ -8,7 +8,9 @@ from edgekit.errors import FidelityError
 from edgekit.model import flatbuffer as tflite
 from edgekit.model.manifest import Fidelity
 from edgekit.model.structure import describe, read_structure
-from edgekit_convert.answers import in_batches
+from edgekit_convert.answers import Answers, in_batches
+from edgekit_convert.confidence.calibrate import Calibrated, calibrate
+from edgekit_convert.confidence.check import check_tempered, without_temperature
 from edgekit_convert.graph.execution import (
     edgetpu_answer,
     exported_answer,
@@ -61,11 +63,19 @@ def run(request: Request, reporter: Reporter) -> Conversion:
         ladder = Ladder(material.measured, reporter)
         float_model = _lower(request, material, ladder, onnx2tf, reporter)
     found = _quantize(request, material, float_model, ladder, reporter)
-    model = _finish(request, material, found)
+    # All stages are compared before the temperature.
+    model = _finish(request, material, found.flatbuffer)
     answers = ladder.measure_int8(model)
+    calibrated = _calibrate(request, material, found, ladder, answers, reporter)
+    if calibrated.summary.temperature != 1:
+        before, model = model, _finish(request, material, calibrated.flatbuffer)
+        with reporter.step("checking the calibrated model"):
+            check_tempered(
+                model, before, calibrated.summary.temperature, material.measured, answers
+            )
     real = material.calibration if request.calibration is not None else None
     profile = make_profile(model, real, material.evaluation, reporter)
-    edgetpu, compiled = _compile(request, model, ladder, reporter)
+    edgetpu, compiled = _compile(request, model, calibrated.summary.temperature, ladder, reporter)
     memory = _measure_memory(request, material, found, reporter)
     layers = _compare_layers(material, found, reporter)
     gate = _judge(request, material, ladder.stages)
@@ -83,7 +93,9 @@ def run(request: Request, reporter: Reporter) -> Conversion:
         written=gate.passed or gate.overridden,
         architecture=_architecture(model),
         labels=material.labels,
-        manifest=make_manifest(request, material, found, fidelity, model, profile),
+        manifest=make_manifest(
+            request, material, found, fidelity, calibrated.summary, profile, model
+        ),
         fidelity=fidelity,
         kinds=[stage.kind for stage in ladder.stages],
         gate=gate,
@@ -97,6 +109,7 @@ def run(request: Request, reporter: Reporter) -> Conversion:
         notes=reporter.notes,
         labels_from=material.named.source,
         feeding=material.feeding.fit,
+        confidence=calibrated.curves,
     )
     check_interrupted()
     if not report.written:
@@ -163,11 +176,28 @@ def _quantize(
         )
 
 
-def _finish(request: Request, material: Material, found: Found) -> bytes:
+def _calibrate(
+    request: Request, material: Material, found: Found, ladder: Ladder, answers: Answers,
+    reporter: Reporter,
+) -> Calibrated:  # fmt: skip
+    """The int8 model whose confidence means what it says, where that could be proven."""
+    keep = "--keep-confidence asked for it" if request.keep_confidence else ""
+    if not keep and find_confusion(ladder.stages[0].figures):
+        keep = "the network and the labels contradict each other"
+    with reporter.step("calibrating the confidence"):
+        calibrated = calibrate(
+            found.flatbuffer, answers, material.evaluation, keep=keep, seed=request.seed
+        )
+    if calibrated.summary.temperature != 1:
+        reporter.note(f"confidence: {calibrated.summary}")
+    return calibrated
+
+
+def _finish(request: Request, material: Material, int8: bytes) -> bytes:
     """The flatbuffer that is written: with the types asked for and its description."""
     trained = material.trained
     model = with_metadata(
-        with_io(found.flatbuffer, request.io),
+        with_io(int8, request.io),
         name=trained.architecture.name if trained.architecture else trained.name,
         description=f"Image classifier converted by edgekit from {trained.name}",
     )
@@ -177,7 +207,7 @@ def _finish(request: Request, material: Material, found: Found) -> bytes:
 
 
 def _compile(
-    request: Request, model: bytes, ladder: Ladder, reporter: Reporter
+    request: Request, model: bytes, temperature: float, ladder: Ladder, reporter: Reporter
 ) -> tuple[EdgeTpu, bytes | None]:
     """How the model fits the Edge TPU, and the compiled model where one was asked for."""
     foreseen = preflight(tflite.parse(model))
@@ -189,7 +219,8 @@ def _compile(
             return msgspec.structs.replace(foreseen, note=WHERE_FROM), None
         compiled = compile_for_edgetpu(model, program=program)
     if (answer := edgetpu_answer(compiled.flatbuffer)) is not None:
-        ladder.measure(Kind.COMPILED, "edgetpu", answer, SAMPLE)
+        untempered = without_temperature(answer, temperature)
+        ladder.measure(Kind.COMPILED, "edgetpu", untempered, SAMPLE)
     return compiled.finding, compiled.flatbuffer
 
 

@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 import msgspec
 
 from edgekit import __version__
-from edgekit.model.manifest import SCHEMA_VERSION, Fidelity, Manifest, Quantization
+from edgekit.model.manifest import SCHEMA_VERSION, Confidence, Fidelity, Manifest, Quantization
 from edgekit.model.profile import Profile
 from edgekit_convert.material import Material
 from edgekit_convert.quantize.quantizer import SCHEME
@@ -21,8 +21,9 @@ def make_manifest(
     material: Material,
     found: Found,
     measured: Fidelity,
-    model: bytes,
+    confidence: Confidence,
     profile: Profile | None,
+    model: bytes,
 ) -> Manifest:
     """The manifest of the flatbuffer `model`."""
     trained = material.trained
@@ -48,6 +49,7 @@ def make_manifest(
         weights_sha256=trained.sha256,
         tools=_tools(),
         feeding=material.feeding.summary,
+        confidence=confidence,
         profile=profile,
     )
 

@@ -32,6 +32,7 @@ class Request:
         thresholds: of the fidelity gate.
         allow_loss: convert although the gate fails.
         allow_misfit: convert although the network was trained on pictures fed otherwise.
+        keep_confidence: leave the confidence as it is, whatever labelled pictures say of it.
         seed: of the held-out pictures and of distilled ones.
     """
 
@@ -48,6 +49,7 @@ class Request:
     thresholds: Thresholds = field(default_factory=Thresholds)
     allow_loss: bool = False
     allow_misfit: bool = False
+    keep_confidence: bool = False
     seed: int = 0
 
     @property

@@ -46,6 +46,8 @@ def print_summary(report: Report, edgetpu: bool) -> None:
         )
     if manifest.feeding is not None and manifest.feeding.verdict != "fits":
         click.echo(f"feeding {manifest.feeding.verdict}: {manifest.feeding.reason}")
+    if manifest.confidence is not None:
+        click.echo(f"confidence: {manifest.confidence}")
     if gate.overridden:
         click.echo(f"the gate did not pass: {gate.reason}; written as --allow-loss asks")
     if edgetpu:

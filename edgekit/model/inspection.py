@@ -15,7 +15,7 @@ from edgekit.model.decision import Recommendation
 from edgekit.model.flatbuffer import Tensor
 from edgekit.model.foreign import Hints, understand_input
 from edgekit.model.labels import distinct
-from edgekit.model.manifest import Feeding, Origin, Quantization
+from edgekit.model.manifest import Confidence, Feeding, Origin, Quantization
 from edgekit.model.profile import Profile
 from edgekit.model.signers import AllowedSigners, check_intact
 from edgekit.text import one_line, printable
@@ -126,6 +126,7 @@ def describe(model: ModelFile, allowed: AllowedSigners | None = None) -> Inspect
             "signature": _signature(model, allowed),
             "provenance": {key: details[key] for key in provenance} if manifest else None,
             "feeding": details.get("feeding"),
+            "confidence": details.get("confidence"),
             "profile": details.get("profile"),
             "decision": details.get("decision"),
             "fidelity": details.get("fidelity"),
@@ -185,6 +186,8 @@ def _lines(facts: Inspection) -> Iterator[str]:
         ]
     if facts["feeding"]:
         rows.append(("feeding", str(msgspec.convert(facts["feeding"], Feeding))))
+    if facts["confidence"] is not None:
+        rows.append(("confidence", str(msgspec.convert(facts["confidence"], Confidence))))
     if facts["profile"]:
         rows.append(("profile", str(msgspec.convert(facts["profile"], Profile))))
     if facts["decision"]:

@@ -206,25 +206,31 @@ class Feeding(_Part, frozen=True):
 
 
 class Confidence(_Part, frozen=True, kw_only=True):
-    """Whether the confidence was calibrated: by a temperature, folded into the last layer.
+    """Whether the confidence was calibrated: by a temperature, folded into the last layer. As text.
+
+    All figures are of labelled pictures that had no part in making the model; where one was tried,
+    those after it are cross-validated: of pictures that the temperature was not fitted to.
 
     Attributes:
         temperature: what logits are divided by (Guo et al. 2017, arXiv:1706.04599); 1 where they
             were left alone.
-        images: number of labelled pictures that it was fitted to, none of them a calibration
-            picture.
+        images: number of these pictures, none of them counted twice.
         reason: why they were left alone; empty where they were not.
-        gain: by how much the log-likelihood grows, cross-validated, in nats a picture; none where
-            no temperature was tried.
+        interval: 95 % interval of the likeliest temperature, of which the end nearer to 1 is used;
+            none where no temperature was tried, and so is what follows but for `…_before`.
+        gain: by how much the log-likelihood grows, in nats a picture.
         gain_error: its standard error.
-        error, error_before: expected calibration error after and before, cross-validated.
+        error, error_before: expected calibration error after and before.
         error_by_chance: that which a perfectly calibrated network would show on so few pictures.
-        nll, nll_before: mean negative log-likelihood after and before, cross-validated, in nats.
+        nll, nll_before: mean negative log-likelihood after and before, in nats.
+        tied: pictures of which 8-bit probabilities give another answer than before, two classes
+            that were one step apart having the same.
     """
 
     temperature: float = 1.0
     images: int = 0
     reason: str = ""
+    interval: tuple[float, float] | None = None
     gain: float | None = None
     gain_error: float | None = None
     error: float | None = None
@@ -232,6 +238,17 @@ class Confidence(_Part, frozen=True, kw_only=True):
     error_by_chance: float | None = None
     nll: float | None = None
     nll_before: float | None = None
+    tied: int = 0
+
+    def __str__(self) -> str:
+        if self.reason:
+            return f"left as it is: {self.reason}"
+        words = f"temperature {self.temperature:.3g}, from {self.images} labelled pictures"
+        if self.error is not None and self.error_before is not None:
+            words += f"; calibration error {self.error_before:.3f} before, {self.error:.3f} after"
+        if self.error_by_chance is not None:
+            words += f" ({self.error_by_chance:.3f} by chance)"
+        return words
 
 
 class Manifest(

@@ -69,6 +69,7 @@ def test_their_defaults_are_the_same(name: str) -> None:
         ("arch", 19), ("head", "relu"), ("head", ["linear", "swish", "linear"]),
         ("min_snr", "loud"), ("size", (224, 224)), ("size", True), ("size", None), ("mean", None),
         ("edgetpu", "no"), ("allow_loss", 0), ("allow_misfit", None), ("progress", True),
+        ("keep_confidence", 1),
     ],
 )  # fmt: skip
 def test_what_the_command_refuses_it_refuses(name: str, value: Any, request_of: Any) -> None:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -444,7 +445,7 @@ class TestEdgeTpu:
         # Everything before the compiler is done already.
         monkeypatch.setattr(steps, "lowering", nullcontext)
         monkeypatch.setattr(steps, "_lower", measure)
-        monkeypatch.setattr(steps, "_quantize", lambda *_: None)
+        monkeypatch.setattr(steps, "_quantize", lambda *_: SimpleNamespace(flatbuffer=model))
         monkeypatch.setattr(steps, "_finish", lambda *_: model)
         (tmp_path / "bin").mkdir()
         program = tmp_path / "bin" / "edgetpu_compiler"

@@ -16,9 +16,9 @@ ROOMS = {
     ),
     "convert/edgekit_convert": (
         "interruption", "progress", "scratch", "answers", "pictures", "weights", "graph", "feeding",
-        "given", "quantize", "verify", "target", "report", "source_models", "request", "material",
-        "profile", "provenance", "outputs", "conversion", "option_types", "arguments", "api",
-        "console", "summary", "cli",
+        "given", "quantize", "verify", "confidence", "target", "report", "source_models", "request",
+        "material", "profile", "provenance", "outputs", "conversion", "option_types", "arguments",
+        "api", "console", "summary", "cli",
     ),
     "device/edgekit_device": (
         "health", "board", "retry", "signals", "config", "signers", "trial", "trial_process",

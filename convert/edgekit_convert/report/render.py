@@ -8,8 +8,10 @@ from typing import Any
 import msgspec
 
 from edgekit.model.manifest import StageFidelity
+from edgekit.offline.calibration import Calibration
 from edgekit.report.page import TINY, Figure, render
 from edgekit.text import percent
+from edgekit_convert.confidence.calibrate import Curves
 from edgekit_convert.feeding.check import Fit
 from edgekit_convert.report.figures import FILTERS, decibels, size
 from edgekit_convert.report.results import Report
@@ -133,6 +135,7 @@ def render_html(report: Report) -> str:
             "tiny": TINY,
             "right": _right(report.disagreements),
             "answered": _answered(report),
+            "confidence": report.manifest.confidence,
             "bar": _bar(report.memory),
             "refused": _grouped(report.edgetpu.refusals),
         },
@@ -150,6 +153,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, msgspec.Struct):
         fields = msgspec.structs.fields(value)
         return {f.encode_name: _plain(getattr(value, f.name)) for f in fields if f.name != "png"}
+    if isinstance(value, Calibration):
+        return value.summary()
+    if isinstance(value, Curves):
+        return {"before": _plain(value.before), "after": _plain(value.after)}
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -4,6 +4,7 @@ import msgspec
 
 from edgekit.model.manifest import Fidelity, Manifest
 from edgekit.report.page import framed
+from edgekit_convert.confidence.calibrate import Curves
 from edgekit_convert.feeding.check import Fit
 from edgekit_convert.quantize.recipes import Candidate
 from edgekit_convert.target.memory import Memory
@@ -36,6 +37,8 @@ class Report(msgspec.Struct, frozen=True):
         labels_from: where the class names are from, in words.
         feeding: what each BatchNorm layer gets beside what it remembers; none where nothing could
             be compared. The verdict is in the manifest.
+        confidence: reliability diagrams; none without labelled pictures. What was done is in the
+            manifest.
     """
 
     output: str
@@ -56,6 +59,7 @@ class Report(msgspec.Struct, frozen=True):
     notes: list[str] = []
     labels_from: str = ""
     feeding: Fit | None = None
+    confidence: Curves | None = None
 
     @property
     def stages(self) -> list[Stage]:

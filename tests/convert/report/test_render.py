@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import msgspec
 import numpy as np
 import pytest
+from edgekit_convert.confidence.calibrate import Curves
 from edgekit_convert.feeding.check import Fit
 from edgekit_convert.report.render import render_html, render_json
 from edgekit_convert.report.results import Candidate, Report
@@ -20,6 +21,7 @@ from edgekit_convert.verify.layers import Layer
 
 from edgekit.model.geometry import Geometry
 from edgekit.model.manifest import (
+    Confidence,
     Feeding,
     Fidelity,
     Manifest,
@@ -28,14 +30,15 @@ from edgekit.model.manifest import (
     Quantization,
     StageFidelity,
 )
+from edgekit.offline.calibration import Calibration, measure_calibration
 from edgekit.vision.encode import encode_png
 
 MIB = 1 << 20
 VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"}
 HOSTILE = ["<script>alert(1)</script>", "\"><img src=x onerror='alert(2)'>", "{{ 7 * 7 }} & <b>"]
 SECTIONS = [
-    "fidelity", "feeding", "quantization", "layers", "disagreements", "memory", "edgetpu",
-    "architecture", "provenance",
+    "fidelity", "feeding", "quantization", "layers", "disagreements", "confidence", "memory",
+    "edgetpu", "architecture", "provenance",
 ]  # fmt: skip
 
 
@@ -145,6 +148,12 @@ def _with_labels(report: Report, labels: list[str]) -> Report:
     return msgspec.structs.replace(report, labels=labels, manifest=manifest)
 
 
+def _curve(confidence: float) -> Calibration:
+    """Of 400 pictures, four in five right."""
+    scores = np.linspace(confidence - 0.1, confidence + 0.1, 400, dtype=np.float32)
+    return measure_calibration(scores, np.arange(400) % 5 > 0, scores)
+
+
 @pytest.fixture
 def passing() -> Report:
     fidelity = Fidelity("evaluation", _stages())
@@ -172,7 +181,11 @@ def passing() -> Report:
         weights_sha256="3e" * 32,
         tools={"edgekit": "0.1.0", "onnx2tf": "1.29.24"},
         feeding=Feeding("fits", "", 64, 0.0123, 0.00456, 0.0425),
-    )
+        confidence=Confidence(
+            temperature=1.4, images=1200, interval=(1.4, 1.62), gain=0.0312, gain_error=0.0081,
+            error=0.024, error_before=0.081, error_by_chance=0.017, nll=0.41, nll_before=0.4412,
+        ),
+    )  # fmt: skip
     candidates = [
         Candidate(
             name="min-max ranges",
@@ -236,6 +249,7 @@ def passing() -> Report:
         ),
         seconds={"calibrating": 18.34, "searching": 95.1},
         feeding=Fit(["bn1", "layer1.0.bn1", "layer1.0.bn2"], [0.00456, 0.0123, 0.5]),
+        confidence=Curves(_curve(0.9), _curve(0.8)),
     )
 
 
@@ -267,7 +281,8 @@ def bare(passing: Report) -> Report:
         edgetpu=EdgeTpu(31, 31, [], 11 * MIB, 0, "16.0", ""),
         seconds={},
         feeding=None,
-        manifest=msgspec.structs.replace(report.manifest, feeding=None),
+        confidence=None,
+        manifest=msgspec.structs.replace(report.manifest, feeding=None, confidence=None),
     )
 
 
@@ -362,6 +377,59 @@ class TestFeeding:
         assert "Misfit. Trained at 64 px: --size 64." in caution.text
         assert ("--allow-misfit converted it all the same" in caution.text) == allowed
         assert not _section(report, "feeding").all("svg")
+
+
+class TestConfidence:
+    def test_a_temperature_that_was_used(self, passing: Report) -> None:
+        section = _section(passing, "confidence")
+        assert "all logits are divided by 1.4, " in section.text
+        assert "1,200 labelled pictures the temperature is between 1.4 and 1.62" in section.text
+        assert "gain 0.0312 nats each, with a standard error of 0.0081" in section.text
+        assert "another answer" not in section.text
+        headings = [one.text for one in section.all("h3")]
+        assert headings == ["As it was", "With the temperature"]
+        curves = section.all("svg")
+        assert [one.attributes["aria-label"] for one in curves] == [
+            "Reliability diagram before", "Reliability diagram after"
+        ]  # fmt: skip
+        assert passing.confidence is not None and passing.confidence.after is not None
+        for curve in (passing.confidence.before, passing.confidence.after):
+            assert f"{curve.error:.3f}" in section.text
+            assert f"{curve.chance_error:.3f}" in section.text
+            assert f"{curve.nll:.3f}" in section.text
+
+    def test_one_that_was_tried_and_not_used(self, passing: Report) -> None:
+        left = msgspec.structs.replace(
+            passing.manifest.confidence, temperature=1.0, reason="the gain is chance"
+        )
+        manifest = msgspec.structs.replace(passing.manifest, confidence=left)
+        section = _section(msgspec.structs.replace(passing, manifest=manifest), "confidence")
+        assert "Left as it is: the gain is chance." in section.text
+        assert "divided" not in section.text
+        assert section.all("h3")[1].text == "With the temperature, which was not used"
+
+    def test_none_tried(self, passing: Report) -> None:
+        left = Confidence(reason="9 labelled pictures are too few", images=9)
+        report = msgspec.structs.replace(
+            passing,
+            manifest=msgspec.structs.replace(passing.manifest, confidence=left),
+            confidence=Curves(_curve(0.9)),
+        )
+        section = _section(report, "confidence")
+        assert "9 labelled pictures are too few." in section.text
+        assert len(section.all("svg")) == 1
+        assert "nine tenths" not in section.text
+
+    def test_answers_that_8_bits_change_are_told(self, passing: Report) -> None:
+        tied = msgspec.structs.replace(passing.manifest.confidence, tied=2)
+        manifest = msgspec.structs.replace(passing.manifest, confidence=tied)
+        section = _section(msgspec.structs.replace(passing, manifest=manifest), "confidence")
+        assert "2 pictures get another answer" in section.text
+
+    def test_without_labelled_pictures(self, bare: Report) -> None:
+        section = _section(bare, "confidence")
+        assert "Not looked at." in section.text
+        assert not section.all("svg")
 
 
 def _rows(section: Element) -> list[list[str]]:
@@ -680,6 +748,10 @@ def test_the_json_has_every_key_and_no_picture(passing: Report, bare: Report) ->
     assert plain["gate"]["reason"] == passing.gate.reason
     assert plain["candidates"][1]["chosen"] is True
     assert plain["seconds"] == passing.seconds
+    assert passing.confidence is not None
+    assert plain["confidence"]["before"] == passing.confidence.before.summary()
+    assert plain["confidence"]["after"]["bins"]
+    assert plain["manifest"]["confidence"]["temperature"] == 1.4
     assert plain["disagreements"][0] == {
         "picture": "a/0001.jpg",
         "truth": "cat",

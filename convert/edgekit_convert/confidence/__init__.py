@@ -1,0 +1,1 @@
+"""Confidence that means what it says: a temperature, folded into the last layer."""
