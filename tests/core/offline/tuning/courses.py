@@ -76,7 +76,8 @@ def evaluated(
 ) -> RecordingEvaluation:
     """What `edgekit evaluate` says of it."""
     played = _played(course, stretches or [0] * len(course), labels, settings)
-    return evaluate_recording(played, truth_of(shown), 0)
+    model: Any = SimpleNamespace(labels=list(labels), step=0.0)
+    return evaluate_recording(played, truth_of(shown), model, 0)
 
 
 def _played(
