@@ -1,8 +1,7 @@
 """Whether a model's confidence is calibrated, by which temperature, and if not, why.
 
 A temperature is used where the log-likelihood of pictures that it was not fitted to gains by more
-than its standard error, and neither their calibration error grows
-nor what of it is beyond chance.
+than its standard error, and neither their calibration error grows nor what of it is beyond chance.
 """
 
 import hashlib
