@@ -185,12 +185,9 @@ def _calibrate(
     if not keep and find_confusion(ladder.stages[0].figures):
         keep = "the network and the labels contradict each other"
     with reporter.step("calibrating the confidence"):
-        calibrated = calibrate(
+        return calibrate(
             found.flatbuffer, answers, material.evaluation, keep=keep, seed=request.seed
         )
-    if calibrated.summary.temperature != 1:
-        reporter.note(f"confidence: {calibrated.summary}")
-    return calibrated
 
 
 def _finish(request: Request, material: Material, int8: bytes) -> bytes:

@@ -1,6 +1,5 @@
 """What a decision costs: false events, missed ones, and late ones."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +7,9 @@ from numpy.typing import NDArray
 
 from edgekit.errors import ConfigurationError
 from edgekit.offline.tuning.judging import Outcomes
+
+# Only their ratios matter; sums of what is larger would not be finite.
+_LARGEST = 1e6
 
 
 @dataclass(frozen=True)
@@ -29,13 +31,16 @@ class Cost:
 
     def __post_init__(self) -> None:
         for what, value in (("false", self.false), ("missed", self.missed)):
-            if not (value > 0 and math.isfinite(value)):
+            if not 0 < value <= _LARGEST:
                 raise ConfigurationError(
-                    f"--cost-{what} is {value:g}, not a number above 0: where either a false event "
-                    "or a missed one costs nothing, to tell everything, or nothing, is best"
+                    f"--cost-{what} is {value:g}, not a number above 0, to {_LARGEST:g}: where "
+                    "either a false event or a missed one costs nothing, to tell everything, or "
+                    "nothing, is best"
                 )
-        if not (self.second >= 0 and math.isfinite(self.second)):
-            raise ConfigurationError(f"--cost-second is {self.second:g}, not a number from 0 on")
+        if not 0 <= self.second <= _LARGEST:
+            raise ConfigurationError(
+                f"--cost-second is {self.second:g}, not a number from 0 to {_LARGEST:g}"
+            )
 
     def __str__(self) -> str:
         costs = (
