@@ -14,8 +14,8 @@ from edgekit.inference.classifier import Classifier
 from edgekit.model.container import read_model
 from edgekit.offline.recording import Recording
 from edgekit.offline.tuning import candidates
-from tests.core.offline.tuning.models import own_model
 from tests.recordings import Edgekit, failure, write_pictures, write_video
+from tests.tiny import own_model
 
 # What a frame shows when the model errs: every seventh.
 _OTHER = {"red": "green", "green": "blue", "blue": "red", "grey": "grey"}

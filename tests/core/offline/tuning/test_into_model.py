@@ -13,9 +13,8 @@ from edgekit.model.decision import DecisionOverrides, LabelOverrides, Recommenda
 from edgekit.model.manifest import SCHEMA_VERSION
 from edgekit.model.signers import AllowedSigners
 from edgekit.offline.tuning.into_model import Target
-from tests.core.offline.tuning.models import own_model
 from tests.signing import NEEDS_SSH_KEYGEN, KeyPair
-from tests.tiny import COLOURS, tiny_model
+from tests.tiny import COLOURS, own_model, tiny_model
 
 FOUND = Recommendation(
     decision=DecisionOverrides(smoothing=3, labels={"green": LabelOverrides(enter=0.9)}),
