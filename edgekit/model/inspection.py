@@ -147,6 +147,16 @@ def _rows(understood: dict[str, str] | None) -> list[tuple[str, str]]:
     return [("fed", understood["input"]), ("scores", understood["scores"])]
 
 
+def _confidence(facts: dict[str, Any] | None) -> str:
+    if facts is None:
+        return "unknown: the file is from before it was calibrated"
+    return str(msgspec.convert(facts, Confidence))
+
+
+def _profile(facts: dict[str, Any] | None) -> str:
+    return str(msgspec.convert(facts, Profile)) if facts else "none, so that drift is not noticed"
+
+
 def _signed(signature: dict[str, Any] | None) -> str:
     if signature is None:
         return "none"
@@ -186,10 +196,11 @@ def _lines(facts: Inspection) -> Iterator[str]:
         ]
     if facts["feeding"]:
         rows.append(("feeding", str(msgspec.convert(facts["feeding"], Feeding))))
-    if facts["confidence"] is not None:
-        rows.append(("confidence", str(msgspec.convert(facts["confidence"], Confidence))))
-    if facts["profile"]:
-        rows.append(("profile", str(msgspec.convert(facts["profile"], Profile))))
+    if facts["provenance"]:
+        rows += [
+            ("confidence", _confidence(facts["confidence"])),
+            ("profile", _profile(facts["profile"])),
+        ]
     if facts["decision"]:
         rows.append(("recommends", str(msgspec.convert(facts["decision"], Recommendation))))
     for name, value in rows:
