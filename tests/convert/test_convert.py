@@ -389,9 +389,10 @@ class TestReport:
         assert lines[2].startswith("classes: 7, called as in ")
         assert lines[3].startswith("top-1 pytorch ")
         assert lines[4].endswith(" of 280 pictures")
-        assert lines[5].startswith("pytorch is rebuilt from the state dict, not compared")
-        assert lines[6] == f"report: {conversion.model.with_suffix('.report.html')}"
-        assert lines[7] == f"next: edgekit run --model {conversion.model} --source VIDEO"
+        assert lines[5].startswith("confidence: ")
+        assert lines[6].startswith("pytorch is rebuilt from the state dict, not compared")
+        assert lines[7] == f"report: {conversion.model.with_suffix('.report.html')}"
+        assert lines[8] == f"next: edgekit run --model {conversion.model} --source VIDEO"
 
     def test_the_next_command_is_one_that_is_installed(
         self, from_video: Conversion, monkeypatch: pytest.MonkeyPatch

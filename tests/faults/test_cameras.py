@@ -78,23 +78,28 @@ def test_pictures_of_another_size_are_answered(daemon: Running, camera: Camera) 
 
 
 def test_a_covered_lens_is_told_and_no_problem(
-    start: Callable[..., Running], camera: Camera, tmp_path: Path
+    start: Callable[..., Running], tmp_path: Path
 ) -> None:
     fault = row("camera-covered")
-    camera.mode = "pictures"
     profiled = profiled_model(tmp_path / "profiled.tflite", make_profile(brightness=(60, 100)))
-    daemon = start(top=_top(profiled, camera.url, "stdout = false"))
-    wait_for("a look at enough pictures", lambda: daemon.health.drift_figures)
-    assert daemon.health.drift is None
-    camera.mode = "covered"
-    wait_for("drift", lambda: daemon.health.drift)
-    health = daemon.shows(fault)
-    assert [sign.figure for sign in health.drift.signs] == ["brightness"]
-    daemon.answers()
-    camera.mode = "pictures"
-    wait_for("its end", lambda: daemon.health.drift is None)
-    assert daemon.has_said(f"drift: {DARKER}; ")
-    assert daemon.states[-1] == "running"
+    # Of its own: a camera serves one client, which is the daemon of the other tests.
+    camera = Camera()
+    try:
+        daemon = start(top=_top(profiled, camera.url, "stdout = false"))
+        wait_for("a look at enough pictures", lambda: daemon.health.drift_figures)
+        assert daemon.health.drift is None
+        camera.mode = "covered"
+        wait_for("drift", lambda: daemon.health.drift)
+        health = daemon.shows(fault)
+        assert [sign.figure for sign in health.drift.signs] == ["brightness"]
+        daemon.answers()
+        camera.mode = "pictures"
+        wait_for("its end", lambda: daemon.health.drift is None)
+        assert daemon.has_said(f"drift: {DARKER}; ")
+        assert daemon.states[-1] == "running"
+        daemon.close()
+    finally:
+        camera.close()
 
 
 def test_no_answer_came_from_a_damaged_picture(daemon: Running) -> None:

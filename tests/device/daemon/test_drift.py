@@ -23,6 +23,7 @@ from edgekit.inference.decision import Verdict
 from edgekit.inference.drift import Drift, Sign
 from edgekit.inference.frame import Frame
 from edgekit.inference.pipeline import Result
+from edgekit.model.decision import DecisionSettings
 from edgekit.model.profile import PICTURE_FIGURES, Profile
 from tests.device.fakes import FakeClassifier
 from tests.device.profiles import BRIGHT, DARKER, make_profile
@@ -56,7 +57,16 @@ class Watched:
             frame = Frame(0, pixels, self.now, self.now * pace)
             verdict = Verdict(1, 0.8, None, None, False)
             self.watch.update(
-                Result(frame, pixels[np.newaxis], scores, verdict, "dog", 1.0, FakeClassifier())
+                Result(
+                    frame,
+                    pixels[np.newaxis],
+                    scores,
+                    verdict,
+                    "dog",
+                    1.0,
+                    FakeClassifier(),
+                    DecisionSettings(),
+                )
             )
             self.now += 1
 
