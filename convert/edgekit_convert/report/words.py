@@ -24,6 +24,8 @@ def in_words(report: Report) -> str:
         if int8.top1 is not None and stages[0].top1 is not None:
             before, after = percent(stages[0].top1, 2), percent(int8.top1, 2)
             lines.append(f"top-1 {before} in {stages[0].stage}, {after} in int8")
+    if manifest.confidence is not None:
+        lines.append(f"confidence: {manifest.confidence}")
     lines += [f"note: {note}" for note in report.notes]
     return "\n".join(one_line(line) for line in lines)
 

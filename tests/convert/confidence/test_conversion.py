@@ -81,5 +81,5 @@ def test_it_is_told(done: Done) -> None:
     report = done.result.report
     found = report.manifest.confidence
     assert found is not None
-    assert f"confidence: {found}" in done.result.notes
+    assert f"confidence: {found}" in repr(done.result).splitlines()
     assert {"calibrating the confidence", "checking the calibrated model"} <= set(report.seconds)

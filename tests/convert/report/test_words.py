@@ -24,6 +24,8 @@ def test_it_says_what_it_is_and_how_faithful(passing: Report) -> None:
         "passed the gate: every stage keeps at least 99.34% of the original accuracy",
         "agrees with pytorch on 99.21% of 1,000 pictures, SNR 26.4 dB",
         "top-1 91.20% in pytorch, 91.00% in int8",
+        "confidence: temperature 1.4, from 1200 labelled pictures; calibration error 0.081 before, "
+        "0.024 after (0.017 by chance)",
     ]
 
 

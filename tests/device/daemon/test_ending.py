@@ -46,8 +46,10 @@ def test_who_does_not_read_delays_nobody_and_learns_what_was_lost() -> None:
         say("the last")
         text = _read(pipe, "the last")
         assert finish_saying()
-    (told,) = (line for line in text.splitlines() if "were lost" in line)
-    assert text.count("edgekit: x") + int(told.split()[1]) == 200
+    # More than once, where the writer comes to a part of them before the pipe is full.
+    told = [int(line.split()[1]) for line in text.splitlines() if "were lost" in line]
+    assert told
+    assert text.count("edgekit: x") + sum(told) == 200
 
 
 def test_the_end_does_not_wait_for_who_does_not_read() -> None:
