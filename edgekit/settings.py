@@ -339,7 +339,7 @@ def _comment(text: str) -> list[str]:
 
 def _assigned(key: Key, value: Any) -> str:
     """A line that sets a key; behind a # where it is at its default."""
-    line = f"{key.name} = {_toml(value)}" if value is not None else f"{key.name} ="
+    line = f"{key.name} = {toml_value(value)}" if value is not None else f"{key.name} ="
     default = key.default if not isinstance(key.default, Path) else str(key.default)
     return line if value != default else f"#{line}"
 
@@ -379,9 +379,10 @@ def _note(key: Key) -> str:
 
 def key_text(name: str) -> str:
     """A part of a key as TOML writes it: bare where it can be, else quoted."""
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml(name)
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else toml_value(name)
 
 
-def _toml(value: Any) -> str:
+def toml_value(value: Any) -> str:
+    """A value as a TOML file has it."""
     # A TOML basic string is written as a JSON string is, but for DEL.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

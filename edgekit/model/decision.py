@@ -13,7 +13,8 @@ from edgekit.settings import Section, key_text
 from edgekit.text import clock, one_line
 
 _KEYS = ("smoothing", "enter", "leave", "hold", "heartbeat")
-_LABEL_KEYS = ("enter", "leave", "hold")
+# Those that a label may have of its own.
+LABEL_KEYS = ("enter", "leave", "hold")
 # Labels that are named in a line.
 _SHOWN = 5
 
@@ -95,7 +96,7 @@ class LabelOverrides(Section, frozen=True, omit_defaults=True):
 
     def __post_init__(self) -> None:
         _check_both(self.enter, self.leave)
-        useless = next(_said(_LABEL_KEYS, [self]), None)
+        useless = next(_said(LABEL_KEYS, [self]), None)
         if self.ignore and useless:
             raise ValueError(f"{useless[0]} is set for a label that is ignored; leave out one")
 
@@ -136,7 +137,7 @@ class DecisionOverrides(Section, frozen=True, omit_defaults=True):
     def __post_init__(self) -> None:
         _check_both(self.enter, self.leave)
         for name, label in self.labels.items():
-            both = dict(_said(_LABEL_KEYS, [label, self]))
+            both = dict(_said(LABEL_KEYS, [label, self]))
             try:
                 _check_both(both.get("enter"), both.get("leave"))
             except ValueError as error:
@@ -233,7 +234,7 @@ def _label(
     own = [one.labels[name] for one in said if name in one.labels]
     first = next((place for place, label in enumerate(own) if label.ignore is not None), None)
     if first is not None and own[first].ignore:
-        if useless := next(_said(_LABEL_KEYS, own[:first]), None):
+        if useless := next(_said(LABEL_KEYS, own[:first]), None):
             raise ValueError(
                 f"{useless[0]} is set, but the label is ignored; set ignore = false beside it"
             )
@@ -241,8 +242,8 @@ def _label(
     # What one says of the label, then what it says of all.
     silent = LabelOverrides()
     both = [part for one in said for part in (one.labels.get(name, silent), one)]
-    values = {key: getattr(general, key) for key in _LABEL_KEYS}
-    return LabelSettings(**values | dict(_said(_LABEL_KEYS, both)))
+    values = {key: getattr(general, key) for key in LABEL_KEYS}
+    return LabelSettings(**values | dict(_said(LABEL_KEYS, both)))
 
 
 def _said(keys: Iterable[str], said: Iterable[msgspec.Struct]) -> Iterator[tuple[str, Any]]:
@@ -267,7 +268,7 @@ def _in_words(said: DecisionSettings | DecisionOverrides) -> str:
     """`smoothing 5, enter 0.6; mug: enter 0.8; cup: ignored`; of many labels, the first few."""
     parts = [_values(said, _KEYS)] if any(_said(_KEYS, [said])) else []
     for name, label in [*said.labels.items()][:_SHOWN]:
-        values = "ignored" if label.ignore else _values(label, _LABEL_KEYS)
+        values = "ignored" if label.ignore else _values(label, LABEL_KEYS)
         parts.append(f"{one_line(name)}: {values}")
     if (more := len(said.labels) - _SHOWN) > 0:
         parts.append(f"{more} more labels")

@@ -5,10 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from edgekit.model.decision import DecisionSettings, LabelSettings
+from edgekit.model.decision import LABEL_KEYS, DecisionSettings, LabelSettings
 
 KEYS = ("smoothing", "enter", "leave", "hold")
-LABEL_KEYS = ("enter", "leave", "hold")
 _SMOOTHING = (1, 2, 3, 5, 8, 12, 20)
 _ENTER = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 _LEAVE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)

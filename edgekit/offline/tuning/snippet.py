@@ -1,17 +1,18 @@
 """Settings as a part of the daemon's configuration, and as what a model file recommends."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import msgspec
 
 from edgekit.model.decision import (
+    LABEL_KEYS,
     DecisionOverrides,
     DecisionSettings,
     LabelOverrides,
     LabelSettings,
 )
-from edgekit.offline.tuning.candidates import KEYS, LABEL_KEYS
-from edgekit.settings import key_text
+from edgekit.offline.tuning.candidates import KEYS
+from edgekit.settings import key_text, toml_value
 from edgekit.text import one_line
 
 
@@ -55,19 +56,10 @@ def toml(settings: DecisionSettings, said: DecisionOverrides, comments: Iterable
     lines += ["", "[decision]"]
     for key in KEYS:
         mark = "#" if getattr(said, key) is None else ""
-        lines.append(f"{mark}{key} = {_number(getattr(settings, key))}")
+        lines.append(f"{mark}{key} = {toml_value(getattr(settings, key))}")
     for name, rule in said.labels.items():
-        lines += ["", f"[decision.labels.{key_text(name)}]", *_keys(rule)]
+        lines += ["", f"[decision.labels.{key_text(name)}]"]
+        lines += [
+            f"{key} = {toml_value(value)}" for key, value in msgspec.to_builtins(rule).items()
+        ]
     return "\n".join(lines) + "\n"
-
-
-def _keys(rule: LabelOverrides) -> Sequence[str]:
-    values = msgspec.to_builtins(rule)
-    return [
-        f"{key} = {_number(value) if not isinstance(value, bool) else str(value).lower()}"
-        for key, value in values.items()
-    ]
-
-
-def _number(value: float) -> str:
-    return repr(value)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from edgekit.model.decision import DecisionSettings
-from edgekit.offline.tuning.candidates import KEYS, LABEL_KEYS
+from edgekit.model.decision import LABEL_KEYS, DecisionSettings
+from edgekit.offline.tuning.candidates import KEYS
 from edgekit.offline.tuning.figures import Figures
 from edgekit.offline.tuning.trade_off import TradeOff
 from edgekit.offline.tuning.tuner import Tuned
