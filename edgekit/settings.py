@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
@@ -372,7 +372,8 @@ def _attribute(name: str) -> str:
 
 
 def _note(key: Key) -> str:
-    choices = f" One of {', '.join(get_args(key.type))}." if get_args(key.type) else ""
+    one_of = get_args(key.type) if get_origin(key.type) is Literal else ()
+    choices = f" One of {', '.join(map(str, one_of))}." if one_of else ""
     unset = f" If unset, {key.unset}." if key.unset else ""
     return f"{key.meta.description}{choices}{unset}"
 

@@ -1,10 +1,11 @@
 """Options that several commands share, so that they are spelt and explained the same."""
 
 import functools
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args, get_origin
 
 import click
 import msgspec
@@ -123,6 +124,23 @@ def parameter_name(key: Key) -> str:
     return key.path.replace(".", "_").replace("-", "_")
 
 
+class _Array(click.ParamType[list[Any]]):
+    """A list as JSON, and TOML, writes it; without its outer brackets, too."""
+
+    name = "list"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> list[Any]:
+        text = str(value).strip()
+        try:
+            read = json.loads(text if text.startswith("[") else f"[{text}]")
+        except ValueError:
+            self.fail(f"{text!r} is no list of numbers like 0.1,0.2,0.5,0.5", param, ctx)
+        assert isinstance(read, list)
+        return read
+
+
 def _type(key: Key) -> Any:
     low, high, open_low = key.meta.ge, key.meta.le, key.meta.gt is not None
     if open_low:
@@ -135,6 +153,8 @@ def _type(key: Key) -> Any:
         return click.FloatRange(low, high, min_open=open_low)
     if key.type is Path:
         return click.Path(path_type=Path)
+    if get_origin(key.type) is tuple:
+        return _Array()
     return click.Choice(get_args(key.type)) if get_args(key.type) else str
 
 

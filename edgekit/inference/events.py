@@ -8,7 +8,7 @@ import msgspec
 from edgekit.model.labels import UNKNOWN as UNKNOWN
 
 Kind = Literal["change", "heartbeat", "frame"]
-State = Literal["starting", "running", "degraded", "stalled", "stopping"]
+State = Literal["starting", "running", "degraded", "paused", "stalled", "stopping"]
 
 
 class Label(msgspec.Struct, frozen=True):
@@ -23,6 +23,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was decided at one frame.
 
     Attributes:
+        id: of this event alone; those of one device sort as the events came.
         ts: when the answer was ready, RFC 3339 in UTC.
         event: `change` of the decided label, `heartbeat` while it stays, `frame` for any other
             frame with `--every-frame`.
@@ -35,8 +36,11 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
         state: `degraded` when it was answered by less than was asked for.
         time: seconds from a recording's start; none for a live source.
         previous: the label before a change; none at the first.
+        picture: whether the frame's picture goes with it: over MQTT, in a webhook, or at
+            `/api/events/ID.jpg`.
     """
 
+    id: str
     ts: str
     event: Kind
     label: str
@@ -49,6 +53,15 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     state: State
     time: float | None = None
     previous: str | None = None
+    picture: bool = False
+
+
+def event_id(ts: str, frame: int) -> str:
+    """The id of the event of a frame: `20261127T013107123Z-4711`."""
+    return f"{ts.translate(_NO_SIGNS)}-{frame}"
+
+
+_NO_SIGNS = str.maketrans("", "", "-:.")
 
 
 def timestamp() -> str:

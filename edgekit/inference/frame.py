@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from edgekit.model.geometry import Geometry
 from edgekit.vision.preprocess import prepare
+from edgekit.vision.view import Region
 
 # What no recording reaches, and what is computed with times does not overflow at.
 _LONGEST = 1e9  # seconds, thirty years
@@ -56,6 +57,7 @@ class Frame(NamedTuple):
         record: what a clip says about it.
         input_differs: whether `tensor` is another one than the clip's model got.
         progress: how far into the recording it is, up to `Recording.length`.
+        region: where in it the model looks; None for the whole of it.
     """
 
     number: int
@@ -69,7 +71,8 @@ class Frame(NamedTuple):
     record: FrameRecord | None = None
     input_differs: bool = False
     progress: int = 0
+    region: Region | None = None
 
     def prepared_for(self, geometry: Geometry) -> "Frame":
         """The frame with the tensor that a model of this geometry takes."""
-        return self._replace(geometry=geometry, tensor=prepare(self.pixels, geometry))
+        return self._replace(geometry=geometry, tensor=prepare(self.pixels, geometry, self.region))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edgekit.inference.classifier import top_k
 from edgekit.inference.decision import Decision, Verdict
-from edgekit.inference.events import UNKNOWN, Event, Label, State, timestamp
+from edgekit.inference.events import UNKNOWN, Event, Label, State, event_id, timestamp
 from edgekit.inference.frame import Frame
 from edgekit.model.decision import DecisionOverrides, DecisionSettings
 from edgekit.model.geometry import Geometry
@@ -113,14 +113,24 @@ class Pipeline:
         settings = self._decision.settings
         return Result(frame, tensor, scores, verdict, label, latency_ms, self.model, settings)
 
-    def event(self, result: Result, state: State = "running") -> Event | None:
-        """The event that a result gives; None for none."""
+    def event(
+        self, result: Result, state: State = "running", *, picture: bool = False
+    ) -> Event | None:
+        """The event that a result gives; None for none.
+
+        Args:
+            result: what was made of a frame.
+            state: of who answers.
+            picture: whether pictures go with changes.
+        """
         verdict = result.verdict
         if verdict.event is None:
             return None
         changed = verdict.event == "change" and not verdict.first
+        ts = timestamp()
         return Event(
-            ts=timestamp(),
+            id=event_id(ts, result.frame.number),
+            ts=ts,
             event=verdict.event,
             label=result.label,
             score=round(verdict.score, 6),
@@ -132,6 +142,7 @@ class Pipeline:
             state=state,
             time=None if self._live else round(result.frame.time, 6),
             previous=self._name(verdict.previous) if changed else None,
+            picture=picture and verdict.event == "change",
         )
 
     def _name(self, index: int | None) -> str:

@@ -9,17 +9,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.model.geometry import Geometry
+from edgekit.vision.view import Region
 
 
-def crop_box(frame_height: int, frame_width: int, geometry: Geometry) -> tuple[int, int, int, int]:
-    """The part of a frame that the model sees, as (top, left, height, width) in whole pixels."""
+def crop_box(
+    frame_height: int, frame_width: int, geometry: Geometry, region: Region | None = None
+) -> tuple[int, int, int, int]:
+    """The part of a frame that the model sees, as (top, left, height, width) in whole pixels.
+
+    Args:
+        frame_height, frame_width: of the frame, in pixels.
+        geometry: the model's input geometry.
+        region: where in the frame the model looks; the whole frame by default.
+    """
+    if region is not None:
+        left, right = (round(frame_width * at) for at in (region.x, region.x + region.width))
+        top, bottom = (round(frame_height * at) for at in (region.y, region.y + region.height))
+        inner = crop_box(max(1, bottom - top), max(1, right - left), geometry)
+        return top + inner[0], left + inner[1], inner[2], inner[3]
     scale = min(frame_height / geometry.height, frame_width / geometry.width) * geometry.crop
     height = min(frame_height, max(1, round(geometry.height * scale)))
     width = min(frame_width, max(1, round(geometry.width * scale)))
     return (frame_height - height) // 2, (frame_width - width) // 2, height, width
 
 
-def prepare(frame: NDArray[np.uint8], geometry: Geometry) -> NDArray[np.uint8]:
+def prepare(
+    frame: NDArray[np.uint8], geometry: Geometry, region: Region | None = None
+) -> NDArray[np.uint8]:
     """Crop and resize a frame to the model's input.
 
     Bilinear interpolation reads every pixel until the frame is twice the input; a larger frame
@@ -29,6 +45,7 @@ def prepare(frame: NDArray[np.uint8], geometry: Geometry) -> NDArray[np.uint8]:
     Args:
         frame: (H, W, 3) uint8, RGB.
         geometry: the model's input geometry.
+        region: where in the frame the model looks; the whole frame by default.
 
     Returns:
         (1, height, width, 3) uint8, RGB, raw pixel values.
@@ -38,7 +55,7 @@ def prepare(frame: NDArray[np.uint8], geometry: Geometry) -> NDArray[np.uint8]:
     """
     if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
         raise ValueError(f"a frame is (H, W, 3) uint8, not {frame.shape} {frame.dtype}")
-    top, left, height, width = crop_box(frame.shape[0], frame.shape[1], geometry)
+    top, left, height, width = crop_box(frame.shape[0], frame.shape[1], geometry, region)
     view = frame[top : top + height, left : left + width]
     scale = min(height / geometry.height, width / geometry.width)
     box = 2 * int(scale / 2) + 1

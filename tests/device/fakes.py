@@ -149,7 +149,7 @@ class KeptSink(Sink):
     def frame(self, result: Result) -> None:
         self.results.append(result)
 
-    def event(self, event: Event) -> None:
+    def event(self, event: Event, picture: object = None) -> None:
         self.events.append(event)
 
     def health(self, health: Health) -> None:

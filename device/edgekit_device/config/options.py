@@ -14,10 +14,14 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _TITLES = {
     "": "Options",
     "camera": "Camera",
+    "view": "View",
     "decision": "Decision",
     "mqtt": "MQTT",
     "http": "Live page, metrics and JSON interface",
     "webhook": "Webhook",
+    "pictures": "Pictures",
+    "history": "History",
+    "control": "Control",
     "health": "Health",
     "recovery": "Recovery",
 }

@@ -14,7 +14,10 @@ from edgekit.model.decision import DecisionOverrides
 from edgekit.model.foreign import Channels, Hints, Normalized, Softmax
 from edgekit.redaction import MARK
 from edgekit.settings import Section
+from edgekit.vision.view import ViewSettings
 from edgekit_device.config.secrets import login
+
+PictureSize = Literal["off", "small", "full"]
 
 
 class CameraSettings(Section, frozen=True):
@@ -151,10 +154,54 @@ class WebhookSettings(Section, frozen=True):
     ] | None = None  # fmt: skip
     timeout: Annotated[float, Meta(gt=0, description="Seconds for each try.")] = 5.0
     tries: Annotated[int, Meta(ge=1, le=20, description="Tries before an event is given up.")] = 5
+    picture: Annotated[
+        Literal["none", "multipart", "base64"],
+        Meta(description="How the picture goes with an event that has one: as a part of a "
+             "multipart form, or in the JSON, as base64."),
+    ] = "none"  # fmt: skip
 
     def __post_init__(self) -> None:
         if MARK in (self.url or ""):
             raise ValueError(f"url has {MARK} where a secret was hidden; write the secret there")
+
+
+class PictureSettings(Section, frozen=True):
+    """Pictures that leave the device with each change of the label."""
+
+    size: Annotated[
+        PictureSize,
+        Meta(description="Off: no picture of an event leaves the device; small: at most 320 pixels "
+             "wide and high; full: as the camera gives it."),
+    ] = "off"  # fmt: skip
+
+
+class HistorySettings(Section, frozen=True):
+    """Events and their pictures, kept on the device's own disk."""
+
+    folder: (
+        Annotated[Path, Meta(description="Where they are kept; nothing is written if unset.")]
+        | None
+    ) = None
+    days: Annotated[int, Meta(ge=1, le=3650, description="Days for which they are kept.")] = 30
+    megabytes: Annotated[
+        int, Meta(ge=10, description="What they may take in all, in MB; the oldest go first.")
+    ] = 500
+    pictures: Annotated[
+        PictureSize, Meta(description="Which pictures are kept, without marks.")
+    ] = "full"
+
+
+class ControlSettings(Section, frozen=True):
+    """Who may pause the daemon, exchange its model, record and so on."""
+
+    http: Annotated[
+        bool, Meta(description="Whoever shows the token of [http], which is needed for this.")
+    ] = False
+    mqtt: Annotated[
+        bool,
+        Meta(description="Whoever the broker lets publish to PREFIX/NAME/command; the broker must "
+             "know its clients, by `user` or `cert-file` in [mqtt]."),
+    ] = False  # fmt: skip
 
 
 class HealthSettings(Section, frozen=True):
@@ -262,10 +309,14 @@ class Settings(Section, frozen=True):
     ] = False
     max_frames: Annotated[int, Meta(ge=1, description="Stop after so many frames.")] | None = None
     camera: CameraSettings = CameraSettings()
+    view: ViewSettings = ViewSettings()
     decision: DecisionOverrides = DecisionOverrides()
     mqtt: MqttSettings = MqttSettings()
     http: HttpSettings = HttpSettings()
     webhook: WebhookSettings = WebhookSettings()
+    pictures: PictureSettings = PictureSettings()
+    history: HistorySettings = HistorySettings()
+    control: ControlSettings = ControlSettings()
     health: HealthSettings = HealthSettings()
     recovery: RecoverySettings = RecoverySettings()
 

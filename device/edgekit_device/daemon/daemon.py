@@ -28,7 +28,7 @@ from edgekit_device.daemon.systemd import ServiceManager
 from edgekit_device.daemon.worker import OpenSource, Worker
 from edgekit_device.health import Health, Status, headline, runtime_folder, shown, write_status
 from edgekit_device.sinks import SINKS, SinkEntry
-from edgekit_device.sinks.base import Sink
+from edgekit_device.sinks.base import Host, Sink
 from edgekit_device.sources import Source, is_live, source_settings, with_source_of
 
 TICK = 0.25
@@ -71,7 +71,7 @@ class Daemon:
         self._worker = self._new_worker()
         # Each hangs in an inference, and may for ever.
         self._abandoned: list[Worker] = []
-        self._outputs = Outputs(sinks, self.health, notify)
+        self._outputs = Outputs(sinks, Host(self.health), notify)
         self._deliveries = Deliveries(notify)
         self._problems: dict[str, str] = {}
         self._sent: tuple[object, ...] | None = None

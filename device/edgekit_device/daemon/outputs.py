@@ -12,8 +12,8 @@ import msgspec
 from edgekit.errors import EdgekitError
 from edgekit_device.config.settings import Settings
 from edgekit_device.health import SinkHealth
-from edgekit_device.sinks import SinkEntry, Snapshot
-from edgekit_device.sinks.base import Sink
+from edgekit_device.sinks import SinkEntry
+from edgekit_device.sinks.base import Host, Sink
 
 # How long the messages in hand may take once a sink is to close.
 GRACE = 0.8
@@ -75,7 +75,7 @@ class Outputs:
 
     Args:
         entries: the kinds of sinks there are.
-        snapshot: how the daemon is now.
+        host: the daemon.
         notify: called with a line for people about what happens.
 
     Attributes:
@@ -83,11 +83,11 @@ class Outputs:
     """
 
     def __init__(
-        self, entries: Sequence[SinkEntry], snapshot: Snapshot, notify: Callable[[str], None]
+        self, entries: Sequence[SinkEntry], host: Host, notify: Callable[[str], None]
     ) -> None:
         self.problems: dict[str, str] = {}
         self._entries = entries
-        self._snapshot = snapshot
+        self._host = host
         self._notify = notify
         # Replaced and never altered, because other threads read it.
         self._state = _State()
@@ -130,7 +130,7 @@ class Outputs:
         Raises:
             SettingsError: the settings of a sink do not work.
         """
-        opened = {entry.name: entry.open(settings, self._snapshot) for entry in self._entries}
+        opened = {entry.name: entry.open(settings, self._host) for entry in self._entries}
         self._state = _State({name: sink for name, sink in opened.items() if sink is not None})
 
     def changed(self, before: Settings, after: Settings) -> dict[str, Sink | None]:
@@ -140,7 +140,7 @@ class Outputs:
             SettingsError: the settings of a sink do not work.
         """
         return {
-            entry.name: entry.open(after, self._snapshot)
+            entry.name: entry.open(after, self._host)
             for entry in self._entries
             if entry.made_from(before) != entry.made_from(after)
         }

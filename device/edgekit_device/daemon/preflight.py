@@ -13,6 +13,7 @@ from edgekit_device.config.settings import Settings
 from edgekit_device.daemon.models import open_model
 from edgekit_device.health import Health
 from edgekit_device.sinks import SINKS, SinkEntry
+from edgekit_device.sinks.base import Host
 from edgekit_device.sources import EndOfSource, open_source
 
 _FIRST_FRAME = 10.0
@@ -49,7 +50,7 @@ def _check_sink(entry: SinkEntry, settings: Settings) -> str:
     def no_health() -> Health:
         raise NotImplementedError
 
-    sink = entry.open(settings, no_health)
+    sink = entry.open(settings, Host(no_health))
     return "off" if sink is None else sink.check()
 
 

@@ -13,6 +13,7 @@ from edgekit.errors import (
     SourceError,
     SourceLostError,
 )
+from edgekit.inference.events import State
 from edgekit.inference.frame import Frame
 from edgekit.inference.pipeline import Pipeline, Result
 from edgekit_device import board
@@ -21,6 +22,7 @@ from edgekit_device.daemon.decisions import Decisions
 from edgekit_device.daemon.drift import DriftWatch
 from edgekit_device.daemon.models import Loaded, open_on_cpu, open_with_retries
 from edgekit_device.daemon.statistics import Statistics
+from edgekit_device.pictures import EventPicture
 from edgekit_device.retry import CAMERA, DELEGATE, Retry
 from edgekit_device.sinks.base import Sink
 from edgekit_device.sources import EndOfSource, Source, source_settings, with_source_of
@@ -339,11 +341,15 @@ class Worker:
         self.problems.pop("camera", None)
         self._statistics.answered(result.latency_ms)
         assert self.loaded is not None and self._pipeline is not None
-        event = self._pipeline.event(result, "degraded" if self.loaded.degraded else "running")
+        size = self._settings.pictures.size
+        state: State = "degraded" if self.loaded.degraded else "running"
+        event = self._pipeline.event(result, state, picture=size != "off")
+        changed = event is not None and event.event == "change"
+        picture = EventPicture(result, size) if changed else None
         for sink in self._sinks():
             sink.frame(result)
             if event is not None:
-                sink.event(event)
+                sink.event(event, picture)
         self._statistics.events += event is not None
         self._drift.update(result)
 

@@ -8,12 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgekit_device.config.settings import Settings
-from edgekit_device.health import Health, runtime_folder
-from edgekit_device.sinks.base import Sink
+from edgekit_device.health import runtime_folder
+from edgekit_device.sinks.base import Host, Sink
 from edgekit_device.sources import is_live
-
-Snapshot = Callable[[], Health]
-"""How the daemon is now; may be called from any thread."""
 
 
 @dataclass(frozen=True)
@@ -30,21 +27,21 @@ class SinkEntry:
     name: str
     wanted: Callable[[Settings], bool]
     made_from: Callable[[Settings], object]
-    make: Callable[[Settings, Snapshot], Sink]
+    make: Callable[[Settings, Host], Sink]
 
-    def open(self, settings: Settings, snapshot: Snapshot) -> Sink | None:
+    def open(self, settings: Settings, host: Host) -> Sink | None:
         """A sink as the settings want it, not started yet; None where they do not.
 
         Raises:
             SettingsError: the settings of this sink do not work.
         """
-        return self.make(settings, snapshot) if self.wanted(settings) else None
+        return self.make(settings, host) if self.wanted(settings) else None
 
 
 # Each is imported when it is used: the daemon runs where memory is short.
 
 
-def _stdout(settings: Settings, snapshot: Snapshot) -> Sink:
+def _stdout(settings: Settings, host: Host) -> Sink:
     from edgekit_device.sinks.jsonlines import JsonLines, is_journal
 
     stdout = sys.stdout.buffer
@@ -52,30 +49,30 @@ def _stdout(settings: Settings, snapshot: Snapshot) -> Sink:
     return JsonLines(raw, lossless=not is_live(settings), journal=is_journal(1))
 
 
-def _mqtt(settings: Settings, snapshot: Snapshot) -> Sink:
+def _mqtt(settings: Settings, host: Host) -> Sink:
     from edgekit_device.sinks.mqtt import Mqtt
 
     return Mqtt(settings.mqtt, settings.device_name)
 
 
-def _http(settings: Settings, snapshot: Snapshot) -> Sink:
+def _http(settings: Settings, host: Host) -> Sink:
     from edgekit_device.sinks.http import Http
 
-    return Http(settings.http, settings.device_name, snapshot)
+    return Http(settings.http, settings.device_name, host.health)
 
 
-def _webhook(settings: Settings, snapshot: Snapshot) -> Sink:
+def _webhook(settings: Settings, host: Host) -> Sink:
     from edgekit_device.sinks.webhook import Webhook
 
     return Webhook(settings.webhook, settings.device_name)
 
 
-def _record(settings: Settings, snapshot: Snapshot) -> Sink:
+def _record(settings: Settings, host: Host) -> Sink:
     from edgekit_device.sinks.clip.server import ClipServer
 
     folder = runtime_folder()
     assert folder is not None
-    return ClipServer(folder, snapshot)
+    return ClipServer(folder, host.health)
 
 
 SINKS = (

@@ -4,17 +4,33 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from edgekit.inference.events import Event
 from edgekit.inference.pipeline import Result
+from edgekit_device.control import Controller
 from edgekit_device.health import Health, SinkHealth
+from edgekit_device.pictures import EventPicture
 
 _T = TypeVar("_T")
 OVERFLOW = "it is slower than events come: the oldest of those that wait are dropped"
 """The problem of a sink that delivers, but drops events all the same."""
 STUCK = "it takes nothing"
 """The problem of a sink whose delivery does not come to its end."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """The daemon, as sinks may use it; from any thread.
+
+    Attributes:
+        health: how it is now.
+        controller: does what clients ask for; None where nobody can ask.
+    """
+
+    health: Callable[[], Health]
+    controller: Controller | None = None
 
 
 class Sink:
@@ -54,8 +70,11 @@ class Sink:
     def frame(self, result: Result) -> None:
         """Every frame that was answered, before its event."""
 
-    def event(self, event: Event) -> None:
-        """An event of a frame that was answered."""
+    def event(self, event: Event, picture: EventPicture | None = None) -> None:
+        """An event of a frame that was answered, and of a change its picture.
+
+        Keep bytes of the picture, not the picture itself, which holds the frame.
+        """
 
     def health(self, health: Health) -> None:
         """How the daemon is, now and then and whenever its state changes."""

@@ -8,6 +8,7 @@ import msgspec
 from edgekit.errors import OutputError
 from edgekit.inference.events import Event
 from edgekit_device.health import SinkHealth
+from edgekit_device.pictures import EventPicture
 from edgekit_device.sinks.base import Outbox, Sink
 
 
@@ -57,7 +58,7 @@ class JsonLines(Sink):
         """Begin to write."""
         self._outbox.start()
 
-    def event(self, event: Event) -> None:
+    def event(self, event: Event, picture: EventPicture | None = None) -> None:
         """Queue an event; with `lossless`, return once its line is written."""
         self._outbox.put(event)
 

@@ -21,6 +21,7 @@ from edgekit.text import one_line
 from edgekit_device.config.secrets import read_secret
 from edgekit_device.config.settings import WebhookSettings
 from edgekit_device.health import SinkHealth
+from edgekit_device.pictures import EventPicture
 from edgekit_device.retry import WEBHOOK, RetryPolicy
 from edgekit_device.sinks.base import Outbox, Sink
 from edgekit_device.sinks.reasons import reason
@@ -168,7 +169,7 @@ class Webhook(Sink):
         """Begin to post; a server that is away is no error."""
         self._outbox.start()
 
-    def event(self, event: Event) -> None:
+    def event(self, event: Event, picture: EventPicture | None = None) -> None:
         """Queue an event; the oldest of more than 1,000 is dropped."""
         self._outbox.put(event)
 

@@ -36,7 +36,7 @@ def test_every_frame_of_a_recording_is_answered(model: Path, video: Path, edgeki
     answers = _lines(done)
     assert [answer["frame"] for answer in answers] == list(range(40))
     assert set(answers[1]) == {
-        "ts", "event", "label", "score", "frame", "time", "source", "model", "labels",
+        "id", "ts", "event", "label", "score", "frame", "time", "source", "model", "labels",
         "latency_ms", "state",
     }  # fmt: skip
     assert [answer["labels"][0]["label"] for answer in answers] == SHOWN

@@ -10,6 +10,7 @@ from edgekit.inference.events import Event, Kind, Label
 
 def make_event(frame: int = 7, event: Kind = "change", label: str = "mug") -> Event:
     return Event(
+        id="20260101T000000000Z-0",
         ts="2025-06-01T12:00:00.125Z", event=event, label=label, score=0.75, frame=frame,
         source="test:", model="m.tflite", labels=[Label(label, 0, 0.5)], latency_ms=1.25,
         state="running",

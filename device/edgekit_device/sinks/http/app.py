@@ -4,6 +4,7 @@ import base64
 import hashlib
 import html
 from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,9 @@ from starlette.types import Receive, Scope, Send
 
 from edgekit.report.page import theme
 from edgekit_device.sinks.http.feed import BOUNDARY, Feed
+
+Part = Callable[[Feed], Iterable[Route]]
+"""A part of the JSON interface: the routes it serves, of what viewers are shown."""
 
 _PAGE = Path(__file__).with_name("page")
 
@@ -28,10 +32,17 @@ class Application:
         viewers: live pictures served at once.
         events: readers of `/events` at once.
         refused: counts what was not given, by reason.
+        parts: of the JSON interface, beside what is always there.
     """
 
     def __init__(
-        self, feed: Feed, name: str, viewers: int, events: int, refused: Counter[str]
+        self,
+        feed: Feed,
+        name: str,
+        viewers: int,
+        events: int,
+        refused: Counter[str],
+        parts: Sequence[Part] = (),
     ) -> None:
         self._feed = feed
         self._viewers = _Places(viewers)
@@ -50,6 +61,7 @@ class Application:
                 Route("/api/history", self._history),
                 Route("/api/decision", self._decision),
                 Route("/api/snapshot.jpg", self._snapshot),
+                *(route for part in parts for route in part(feed)),
             ]
         )
         # Its redirections name the host that the client has named.

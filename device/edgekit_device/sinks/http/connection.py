@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -12,7 +12,7 @@ from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from edgekit_device.sinks.http.access import Access
-from edgekit_device.sinks.http.app import Application
+from edgekit_device.sinks.http.app import Application, Part
 from edgekit_device.sinks.http.feed import Feed
 from edgekit_device.sinks.http.limits import Limits, client_of
 
@@ -198,6 +198,7 @@ def make_server(
     limits: Limits,
     refused: Counter[str],
     failed: Callable[[Exception], None],
+    parts: Sequence[Part] = (),
 ) -> tuple[Server, Guard]:
     """A server that is not running yet, and what guards its connections.
 
@@ -210,8 +211,9 @@ def make_server(
         limits: what is too much.
         refused: counts what was not given, by reason.
         failed: called with what went wrong on our side.
+        parts: of the JSON interface, beside what is always there.
     """
-    application = Application(feed, name, viewers, viewers + limits.events, refused)
+    application = Application(feed, name, viewers, viewers + limits.events, refused, parts)
     access = Access(application.app, token, port, limits, refused)
     guard = Guard(access, limits, refused, failed)
     server = _Server(

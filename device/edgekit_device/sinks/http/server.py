@@ -5,7 +5,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import ConfigurationError, OutputError, SettingsError
@@ -14,12 +14,15 @@ from edgekit.inference.pipeline import Result
 from edgekit_device.config.secrets import read_http_token
 from edgekit_device.config.settings import HttpSettings
 from edgekit_device.health import Health, SinkHealth
+from edgekit_device.pictures import EventPicture
 from edgekit_device.sinks.base import Sink
 from edgekit_device.sinks.http.feed import Feed
 from edgekit_device.sinks.http.limits import Limits, no_refusals
 
 if TYPE_CHECKING:
     from uvicorn import Server
+
+    from edgekit_device.sinks.http.app import Part
 
 # Bytes on their way to a viewer: a few pictures, so that a slow one does not see the past.
 _SEND_BUFFER = 128 * 1024
@@ -35,6 +38,7 @@ class Http(Sink):
         device_name: title of the page.
         snapshot: fresh health; called from the server's thread, and returns at once.
         limits: what clients may have.
+        parts: of the JSON interface, beside what is always there.
 
     Attributes:
         port: where it listens; known from `start` on when the settings leave it open with 0.
@@ -52,6 +56,7 @@ class Http(Sink):
         device_name: str,
         snapshot: Callable[[], Health],
         limits: Limits | None = None,
+        parts: "Sequence[Part]" = (),
     ) -> None:
         try:
             import starlette  # noqa: F401
@@ -67,6 +72,7 @@ class Http(Sink):
         self._host, self.port = settings.address()
         self._feed = Feed(snapshot, settings.picture_fps)
         self._limits = limits or Limits()
+        self._parts = parts
         self._refused = no_refusals()
         self._error: tuple[float, str] | None = None
         self._server: Server | None = None
@@ -110,6 +116,7 @@ class Http(Sink):
             self._limits,
             self._refused,
             self._note_error,
+            self._parts,
         )
         self._thread.start()
 
@@ -117,7 +124,7 @@ class Http(Sink):
         """Keep a reference to the newest answer; nothing more."""
         self._feed.put_result(result)
 
-    def event(self, event: Event) -> None:
+    def event(self, event: Event, picture: EventPicture | None = None) -> None:
         """Show the event to the viewers."""
         self._feed.put_event(event)
         self._call(self._feed.wake)

@@ -15,6 +15,7 @@ from edgekit.errors import BrokerLostError, EdgekitError, OutputError, SettingsE
 from edgekit.inference.events import Event
 from edgekit_device.config.settings import MqttSettings
 from edgekit_device.health import Health, SinkHealth
+from edgekit_device.pictures import EventPicture
 from edgekit_device.retry import BROKER, Retry, RetryPolicy
 from edgekit_device.sinks.base import OVERFLOW, Sink
 from edgekit_device.sinks.mqtt.connection import (
@@ -139,7 +140,7 @@ class Mqtt(Sink):
         self._thread = threading.Thread(target=self._run, args=(wake,), name="mqtt", daemon=True)
         self._thread.start()
 
-    def event(self, event: Event) -> None:
+    def event(self, event: Event, picture: EventPicture | None = None) -> None:
         """Queue an event, and keep it as the present state; more than `LIMIT` drop the oldest."""
         payload = self._encoder.encode(event)
         with self._lock:

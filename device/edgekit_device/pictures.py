@@ -1,0 +1,63 @@
+"""The picture of a change: the frame as JPEG, with what the model looked at marked in it."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.inference.pipeline import Result
+from edgekit.vision.encode import encode_jpeg, fit
+from edgekit.vision.preprocess import crop_box
+from edgekit_device.config.settings import PictureSize
+
+# Pixels in width and height that a small picture has at most.
+_SMALL = 320
+_QUALITY = 85
+# For what the model did not see, in percent of its light.
+_DIMMED = 0.5
+
+
+class EventPicture:
+    """The picture of one change, encoded once for all who ask, when the first does.
+
+    Sinks ask in their method `event`, in the thread that infers, and keep bytes and not this,
+    which holds the frame.
+
+    Args:
+        result: what was answered.
+        published: the size in which it may leave the device; `off` for not at all.
+    """
+
+    def __init__(self, result: Result, published: PictureSize) -> None:
+        self._result = result
+        self._published = published
+        self._jpegs: dict[tuple[PictureSize, bool], bytes] = {}
+
+    @property
+    def published(self) -> bytes | None:
+        """JPEG with what the model looked at marked; None where pictures are not to go out."""
+        return None if self._published == "off" else self.jpeg(self._published, marked=True)
+
+    def jpeg(self, size: PictureSize, *, marked: bool) -> bytes:
+        """The frame as JPEG, `small` or `full`.
+
+        Args:
+            size: `small` for at most 320 pixels in width and height.
+            marked: darken what the model did not see.
+        """
+        if (size, marked) not in self._jpegs:
+            self._jpegs[size, marked] = self._encode(size, marked)
+        return self._jpegs[size, marked]
+
+    def _encode(self, size: PictureSize, marked: bool) -> bytes:
+        frame = self._result.frame
+        pixels = _mark(self._result, frame.pixels) if marked else frame.pixels
+        return encode_jpeg(fit(pixels, _SMALL, _SMALL) if size == "small" else pixels, _QUALITY)
+
+
+def _mark(result: Result, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = pixels.shape[:2]
+    box = crop_box(height, width, result.model.geometry, result.frame.region)
+    top, left, tall, wide = box
+    marked = np.asarray(cv2.convertScaleAbs(pixels, alpha=_DIMMED), dtype=np.uint8)
+    marked[top : top + tall, left : left + wide] = pixels[top : top + tall, left : left + wide]
+    return marked
