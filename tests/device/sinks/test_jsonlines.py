@@ -32,7 +32,8 @@ def test_each_event_is_a_line() -> None:
     with _started(stream) as sink:
         sink.event(make_event(label='a "ß"\n'))
         assert json.loads(stream.getvalue()) == {
-            "id": "20260101T000000000Z-0", "ts": "2025-06-01T12:00:00.125Z", "event": "change", "label": 'a "ß"\n',
+            "id": "20260101T000000000Z-0", "ts": "2025-06-01T12:00:00.125Z",
+            "event": "change", "label": 'a "ß"\n',
             "score": 0.75, "frame": 7, "source": "test:", "model": "m.tflite",
             "labels": [{"label": 'a "ß"\n', "index": 0, "score": 0.5}],
             "latency_ms": 1.25, "state": "running",

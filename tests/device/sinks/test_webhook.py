@@ -110,7 +110,8 @@ def test_an_event_is_posted_with_the_name_of_the_device(server: Server) -> None:
         until(_settled(sink))
         assert (sink.report().sent, sink.report().problem) == (2, None)
     assert server.bodies[0] == {
-        "name": "pi", "ts": "2025-06-01T12:00:00.125Z", "event": "change", "label": "mug",
+        "name": "pi", "id": "20260101T000000000Z-0", "ts": "2025-06-01T12:00:00.125Z",
+        "event": "change", "label": "mug",
         "score": 0.75, "frame": 1, "source": "test:", "model": "m.tflite",
         "labels": [{"label": "mug", "index": 0, "score": 0.5}], "latency_ms": 1.25,
         "state": "running",
