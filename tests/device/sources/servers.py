@@ -160,13 +160,15 @@ class HttpCamera(Server):
         )
         for number in self.paced():
             picture = jpeg(number % 250).tobytes()
-            if self.to_damage > 0:
+            # Once for each picture: a test sets it while one is on its way.
+            damaged = self.to_damage > 0
+            if damaged:
                 picture = self.damage(picture)
             client.sendall(
                 b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n"
                 % (len(picture), picture)
             )
-            if self.to_damage > 0:
+            if damaged:
                 self.to_damage -= 1
                 if self.to_damage == 0:
                     self.mended.set()
