@@ -200,7 +200,7 @@ def option_for(key: Key) -> Callable[[_F], _F]:
         return click.option(names, parameter_name(key), default=None, help=text)
     if key.default is not None:
         shown = f"{key.default:g}" if isinstance(key.default, float) else key.default
-        text += f"  [default: {shown}]" if shown != "" else ""
+        text += f"  [default: {shown}]" if shown not in ("", ()) else ""
     elif key.unset:
         text += f"  [default: {key.unset}]"
     return click.option(key.option, parameter_name(key), type=_type(key), default=None, help=text)

@@ -6,6 +6,7 @@ of a phone's video) comes before.
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,8 +28,13 @@ _TURNS: dict[tuple[int, bool], _Turn] = {
     (180, False): lambda frame: cv2.rotate(frame, cv2.ROTATE_180),
     (180, True): lambda frame: cv2.flip(frame, 0),
     (270, False): lambda frame: cv2.rotate(frame, cv2.ROTATE_90_COUNTERCLOCKWISE),
-    (270, True): lambda frame: cv2.flip(cv2.transpose(frame), -1),
+    (270, True): lambda frame: _upside_down(cv2.rotate(frame, cv2.ROTATE_90_CLOCKWISE)),
 }
+
+
+def _upside_down(frame: Any) -> object:
+    # In place: a second array of this size costs more than the turning.
+    return cv2.flip(frame, 0, frame)
 
 
 class View:
