@@ -131,7 +131,7 @@ class _Numbers(click.ParamType[list[Any]]):
 
     Args:
         depth: 1 for numbers, 2 for lists of them.
-        example: for messages and in place of the value in `--help`.
+        example: what they are, for messages and in place of the value in `--help`.
     """
 
     name = "numbers"
@@ -154,7 +154,7 @@ class _Numbers(click.ParamType[list[Any]]):
             found = [text]
         depth = _depth(found)
         if not all(isinstance(number, (int, float)) for number in _flat(found)):
-            self.fail(f"{text!r} is no list of numbers like {self._example}", param, ctx)
+            self.fail(f"{text!r} is not {self._example} in numbers like 0.5", param, ctx)
         while depth > self._depth and len(found) == 1:
             found, depth = found[0], depth - 1
         return [found] if found and depth < self._depth else found

@@ -76,7 +76,7 @@ class ViewSettings(Section, frozen=True):
         for number, mask in enumerate(self.masks, start=1):
             _check_mask(f"mask {number}", mask)
         if self.masks and _hide_all(self.hidden, self.looks_at or WHOLE):
-            raise ValueError("masks hide all that the model looks at; leave something of it")
+            raise ValueError("masks hide all or nearly all that the model looks at; leave it more")
 
     @property
     def looks_at(self) -> Region | None:
@@ -134,6 +134,9 @@ def _check_mask(what: str, numbers: Sequence[float]) -> None:
         )
     _check_fractions(what, numbers)
     corners = list(zip(numbers[::2], numbers[1::2], strict=True))
+    # Two rectangles in one, say, or a polygon that is closed by hand.
+    if len(set(corners)) < len(corners):
+        raise ValueError(f"{what} has a corner twice; give each once, and each mask by itself")
     # Of such a polygon, who draws it decides which parts are inside.
     if _crosses_itself(corners):
         raise ValueError(f"{what} crosses itself; give its corners in their order around it")

@@ -187,10 +187,10 @@ def test_a_golden_file_of_another_view_is_refused(
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
-        ("--view-region", "left", "'left' is no list of numbers like X,Y,WIDTH,HEIGHT"),
-        ("--view-region", "0.5;0;0.5;1", "is no list of numbers"),
-        ("--view-region", "0.5,0,0.5,true,", "is no list of numbers"),
-        ("--view-region", "[" * 5000, "is no list of numbers"),
+        ("--view-region", "left", "'left' is not X,Y,WIDTH,HEIGHT in numbers like 0.5"),
+        ("--view-region", "0.5;0;0.5;1", "is not X,Y,WIDTH,HEIGHT"),
+        ("--view-region", "0,0,.5,1", "in numbers like 0.5"),
+        ("--view-region", "[" * 5000, "is not X,Y,WIDTH,HEIGHT"),
         ("--view-region", "0.5,0,0.5", "view: region has 3 numbers"),
         ("--view-region", "NaN,0,0.5,1", "view: region has nan"),
         ("--view-region", "0,0,true,1", "view.region"),
