@@ -20,6 +20,7 @@ from edgekit.inference.frame import Frame
 from edgekit.inference.pipeline import Result
 from edgekit.model.decision import DecisionOverrides
 from edgekit.model.geometry import Geometry
+from edgekit.vision.view import ViewSettings
 
 NAMES = ("cat", "dog", "eel")
 
@@ -46,9 +47,6 @@ class FakeClassifier:
         self.notes: list[str] = []
         self.failures = list(failures)
         self.closed = False
-
-    def prepare(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        return frame[np.newaxis]
 
     def invoke(self, tensor: NDArray[np.uint8]) -> NDArray[np.float32]:
         if self.failures:
@@ -98,6 +96,7 @@ class FakeSource:
         self.script = list(script)
         self.number = 0
         self.closed = 0
+        self.view = ViewSettings()
 
     def read(self, timeout: float) -> Frame | None:
         if not self.script:
@@ -110,9 +109,15 @@ class FakeSource:
             raise step
         if step is None:
             return None
-        frame = Frame(self.number, picture(step), float(self.number), time.monotonic())
+        seconds, view = float(self.number), self.view
+        frame = Frame(
+            self.number, picture(step), seconds, time.monotonic(), region=view.looks_at, view=view
+        )
         self.number += 1
         return frame
+
+    def look(self, view: ViewSettings) -> None:
+        self.view = view
 
     def expect(self, geometry: Geometry) -> None:
         self.expected = geometry
