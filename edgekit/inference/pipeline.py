@@ -13,6 +13,7 @@ from edgekit.inference.events import UNKNOWN, Event, Label, State, event_id, tim
 from edgekit.inference.frame import Frame
 from edgekit.model.decision import DecisionOverrides, DecisionSettings
 from edgekit.model.geometry import Geometry
+from edgekit.vision.preprocess import prepare
 
 
 class AnyClassifier(Protocol):
@@ -27,9 +28,6 @@ class AnyClassifier(Protocol):
     geometry: Geometry
     labels: list[str]
     recommended: DecisionOverrides
-
-    def prepare(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Frame (H, W, 3) uint8 RGB to input tensor (1, height, width, 3) uint8."""
 
     def invoke(self, tensor: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Scores (classes,) float32 of an input tensor."""
@@ -103,9 +101,10 @@ class Pipeline:
             InferenceError: the interpreter or its delegate failed.
         """
         start = time.perf_counter()
-        tensor = frame.tensor
-        if tensor is None or frame.geometry != self.model.geometry:
-            tensor = self.model.prepare(frame.pixels)
+        if frame.tensor is None or frame.geometry != self.model.geometry:
+            tensor = prepare(frame.pixels, self.model.geometry, frame.region)
+        else:
+            tensor = frame.tensor
         scores = self.model.invoke(tensor)
         latency_ms = 1000 * (time.perf_counter() - start)
         verdict = self._decision.update(scores, frame.time)

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from edgekit.inference.events import Event
+from edgekit.inference.looking import Look
 from edgekit.inference.pipeline import Result
 from edgekit.model.decision import DecisionSettings
 from edgekit.vision.encode import encode_jpeg, fit
@@ -128,6 +129,11 @@ class Feed:
             self._jpeg = result, _encode(result)
         return self._jpeg[1]
 
+    @property
+    def result(self) -> Result | None:
+        """The newest answer; None before the first frame."""
+        return self._result
+
     def decision(self) -> DecisionSettings | None:
         """The settings that made the newest label; None before the first frame."""
         return None if self._result is None else self._result.decision
@@ -217,6 +223,7 @@ class Feed:
                 for best in result.best(_LABELS)
             ],
             "latency_ms": round(result.latency_ms, 2),
+            "sees": Look.at(result.frame, result.model.geometry).sees,
         }
 
     def _recent_health(self) -> Health:
