@@ -50,9 +50,10 @@ def _stdout(settings: Settings, host: Host) -> Sink:
 
 
 def _mqtt(settings: Settings, host: Host) -> Sink:
-    from edgekit_device.sinks.mqtt import Mqtt
+    from edgekit_device.sinks.mqtt import Facts, Mqtt
 
-    return Mqtt(settings.mqtt, settings.device_name)
+    facts = Facts(pictures=settings.pictures.size != "off", control=settings.control.mqtt)
+    return Mqtt(settings.mqtt, settings.device_name, facts=facts, http=settings.http)
 
 
 def _http(settings: Settings, host: Host) -> Sink:
@@ -77,7 +78,12 @@ def _record(settings: Settings, host: Host) -> Sink:
 
 SINKS = (
     SinkEntry("stdout", lambda s: s.stdout, lambda s: (s.stdout, is_live(s)), _stdout),
-    SinkEntry("mqtt", lambda s: s.mqtt.host is not None, lambda s: (s.mqtt, s.device_name), _mqtt),
+    SinkEntry(
+        "mqtt",
+        lambda s: s.mqtt.host is not None,
+        lambda s: (s.mqtt, s.device_name, s.pictures, s.control.mqtt, s.http.listen),
+        _mqtt,
+    ),
     SinkEntry(
         "http", lambda s: s.http.listen is not None, lambda s: (s.http, s.device_name), _http
     ),

@@ -97,6 +97,12 @@ class Connection:
             self.abort()
             raise
 
+    @property
+    def local_address(self) -> str:
+        """The address by which the broker's network reaches this device; empty once it is lost."""
+        stream = self._client.socket()
+        return stream.getsockname()[0] if isinstance(stream, socket.socket) else ""
+
     def publish(self, topic: str, payload: bytes, retain: bool) -> MQTTMessageInfo:
         """Begin to send a message; see `has_arrived`."""
         return self._client.publish(topic, payload, self._qos, retain)

@@ -6,14 +6,16 @@ import socket
 import threading
 import time
 from collections import deque
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import msgspec
 from paho.mqtt.client import MQTTMessageInfo
 
 from edgekit.errors import BrokerLostError, EdgekitError, OutputError, SettingsError
 from edgekit.inference.events import Event
-from edgekit_device.config.settings import MqttSettings
+from edgekit.inference.pipeline import Result
+from edgekit_device.config.settings import HttpSettings, MqttSettings
 from edgekit_device.health import Health, SinkHealth
 from edgekit_device.pictures import EventPicture
 from edgekit_device.retry import BROKER, Retry, RetryPolicy
@@ -24,7 +26,8 @@ from edgekit_device.sinks.mqtt.connection import (
     has_arrived,
     make_client,
 )
-from edgekit_device.sinks.mqtt.homeassistant import announcement, discovery_topic
+from edgekit_device.sinks.mqtt.entities import Facts
+from edgekit_device.sinks.mqtt.homeassistant import announcements, page_address
 from edgekit_device.sinks.mqtt.topics import Topics
 
 LIMIT = 1000
@@ -65,6 +68,8 @@ class Mqtt(Sink):
     Args:
         settings: with a host.
         device_name: NAME; a broker ends the connection of another device with the same one.
+        facts: what Home Assistant is to know from the start.
+        http: where the device's own page is, to tell Home Assistant.
         timeout: seconds for each step of connecting.
         policy: delays between the tries.
 
@@ -80,6 +85,8 @@ class Mqtt(Sink):
         settings: MqttSettings,
         device_name: str,
         *,
+        facts: Facts | None = None,
+        http: HttpSettings | None = None,
         timeout: float = 5.0,
         policy: RetryPolicy = BROKER,
     ) -> None:
@@ -93,11 +100,13 @@ class Mqtt(Sink):
         # Made afresh for each connection; this one is to fail early.
         make_client(settings, self._client_id)
         # Guards everything below up to the thread.
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._events: deque[_Message] = deque()
         self._underway: deque[_Sent] = deque()
         self._retained: dict[str, bytes] = {}
         self._announced: set[str] = set()  # of these, the topics of Home Assistant
+        self._facts = facts or Facts()
+        self._http = http or HttpSettings()
         self._stale: dict[str, None] = {}  # topics in their order
         self._sent = 0
         self._dropped = 0
@@ -112,7 +121,7 @@ class Mqtt(Sink):
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
         self._retain("status", b"online")
-        self._announce("label", "confidence", "health")
+        self._announce()
 
     def check(self) -> str:
         """Connect once, under another name so as not to end a connection in use.
@@ -140,6 +149,12 @@ class Mqtt(Sink):
         self._thread = threading.Thread(target=self._run, args=(wake,), name="mqtt", daemon=True)
         self._thread.start()
 
+    def frame(self, result: Result) -> None:
+        """Tell Home Assistant the labels of the model, when another answers."""
+        # By identity: this is called for every frame.
+        if result.model.labels is not self._facts.labels:
+            self._learn(labels=result.model.labels)
+
     def event(self, event: Event, picture: EventPicture | None = None) -> None:
         """Queue an event, and keep it as the present state; more than `LIMIT` drop the oldest."""
         payload = self._encoder.encode(event)
@@ -154,9 +169,9 @@ class Mqtt(Sink):
     def health(self, health: Health) -> None:
         """Publish how the daemon is; only the newest waits."""
         if health.temperature_c is not None:
-            self._announce("temperature")
+            self._learn(temperature=True)
         if health.drift_figures:
-            self._announce("drift")
+            self._learn(drift=True)
         self._retain("health", self._encoder.encode(health))
 
     def report(self) -> SinkHealth:
@@ -182,16 +197,25 @@ class Mqtt(Sink):
     def _retain(self, name: str, payload: bytes) -> None:
         self._keep(self._topics.own(name), payload)
 
-    def _announce(self, *entities: str) -> None:
-        for entity in entities if self._settings.discovery else ():
-            topic = discovery_topic(self._topics, entity)
-            if topic not in self._retained:
-                self._announced.add(topic)
-                self._keep(topic, announcement(self._topics, entity))
+    def _learn(self, **facts: Any) -> None:
+        """Tell Home Assistant what follows of it, if anything does."""
+        with self._lock:
+            before, self._facts = self._facts, replace(self._facts, **facts)
+            if self._facts != before:
+                self._announce()
+
+    def _announce(self) -> None:
+        if self._settings.discovery:
+            for topic, payload in announcements(self._topics, self._facts).items():
+                if self._retained.get(topic) != payload:
+                    self._announced.add(topic)
+                    self._keep(topic, payload)
 
     def _keep(self, topic: str, payload: bytes) -> None:
         with self._lock:
             self._retained[topic] = payload
+            # The newest last: an announcement that allows a label is before the state that has it.
+            self._stale.pop(topic, None)
             self._stale[topic] = None
         self._rouse()
 
@@ -257,6 +281,7 @@ class Mqtt(Sink):
         if self._listens:
             connection.subscribe(self._topics.home_assistant_status, self._on_home_assistant)
         self._retry.worked()
+        self._learn(page=page_address(self._http, connection.local_address))
         with self._lock:
             self._problem = None
             self._stale = dict.fromkeys(self._retained)
