@@ -168,7 +168,7 @@ class Worker:
         # The source first: a wrong name shows at once, not after the model has loaded.
         if self.source is None and not self._paused():
             self.source = self._open_source(self._settings)
-        else:
+        elif self.source is not None:
             self.source.look(self._settings.view)
         because = self._cpu_because
         loaded = open_on_cpu(self._settings, because) if because else self._open_model(None)
@@ -258,7 +258,7 @@ class Worker:
                 self.source.look(change.view)
             if before.recovery != change.recovery:
                 self._set_retries(change)
-            # While a delegate is lost, its model is of no use; one that waits for the first source is.
+            # While a delegate is lost, its model is of no use; before the first source, it is.
             if self.loaded is not None and (self._pipeline or not self.source_name):
                 self._use(self.loaded)
         else:
