@@ -101,11 +101,21 @@ def _responses(operation: Operation, schema_of: dict[str, Any]) -> dict[str, Any
 
 
 def _content(answer: Answer, schema_of: dict[str, Any]) -> dict[str, Any]:
-    return {} if answer.type is None else {"schema": schema_of[_key(answer.type)]}
+    if answer.type is None:
+        return {}
+    kinds = [schema_of[_key(kind)] for kind in _alternatives(answer)]
+    return {"schema": kinds[0] if len(kinds) == 1 else {"anyOf": kinds}}
+
+
+def _alternatives(answer: Answer) -> tuple[Any, ...]:
+    if answer.type is None:
+        return ()
+    return answer.type if isinstance(answer.type, tuple) else (answer.type,)
 
 
 def _types(operation: Operation) -> Iterable[Any]:
-    yield from (answer.type for answer in operation.answers.values() if answer.type is not None)
+    for answer in operation.answers.values():
+        yield from _alternatives(answer)
     yield from (parameter.type for parameter in operation.parameters)
     if operation.body is not None:
         yield operation.body

@@ -42,6 +42,7 @@ class Http(Sink):
         needs_token: whether clients may do more than look.
 
     Attributes:
+        parts: those that were given.
         port: where it listens; known from `start` on when the settings leave it open with 0.
 
     Raises:
@@ -74,7 +75,7 @@ class Http(Sink):
         self._host, self.port = settings.address()
         self._feed = Feed(snapshot, settings.picture_fps)
         self._limits = limits or Limits()
-        self._parts = parts
+        self.parts = parts
         self._refused = no_refusals()
         self._error: tuple[float, str] | None = None
         self._server: Server | None = None
@@ -118,7 +119,7 @@ class Http(Sink):
             self._limits,
             self._refused,
             self._note_error,
-            self._parts,
+            self.parts,
         )
         self._thread.start()
 

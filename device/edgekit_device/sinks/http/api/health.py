@@ -46,8 +46,8 @@ def health(feed: Feed) -> Iterable[Operation]:
     yield Operation(
         "GET", "/healthz", healthz, "Whether it is well; needs no token, and tells less without.",
         {
-            200: Answer("Running, degraded or paused.", Health | StateAlone),
-            503: Answer("Starting, stalled or stopping.", Health | StateAlone),
+            200: Answer("Running, degraded or paused.", (Health, StateAlone)),
+            503: Answer("Starting, stalled or stopping.", (Health, StateAlone)),
         },
     )  # fmt: skip
     yield Operation(
