@@ -15,6 +15,8 @@ SILENT = (
     "with `edgekit service install --model FILE`"
 )
 
+PAUSED = "the service is paused, and tries no model; resume it first, on its page or over MQTT"
+
 
 def describe(layout: Layout, state: ServiceState) -> Iterator[str]:
     """Lines about a service: how it is, its model, its page, where to read more.
