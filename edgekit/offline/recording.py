@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,7 +21,9 @@ from edgekit.vision.folders import picture_folder
 from edgekit.vision.notes import Notes
 from edgekit.vision.pictures import is_image, read_image
 from edgekit.vision.read_ahead import ReadAhead
+from edgekit.vision.turning import View
 from edgekit.vision.videos import frame_count, read_video
+from edgekit.vision.view import ViewSettings
 
 if TYPE_CHECKING:
     from click._termui_impl import ProgressBar
@@ -38,6 +41,9 @@ class Recording:
 
     Args:
         path: a clip, finished or cut off; a video; an image folder or a picture.
+        view: how frames are turned and masked, and where in them the model looks. Those of a clip
+            are turned and masked already: of this only the region counts, and without one the
+            clip's own.
 
     Attributes:
         name: of the file or folder.
@@ -47,7 +53,7 @@ class Recording:
         SourceError, ImageError: there is nothing, or it is not a recording.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, view: ViewSettings | None = None) -> None:
         self.path = path
         self.name = encodable(path.resolve().name)
         if not path.exists():
@@ -64,7 +70,17 @@ class Recording:
         elif self._clip is None and is_image(path):
             self._pictures = [path]
         self._left_out = left_out
+        self.look(view or ViewSettings())
         self._notes = Notes(left_out)
+
+    def look(self, view: ViewSettings) -> None:
+        """Take another view for the frames that are read from now on."""
+        self._view = View(view if self.header is None else _of_clip(self.header.view, view))
+
+    @property
+    def view(self) -> ViewSettings:
+        """How its frames are turned and masked, and where in them the model looks."""
+        return self._view.settings
 
     @property
     def notes(self) -> list[str]:
@@ -92,7 +108,8 @@ class Recording:
         """
         self._notes = Notes(self._left_out)
         shape, resized, step = None, False, _Step()
-        for frame in self._clip or self._numbered():
+        for untouched in self._clip or self._numbered():
+            frame = self._seen(untouched)
             if shape not in (None, frame.pixels.shape[:2]) and not resized:
                 resized = True
                 self._notes.tell(
@@ -111,6 +128,13 @@ class Recording:
                 f"the frame rate varies: {1000 * step.minimum:.0f} to {1000 * step.maximum:.0f} ms "
                 "between frames; times are the file's own"
             )
+
+    def _seen(self, frame: Frame) -> Frame:
+        """A frame as everybody sees it, with the region of it that the model does."""
+        view = self._view
+        if self._clip is None and (turned := view.turn(frame.pixels)) is not frame.pixels:
+            frame = frame._replace(pixels=turned)
+        return frame._replace(region=view.region, view=view.settings)
 
     def _numbered(self) -> Iterator[Frame]:
         """The frames of a video or of pictures, whose number is their place."""
@@ -131,6 +155,13 @@ class Recording:
             (float(number), read_image(file, self._notes))
             for number, file in enumerate(self._pictures)
         )
+
+
+def _of_clip(recorded: ViewSettings, wanted: ViewSettings) -> ViewSettings:
+    """What holds of a view where a clip was recorded with another."""
+    if not wanted.region or wanted.region == recorded.region:
+        return recorded
+    return msgspec.structs.replace(recorded, region=wanted.region)
 
 
 class _Step:

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from edgekit.inference.events import Event
+from edgekit.inference.looking import Look
 from edgekit.inference.pipeline import Result
 from edgekit.model.decision import DecisionSettings
 from edgekit.vision.encode import encode_jpeg, fit
@@ -98,8 +99,10 @@ class Feed:
                 self._changed += 1
 
     def put_health(self, health: Health) -> None:
-        """Keep the newest health."""
+        """Keep the newest health; while it is paused, nothing is left of what was seen last."""
         self._health = time.monotonic(), health
+        if health.state == "paused":
+            self.latest = self._result = self._jpeg = None
 
     # Called in the server's thread.
 
@@ -127,6 +130,11 @@ class Feed:
         if self._jpeg is None or self._jpeg[0] is not result:
             self._jpeg = result, _encode(result)
         return self._jpeg[1]
+
+    @property
+    def result(self) -> Result | None:
+        """The newest answer; None before the first frame."""
+        return self._result
 
     def decision(self) -> DecisionSettings | None:
         """The settings that made the newest label; None before the first frame."""
@@ -217,6 +225,7 @@ class Feed:
                 for best in result.best(_LABELS)
             ],
             "latency_ms": round(result.latency_ms, 2),
+            "sees": Look.at(result.frame, result.model.geometry).sees,
         }
 
     def _recent_health(self) -> Health:
