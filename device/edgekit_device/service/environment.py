@@ -16,7 +16,7 @@ from edgekit_device.service.layout import COMMAND, MODEL, Layout, packaged
 # ProtectHome= and PrivateTmp= hide these.
 _HIDDEN = tuple(map(Path, ("/home", "/root", "/run/user", "/tmp", "/var/tmp")))
 # What LoadCredential=http-token: in the unit stands for.
-_TOKEN_CREDENTIAL = Path("/etc/credstore/edgekit.http-token")
+TOKEN_CREDENTIAL = Path("/etc/credstore/edgekit.http-token")
 
 
 def command(layout: Layout) -> Path:
@@ -111,7 +111,7 @@ def check_token(layout: Layout, settings: Settings) -> None:
     Raises:
         ConfigurationError: it is too short, say, as those of earlier versions could be.
     """
-    named = settings.http.token_file or _TOKEN_CREDENTIAL
+    named = settings.http.token_file or TOKEN_CREDENTIAL
     path = layout.root / named.relative_to("/") if named.is_absolute() else named
     if settings.http.listen is not None and path.is_file():
         read_http_token(path)
