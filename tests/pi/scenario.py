@@ -28,6 +28,9 @@ EDGEKIT = str(VENV / "bin/edgekit")
 UNIT = "edgekit.service"
 CONFIG = Path("/etc/edgekit/edgekit.toml")
 STATUS = Path("/run/edgekit/status.json")
+REQUEST = STATUS.with_name("request.json")
+ANSWER = Path("/run/edgekit-control/answer.json")
+DATA = Path("/var/lib/edgekit-data")
 # As it was installed: the service may only remove it again when it is just that.
 ORIGINAL = PAYLOAD / "edgekit.toml"
 MATERIAL = Path("/srv/edgekit")
@@ -195,7 +198,7 @@ def _answer() -> str:
 def _doctor() -> str:
     printed = subprocess.run([EDGEKIT, "doctor", "--json"], stdout=subprocess.PIPE, timeout=300,
                              check=False).stdout  # fmt: skip
-    findings = json.loads(printed)
+    findings = json.loads(printed)["diagnoses"]
     levels = {finding["check"]: finding["level"] for finding in findings}
     assert levels["runtime"] == levels["opencv"] == levels["numpy"] == "ok", findings
     assert levels["service"] == "note", findings
@@ -229,6 +232,10 @@ def _install() -> str:
     run("runuser", "-u", "nobody", "--", "cat", str(STATUS))
     # It may hold passwords; the service reads it all the same.
     run("runuser", "-u", "nobody", "--", "cat", str(CONFIG), code=1)
+    # What it has seen is its own.
+    status = DATA.stat()
+    assert (status.st_uid, status.st_mode & 0o777) == (int(owner[1]), 0o700), status
+    run("runuser", "-u", "nobody", "--", "ls", f"{DATA}/", code=2)
     said = health()
     return (
         f"{time.monotonic() - started:.0f} s, user {owner[1]}: {said['state']}, {said['runtime']}"
@@ -367,6 +374,65 @@ def _upgrade() -> str:
     return said.splitlines()[-1]
 
 
+@step("what the daemon asks for reaches root, which does it")
+def _request() -> str:
+    pid, path = shown()["MainPID"], "edgekit-control.path"
+    run("systemctl", "is-active", path, code=3)
+    run(EDGEKIT, "service", "models", "add", str(PAYLOAD / "model.tflite"), "--name", "toys")
+    toys = next(one for one in _models() if one["name"] == "toys")
+    assert toys["previous"], _models()
+    # A shorter probation, and a token for who may ask.
+    token = CONFIG.with_name("token")
+    token.write_text("0123456789abcdef0123456789abcdef\n", encoding="ascii")
+    os.chown(token, 0, CONFIG.stat().st_gid)
+    token.chmod(0o640)
+    config(stall_after="6.0", inference_timeout="6.0", http="true", token_file=f'"{token}"',
+           listen='"127.0.0.1:8080"')  # fmt: skip
+    run("systemctl", "reload", UNIT)
+    until("that requests are waited for", partial(_is_active, path))
+    request = {"id": "0" * 32, "kind": "model", "sha256": toys["sha256"], "asked_by": "a phone"}
+    temporary = REQUEST.with_name("new.json")
+    temporary.write_text(json.dumps(request), encoding="ascii")
+    temporary.replace(REQUEST)
+    until("an answer", lambda: _answered() not in ("", "working"))
+    answer = json.loads(ANSWER.read_text(encoding="utf-8"))
+    assert answer["state"] == "done", answer
+    assert health()["model_sha256"] == toys["sha256"]
+    assert shown()["MainPID"] == pid
+    said = run("journalctl", "--boot", "--unit", "edgekit-control.service", "--output=cat")
+    assert "a phone wants model" in said, said
+    return str(answer["message"])
+
+
+def _models() -> list[dict[str, Any]]:
+    """The installed models."""
+    return json.loads(run(EDGEKIT, "service", "models", "--json"))  # type: ignore[no-any-return]
+
+
+def _is_active(unit: str) -> bool:
+    return subprocess.run(["systemctl", "--quiet", "is-active", unit], check=False).returncode == 0
+
+
+def _answered() -> str:
+    try:
+        return str(json.loads(ANSWER.read_text(encoding="utf-8"))["state"])
+    except OSError:
+        return ""
+
+
+@step("the model before comes back")
+def _go_back() -> str:
+    pid = shown()["MainPID"]
+    said = run(EDGEKIT, "service", "rollback")
+    assert shown()["MainPID"] == pid
+    until("a colour", lambda: labels()[-1] in ("red", "green", "blue"))
+    CONFIG.write_bytes(ORIGINAL.read_bytes())
+    CONFIG.with_name("token").unlink()
+    run("systemctl", "reload", UNIT)
+    until("that no request is waited for", lambda: not _is_active("edgekit-control.path"))
+    return said.splitlines()[-1]
+
+
 @step("a damaged model is refused", kind="container")
 def _refuse() -> str:
     model = health()["model_sha256"]
@@ -375,14 +441,21 @@ def _refuse() -> str:
     return said.splitlines()[-1]
 
 
-@step("a segmentation fault starts it again")
+@step("a segmentation fault starts it again, paused if it was")
 def _segmentation_fault() -> str:
     before = shown()
+    paused = DATA / "paused"
+    paused.touch()
     os.kill(int(before["MainPID"]), 11)
     until("another process", lambda: shown()["MainPID"] not in ("0", before["MainPID"]))
+    until("that it is paused", lambda: is_in("paused"))
+    assert "service  paused" in run(EDGEKIT, "service", "status")
+    assert not labels()
+    paused.unlink()
+    run("systemctl", "restart", UNIT)
     until("answers after the fault", answers_frames)
     until("labels after the fault", labels)
-    return f"restarts: {shown()['NRestarts']}"
+    return f"user {DATA.stat().st_uid}"
 
 
 @step("a source that freezes trips the watchdog, and it recovers")
@@ -451,6 +524,8 @@ def _uninstall() -> str:
     gone = _before.keys() - after.keys()
     assert not left | changed | gone, (left, changed, gone)
     assert not STATUS.parent.exists()
+    assert not ANSWER.parent.exists()
+    assert not DATA.is_symlink()
     assert "could not be found" in run("systemctl", "status", UNIT, code=4)
     return f"{len(after)} files as before"
 

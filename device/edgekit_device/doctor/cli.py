@@ -42,11 +42,14 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     nothing. Exit code 1 when there is a problem, 0 otherwise.
     """
     from edgekit_device.doctor.device import Device
-    from edgekit_device.doctor.examination import examine
+    from edgekit_device.doctor.examination import Report, examine
+    from edgekit_device.doctor.service import daemon_of
 
-    diagnoses = examine(Device())
+    device = Device()
+    diagnoses = examine(device)
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(diagnoses), indent=2))
+        report = Report(diagnoses, daemon_of(device))
+        click.echo(msgspec.json.format(msgspec.json.encode(report), indent=2))
     else:
         click.echo(render(diagnoses, shutil.get_terminal_size().columns))
         counts = [

@@ -4,9 +4,26 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from edgekit_device.doctor import cameras, coral, machine, packages, service
+import msgspec
+
+from edgekit_device.doctor import cameras, coral, installation, machine, packages, service
 from edgekit_device.doctor.device import Device
 from edgekit_device.doctor.diagnosis import Diagnosis
+from edgekit_device.health import Status
+
+
+class Report(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What `edgekit doctor --json` prints.
+
+    Attributes:
+        diagnoses: in the order of the report.
+        daemon: what the service's daemon says of itself, as `edgekit service status --json` has
+            it: `daemon.health` is the health that sinks get. None where it says nothing.
+    """
+
+    diagnoses: list[Diagnosis]
+    daemon: Status | None = None
+
 
 Check = Callable[[Device], Iterable[Diagnosis]]
 
@@ -22,6 +39,9 @@ CHECKS: dict[str, Check] = {
     "power": machine.check_power,
     "clock": machine.check_clock,
     "service": service.check_service,
+    "units": installation.check_units,
+    "control": installation.check_control,
+    "kept": installation.check_kept,
     "signatures": service.check_signatures,
 }
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from edgekit_device.doctor.device import Device
 from edgekit_device.doctor.diagnosis import Diagnosis
-from edgekit_device.health import headline, shown
+from edgekit_device.health import Status, headline, shown
 from edgekit_device.service.layout import UNIT, Layout
 from edgekit_device.service.state import ServiceState
 from edgekit_device.service.systemctl import SHOW, Unit
@@ -14,13 +14,24 @@ _LOGS = "journalctl -u edgekit -n 50"
 _INSTALL = "sudo edgekit service install --model MODEL"
 
 
+def daemon_of(device: Device) -> Status | None:
+    """What the service's daemon says of itself; None where there is none, or it says nothing."""
+    unit = _unit(device)
+    return ServiceState.join(unit, Layout(device.root).runtime).daemon if unit else None
+
+
+def _unit(device: Device) -> Unit | None:
+    """What systemd says of the service; None where systemd does not answer."""
+    answer = device.run("systemctl", *SHOW)
+    return Unit.parse(answer.output) if answer and answer.code == 0 else None
+
+
 def check_service(device: Device) -> Iterator[Diagnosis]:
     """Whether it is installed, runs, and is well."""
-    answer = device.run("systemctl", *SHOW)
-    if answer is None or answer.code != 0:
+    unit = _unit(device)
+    if unit is None:
         yield Diagnosis("service", "note", "systemd does not answer: no service can be looked at")
         return
-    unit = Unit.parse(answer.output)
     health = ServiceState.join(unit, Layout(device.root).runtime).health
     text = f"{unit.active} ({unit.sub}): {shown(headline(health)) if health else 'no status yet'}"
     if unit.load == "not-found":
@@ -39,6 +50,8 @@ def check_service(device: Device) -> Iterator[Diagnosis]:
         yield Diagnosis("service", "warning", text, _LOGS)
     elif health and health.drift:
         yield Diagnosis("service", "warning", f"{text}; {shown(health.drift.advice)}")
+    elif health and health.state == "paused":
+        yield Diagnosis("service", "note", text)
     elif unit.restarts:
         text = f"{text}; started again {unit.restarts} times"
         yield Diagnosis("service", "note", text, _LOGS)

@@ -12,7 +12,7 @@ from edgekit import child
 from edgekit.errors import ServiceError
 from edgekit.redaction import redact
 from edgekit_device.config.options import warn_of_password
-from edgekit_device.service.layout import UNIT, Layout
+from edgekit_device.service.layout import SERVICES, Layout
 
 # What does the work is imported where it is clear that it is needed: what the unit calls must
 # start fast.
@@ -138,17 +138,22 @@ def install(
 
 
 @service.command()
-@click.option("--purge", is_flag=True, help="Remove an edited configuration, too.")
+@click.option(
+    "--purge",
+    is_flag=True,
+    help="Remove an edited configuration, too, and what the service has seen.",
+)
 @_dry_run
 @_root
 @click.pass_obj
 def uninstall(layout: Layout, purge: bool, dry_run: bool, root: Path | None) -> None:
-    """Stop the service and remove all that install put there.
+    """Stop the service and remove all that install put there, and the installed models.
 
-    A configuration that was edited is kept, and so are files that install knows nothing of.
+    A configuration that was edited is kept, and so are what the service has seen (its history,
+    below /var/lib/edgekit-data) and files that install knows nothing of.
     """
     from edgekit_device.service.changes import Changes
-    from edgekit_device.service.install import uninstall as work
+    from edgekit_device.service.uninstall import uninstall as work
 
     layout = _layout(layout, root)
     if not dry_run:
@@ -165,7 +170,7 @@ def uninstall(layout: Layout, purge: bool, dry_run: bool, root: Path | None) -> 
 )
 @click.pass_obj
 def status(layout: Layout, as_json: bool) -> None:
-    """Say how the service is; exit code 1 unless it answers frames."""
+    """Say how the service is; exit code 1 unless it answers frames, or is paused."""
     from edgekit_device.service.state import observe
     from edgekit_device.service.status import describe
 
@@ -175,7 +180,7 @@ def status(layout: Layout, as_json: bool) -> None:
     else:
         for line in describe(layout, state):
             _notify(line)
-    if state.unit.active != "active" or not state.answers:
+    if state.unit.active != "active" or not state.is_well:
         sys.exit(1)
 
 
@@ -187,7 +192,8 @@ def logs(follow: bool, lines: int) -> None:
     journalctl = child.find("journalctl")
     if journalctl is None:
         raise ServiceError("there is no journalctl here; the service needs systemd")
-    command = [str(journalctl), "--unit", UNIT, "--lines", str(lines), "--no-hostname"]
+    units = [word for unit in SERVICES for word in ("--unit", unit)]
+    command = [str(journalctl), *units, "--lines", str(lines), "--no-hostname"]
     command += ["--follow"] if follow else ["--no-pager"]
     os.execv(journalctl, command)
 
@@ -212,6 +218,85 @@ def upgrade(layout: Layout, model: Path) -> None:
     work(layout, Model.read(model), _notify)
 
 
+@service.command()
+@click.pass_obj
+def rollback(layout: Layout) -> None:
+    """Let the running service change back to the model before, without a pause.
+
+    With the same care as an upgrade: when frames are not answered with it, the one that runs now
+    comes back. A second rollback returns to it, too.
+    """
+    from edgekit_device.service.upgrade import roll_back as work
+
+    _need_root(layout, "a rollback")
+    work(layout, _notify)
+
+
+@service.command()
+@click.argument("name")
+@click.pass_obj
+def use(layout: Layout, name: str) -> None:
+    """Let the running service change to the installed model NAME, as `upgrade` does."""
+    from edgekit_device.service.upgrade import use as work
+
+    _need_root(layout, "a change of the model")
+    work(layout, name, _notify)
+
+
+@service.group(invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def models(context: click.Context, as_json: bool) -> None:
+    """List the models that are kept on the device, to choose among: by day and by night, say.
+
+    \b
+    Examples:
+      edgekit service models
+      sudo /opt/edgekit/bin/edgekit service models add night-int8.tflite --name night
+      sudo /opt/edgekit/bin/edgekit service use night
+    """
+    if context.invoked_subcommand is not None:
+        if as_json:
+            raise click.UsageError("--json is for the list alone")
+        return
+    from edgekit_device.service.models import describe, report
+
+    found = report(context.obj)
+    if as_json:
+        _notify(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        return
+    for line in describe(context.obj, found):
+        _notify(line)
+
+
+@models.command("add")
+@click.argument(
+    "model", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
+)
+@click.option("--name", metavar="NAME", help="For it; that of the file if left out.")
+@click.pass_obj
+def add_model(layout: Layout, model: Path, name: str | None) -> None:
+    """Keep MODEL on the device, without changing to it; `-` reads it from standard input.
+
+    It is checked as `upgrade` checks it.
+    """
+    from edgekit_device.service.models import add as work
+
+    _need_root(layout, "installing a model")
+    work(layout, model, name, _notify)
+
+
+@models.command("remove")
+@click.argument("name")
+@click.pass_obj
+def remove_model(layout: Layout, name: str) -> None:
+    """Remove the model NAME, unless it runs; the one that ran before stays without its name."""
+    from edgekit_device.service.models import remove as work
+
+    _need_root(layout, "removing a model")
+    work(layout, name, _notify)
+
+
 @service.command(hidden=True)
 @click.pass_obj
 def before_start(layout: Layout) -> None:
@@ -227,6 +312,16 @@ def before_reload(layout: Layout) -> None:
     """What the unit runs before the configuration is read again."""
     from edgekit_device.service.hooks import before_reload as work
 
+    work(layout, _notify)
+
+
+@service.command(hidden=True)
+@click.pass_obj
+def apply_request(layout: Layout) -> None:
+    """What the unit runs where the daemon asks for another model."""
+    from edgekit_device.service.requests import apply_request as work
+
+    _need_root(layout, "a request of the daemon")
     work(layout, _notify)
 
 

@@ -10,12 +10,13 @@ import edgekit_device
 from edgekit.errors import ServiceError
 from edgekit_device.config.secrets import read_http_token
 from edgekit_device.config.settings import Settings
+from edgekit_device.folders import DATA_FOLDER
 from edgekit_device.service.layout import COMMAND, MODEL, Layout, packaged
 
 # ProtectHome= and PrivateTmp= hide these.
 _HIDDEN = tuple(map(Path, ("/home", "/root", "/run/user", "/tmp", "/var/tmp")))
 # What LoadCredential=http-token: in the unit stands for.
-_TOKEN_CREDENTIAL = Path("/etc/credstore/edgekit.http-token")
+TOKEN_CREDENTIAL = Path("/etc/credstore/edgekit.http-token")
 
 
 def command(layout: Layout) -> Path:
@@ -44,8 +45,8 @@ def command(layout: Layout) -> Path:
     return here
 
 
-def drop_in(layout: Layout) -> bytes | None:
-    """What this machine needs otherwise than the unit has it; None for nothing.
+def drop_in(layout: Layout, name: str) -> bytes | None:
+    """What this machine needs otherwise than a unit has it; None for nothing.
 
     Raises:
         ServiceError: see `command`.
@@ -55,7 +56,7 @@ def drop_in(layout: Layout) -> bytes | None:
         return None
     lines = ["# Written by `edgekit service install` for the environment it was run from."]
     lines += ["[Service]"]
-    unit = packaged("edgekit.service").decode().splitlines()
+    unit = packaged(name).decode().splitlines()
     for key in dict.fromkeys(line.partition("=")[0] for line in unit if str(COMMAND) in line):
         # An empty assignment takes back all that the unit has.
         lines.append(f"{key}=")
@@ -87,13 +88,30 @@ def check_visible(settings: Settings) -> None:
             )
 
 
+def check_history(settings: Settings) -> None:
+    """Check that the service can keep a history where the configuration wants it.
+
+    Raises:
+        ServiceError: its sandbox lets it write elsewhere alone.
+    """
+    folder = settings.history.folder
+    if folder is None:
+        return
+    parents = Path(os.path.normpath(folder)).parents
+    if not {DATA_FOLDER, DATA_FOLDER.parent / "private" / DATA_FOLDER.name} & set(parents):
+        raise ServiceError(
+            f"the service cannot keep its history in {folder}: its sandbox lets it write below "
+            f'{DATA_FOLDER} alone; set folder = "{DATA_FOLDER}/history" in [history]'
+        )
+
+
 def check_token(layout: Layout, settings: Settings) -> None:
     """Refuse a token for the web server with which the service would not start: its file is there.
 
     Raises:
         ConfigurationError: it is too short, say, as those of earlier versions could be.
     """
-    named = settings.http.token_file or _TOKEN_CREDENTIAL
+    named = settings.http.token_file or TOKEN_CREDENTIAL
     path = layout.root / named.relative_to("/") if named.is_absolute() else named
     if settings.http.listen is not None and path.is_file():
         read_http_token(path)

@@ -3,12 +3,10 @@
 It must never be in the way: the unit ignores its failures.
 """
 
-import contextlib
 import time
 from collections.abc import Callable
 
 from edgekit.errors import EdgekitError
-from edgekit.files import read_bounded
 from edgekit_device.config.file import load
 from edgekit_device.retry import SERVICE_RESTART
 from edgekit_device.service import systemctl
@@ -16,16 +14,16 @@ from edgekit_device.service.durable import locked
 from edgekit_device.service.layout import Layout
 from edgekit_device.service.network import open_network
 from edgekit_device.service.probation import Probation, watch
+from edgekit_device.service.recent import Recent
+from edgekit_device.service.requests import watch_requests
 from edgekit_device.service.state import observe
 from edgekit_device.service.store import Store
 
-# Restarts are forgotten after so many seconds.
-MEMORY = 3600.0
-_LIMIT = 1 << 20
-
 
 def before_start(layout: Layout, notify: Callable[[str], None]) -> None:
-    """Open the network, settle an upgrade that was cut short, and wait after repeated failures."""
+    """Open the network, have requests waited for, settle an upgrade that was cut short, and wait
+    after repeated failures.
+    """
     before_reload(layout, notify)
     with locked(layout.lock) as ours:
         # Otherwise an upgrade is at work: it judges its model itself, and wants no delay.
@@ -43,28 +41,28 @@ def before_start(layout: Layout, notify: Callable[[str], None]) -> None:
 
 
 def before_reload(layout: Layout, notify: Callable[[str], None]) -> None:
-    """Let the service reach what its configuration names now."""
+    """Let the service reach, and be asked by its clients for, what its configuration has now."""
     try:
         open_network(layout, notify)
     except EdgekitError as error:
         # The daemon itself says what is wrong with a configuration.
         notify(f"network: {error}; as it was")
+    try:
+        watch_requests(layout, notify)
+    except EdgekitError as error:
+        notify(f"control: {error}")
 
 
 def _note_restart(layout: Layout) -> int:
     """Note a restart; how many others there were within the hour."""
+    restarts = Recent(layout.starts)
     if not systemctl.show().restarts:
         # Somebody started it, or the machine did.
-        layout.starts.unlink(missing_ok=True)
+        restarts.forget()
         return 0
-    now = time.monotonic()
-    times: list[float] = []
-    # What is not there or cannot be understood is forgotten.
-    with contextlib.suppress(OSError, ValueError):
-        times = [float(line) for line in read_bounded(layout.starts, _LIMIT).splitlines()]
-    recent = [at for at in times if 0 <= now - at < MEMORY]
-    layout.starts.write_text("".join(f"{at}\n" for at in (*recent, now)))
-    return len(recent)
+    earlier = len(restarts.times)
+    restarts.note()
+    return earlier
 
 
 def after_start(layout: Layout, notify: Callable[[str], None]) -> None:

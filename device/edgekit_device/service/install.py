@@ -1,4 +1,4 @@
-"""Put the service on a machine or into an image, and take it away again."""
+"""Put the service on a machine or into an image."""
 
 import os
 from dataclasses import dataclass
@@ -19,11 +19,13 @@ from edgekit_device.service.layout import (
     GROUP,
     MODEL,
     UNIT,
+    UNITS,
     Layout,
     packaged,
 )
 from edgekit_device.service.signed import check_signed
 from edgekit_device.service.state import observe
+from edgekit_device.service.status import PAUSED
 from edgekit_device.service.store import Store
 from edgekit_device.service.upgrade import upgrade
 from edgekit_device.service.verify import Model, verify
@@ -67,7 +69,8 @@ def install(
     settings = chosen.settings
     environment.check_visible(settings)
     environment.check_token(layout, settings)
-    drop_in = environment.drop_in(layout)
+    environment.check_history(settings)
+    drop_ins = {name: environment.drop_in(layout, name) for name in UNITS}
     signers = signers or allowed_signers(settings, layout.root)
     if signers and (missing := missing_for_checks(layout.root)):
         raise ServiceError(f"signatures could not be checked: {missing[0]}; {missing[1]}")
@@ -79,13 +82,15 @@ def install(
         f"model {sha256[:12]} is sound{f', signed by {signer}' if signer else ''}: {model}"
     )
 
-    units = _install_files(layout, changes, drop_in)
-    configured = allowed is not None and _install_allowed_signers(layout, changes, signers)
-    configured |= _install_config(layout, changes, chosen)
     store = Store(layout.state)
     current = store.current if store.is_whole(store.current) else None
     # A model that may be running is exchanged with the way back open.
     exchange = start and not layout.offline and current not in (None, sha256)
+    if exchange and not changes.dry and observe(layout).is_paused:
+        raise ServiceError(PAUSED)
+    units = _install_files(layout, changes, drop_ins)
+    configured = allowed is not None and _install_allowed_signers(layout, changes, signers)
+    configured |= _install_config(layout, changes, chosen)
     if not exchange and current != sha256:
         changes.do(
             f"write {store.path(sha256)}, and let model.tflite point to it",
@@ -145,7 +150,7 @@ def _choose(
         content = render(settings).encode()
     if signers is not None:
         settings, content = _with_allowed_signers(settings, content)
-    if present in (None, content) or _is_as_written(layout):
+    if present in (None, content) or is_as_written(layout):
         _check_not_loosened(layout, present, settings)
         return _Choice(settings, content=content, shown=shown(settings))
     edited = load(layout.config, {})
@@ -203,25 +208,33 @@ def _is_compiled(model: Path) -> bool:
     return any("edgetpu" in operator.name for operator in read_model(model).graph.operators)
 
 
-def _install_files(layout: Layout, changes: Changes, drop_in: bytes | None) -> bool:
-    """Groups, unit and rule; whether the unit changed."""
+def _install_files(layout: Layout, changes: Changes, drop_ins: dict[str, bytes | None]) -> bool:
+    """Groups, units and rule; whether a unit changed.
+
+    Args:
+        layout: where.
+        changes: makes the changes.
+        drop_ins: by unit, what this machine needs otherwise than it has it.
+    """
     # Groups first: the unit does not start without them.
     changes.write(layout.sysusers, packaged("edgekit.sysusers"))
     if missing := _missing_groups(layout):
         changes.notify(f"missing groups: {', '.join(missing)}")
         root = [f"--root={layout.root}"] if layout.offline else []
         changes.run("systemd-sysusers", *root, layout.sysusers.name)
-    changed = changes.write(layout.unit, packaged("edgekit.service"))
-    if drop_in is None:
-        changed |= changes.remove(layout.drop_in)
-    else:
-        changed |= changes.write(layout.drop_in, drop_in)
+    changed = False
+    for name, drop_in in drop_ins.items():
+        changed |= changes.write(layout.unit_file(name), packaged(name))
+        if drop_in is None:
+            changed |= changes.remove(layout.drop_in(name))
+        else:
+            changed |= changes.write(layout.drop_in(name), drop_in)
     if changes.write(layout.rules, packaged("edgekit.rules")):
-        _notify_udev(layout, changes)
+        notify_udev(layout, changes)
     return changed
 
 
-def _groups(layout: Layout) -> dict[str, int]:
+def groups(layout: Layout) -> dict[str, int]:
     """Numbers of the groups that there are, by name."""
     try:
         lines = (layout.root / "etc/group").read_text().splitlines()
@@ -232,20 +245,20 @@ def _groups(layout: Layout) -> dict[str, int]:
 
 
 def _missing_groups(layout: Layout) -> list[str]:
-    known = _groups(layout)
+    known = groups(layout)
     return [name for name in _GROUPS if name not in known]
 
 
 def _config_group(layout: Layout, changes: Changes) -> int | None:
     """Number of the group that reads the configuration; None where files cannot be given to it."""
     # An image that is not made by root has its files given away when it is packed.
-    number = _groups(layout).get(GROUP) if os.geteuid() == 0 else None
+    number = groups(layout).get(GROUP) if os.geteuid() == 0 else None
     if number is None and os.geteuid() == 0 and not changes.dry:
         raise ServiceError(f"there is no group {GROUP}; make it with: systemd-sysusers")
     return number
 
 
-def _notify_udev(layout: Layout, changes: Changes) -> None:
+def notify_udev(layout: Layout, changes: Changes) -> None:
     """Let udev, where it runs, apply the rules as they are now to a Coral that is plugged in."""
     if layout.offline or not (layout.root / "run/udev/control").exists():
         return
@@ -280,7 +293,7 @@ def _install_config(layout: Layout, changes: Changes, chosen: _Choice) -> bool:
     return changed
 
 
-def _is_as_written(layout: Layout) -> bool:
+def is_as_written(layout: Layout) -> bool:
     try:
         return layout.config.read_bytes() == layout.written_config.read_bytes()
     except OSError:
@@ -303,7 +316,7 @@ def _start(layout: Layout, changes: Changes, *, restart: bool, reload: bool) -> 
     """
     # A dry run may take place where there is no systemd.
     state = None if changes.dry and changes.changed else observe(layout)
-    running = state is not None and state.unit.active == "active" and state.answers
+    running = state is not None and state.unit.active == "active" and state.is_well
     if running and reload and not restart:
         changes.run("systemctl", "reload", UNIT)
     if running and not restart:
@@ -321,41 +334,3 @@ def _start(layout: Layout, changes: Changes, *, restart: bool, reload: bool) -> 
             f"the service is installed, but does not start ({end}); see why with "
             "`edgekit service logs`"
         )
-
-
-def uninstall(layout: Layout, changes: Changes, *, purge: bool = False) -> None:
-    """Remove all that `install` put there; an edited configuration stays unless `purge`.
-
-    Raises:
-        ServiceError: something cannot be removed.
-    """
-    if layout.unit.exists():
-        if layout.offline:
-            changes.run("systemctl", f"--root={layout.root}", "disable", UNIT)
-        else:
-            changes.run("systemctl", "disable", "--now", UNIT)
-            changes.do("forget its failures", lambda: systemctl.call("reset-failed", UNIT))
-    removed = [changes.remove(path) for path in (layout.drop_in, layout.unit, layout.sysusers)]
-    changes.remove_folder(layout.drop_in.parent)
-    if any(removed) and not layout.offline:
-        changes.run("systemctl", "daemon-reload")
-    if changes.remove(layout.rules):
-        _notify_udev(layout, changes)
-    edited = layout.config.is_file() and not _is_as_written(layout)
-    if edited and not purge:
-        changes.notify(f"keep {layout.config}, which was edited; --purge removes it")
-    else:
-        changes.remove(layout.config)
-        changes.remove(layout.allowed_signers)
-    changes.remove(layout.config.with_name("edgekit.toml.new"))
-    if not edited or purge:
-        changes.remove_folder(layout.config.parent)
-    store = Store(layout.state)
-    if store.current or store.previous:
-        changes.do(f"remove the models below {layout.state}", store.clear)
-    for path in (layout.written_config, layout.lock, layout.starts):
-        changes.remove(path)
-    changes.remove_folder(layout.state)
-    if GROUP in _groups(layout) and not layout.config.exists():
-        root = [f"--prefix={layout.root}"] if layout.offline else []
-        changes.run("groupdel", *root, GROUP)

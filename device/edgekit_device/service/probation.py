@@ -68,6 +68,8 @@ def watch(layout: Layout, sha256: str, before: ServiceState, probation: Probatio
         runs = state.runs(sha256)
         if runs and health and health.state == "stalled":
             return "the service stalled with it"
+        if state.is_paused:
+            return "the service was paused while it was tried"
         if not (runs and state.answers):
             since = None
         elif since is None:

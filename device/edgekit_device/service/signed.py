@@ -16,7 +16,9 @@ from edgekit.errors import EdgekitError, SignatureError
 from edgekit.model.container import parse_model
 from edgekit.model.signers import AllowedSigners
 from edgekit.text import last_line, one_line
-from edgekit_device.service.verify import Model
+from edgekit_device.config.settings import Settings
+from edgekit_device.service.verify import Model, verify
+from edgekit_device.signers import allowed_signers
 
 _TIMEOUT = 120.0
 # Bytes that the process may allocate, and write for ssh-keygen.
@@ -52,7 +54,27 @@ def check_signed(model: Model, allowed: AllowedSigners | None) -> str | None:
     return one_line(done.stdout.decode())
 
 
-def _confine() -> None:
+def approve(model: Model, settings: Settings, root: Path) -> None:
+    """What each model has to pass before root stores it or lets it run.
+
+    Args:
+        model: the model.
+        settings: of the service.
+        root: where the files of the machine lie.
+
+    Raises:
+        SignatureError, ConfigurationError: see `check_signed`, and `allowed_signers`.
+        ModelFileError, LabelsError, RuntimeUnavailableError: see `verify`.
+    """
+    check_signed(model, allowed_signers(settings, root))
+    verify(model, settings)
+
+
+def confine() -> None:
+    """Give up what a hostile file could abuse: rights of root's, memory, the disk."""
+    # What would be imported late may be out of reach without root's rights.
+    for encoding in ("cp437", "utf-8-sig"):
+        codecs.lookup(encoding)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE, _FILE))
     resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
@@ -63,10 +85,7 @@ def _confine() -> None:
 
 
 def _main(name: str, allowed: str, size: str) -> None:
-    # What would be imported late may be out of reach without root's rights.
-    for encoding in ("cp437", "utf-8-sig"):
-        codecs.lookup(encoding)
-    _confine()
+    confine()
     given = sys.stdin.buffer.read()
     keys, content = given[: int(size)], given[int(size) :]
     try:

@@ -42,6 +42,16 @@ class ServiceState(msgspec.Struct, frozen=True, omit_defaults=True):
         """Whether the daemon answers frames."""
         return self.health is not None and self.health.state in ("running", "degraded")
 
+    @property
+    def is_well(self) -> bool:
+        """Whether the daemon answers frames, or was told not to."""
+        return self.answers or self.is_paused
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether somebody has paused the daemon: it answers no frames, and is well."""
+        return self.health is not None and self.health.state == "paused"
+
     def runs(self, sha256: str) -> bool:
         """Whether the daemon runs this model."""
         return self.health is not None and self.health.model_sha256 == sha256

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from edgekit.errors import EdgekitError
 from edgekit.text import one_line
 from edgekit_device.config.file import load
+from edgekit_device.config.settings import Settings
+from edgekit_device.service.kept import kept_bytes
 from edgekit_device.service.layout import Layout
 from edgekit_device.service.state import ServiceState
 from edgekit_device.service.store import Store
@@ -14,6 +16,8 @@ SILENT = (
     "the service does not say how it is, because its unit is of an earlier edgekit; write it anew "
     "with `edgekit service install --model FILE`"
 )
+
+PAUSED = "the service is paused, and tries no model; resume it first, on its page or over MQTT"
 
 
 def describe(layout: Layout, state: ServiceState) -> Iterator[str]:
@@ -45,8 +49,17 @@ def describe(layout: Layout, state: ServiceState) -> Iterator[str]:
         yield f"problem  {SILENT}"
     if unit.restarts:
         yield f"restarts {unit.restarts}"
-    if page := _page(layout):
+    settings = _settings(layout)
+    if settings and (page := _page(settings)):
         yield f"page     {page}"
+    if settings and (folder := settings.history.folder):
+        size = kept_bytes(layout.root / folder.relative_to(folder.anchor))
+        told = "" if size is None else f", {size / 1e6:.0f} of {settings.history.megabytes} MB"
+        yield f"history  {folder}{told}"
+    if settings and (ways := _ways(settings)):
+        yield f"control  over {' and '.join(ways)}"
+    elif settings:
+        yield "control  off"
     yield "logs     edgekit service logs --follow"
 
 
@@ -64,12 +77,23 @@ def _state(state: ServiceState) -> str:
     return unit.active
 
 
-def _page(layout: Layout) -> str | None:
-    """Where the live page can be looked at."""
+def _settings(layout: Layout) -> Settings | None:
+    """What it is configured to do; None where that cannot be read, as without sudo."""
     try:
-        http = load(layout.config, {}).http
+        return load(layout.config, {})
     except EdgekitError:
         return None
+
+
+def _ways(settings: Settings) -> list[str]:
+    """How clients may control it."""
+    control = settings.control
+    return [way for way, on in (("HTTP", control.http), ("MQTT", control.mqtt)) if on]
+
+
+def _page(settings: Settings) -> str | None:
+    """Where the live page can be looked at."""
+    http = settings.http
     if http.listen is None:
         return None
     host, port = http.address()

@@ -4,25 +4,26 @@
     model.tflite            link to the one that runs
     previous.tflite         link to the one before, to fall back to
     pending                 an upgrade whose model is on probation
+    names/NAME              links to models that are kept whatever runs
 
 An upgrade writes the model, then `pending`, then switches `model.tflite`, then, once the model has
 passed its probation, switches `previous.tflite` and removes `pending`. A power cut between any two
 leaves a state that `settle` understands.
 """
 
+import contextlib
 import hashlib
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
 
 from edgekit.files import read_bounded
+from edgekit_device.installed import CURRENT, NAMES, PREVIOUS, Hash, is_name, target
 from edgekit_device.service import durable
 
 # Starts after which a model that never passed its probation is given up.
 TRIES = 2
 _PENDING_LIMIT = 4096
-_Hash = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 
 
 class Pending(msgspec.Struct, frozen=True):
@@ -33,8 +34,8 @@ class Pending(msgspec.Struct, frozen=True):
         starts: how often the service started since the upgrade itself ended early.
     """
 
-    new: _Hash
-    old: _Hash
+    new: Hash
+    old: Hash
     starts: int = 0
 
 
@@ -47,8 +48,9 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._models = folder / "models"
-        self._current = folder / "model.tflite"
-        self._previous = folder / "previous.tflite"
+        self._names = folder / NAMES
+        self._current = folder / CURRENT
+        self._previous = folder / PREVIOUS
         self._pending = folder / "pending"
 
     def path(self, sha256: str) -> Path:
@@ -58,12 +60,25 @@ class Store:
     @property
     def current(self) -> str | None:
         """Hash of the model that `model.tflite` points to."""
-        return _target(self._current)
+        return target(self._current)
 
     @property
     def previous(self) -> str | None:
         """Hash of the model before."""
-        return _target(self._previous)
+        return target(self._previous)
+
+    @property
+    def before(self) -> str | None:
+        """Hash of the model to go back to; one that is on probation has proved nothing."""
+        pending = self.pending
+        return pending.old if pending else self.previous
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Hashes of the models that have a name, by name, in its order; their files may be gone."""
+        names = sorted(path.name for path in self._names.glob("*") if is_name(path.name))
+        found = {name: target(self._names / name) for name in names}
+        return {name: sha256 for name, sha256 in found.items() if sha256}
 
     @property
     def pending(self) -> Pending | None:
@@ -90,6 +105,16 @@ class Store:
         if not self.is_whole(sha256):
             durable.write(self.path(sha256), content)
         return sha256
+
+    def name(self, sha256: str, name: str) -> None:
+        """Keep a model that is there under a name, whatever runs."""
+        durable.make_folder(self._names)
+        durable.link(self._names / name, f"../{self._models.name}/{sha256}.tflite")
+
+    def forget(self, name: str) -> None:
+        """Keep a model no longer, unless it runs or ran before; other names count."""
+        durable.remove(self._names / name)
+        self._tidy()
 
     def use(self, sha256: str) -> None:
         """Switch to a model without further ado; the one before is kept."""
@@ -147,11 +172,14 @@ class Store:
 
     def clear(self) -> None:
         """Remove every model and link."""
-        for path in (self._pending, self._current, self._previous):
+        names = [self._names / name for name in self.names]
+        for path in (*names, self._pending, self._current, self._previous):
             durable.remove(path)
         self._tidy()
-        if self._models.is_dir():
-            self._models.rmdir()
+        for folder in (self._models, self._names):
+            # What is not ours stays, and the folder with it.
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
     def _take_back(self) -> None:
         pending = self.pending
@@ -167,16 +195,13 @@ class Store:
 
     def _tidy(self) -> None:
         """Remove what nothing points to: older models, and what a power cut left half done."""
-        kept = {self.path(sha256) for sha256 in (self.current, self.previous) if sha256}
-        for path in (*self._models.glob("*.tflite"), *self._models.glob(".*.new")):
+        pending = self.pending
+        wanted = [self.current, self.previous, *self.names.values()]
+        wanted += [pending.old, pending.new] if pending else []
+        kept = {self.path(sha256) for sha256 in wanted if sha256}
+        for path in self._models.glob("*.tflite"):
             if path not in kept:
                 durable.remove(path)
-        for path in self.folder.glob(".*.new"):
-            durable.remove(path)
-
-
-def _target(link: Path) -> str | None:
-    try:
-        return link.readlink().stem
-    except OSError:
-        return None
+        for folder in (self.folder, self._models, self._names):
+            for path in folder.glob(".*.new"):
+                durable.remove(path)

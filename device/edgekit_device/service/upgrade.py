@@ -6,18 +6,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from edgekit.errors import ServiceError, UpgradeError
+from edgekit.errors import ModelFileError, ServiceError, UpgradeError
 from edgekit_device.config.file import load
+from edgekit_device.installed import list_models
 from edgekit_device.service import systemctl
 from edgekit_device.service.durable import locked
 from edgekit_device.service.layout import Layout
 from edgekit_device.service.probation import Probation, watch
-from edgekit_device.service.signed import check_signed
+from edgekit_device.service.signed import approve
 from edgekit_device.service.state import ServiceState, observe
-from edgekit_device.service.status import SILENT
+from edgekit_device.service.status import PAUSED, SILENT
 from edgekit_device.service.store import Store
-from edgekit_device.service.verify import Model, verify
-from edgekit_device.signers import allowed_signers
+from edgekit_device.service.verify import Model
+from edgekit_device.trial import read_model_bytes
+
+AT_WORK = "another change of the models is at work; wait for its end"
 
 
 def upgrade(
@@ -37,19 +40,89 @@ def upgrade(
         UpgradeError: it did not pass its probation, and was taken back.
         ServiceError: there is no service, or it cannot be changed.
     """
+    _change(layout, lambda store: model, notify, afresh=afresh)
+
+
+def use(layout: Layout, wanted: str, notify: Callable[[str], None]) -> None:
+    """Let the service run an installed model, with the care of an upgrade.
+
+    Args:
+        layout: where things lie.
+        wanted: the model's name, or its hash.
+        notify: is told in a line what happens.
+
+    Raises:
+        ServiceError: no such model is installed.
+        ModelFileError, UpgradeError, ServiceError: see `upgrade`.
+    """
+
+    def choose(store: Store) -> Model:
+        for model in list_models(store.folder):
+            if wanted in (model.name, model.sha256):
+                return _stored(store, model.sha256, f"model {model.name}")
+        raise ServiceError(
+            f"no model {wanted} is installed; `edgekit service models` lists those that are"
+        )
+
+    _change(layout, choose, notify)
+
+
+def roll_back(layout: Layout, notify: Callable[[str], None]) -> None:
+    """Let the service run the model that ran before, with the care of an upgrade.
+
+    Raises:
+        ServiceError: no other model ran before.
+        ModelFileError, UpgradeError, ServiceError: see `upgrade`.
+    """
+
+    def choose(store: Store) -> Model:
+        if store.before in (None, store.current):
+            raise ServiceError(
+                "no other model ran before: there is none to go back to; `edgekit service models` "
+                "lists those that are installed"
+            )
+        return _stored(store, str(store.before), "the model before")
+
+    _change(layout, choose, notify)
+
+
+def _stored(store: Store, sha256: str, called: str) -> Model:
+    """A model that is stored, read once more.
+
+    Raises:
+        ModelFileError: it is gone, or damaged.
+    """
+    model = Model(called, read_model_bytes(store.path(sha256)))
+    if model.sha256 != sha256:
+        raise ModelFileError(
+            f"{called} is damaged on the disk; bring it again with `edgekit service upgrade FILE`"
+        )
+    return model
+
+
+def _change(
+    layout: Layout,
+    choose: Callable[[Store], Model],
+    notify: Callable[[str], None],
+    *,
+    afresh: bool = False,
+) -> None:
+    """Let the service run another model, which is chosen when nobody else can change the store."""
     if not layout.unit.is_file():
         raise ServiceError("no service is installed here; edgekit service install --model FILE")
     settings = load(layout.config, {})
     with locked(layout.lock) as ours, _undisturbed():
         if not ours:
-            raise ServiceError("another upgrade is at work; wait for its end")
-        check_signed(model, allowed_signers(settings, layout.root))
-        verify(model, settings)
-        sha256 = model.sha256
+            raise ServiceError(AT_WORK)
         store = Store(layout.state)
+        model = choose(store)
+        approve(model, settings, layout.root)
+        sha256 = model.sha256
         state = observe(layout)
         if state.is_silent and not afresh:
             raise ServiceError(SILENT)
+        if state.is_paused:
+            raise ServiceError(PAUSED)
         if store.current == sha256 and store.pending is None and not afresh:
             if not state.answers:
                 raise ServiceError(
@@ -110,6 +183,9 @@ class _Trial:
         at_once = Probation(noticed=0.0, timeout=self.probation.timeout)
         # The daemon, if one lives, changes back by itself, unless it hangs.
         if watch(self.layout, old, observe(self.layout), at_once) is None:
+            return None
+        if observe(self.layout).is_paused:
+            # It uses the model when it is resumed, and must not answer until then.
             return None
         if not systemctl.restart():
             return f"the service does not start ({systemctl.show().end})"

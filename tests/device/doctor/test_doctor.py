@@ -413,7 +413,7 @@ def test_a_finding_and_its_remedy_stand_below_each_other() -> None:
 
 def test_the_command_looks_at_this_machine() -> None:
     done = CliRunner().invoke(doctor, ["--json"])
-    diagnoses = json.loads(done.stdout)
+    diagnoses = json.loads(done.stdout)["diagnoses"]
     assert done.exit_code == int(any(diagnosis["level"] == "problem" for diagnosis in diagnoses))
     runtimes = [diagnosis["text"] for diagnosis in diagnoses if diagnosis["check"] == "runtime"]
     assert any(text.endswith("classifies a picture") for text in runtimes)

@@ -61,7 +61,7 @@ class Device:
         self.file.write_text(json.dumps(self.state | fields))
 
     def behaves(self, model: Path, how: str) -> None:
-        """Let the service fare so with a model: good, refused, crashes, stalls, hangs,
+        """Let the service fare so with a model: good, refused, crashes, stalls, pauses, hangs,
         aborts or ignored."""
         self.set(behaviour=self.state["behaviour"] | {sha(model): how})
 

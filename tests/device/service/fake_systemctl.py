@@ -57,7 +57,10 @@ def meanwhile(state):
             state.update(loaded=target(state), active="deactivating", sub="stop-watchdog", fed=0)
             state["result"] = "watchdog"
         elif how != "ignored":
-            state.update(loaded=target(state), state="stalled" if how == "stalls" else "running")
+            # A daemon that is paused stays so, whatever the model.
+            said = {"stalls": "stalled", "pauses": "paused"}.get(how, "running")
+            said = "paused" if state["state"] == "paused" else said
+            state.update(loaded=target(state), state=said)
     elif state["pid"]:
         # One that hangs goes on saying what it said last.
         if behaviour(state) != "hangs":
@@ -116,9 +119,10 @@ def main(verb, *rest):
         show(state)
     else:
         state["calls"].append(" ".join([verb, *rest]))
-    if verb in ("start", "restart"):
+    ours = not any("edgekit-control" in word for word in rest)
+    if verb in ("start", "restart") and ours:
         well = start(state)
-    if verb == "stop" or "--now" in rest:
+    if (verb == "stop" and ours) or "--now" in rest:
         state.update(active="inactive", sub="dead", pid=0, result="success")
     if verb == "enable":
         wants.parent.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,10 @@
 """What the unit runs around a start: pauses between failures, and upgrades that were cut short."""
 
-import time
 from types import SimpleNamespace
 
 import pytest
 from edgekit_device.retry import SERVICE_RESTART
-from edgekit_device.service import hooks
+from edgekit_device.service import hooks, recent
 from edgekit_device.service.durable import locked
 from edgekit_device.service.store import TRIES
 from hypothesis import given
@@ -18,7 +17,7 @@ from tests.device.service.conftest import Device, Model, sha
 def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Pauses that would have been made."""
     slept: list[float] = []
-    clock = SimpleNamespace(sleep=slept.append, monotonic=time.monotonic)
+    clock = SimpleNamespace(sleep=slept.append)
     monkeypatch.setattr(hooks, "time", clock)
     return slept
 
@@ -51,10 +50,10 @@ def test_failures_are_forgotten_after_an_hour(
 ) -> None:
     running.set(restarts=5)
     now = 1000.0
-    monkeypatch.setattr(hooks.time, "monotonic", lambda: now, raising=True)
+    monkeypatch.setattr(recent, "time", SimpleNamespace(monotonic=lambda: now))
     for _ in range(3):
         _before_start(running)
-    now += hooks.MEMORY
+    now += recent.MEMORY
     _before_start(running)
     assert slept == [4.0, 8.0]
 

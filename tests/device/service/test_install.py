@@ -12,9 +12,10 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 from edgekit_device.config.file import load
+from edgekit_device.config.settings import HistorySettings, Settings
 from edgekit_device.service import environment, install
 from edgekit_device.service.cli import service
-from edgekit_device.service.layout import Layout
+from edgekit_device.service.layout import UNIT, Layout
 from edgekit_device.service.state import ServiceState
 
 from edgekit.errors import ServiceError
@@ -61,7 +62,7 @@ def test_it_installs_starts_and_says_what_it_sees(run: Run, device: Device, mode
     assert layout.unit.read_bytes() == (UNITS / "edgekit.service").read_bytes()
     assert layout.rules.read_bytes() == (UNITS / "edgekit.rules").read_bytes()
     assert layout.sysusers.read_bytes() == (UNITS / "edgekit.sysusers").read_bytes()
-    assert not layout.drop_in.exists()
+    assert not layout.drop_in(UNIT).exists()
     settings = load(layout.config, {})
     assert (settings.source, settings.model) == ("test:", Path("/var/lib/edgekit/model.tflite"))
     assert sha(layout.state / "model.tflite") == sha(model("a"))
@@ -107,6 +108,61 @@ def test_another_model_is_an_upgrade(run: Run, device: Device, model: Model, qui
     assert device.store.current == sha(model("a"))
     assert run("install", "--model", model("c")).exit_code == 0
     assert device.store.previous == sha(model("a"))
+
+
+def test_a_paused_service_is_left_alone(run: Run, device: Device, model: Model) -> None:
+    arguments = ("install", "--source", "test:", "--model")
+    run(*arguments, model("a"))
+    device.set(state="paused")
+    run("status")
+    tree, calls = _tree(device.layout.root), device.calls
+    assert "the service is paused" in str(run(*arguments, model("b")).exception)
+    assert "nothing was changed" in run(*arguments, model("a")).output
+    assert _tree(device.layout.root) == tree
+    assert device.calls == calls
+    done = run("status")
+    assert done.exit_code == 0
+    assert "service  paused" in done.output
+
+
+@pytest.mark.parametrize("folder", ["/srv/history", "history", "/var/lib/edgekit-data",
+                                    "/var/lib/edgekit/history", "/var/lib/edgekit-data/../x",
+                                    "/var/lib/edgekit-database/history"])  # fmt: skip
+def test_a_history_where_the_service_cannot_write_is_refused(
+    run: Run, device: Device, model: Model, tmp_path: Path, folder: str
+) -> None:
+    config = tmp_path / "history.toml"
+    config.write_text(f"{QUICK}history = {{folder = '{folder}'}}\n")
+    done = run("install", "--model", model("a"), "--config", config)
+    assert "the service cannot keep its history in" in str(done.exception)
+    assert 'set folder = "/var/lib/edgekit-data/history" in [history]' in str(done.exception)
+    assert _tree(device.layout.root).keys() == {"etc/group"}
+
+
+@pytest.mark.parametrize("folder", ["/var/lib/edgekit-data/history",
+                                    "/var/lib/private/edgekit-data/history"])  # fmt: skip
+def test_a_history_where_it_can_is_fine(folder: str) -> None:
+    environment.check_history(Settings(history=HistorySettings(folder=Path(folder))))
+
+
+def test_what_the_service_has_seen_outlives_it(
+    run: Run, device: Device, model: Model, quick: Path
+) -> None:
+    layout = device.layout
+    layout.private_data.mkdir(parents=True)
+    layout.data.symlink_to("private/edgekit-data")
+    run("install", "--model", model("a"), "--config", quick)
+    seen = layout.private_data / "history/events.db"
+    seen.parent.mkdir()
+    seen.write_text("seen")
+    # The account may have left this there; nobody follows it.
+    (layout.private_data / "link").symlink_to(layout.root / "etc")
+    assert "with what the service has seen; --purge removes it" in run("uninstall").output
+    assert seen.read_text() == "seen"
+    assert "and all in it" in run("uninstall", "--purge").output
+    assert not layout.data.is_symlink()
+    assert not layout.private_data.exists()
+    assert (layout.root / "etc/group").exists()
 
 
 def test_a_service_that_does_not_start_is_an_error(run: Run, device: Device, model: Model) -> None:
@@ -317,7 +373,7 @@ def test_uninstall_leaves_nothing(run: Run, device: Device, model: Model, quick:
 def test_uninstall_keeps_what_is_not_ours(run: Run, device: Device, model: Model) -> None:
     run("install", "--model", model("a"), "--source", "test:")
     clip = device.layout.state / "clip.mp4"
-    override = device.layout.drop_in.with_name("override.conf")
+    override = device.layout.drop_in(UNIT).with_name("override.conf")
     override.parent.mkdir()
     for path in (clip, override):
         path.write_text("")
@@ -400,7 +456,7 @@ def test_an_environment_elsewhere_is_named_in_a_drop_in(
 ) -> None:
     elsewhere = Path("/srv/my venv/bin/edgekit")
     monkeypatch.setattr(environment, "command", lambda _layout: elsewhere)
-    text = (environment.drop_in(Layout(tmp_path)) or b"").decode()
+    text = (environment.drop_in(Layout(tmp_path), UNIT) or b"").decode()
     assert text.count("ExecStart=\n") == 1
     assert 'ExecStart="/srv/my venv/bin/edgekit" run --config' in text
     assert 'ExecStartPre=-+"/srv/my venv/bin/edgekit" service before-start' in text
@@ -542,7 +598,8 @@ def test_logs_are_the_journal(tmp_path: Path) -> None:
         env=os.environ | {"PATH": str(tmp_path / "bin")}, capture_output=True, text=True,
         check=False,
     )  # fmt: skip
-    assert done.stdout == "--unit edgekit.service --lines 5 --no-hostname --no-pager\n"
+    units = "--unit edgekit.service --unit edgekit-control.service"
+    assert done.stdout == f"{units} --lines 5 --no-hostname --no-pager\n"
 
 
 def test_the_source_is_what_the_device_has(monkeypatch: pytest.MonkeyPatch, model: Model) -> None:

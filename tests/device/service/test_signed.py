@@ -142,7 +142,7 @@ def test_an_upgrade_to_anything_else_stores_nothing(
 def test_a_model_that_is_not_signed_is_not_even_tried(
     guarded: Device, model: MakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgekit_device.service.upgrade.verify", None)
+    monkeypatch.setattr("edgekit_device.service.signed.verify", None)
     with pytest.raises(SignatureError):
         upgrade(guarded.layout, Model.read(model("new")), guarded.said.append)
 

@@ -72,6 +72,65 @@ def test_a_roll_back_leaves_no_trace(tmp_path: Path) -> None:
     assert _files(store) == before
 
 
+def _name(store: Store) -> None:
+    store.name(store.add(NEW), "new")
+
+
+def _rename(store: Store) -> None:
+    _name(store)
+    store.name(store.add(NEWER), "new")
+    store.forget("new")
+
+
+def test_what_has_a_name_is_kept_whatever_runs(tmp_path: Path) -> None:
+    store = _fresh(tmp_path / "state")
+    _name(store)
+    for content in (NEWER, b"a", b"b"):
+        store.begin(store.add(content))
+        store.confirm()
+    assert store.is_whole(HASH[NEW])
+    assert not store.is_whole(HASH[OLD])
+    store.forget("new")
+    assert not store.path(HASH[NEW]).exists()
+
+
+def test_a_change_of_names_leaves_an_upgrade_its_way_back(tmp_path: Path) -> None:
+    store = _fresh(tmp_path / "state")
+    _begin(store)
+    store.name(store.add(NEWER), "newer")
+    store.forget("newer")
+    assert store.before == HASH[OLD]
+    store.roll_back()
+    assert _whole(store) == HASH[OLD]
+
+
+def test_the_power_goes_while_a_model_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    store = _fresh(folder)
+    steps = count_steps(folder, lambda: _rename(store))
+    assert steps > 10
+    for step in range(steps):
+        store = _fresh(folder)
+        assert cut(folder, lambda store=store: _rename(store), step)
+        assert _whole(store) == HASH[OLD]
+        # Whatever has a name is whole, and the work can be done again.
+        assert all(store.is_whole(sha) for sha in store.names.values())
+        _rename(store)
+        assert _files(store) == {f"{HASH[OLD]}.tflite", "model.tflite"}
+
+
+def test_all_goes_with_the_service_but_what_is_not_ours(tmp_path: Path) -> None:
+    store = _fresh(tmp_path / "state")
+    _upgrade(store)
+    _name(store)
+    store.clear()
+    assert list(store.folder.iterdir()) == []
+    _name(store)
+    (store.folder / "models" / "notes.txt").write_text("mine")
+    store.clear()
+    assert _files(store) == {"notes.txt"}
+
+
 @pytest.mark.parametrize("work", [_upgrade, _fail])
 def test_the_power_goes_at_any_step(tmp_path: Path, work: Callable[[Store], None]) -> None:
     folder = tmp_path / "state"
@@ -152,12 +211,12 @@ def test_the_first_model_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
 
 def test_nothing_is_left_to_the_cache_of_the_disk(tmp_path: Path) -> None:
     store = Store(tmp_path / "var/state")
-    for work in (_use, _upgrade, _fail):
+    for work in (_use, _upgrade, _fail, _name, _rename):
         count_steps(tmp_path, lambda work=work: work(store))
         assert not unsynced(), work
 
 
-WORKS = st.sampled_from(["upgrade", "fail", "settle", "use"])
+WORKS = st.sampled_from(["upgrade", "fail", "settle", "use", "name", "forget"])
 
 
 @settings(max_examples=60, deadline=None)
@@ -174,7 +233,13 @@ def test_any_sequence_with_power_cuts_leaves_a_whole_model(
         if work == "settle":
             store.settle()
             return
+        if work == "forget":
+            store.forget("name")
+            return
         sha = store.add(content)
+        if work == "name":
+            store.name(sha, "name")
+            return
         if work == "use":
             store.use(sha)
             return
@@ -184,6 +249,7 @@ def test_any_sequence_with_power_cuts_leaves_a_whole_model(
     for work, content, step in sequence:
         cut(folder, lambda work=work, content=content: do(work, content), step)
         _whole(store)
+        assert all(store.is_whole(sha) for sha in store.names.values())
 
 
 def test_a_damaged_model_gives_way_to_the_one_before(tmp_path: Path) -> None:

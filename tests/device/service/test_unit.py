@@ -14,26 +14,40 @@ from edgekit_device import trial
 from edgekit_device.config.secrets import secret_file
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon.models import LOAD_TIMEOUT
+from edgekit_device.installed import REQUEST_FILE
 from edgekit_device.retry import SERVICE_RESTART
-from edgekit_device.service.layout import GROUP, Layout
+from edgekit_device.service import requests
+from edgekit_device.service.layout import (
+    CONTROL_PATH,
+    CONTROL_SERVICE,
+    GROUP,
+    UNIT,
+    UNITS,
+    Layout,
+)
 
 from edgekit.errors import ConfigurationError
 
 ROOT = Path(__file__).parents[3]
-UNITS = ROOT / "systemd"
-TEXT = (UNITS / "edgekit.service").read_text(encoding="utf-8")
-SHIPPED = ("edgekit.rules", "edgekit.service", "edgekit.sysusers", "edgekit.toml")
+SOURCES = ROOT / "systemd"
+TEXT = (SOURCES / "edgekit.service").read_text(encoding="utf-8")
+SHIPPED = (
+    "edgekit-control.path", "edgekit-control.service", "edgekit.rules", "edgekit.service",
+    "edgekit.sysusers", "edgekit.toml",
+)  # fmt: skip
 
 
-def _analyze(tmp_path: Path, *arguments: str) -> str:
+def _analyze(tmp_path: Path, *arguments: str, unit: str = UNIT) -> str:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not installed (apt install systemd)")
-    # The command must exist for the check; on a device it is installed first.
-    copy = tmp_path / "edgekit.service"
-    copy.write_text(TEXT.replace("/opt/edgekit/bin/edgekit", "/bin/true"), encoding="utf-8")
+    for name in UNITS:
+        # The command must exist for the check; on a device it is installed first.
+        text = (SOURCES / name).read_text(encoding="utf-8")
+        copy = tmp_path / name
+        copy.write_text(text.replace("/opt/edgekit/bin/edgekit", "/bin/true"), encoding="utf-8")
     done = subprocess.run(
-        ["systemd-analyze", *arguments, str(copy)], capture_output=True, text=True, check=False,
-        timeout=60,
+        ["systemd-analyze", *arguments, str(tmp_path / unit)], capture_output=True, text=True,
+        check=False, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
@@ -47,16 +61,43 @@ def _values(key: str) -> list[str]:
     return re.findall(rf"^{key}=(.*)$", TEXT, re.MULTILINE)
 
 
-def test_systemd_has_nothing_to_say_about_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("unit", UNITS)
+def test_systemd_has_nothing_to_say_about_it(tmp_path: Path, unit: str) -> None:
     # It may have about other units of this machine.
-    assert "edgekit" not in _analyze(tmp_path, "verify")
+    assert "edgekit" not in _analyze(tmp_path, "verify", unit=unit)
 
 
-def test_its_exposure_is_low(tmp_path: Path) -> None:
-    said = _analyze(tmp_path, "security", "--offline=true", "--no-pager")
-    exposure = re.search(r"exposure level for edgekit.service: ([\d.]+)", said)
+@pytest.mark.parametrize(("unit", "most"), [(UNIT, 1.5), (CONTROL_SERVICE, 2.5)])
+def test_its_exposure_is_low(tmp_path: Path, unit: str, most: float) -> None:
+    said = _analyze(tmp_path, "security", "--offline=true", "--no-pager", unit=unit)
+    exposure = re.search(rf"exposure level for {unit}: ([\d.]+)", said)
     assert exposure
-    assert float(exposure[1]) <= 1.5
+    assert float(exposure[1]) <= most
+
+
+def test_it_may_write_to_a_folder_of_its_own_and_to_no_model() -> None:
+    assert [Path("/var/lib", name) for name in _values("StateDirectory")] == [Layout().data]
+    assert _values("StateDirectoryMode") == ["0700"]
+    assert not Layout().state.is_relative_to(Layout().data)
+    assert _values("ReadWritePaths") == []
+
+
+def test_requests_are_waited_for_where_the_daemon_leaves_them() -> None:
+    path = (SOURCES / CONTROL_PATH).read_text(encoding="utf-8")
+    assert f"PathExists={Layout().runtime / REQUEST_FILE}\n" in path
+    # before-start and before-reload decide whether it waits; nothing enables it.
+    assert "[Install]" not in path
+    assert f"PartOf={UNIT}\n" in path
+    assert Path(CONTROL_PATH).stem == Path(CONTROL_SERVICE).stem
+
+
+def test_a_flood_of_requests_does_not_reach_the_limit_of_starts() -> None:
+    control = (SOURCES / CONTROL_SERVICE).read_text(encoding="utf-8")
+    seconds, starts = (
+        int(re.search(rf"^{key}=(\d+)$", control, re.M)[1])  # type: ignore[index]
+        for key in ("StartLimitIntervalSec", "StartLimitBurst")
+    )
+    assert seconds / requests.HOLD < starts
 
 
 def test_its_status_is_where_the_commands_look_for_it_and_all_may_read_it() -> None:
@@ -106,13 +147,13 @@ def test_the_credentials_are_those_the_daemon_asks_for(
 def test_the_service_is_in_the_group_that_reads_the_configuration() -> None:
     (groups,) = _values("SupplementaryGroups")
     assert GROUP in groups.split()
-    assert f"g {GROUP} -\n" in (UNITS / "edgekit.sysusers").read_text(encoding="utf-8")
+    assert f"g {GROUP} -\n" in (SOURCES / "edgekit.sysusers").read_text(encoding="utf-8")
 
 
 def test_the_package_sees_the_files_themselves() -> None:
     for name in SHIPPED:
         packaged = files("edgekit_device.service") / "units" / name
-        assert packaged.read_bytes() == (UNITS / name).read_bytes()
+        assert packaged.read_bytes() == (SOURCES / name).read_bytes()
 
 
 def test_wheels_and_source_archives_hold_the_files(tmp_path: Path) -> None:
@@ -141,7 +182,7 @@ def test_wheels_and_source_archives_hold_the_files(tmp_path: Path) -> None:
                     if name.startswith(prefix)}  # fmt: skip
             assert sorted(held) == sorted(SHIPPED)
             for name, path in held.items():
-                assert archive.read(path) == (UNITS / name).read_bytes()
+                assert archive.read(path) == (SOURCES / name).read_bytes()
 
     wheel = build("wheel", tmp_path / "device")
     check(wheel)

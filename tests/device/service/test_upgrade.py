@@ -120,8 +120,30 @@ def test_the_model_in_use_is_no_upgrade(running: Device, model: MakeModel) -> No
         _upgrade(running, model("old"))
 
 
+def test_a_paused_service_tries_no_model(running: Device, model: MakeModel) -> None:
+    running.set(state="paused")
+    with pytest.raises(ServiceError, match="the service is paused, and tries no model; resume it"):
+        _upgrade(running, model("new"))
+    assert running.store.current == sha(model("old"))
+    assert running.calls == []
+
+
+def test_a_service_that_is_paused_while_a_model_is_tried_keeps_the_one_before(
+    running: Device, model: MakeModel
+) -> None:
+    running.behaves(model("new"), "pauses")
+    with pytest.raises(UpgradeError, match="the service was paused while it was tried; model"):
+        _upgrade(running, model("new"))
+    assert running.store.current == running.state["loaded"] == sha(model("old"))
+    # It is not started for that: somebody wants no answers now.
+    assert running.calls == []
+
+
 def test_one_upgrade_at_a_time(running: Device, model: MakeModel) -> None:
-    with locked(running.layout.lock) as ours, pytest.raises(ServiceError, match="another upgrade"):
+    with (
+        locked(running.layout.lock) as ours,
+        pytest.raises(ServiceError, match="another change of the models"),
+    ):
         assert ours
         _upgrade(running, model("new"))
 
