@@ -120,7 +120,7 @@ class Pipeline:
         Args:
             result: what was made of a frame.
             state: of who answers.
-            picture: whether pictures go with changes.
+            picture: whether the frame's picture goes with it.
         """
         verdict = result.verdict
         if verdict.event is None:
@@ -141,7 +141,7 @@ class Pipeline:
             state=state,
             time=None if self._live else round(result.frame.time, 6),
             previous=self._name(verdict.previous) if changed else None,
-            picture=picture and verdict.event == "change",
+            picture=picture,
         )
 
     def _name(self, index: int | None) -> str:

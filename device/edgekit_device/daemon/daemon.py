@@ -168,6 +168,7 @@ class Daemon:
             drift=self._drift.health(),
             drift_figures=self._drift.figures(),
             decision_from=worker.decisions.source,
+            failed_pictures=statistics.failed_pictures,
         )
 
     def summary(self) -> str:

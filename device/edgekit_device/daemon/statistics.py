@@ -51,6 +51,7 @@ class Statistics:
     Attributes:
         frames, dropped, damaged, events: counts; `dropped` and `damaged` are of the sources that
             were closed.
+        failed_pictures: of changes, that could not be encoded.
         restarts: how often each part was opened again.
         fps: frames answered per second lately.
         first_inference, last_frame, last_inference: on the monotonic clock; before the first, the
@@ -62,6 +63,7 @@ class Statistics:
     dropped: int = 0
     damaged: int = 0
     events: int = 0
+    failed_pictures: int = 0
     restarts: dict[str, int] = field(default_factory=dict)
     fps: float = 0.0
     first_inference: float = 0.0

@@ -21,8 +21,8 @@ from edgekit_device.config.settings import Settings
 from edgekit_device.daemon.decisions import Decisions
 from edgekit_device.daemon.drift import DriftWatch
 from edgekit_device.daemon.models import Loaded, open_on_cpu, open_with_retries
+from edgekit_device.daemon.pictures import Pictures
 from edgekit_device.daemon.statistics import Statistics
-from edgekit_device.pictures import EventPicture
 from edgekit_device.retry import CAMERA, DELEGATE, Retry
 from edgekit_device.sinks.base import Sink
 from edgekit_device.sources import EndOfSource, Source, source_settings, with_source_of
@@ -85,6 +85,7 @@ class Worker:
         self._open_source = open_source
         self._ended = ended
         self._notify = notify
+        self._pictures = Pictures(self.problems, statistics, notify)
         self._kept = kept
         self._cpu_because = cpu_because
         self._pipeline: Pipeline | None = None
@@ -341,11 +342,10 @@ class Worker:
         self.problems.pop("camera", None)
         self._statistics.answered(result.latency_ms)
         assert self.loaded is not None and self._pipeline is not None
-        size = self._settings.pictures.size
         state: State = "degraded" if self.loaded.degraded else "running"
-        event = self._pipeline.event(result, state, picture=size != "off")
-        changed = event is not None and event.event == "change"
-        picture = EventPicture(result, size) if changed else None
+        picture = self._pictures.of(result, self._settings.pictures.size)
+        goes = picture is not None and picture.published is not None
+        event = self._pipeline.event(result, state, picture=goes)
         for sink in self._sinks():
             sink.frame(result)
             if event is not None:

@@ -52,7 +52,7 @@ def _stdout(settings: Settings, host: Host) -> Sink:
 def _mqtt(settings: Settings, host: Host) -> Sink:
     from edgekit_device.sinks.mqtt import Mqtt
 
-    return Mqtt(settings.mqtt, settings.device_name)
+    return Mqtt(settings.mqtt, settings.device_name, settings.pictures.size)
 
 
 def _http(settings: Settings, host: Host) -> Sink:
@@ -78,7 +78,12 @@ def _record(settings: Settings, host: Host) -> Sink:
 
 SINKS = (
     SinkEntry("stdout", lambda s: s.stdout, lambda s: (s.stdout, is_live(s)), _stdout),
-    SinkEntry("mqtt", lambda s: s.mqtt.host is not None, lambda s: (s.mqtt, s.device_name), _mqtt),
+    SinkEntry(
+        "mqtt",
+        lambda s: s.mqtt.host is not None,
+        lambda s: (s.mqtt, s.device_name, s.pictures.size),
+        _mqtt,
+    ),
     SinkEntry(
         "http", lambda s: s.http.listen is not None, lambda s: (s.http, s.device_name), _http
     ),
