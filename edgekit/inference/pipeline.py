@@ -113,7 +113,12 @@ class Pipeline:
         return Result(frame, tensor, scores, verdict, label, latency_ms, self.model, settings)
 
     def event(
-        self, result: Result, state: State = "running", *, picture: bool = False
+        self,
+        result: Result,
+        state: State = "running",
+        *,
+        picture: bool = False,
+        snapshot: bool = False,
     ) -> Event | None:
         """The event that a result gives; None for none.
 
@@ -121,16 +126,18 @@ class Pipeline:
             result: what was made of a frame.
             state: of who answers.
             picture: whether the frame's picture goes with it.
+            snapshot: whether there is to be one in any case, of kind `snapshot` but at a change.
         """
         verdict = result.verdict
-        if verdict.event is None:
+        kind = "snapshot" if snapshot and verdict.event != "change" else verdict.event
+        if kind is None:
             return None
-        changed = verdict.event == "change" and not verdict.first
+        changed = kind == "change" and not verdict.first
         ts = timestamp()
         return Event(
             id=event_id(ts, result.frame.number),
             ts=ts,
-            event=verdict.event,
+            event=kind,
             label=result.label,
             score=round(verdict.score, 6),
             frame=result.frame.number,

@@ -1,6 +1,6 @@
-"""The pictures of changes: those that cannot be made are told and counted, and end nothing."""
+"""The pictures of events: those that cannot be made are told and counted, and end nothing."""
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 
 from edgekit.inference.pipeline import Result
 from edgekit.text import one_line
@@ -12,38 +12,32 @@ _PART = "pictures"
 
 
 class Pictures:
-    """Gives each change its picture.
+    """Makes the pictures of events.
 
     Args:
-        problems: what is not as it should be, by part; one is there from a picture that could not
-            be made until the next one that could.
+        problems: by part; one is there from a picture that could not be made until one that could.
         statistics: counted into.
-        notify: called with a line for people, once for each such time.
+        notify: called with a line for people when a problem begins.
     """
 
     def __init__(
-        self,
-        problems: MutableMapping[str, str],
-        statistics: Statistics,
-        notify: Callable[[str], None],
+        self, problems: dict[str, str], statistics: Statistics, notify: Callable[[str], None]
     ) -> None:
         self._problems = problems
         self._statistics = statistics
         self._notify = notify
 
-    def of(self, result: Result, published: PictureSize) -> EventPicture | None:
-        """The picture of a change, encoded already where it is to go out; None of what is none."""
-        if result.verdict.event != "change":
-            return None
-        return EventPicture(result, published, self._encoded)
+    def of(self, result: Result, published: PictureSize) -> EventPicture:
+        """The picture of an event; see `EventPicture`."""
+        return EventPicture(result, published, self._note)
 
-    def _encoded(self, error: Exception | None) -> None:
+    def _note(self, error: Exception | None) -> None:
+        before = self._problems.pop(_PART, None)
         if error is None:
-            self._problems.pop(_PART, None)
             return
         self._statistics.failed_pictures += 1
         why = one_line(str(error)) or type(error).__name__
-        text = f"the frame of a change cannot be made a picture: {why}; its event goes without"
-        if _PART not in self._problems:
-            self._notify(f"{_PART}: {text}")
+        text = f"a frame cannot be made a picture, and its event goes without: {why}"
         self._problems[_PART] = text
+        if before is None:
+            self._notify(f"{_PART}: {text}")
