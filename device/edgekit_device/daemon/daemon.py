@@ -81,7 +81,7 @@ class Daemon:
         self._worker = self._new_worker()
         # Each hangs in an inference, and may for ever.
         self._abandoned: list[Worker] = []
-        self._outputs = Outputs(sinks, Host(self.health, self._control), notify)
+        self._outputs = Outputs(sinks, Host(self.health, self._control, self._models), notify)
         self._deliveries = Deliveries(notify)
         self._status = StatusFile(runtime_folder(), notify)
         self._problems: dict[str, str] = {}

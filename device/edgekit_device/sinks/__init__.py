@@ -57,9 +57,11 @@ def _mqtt(settings: Settings, host: Host) -> Sink:
 
 def _http(settings: Settings, host: Host) -> Sink:
     from edgekit_device.sinks.http import Http
+    from edgekit_device.sinks.http.api.attention import AttentionPart
     from edgekit_device.sinks.http.api.view import view
 
-    return Http(settings.http, settings.device_name, host.health, parts=(view,))
+    parts = (view, AttentionPart(host))
+    return Http(settings.http, settings.device_name, host.health, parts=parts)
 
 
 def _webhook(settings: Settings, host: Host) -> Sink:

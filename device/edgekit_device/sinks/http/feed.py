@@ -122,6 +122,11 @@ class Feed:
 
     # Called in the server's thread.
 
+    @property
+    def closed(self) -> bool:
+        """Whether nothing is shown any more; may be asked from any thread."""
+        return self._closing
+
     def wake(self) -> None:
         """Let the streams look at what is new at once."""
         self._news.set()
