@@ -102,9 +102,17 @@ class Pictures:
         """The broker may have forgotten the newest."""
         self._stale = self._stale or bool(self._newest)
 
-    def publish(self, connection: Connection) -> None:
-        """Begin to send the next one, unless one is under way."""
-        if self._underway is None and (found := self._next()) is not None:
+    def publish(self, connection: Connection, *, alone: bool) -> None:
+        """Begin to send the next one, unless one is under way.
+
+        Args:
+            connection: to send it on.
+            alone: whether nothing else is to be acknowledged. Once a connection has ended at a
+                picture that is waited for: if the next one does, nothing else can be the reason.
+        """
+        if self._underway is not None or (self._lost and not alone):
+            return
+        if (found := self._next()) is not None:
             event_id, jpeg = found
             topic = "picture" if event_id is None else f"picture/{event_id}"
             info = connection.publish(
@@ -137,16 +145,12 @@ class Pictures:
             self._underway = None
             self._lost = 0
 
-    def take_back(self, *, suspect: bool) -> None:
-        """The connection has ended; what was under way waits again.
-
-        Args:
-            suspect: whether all that was sent before it had been acknowledged.
-        """
+    def take_back(self) -> None:
+        """The connection has ended; what was under way waits again."""
         sent, self._underway = self._underway, None
         if sent is None:
             return
-        self._lost += suspect
+        self._lost += 1
         if self._lost >= TRIES:
             self._lost = TRIES - 1  # later, one more try will do
             self._limit = len(sent.jpeg)

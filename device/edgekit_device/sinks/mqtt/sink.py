@@ -344,7 +344,7 @@ class Mqtt(Sink):
                     message = self._events.popleft()
                     self._overflowed = self._overflowed and bool(self._events)
                 else:
-                    self._pictures.publish(connection)
+                    self._pictures.publish(connection, alone=not self._underway)
                     return
                 info = connection.publish(*message)
                 self._underway.append(_Sent(message, info, time.monotonic()))
@@ -353,7 +353,7 @@ class Mqtt(Sink):
         """Put events that were not acknowledged back into the queue."""
         self._settle()
         with self._lock:
-            self._pictures.take_back(suspect=self._pictures.since == self._waits_since())
+            self._pictures.take_back()
             again = [sent.message for sent in self._underway if not sent.message.retain]
             self._underway.clear()
             self._events.extendleft(reversed(again))
