@@ -72,10 +72,11 @@ $(TRAINERS)/.ready: $(READY) tests/integration/trainers.txt
 trainers: $(TRAINERS)/.ready  ## files and examples of docs/trainers.md, with the libraries themselves
 	$(BIN)/python -m pytest tests/integration/test_trainers.py
 
-docs: $(READY)  ## write docs/cli.md, docs/api.md, systemd/edgekit.toml and docs/reliability.md's tables again
+docs: $(READY)  ## write docs/cli.md, api.md, openapi.json, reliability.md's tables and systemd/edgekit.toml again
 	$(BIN)/python docs/generate_cli.py
 	$(BIN)/python docs/generate_api.py
 	$(BIN)/python docs/generate_reliability.py
+	$(BIN)/python -m docs.generate_openapi
 
 clean:
 	rm -rf $(VENV) build

@@ -124,6 +124,11 @@ class Control:
             "model": self._model,
             "rollback": self._rollback,
         }
+        if pause.wanted:
+            on = host.settings.control.http or host.settings.control.mqtt
+            notify(
+                f"paused: the camera stays closed until it is resumed{'' if on else pause.remedy}"
+            )
 
     @property
     def paused(self) -> bool:

@@ -25,8 +25,8 @@ class Pause:
 
     @property
     def remedy(self) -> str:
-        """How to end one that was kept, where nobody can ask for that."""
-        return f"remove {self._path} and start edgekit afresh"
+        """How to end one that was kept, where nobody can ask for that, to follow a sentence."""
+        return f", which nobody can while [control] is off: remove {self._path}, and start afresh"
 
     def begin(self, asked_by: str) -> str | None:
         """Be paused; why a restart would end that, in words, None where it would not."""

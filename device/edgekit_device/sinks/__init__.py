@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from edgekit_device.config.settings import Settings
 from edgekit_device.health import runtime_folder
 from edgekit_device.sinks.base import Host, Sink
+from edgekit_device.sinks.clip.folder import clip_folder
 from edgekit_device.sources import is_live
 
 
@@ -50,18 +51,40 @@ def _stdout(settings: Settings, host: Host) -> Sink:
 
 
 def _mqtt(settings: Settings, host: Host) -> Sink:
-    from edgekit_device.sinks.mqtt import Mqtt
+    from edgekit_device.sinks.mqtt import Facts, Mqtt
 
-    return Mqtt(settings.mqtt, settings.device_name, settings.pictures.size)
+    facts = Facts(pictures=settings.pictures.size != "off", control=settings.control.mqtt)
+    controller = host.controller if settings.control.mqtt else None
+    return Mqtt(
+        settings.mqtt,
+        settings.device_name,
+        settings.pictures.size,
+        facts=facts,
+        http=settings.http,
+        controller=controller,
+    )
 
 
 def _http(settings: Settings, host: Host) -> Sink:
     from edgekit_device.sinks.http import Http
     from edgekit_device.sinks.http.api.attention import AttentionPart
+    from edgekit_device.sinks.http.api.clips import clips
+    from edgekit_device.sinks.http.api.control import control
     from edgekit_device.sinks.http.api.view import view
 
-    parts = (view, AttentionPart(host))
-    return Http(settings.http, settings.device_name, host.health, parts=parts)
+    parts = (
+        view,
+        AttentionPart(host),
+        control(host.controller, settings.control.http),
+        clips(clip_folder()),
+    )
+    return Http(
+        settings.http,
+        settings.device_name,
+        host.health,
+        parts=parts,
+        needs_token=settings.control.http,
+    )
 
 
 def _webhook(settings: Settings, host: Host) -> Sink:
@@ -83,11 +106,14 @@ SINKS = (
     SinkEntry(
         "mqtt",
         lambda s: s.mqtt.host is not None,
-        lambda s: (s.mqtt, s.device_name, s.pictures.size),
+        lambda s: (s.mqtt, s.device_name, s.pictures, s.control.mqtt, s.http.listen),
         _mqtt,
     ),
     SinkEntry(
-        "http", lambda s: s.http.listen is not None, lambda s: (s.http, s.device_name), _http
+        "http",
+        lambda s: s.http.listen is not None,
+        lambda s: (s.http, s.device_name, s.control.http),
+        _http,
     ),
     SinkEntry(
         "webhook",

@@ -25,7 +25,8 @@ class Answer:
 
     Attributes:
         text: when, in a few words.
-        type: what the JSON is, as msgspec would decode it; None where it is no JSON.
+        type: what the JSON is, as msgspec would decode it, or a tuple where it is one of several;
+            None where it is no JSON.
         media: the content type.
     """
 

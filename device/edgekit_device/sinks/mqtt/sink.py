@@ -1,32 +1,36 @@
 """The sink: what waits for the broker, and the thread that brings it there."""
 
-import contextlib
 import math
-import socket
 import threading
 import time
 from collections import deque
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import msgspec
-from paho.mqtt.client import MQTTMessageInfo
+from paho.mqtt.client import MQTTMessage, MQTTMessageInfo
 
 from edgekit.errors import BrokerLostError, EdgekitError, OutputError, SettingsError
 from edgekit.inference.events import Event
-from edgekit_device.config.settings import MqttSettings, PictureSize
+from edgekit.inference.pipeline import Result
+from edgekit_device.config.settings import HttpSettings, MqttSettings, PictureSize
+from edgekit_device.control import Controller
 from edgekit_device.health import Health, SinkHealth
 from edgekit_device.pictures import EventPicture
 from edgekit_device.retry import BROKER, Retry, RetryPolicy
 from edgekit_device.sinks.base import OVERFLOW, Sink
+from edgekit_device.sinks.mqtt.commands import Commands, ControlShown
 from edgekit_device.sinks.mqtt.connection import (
     Connection,
     OversizedPacketError,
     has_arrived,
     make_client,
 )
-from edgekit_device.sinks.mqtt.homeassistant import announcement, discovery_topic
+from edgekit_device.sinks.mqtt.entities import Facts
+from edgekit_device.sinks.mqtt.homeassistant import announcements, page_address
 from edgekit_device.sinks.mqtt.pictures import Pictures
 from edgekit_device.sinks.mqtt.topics import Topics
+from edgekit_device.sinks.mqtt.waker import Waker
 
 LIMIT = 1000
 """Events that may wait while the broker is away; then the oldest is dropped."""
@@ -58,8 +62,6 @@ class _Sent(NamedTuple):
 class Mqtt(Sink):
     """Publishes below PREFIX/NAME: `status`, `state` and `health`, retained, and each `event`.
 
-    Where pictures go out, those of events, too; see `Pictures`.
-
     One thread owns the connection. Of retained topics only the newest value is kept, and all are
     published again after each connection: the broker may have forgotten them. An event counts as
     sent when the broker has acknowledged it (with QoS 0, when it was handed to the system); what
@@ -69,6 +71,9 @@ class Mqtt(Sink):
         settings: with a host.
         device_name: NAME; a broker ends the connection of another device with the same one.
         pictures: of events, how they go out.
+        facts: what Home Assistant is to know from the start.
+        http: where the device's own page is, to tell Home Assistant.
+        controller: does what clients of the broker ask for; None where nobody may.
         timeout: seconds for each step of connecting.
         policy: delays between the tries.
 
@@ -85,6 +90,9 @@ class Mqtt(Sink):
         device_name: str,
         pictures: PictureSize = "off",
         *,
+        facts: Facts | None = None,
+        http: HttpSettings | None = None,
+        controller: Controller | None = None,
         timeout: float = 5.0,
         policy: RetryPolicy = BROKER,
     ) -> None:
@@ -98,11 +106,13 @@ class Mqtt(Sink):
         # Made afresh for each connection; this one is to fail early.
         make_client(settings, self._client_id)
         # Guards everything below up to the thread.
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._events: deque[_Message] = deque()
         self._underway: deque[_Sent] = deque()
         self._retained: dict[str, bytes] = {}
         self._announced: set[str] = set()  # of these, the topics of Home Assistant
+        self._facts = facts or Facts()
+        self._http = http or HttpSettings()
         self._stale: dict[str, None] = {}  # topics in their order
         self._sent = 0
         self._dropped = 0
@@ -113,12 +123,13 @@ class Mqtt(Sink):
         self._listens = bool(settings.discovery)
         self._started_again = False
         self._announce_at = -math.inf
-        self._waker: socket.socket | None = None
+        self._waker: Waker | None = None
         self._deadline = math.inf
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
+        self._commands = Commands(controller, self._topics, self._show) if controller else None
         self._retain("status", b"online")
-        self._announce("label", "confidence", "health")
+        self._announce()
 
     def check(self) -> str:
         """Connect once, under another name so as not to end a connection in use.
@@ -140,11 +151,17 @@ class Mqtt(Sink):
 
     def start(self) -> None:
         """Begin to connect and publish; a broker that is away is no error."""
-        wake, self._waker = socket.socketpair()
-        wake.setblocking(False)
-        self._waker.setblocking(False)
-        self._thread = threading.Thread(target=self._run, args=(wake,), name="mqtt", daemon=True)
+        self._waker = waker = Waker()
+        self._thread = threading.Thread(target=self._run, args=(waker,), name="mqtt", daemon=True)
         self._thread.start()
+        if self._commands is not None:
+            self._commands.start()
+
+    def frame(self, result: Result) -> None:
+        """Tell Home Assistant the labels of the model, when another answers."""
+        # By identity: this is called for every frame.
+        if result.model.labels is not self._facts.labels:
+            self._learn(labels=result.model.labels)
 
     def event(self, event: Event, picture: EventPicture | None = None) -> None:
         """Queue an event, and keep it as the present state; more than `LIMIT` drop the oldest."""
@@ -163,23 +180,24 @@ class Mqtt(Sink):
     def health(self, health: Health) -> None:
         """Publish how the daemon is; only the newest waits."""
         if health.temperature_c is not None:
-            self._announce("temperature")
+            self._learn(temperature=True)
         if health.drift_figures:
-            self._announce("drift")
+            self._learn(drift=True)
         self._retain("health", self._encoder.encode(health))
+        if health.state == "paused":
+            # No label, for there is none: the last one is not true any more.
+            paused = {"ts": health.ts, "state": health.state}
+            self._retain("state", self._encoder.encode(paused))
+        if self._commands is not None:
+            self._commands.look()
 
     def report(self) -> SinkHealth:
         """Events delivered, dropped and waiting; the retained topics are not counted."""
         with self._lock:
             queued = len(self._events) + sum(not sent.message.retain for sent in self._underway)
-            problem = self._problem or (OVERFLOW if self._overflowed else None)
-            return SinkHealth(
-                self._sent,
-                self._dropped,
-                queued,
-                problem or self._pictures.problem,
-                pictures_dropped=self._pictures.dropped,
-            )
+            problem = self._problem or (OVERFLOW if self._overflowed else self._pictures.problem)
+            pictures = self._pictures.dropped
+            return SinkHealth(self._sent, self._dropped, queued, problem, pictures_dropped=pictures)
 
     def close(self, timeout: float) -> None:
         """Publish what waits, for at most `timeout` seconds; the last word is `offline`."""
@@ -188,6 +206,8 @@ class Mqtt(Sink):
         self._rouse()
         if self._thread is not None:
             self._thread.join(timeout)
+        if self._commands is not None:
+            self._commands.close()
         with self._lock:
             self._dropped += len(self._events)
             self._events.clear()
@@ -198,25 +218,36 @@ class Mqtt(Sink):
     def _retain(self, name: str, payload: bytes) -> None:
         self._keep(self._topics.own(name), payload)
 
-    def _announce(self, *entities: str) -> None:
-        for entity in entities if self._settings.discovery else ():
-            topic = discovery_topic(self._topics, entity)
-            if topic not in self._retained:
-                self._announced.add(topic)
-                self._keep(topic, announcement(self._topics, entity))
+    def _show(self, shown: ControlShown) -> None:
+        """Tell what can be asked for, and that there is an outcome to publish."""
+        self._learn(models=tuple(shown.models), update=shown.update is not None)
+        self._retain("control", self._encoder.encode(shown))
+
+    def _learn(self, **facts: Any) -> None:
+        """Tell Home Assistant what follows of it, if anything does."""
+        with self._lock:
+            before, self._facts = self._facts, replace(self._facts, **facts)
+            if self._facts != before:
+                self._announce()
+
+    def _announce(self) -> None:
+        if self._settings.discovery:
+            for topic, payload in announcements(self._topics, self._facts).items():
+                if self._retained.get(topic) != payload:
+                    self._announced.add(topic)
+                    self._keep(topic, payload)
 
     def _keep(self, topic: str, payload: bytes) -> None:
         with self._lock:
             self._retained[topic] = payload
+            # The newest last: an announcement that allows a label is before the state that has it.
+            self._stale.pop(topic, None)
             self._stale[topic] = None
         self._rouse()
 
     def _rouse(self) -> None:
-        with self._lock:
-            # A pipe that is full rouses as well as one with a byte more.
-            if self._waker is not None:
-                with contextlib.suppress(BlockingIOError):
-                    self._waker.send(b"!")
+        if self._waker is not None:
+            self._waker.rouse()
 
     def _bound(self) -> None:
         while len(self._events) > LIMIT:
@@ -226,29 +257,28 @@ class Mqtt(Sink):
 
     # Called in the thread.
 
-    def _run(self, wake: socket.socket) -> None:
+    def _run(self, waker: Waker) -> None:
         try:
-            self._stay_connected(wake)
+            self._stay_connected(waker)
         finally:
-            with self._lock:
-                if self._waker is not None:
-                    self._waker.close()
-                self._waker = None
-            wake.close()
+            waker.close()
 
-    def _stay_connected(self, wake: socket.socket) -> None:
+    def _stay_connected(self, waker: Waker) -> None:
         connected = False
         while True:
             try:
                 connection = self._connect()
                 self.restarts += connected
                 connected = True
-                self._serve(connection, wake)
+                self._serve(connection, waker)
             # Nothing that goes wrong with a broker may end the thread.
             except Exception as error:
                 # Who sends it may be another client of the broker, at the one topic that we hear:
                 # it shall not keep us from coming back.
-                self._listens = self._listens and not isinstance(error, OversizedPacketError)
+                oversized = isinstance(error, OversizedPacketError)
+                self._listens = self._listens and not oversized
+                if self._commands is not None and oversized:
+                    self._commands.stop_listening(str(error))
                 problem = str(error) or type(error).__name__
             else:
                 return
@@ -272,15 +302,18 @@ class Mqtt(Sink):
         )
         if self._listens:
             connection.subscribe(self._topics.home_assistant_status, self._on_home_assistant)
+        if self._commands is not None:
+            self._commands.listen(connection)
         self._retry.worked()
+        self._learn(page=page_address(self._http, connection.local_address))
         with self._lock:
             self._problem = None
             self._stale = dict.fromkeys(self._retained)
             self._pictures.connected()
         return connection
 
-    def _on_home_assistant(self, payload: bytes) -> None:
-        self._started_again = self._started_again or payload == b"online"
+    def _on_home_assistant(self, message: MQTTMessage) -> None:
+        self._started_again = self._started_again or message.payload == b"online"
 
     def _announce_again(self) -> None:
         """To a Home Assistant that has started; one that does so all the time delays no event."""
@@ -290,7 +323,7 @@ class Mqtt(Sink):
             with self._lock:
                 self._stale |= dict.fromkeys(t for t in self._retained if t in self._announced)
 
-    def _serve(self, connection: Connection, wake: socket.socket) -> None:
+    def _serve(self, connection: Connection, waker: Waker) -> None:
         """Publish until it is closed; raises when the connection is lost."""
         try:
             while not self._finished():
@@ -298,9 +331,8 @@ class Mqtt(Sink):
                 self._publish(connection)
                 idle = self._waits_since() == math.inf
                 left = self._deadline - LAST_WORD - time.monotonic()
-                connection.turn(min(1.0, max(0.0, left)), wake)
-                with contextlib.suppress(BlockingIOError):
-                    wake.recv(4096)
+                connection.turn(min(1.0, max(0.0, left)), waker.socket)
+                waker.settle()
                 if idle:
                     time.sleep(PACE)
                 self._settle()
@@ -345,6 +377,8 @@ class Mqtt(Sink):
                     self._overflowed = self._overflowed and bool(self._events)
                 else:
                     self._pictures.publish(connection, alone=not self._underway)
+                    if self._commands is not None:
+                        self._commands.tell(connection)
                     return
                 info = connection.publish(*message)
                 self._underway.append(_Sent(message, info, time.monotonic()))
