@@ -58,6 +58,7 @@ def _mqtt(settings: Settings, host: Host) -> Sink:
     return Mqtt(
         settings.mqtt,
         settings.device_name,
+        settings.pictures.size,
         facts=facts,
         http=settings.http,
         controller=controller,
@@ -66,11 +67,17 @@ def _mqtt(settings: Settings, host: Host) -> Sink:
 
 def _http(settings: Settings, host: Host) -> Sink:
     from edgekit_device.sinks.http import Http
+    from edgekit_device.sinks.http.api.attention import AttentionPart
     from edgekit_device.sinks.http.api.clips import clips
     from edgekit_device.sinks.http.api.control import control
     from edgekit_device.sinks.http.api.view import view
 
-    parts = (view, control(host.controller, settings.control.http), clips(clip_folder()))
+    parts = (
+        view,
+        AttentionPart(host),
+        control(host.controller, settings.control.http),
+        clips(clip_folder()),
+    )
     return Http(
         settings.http,
         settings.device_name,

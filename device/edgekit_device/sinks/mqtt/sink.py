@@ -1,8 +1,6 @@
 """The sink: what waits for the broker, and the thread that brings it there."""
 
-import contextlib
 import math
-import socket
 import threading
 import time
 from collections import deque
@@ -15,7 +13,7 @@ from paho.mqtt.client import MQTTMessage, MQTTMessageInfo
 from edgekit.errors import BrokerLostError, EdgekitError, OutputError, SettingsError
 from edgekit.inference.events import Event
 from edgekit.inference.pipeline import Result
-from edgekit_device.config.settings import HttpSettings, MqttSettings
+from edgekit_device.config.settings import HttpSettings, MqttSettings, PictureSize
 from edgekit_device.control import Controller
 from edgekit_device.health import Health, SinkHealth
 from edgekit_device.pictures import EventPicture
@@ -30,7 +28,9 @@ from edgekit_device.sinks.mqtt.connection import (
 )
 from edgekit_device.sinks.mqtt.entities import Facts
 from edgekit_device.sinks.mqtt.homeassistant import announcements, page_address
+from edgekit_device.sinks.mqtt.pictures import Pictures
 from edgekit_device.sinks.mqtt.topics import Topics
+from edgekit_device.sinks.mqtt.waker import Waker
 
 LIMIT = 1000
 """Events that may wait while the broker is away; then the oldest is dropped."""
@@ -70,6 +70,7 @@ class Mqtt(Sink):
     Args:
         settings: with a host.
         device_name: NAME; a broker ends the connection of another device with the same one.
+        pictures: of events, how they go out.
         facts: what Home Assistant is to know from the start.
         http: where the device's own page is, to tell Home Assistant.
         controller: does what clients of the broker ask for; None where nobody may.
@@ -87,6 +88,7 @@ class Mqtt(Sink):
         self,
         settings: MqttSettings,
         device_name: str,
+        pictures: PictureSize = "off",
         *,
         facts: Facts | None = None,
         http: HttpSettings | None = None,
@@ -115,12 +117,13 @@ class Mqtt(Sink):
         self._sent = 0
         self._dropped = 0
         self._overflowed = False  # since no event waited last
+        self._pictures = Pictures(self._topics, pictures)
         self._problem: str | None = None
         # Of the thread: whether to hear of Home Assistant, and when it is next announced to.
         self._listens = bool(settings.discovery)
         self._started_again = False
         self._announce_at = -math.inf
-        self._waker: socket.socket | None = None
+        self._waker: Waker | None = None
         self._deadline = math.inf
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -148,10 +151,8 @@ class Mqtt(Sink):
 
     def start(self) -> None:
         """Begin to connect and publish; a broker that is away is no error."""
-        wake, self._waker = socket.socketpair()
-        wake.setblocking(False)
-        self._waker.setblocking(False)
-        self._thread = threading.Thread(target=self._run, args=(wake,), name="mqtt", daemon=True)
+        self._waker = waker = Waker()
+        self._thread = threading.Thread(target=self._run, args=(waker,), name="mqtt", daemon=True)
         self._thread.start()
         if self._commands is not None:
             self._commands.start()
@@ -165,12 +166,15 @@ class Mqtt(Sink):
     def event(self, event: Event, picture: EventPicture | None = None) -> None:
         """Queue an event, and keep it as the present state; more than `LIMIT` drop the oldest."""
         payload = self._encoder.encode(event)
+        jpeg = picture.published if picture is not None else None
         with self._lock:
             if self._closing.is_set():
                 self._dropped += 1
                 return
             self._events.append(_Message(self._topics.own("event"), payload, retain=False))
             self._bound()
+            if jpeg is not None:
+                self._pictures.put(event.id, jpeg)
         self._retain("state", payload)
 
     def health(self, health: Health) -> None:
@@ -191,8 +195,9 @@ class Mqtt(Sink):
         """Events delivered, dropped and waiting; the retained topics are not counted."""
         with self._lock:
             queued = len(self._events) + sum(not sent.message.retain for sent in self._underway)
-            problem = self._problem or (OVERFLOW if self._overflowed else None)
-            return SinkHealth(self._sent, self._dropped, queued, problem)
+            problem = self._problem or (OVERFLOW if self._overflowed else self._pictures.problem)
+            pictures = self._pictures.dropped
+            return SinkHealth(self._sent, self._dropped, queued, problem, pictures_dropped=pictures)
 
     def close(self, timeout: float) -> None:
         """Publish what waits, for at most `timeout` seconds; the last word is `offline`."""
@@ -206,6 +211,7 @@ class Mqtt(Sink):
         with self._lock:
             self._dropped += len(self._events)
             self._events.clear()
+            self._pictures.give_up()
 
     # Called from any thread.
 
@@ -240,11 +246,8 @@ class Mqtt(Sink):
         self._rouse()
 
     def _rouse(self) -> None:
-        with self._lock:
-            # A pipe that is full rouses as well as one with a byte more.
-            if self._waker is not None:
-                with contextlib.suppress(BlockingIOError):
-                    self._waker.send(b"!")
+        if self._waker is not None:
+            self._waker.rouse()
 
     def _bound(self) -> None:
         while len(self._events) > LIMIT:
@@ -254,24 +257,20 @@ class Mqtt(Sink):
 
     # Called in the thread.
 
-    def _run(self, wake: socket.socket) -> None:
+    def _run(self, waker: Waker) -> None:
         try:
-            self._stay_connected(wake)
+            self._stay_connected(waker)
         finally:
-            with self._lock:
-                if self._waker is not None:
-                    self._waker.close()
-                self._waker = None
-            wake.close()
+            waker.close()
 
-    def _stay_connected(self, wake: socket.socket) -> None:
+    def _stay_connected(self, waker: Waker) -> None:
         connected = False
         while True:
             try:
                 connection = self._connect()
                 self.restarts += connected
                 connected = True
-                self._serve(connection, wake)
+                self._serve(connection, waker)
             # Nothing that goes wrong with a broker may end the thread.
             except Exception as error:
                 # Who sends it may be another client of the broker, at the one topic that we hear:
@@ -310,6 +309,7 @@ class Mqtt(Sink):
         with self._lock:
             self._problem = None
             self._stale = dict.fromkeys(self._retained)
+            self._pictures.connected()
         return connection
 
     def _on_home_assistant(self, message: MQTTMessage) -> None:
@@ -323,21 +323,20 @@ class Mqtt(Sink):
             with self._lock:
                 self._stale |= dict.fromkeys(t for t in self._retained if t in self._announced)
 
-    def _serve(self, connection: Connection, wake: socket.socket) -> None:
+    def _serve(self, connection: Connection, waker: Waker) -> None:
         """Publish until it is closed; raises when the connection is lost."""
         try:
             while not self._finished():
                 self._announce_again()
                 self._publish(connection)
-                idle = not self._underway
+                idle = self._waits_since() == math.inf
                 left = self._deadline - LAST_WORD - time.monotonic()
-                connection.turn(min(1.0, max(0.0, left)), wake)
-                with contextlib.suppress(BlockingIOError):
-                    wake.recv(4096)
+                connection.turn(min(1.0, max(0.0, left)), waker.socket)
+                waker.settle()
                 if idle:
                     time.sleep(PACE)
                 self._settle()
-                if self._underway and time.monotonic() - self._underway[0].time > ACKNOWLEDGE:
+                if time.monotonic() - self._waits_since() > ACKNOWLEDGE:
                     raise OutputError(f"{connection.where} acknowledges nothing")
             self._say_offline(connection)
         except BaseException:
@@ -350,7 +349,7 @@ class Mqtt(Sink):
         if not self._closing.is_set():
             return False
         with self._lock:
-            waiting = self._events or self._stale or self._underway
+            waiting = self._events or self._stale or self._underway or self._pictures.waiting
         return not waiting or time.monotonic() > self._deadline - LAST_WORD
 
     def _settle(self) -> None:
@@ -360,6 +359,11 @@ class Mqtt(Sink):
             for sent in arrived:
                 self._underway.remove(sent)
                 self._sent += not sent.message.retain
+            self._pictures.settle()
+
+    def _waits_since(self) -> float:
+        """When the oldest of the messages that are not acknowledged was sent; infinite for none."""
+        return min(self._underway[0].time if self._underway else math.inf, self._pictures.since)
 
     def _publish(self, connection: Connection) -> None:
         while len(self._underway) < UNDERWAY and not connection.congested():
@@ -372,6 +376,7 @@ class Mqtt(Sink):
                     message = self._events.popleft()
                     self._overflowed = self._overflowed and bool(self._events)
                 else:
+                    self._pictures.publish(connection, alone=not self._underway)
                     if self._commands is not None:
                         self._commands.tell(connection)
                     return
@@ -382,6 +387,7 @@ class Mqtt(Sink):
         """Put events that were not acknowledged back into the queue."""
         self._settle()
         with self._lock:
+            self._pictures.take_back()
             again = [sent.message for sent in self._underway if not sent.message.retain]
             self._underway.clear()
             self._events.extendleft(reversed(again))
