@@ -21,7 +21,7 @@ ROOMS = {
         "api", "console", "summary", "cli",
     ),
     "device/edgekit_device": (
-        "health", "folders", "board", "retry", "signals", "config", "pictures", "control",
+        "health", "folders", "board", "retry", "signals", "config", "pictures", "control", "history",
         "installed", "signers", "trial", "trial_process", "sources", "sinks", "daemon",
         "collect", "service", "doctor",
     ),

@@ -68,6 +68,12 @@ def _webhook(settings: Settings, host: Host) -> Sink:
     return Webhook(settings.webhook, settings.device_name)
 
 
+def _history(settings: Settings, host: Host) -> Sink:
+    from edgekit_device.sinks.history import History
+
+    return History(settings.history, lossless=not is_live(settings))
+
+
 def _record(settings: Settings, host: Host) -> Sink:
     from edgekit_device.sinks.clip.server import ClipServer
 
@@ -87,6 +93,12 @@ SINKS = (
         lambda s: s.webhook.url is not None,
         lambda s: (s.webhook, s.device_name),
         _webhook,
+    ),
+    SinkEntry(
+        "history",
+        lambda s: s.history.folder is not None,
+        lambda s: (s.history, is_live(s)),
+        _history,
     ),
     # A clip is of one source.
     SinkEntry(
