@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from edgekit.inference.looking import Look
 from edgekit.inference.pipeline import Result
 from edgekit.vision.encode import encode_jpeg, fit
+from edgekit.vision.pictures import decode_image
 from edgekit.vision.view import Region
 from edgekit_device.config.settings import PictureSize
 
@@ -69,3 +70,12 @@ def mark(pixels: NDArray[np.uint8], sees: Region) -> NDArray[np.uint8]:
     marked = np.asarray(cv2.convertScaleAbs(pixels, alpha=_DIMMED), dtype=np.uint8)
     marked[top:bottom, left:right] = pixels[top:bottom, left:right]
     return marked
+
+
+def marked_jpeg(jpeg: bytes, sees: Region) -> bytes:
+    """A picture without marks, as JPEG, with them.
+
+    Raises:
+        ImageError: it is damaged.
+    """
+    return encode_jpeg(mark(decode_image(jpeg, "the picture"), sees), _QUALITY)

@@ -21,8 +21,8 @@ ROOMS = {
         "api", "console", "summary", "cli",
     ),
     "device/edgekit_device": (
-        "health", "folders", "board", "retry", "signals", "config", "pictures", "control", "history",
-        "installed", "signers", "trial", "trial_process", "sources", "sinks", "daemon",
+        "health", "folders", "board", "retry", "signals", "config", "pictures", "control",
+        "history", "installed", "signers", "trial", "trial_process", "sources", "sinks", "daemon",
         "collect", "service", "doctor",
     ),
 }  # fmt: skip

@@ -12,8 +12,8 @@ import msgspec
 from edgekit.errors import SourceError
 from edgekit.vision.view import WHOLE, Region
 from edgekit_device.history.corrections import Corrections
+from edgekit_device.history.folder import damaged_in
 from edgekit_device.history.layout import FILE, bytes_of, files_of, open_for_reading
-from edgekit_device.history.store import damaged_in
 from edgekit_device.history.times import milliseconds, rfc3339
 
 # Milliseconds without watching that are no gap: a restart.
@@ -40,6 +40,14 @@ class Span(NamedTuple):
         terms = [("at >= ?", self.since), ("at < ?", self.until), ("label = ?", self.label)]
         used = [(term, value) for term, value in terms if value is not None]
         return " AND ".join(term for term, _ in used) or "1", [value for _, value in used]
+
+    def holds(self, at: int, label: str) -> bool:
+        """Whether an event at a time is one of them."""
+        return (
+            (self.since is None or self.since <= at)
+            and (self.until is None or at < self.until)
+            and self.label in (None, label)
+        )
 
 
 class Kept(NamedTuple):

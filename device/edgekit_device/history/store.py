@@ -5,25 +5,17 @@ hand is then not kept; it may be tried again.
 """
 
 import contextlib
-import fcntl
-import os
 import sqlite3
-import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from edgekit.errors import OutputError, SettingsError
-from edgekit.inference.events import timestamp
+from edgekit.errors import OutputError
 from edgekit_device.history.age import IMPOSSIBLE, AgeClock
-from edgekit_device.history.layout import (
-    FILE,
-    bytes_of,
-    check_header,
-    files_of,
-    open_for_writing,
-)
+from edgekit_device.history.entries import Item, Note
+from edgekit_device.history.folder import damaged_in, set_aside
+from edgekit_device.history.layout import FILE, bytes_of, open_for_writing
 
 _PAGE = 4096
 _MB = 1_000_000
@@ -37,149 +29,7 @@ _STEP, _PAGES = 50, 256
 _JUMP, _LONGEST_STEP = 60_000, 3_600_000
 # Times of watching that are kept: a camera that comes and goes makes many.
 _PERIODS = 20_000
-# Bytes of an event without its picture, with its share of the indices and the end of a page.
-_ROW = 4096
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-
-class Item(NamedTuple):
-    """An event to keep.
-
-    Attributes:
-        id: of the event.
-        at: milliseconds since 1970.
-        label: the decided label.
-        event: all of it, as JSON.
-        sees: x, y, width, height of what the model saw of the picture, as JSON; None without one.
-        jpeg: the picture, without marks; None for none.
-    """
-
-    id: str
-    at: int
-    label: str
-    event: str
-    sees: str | None
-    jpeg: bytes | None
-
-    @property
-    def size(self) -> int:
-        """Bytes it takes, in about."""
-        return _ROW + len(self.jpeg or b"")
-
-    def without_picture(self) -> "Item":
-        """The same, where its picture is too large."""
-        return self._replace(sees=None, jpeg=None)
-
-
-class Note(NamedTuple):
-    """That the daemon watches, from now on or still; or why it no longer does.
-
-    Attributes:
-        at: milliseconds since 1970.
-        why: it does not watch any more, in a word; None while it does.
-    """
-
-    at: int
-    why: str | None = None
-
-    @property
-    def size(self) -> int:
-        """Bytes it takes, in about."""
-        return 256
-
-
-class Claim:
-    """The right to write into a folder; one process has it at a time.
-
-    Args:
-        folder: made where it is not there.
-        patience: seconds to wait for whoever is just letting go of it.
-
-    Raises:
-        SettingsError: another edgekit writes there, it is no folder, may not be written, or holds
-            another program's file or one of a later edgekit.
-    """
-
-    def __init__(self, folder: Path, patience: float = 1.0) -> None:
-        deadline = time.monotonic() + patience
-        try:
-            folder.mkdir(0o700, parents=True, exist_ok=True)
-            check_header(folder / FILE)
-            self._descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError as error:
-            raise SettingsError(_wrong(folder, error)) from error
-        try:
-            while not _locked(self._descriptor):
-                if time.monotonic() > deadline:
-                    raise SettingsError(
-                        f"history.folder is {folder}, where another edgekit keeps its history; "
-                        "end that one, or name another folder"
-                    )
-                time.sleep(0.02)
-        except BaseException:
-            self.release()
-            raise
-
-    def release(self) -> None:
-        """Let another have it."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-        self._descriptor = -1
-
-
-def check_folder(folder: Path) -> str:
-    """Where a history would be kept, in words; nothing is made or written.
-
-    Raises:
-        SettingsError: it could not be kept there.
-    """
-    existing = next(path for path in (folder.absolute(), *folder.absolute().parents)
-                    if path.exists())  # fmt: skip
-    try:
-        if not existing.is_dir():
-            raise NotADirectoryError(20, os.strerror(20))
-        check_header(folder / FILE)
-    except OSError as error:
-        raise SettingsError(_wrong(folder, error)) from error
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise SettingsError(f"history.folder is {folder}, which may not be written; {_REMEDY}")
-    return f"{folder}, {bytes_of(*files_of(folder / FILE)) / _MB:.1f} MB so far"
-
-
-_REMEDY = "give it to the account that edgekit runs as, or name another folder"
-
-
-def _wrong(folder: Path, error: OSError) -> str:
-    return f"history.folder is {folder}: {error.strerror or error}; {_REMEDY}"
-
-
-def damaged_in(folder: Path) -> list[Path]:
-    """Files that could not be read any more and were kept aside, oldest first."""
-    return sorted(path for path in folder.glob(f"{FILE}.damaged-*"))
-
-
-def set_aside(path: Path) -> Path:
-    """Give a damaged database another name; that of its log ends alike.
-
-    Raises:
-        OutputError: it is still in the way.
-    """
-    ending = f"damaged-{timestamp().replace(':', '')}"
-    try:
-        for file in files_of(path):
-            if file.exists():
-                file.rename(path.with_name(f"{FILE}.{ending}{file.name.removeprefix(FILE)}"))
-    except OSError as error:
-        raise OutputError(f"{path} is damaged, and cannot be renamed: {error.strerror}") from error
-    return path.with_name(f"{FILE}.{ending}")
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 class Store:

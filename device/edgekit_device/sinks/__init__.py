@@ -57,9 +57,11 @@ def _mqtt(settings: Settings, host: Host) -> Sink:
 
 def _http(settings: Settings, host: Host) -> Sink:
     from edgekit_device.sinks.http import Http
+    from edgekit_device.sinks.http.api.events import events_of
     from edgekit_device.sinks.http.api.view import view
 
-    return Http(settings.http, settings.device_name, host.health, parts=(view,))
+    parts = (view, events_of(settings.history))
+    return Http(settings.http, settings.device_name, host.health, parts=parts)
 
 
 def _webhook(settings: Settings, host: Host) -> Sink:
@@ -86,7 +88,10 @@ SINKS = (
     SinkEntry("stdout", lambda s: s.stdout, lambda s: (s.stdout, is_live(s)), _stdout),
     SinkEntry("mqtt", lambda s: s.mqtt.host is not None, lambda s: (s.mqtt, s.device_name), _mqtt),
     SinkEntry(
-        "http", lambda s: s.http.listen is not None, lambda s: (s.http, s.device_name), _http
+        "http",
+        lambda s: s.http.listen is not None,
+        lambda s: (s.http, s.history, s.device_name),
+        _http,
     ),
     SinkEntry(
         "webhook",

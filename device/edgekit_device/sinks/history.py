@@ -13,7 +13,9 @@ from edgekit.inference.events import Event
 from edgekit.inference.pipeline import Result
 from edgekit_device.config.settings import HistorySettings
 from edgekit_device.health import Health, SinkHealth
-from edgekit_device.history.store import Claim, Item, Note, Store, check_folder, damaged_in
+from edgekit_device.history.entries import Item, Note
+from edgekit_device.history.folder import Claim, check_folder, damaged_in
+from edgekit_device.history.store import Store
 from edgekit_device.history.times import milliseconds
 from edgekit_device.pictures import EventPicture
 from edgekit_device.retry import HISTORY, Retry
@@ -196,9 +198,10 @@ class History(Sink):
     def _seconds(self) -> float:
         """Seconds until something is to be done."""
         due = min(self._tidy_at, self._still_at)
-        if self._waiting:
-            full = self._bytes > self._memory // 2
-            due = -math.inf if full else min(due, self._since + self._gather)
+        if self._in_hand or self._bytes > self._memory // 2:
+            due = -math.inf
+        elif self._waiting:
+            due = min(due, self._since + self._gather)
         return max(due, self._retry_at) - time.monotonic()
 
     def _work(self) -> None:

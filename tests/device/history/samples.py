@@ -1,6 +1,6 @@
 """Events and pictures for a history."""
 
-from edgekit_device.history.store import Item
+from edgekit_device.history.entries import Item
 from edgekit_device.history.times import rfc3339
 
 from edgekit.inference.events import event_id

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 from edgekit_device.history.age import AgeClock
+from edgekit_device.history.entries import Note
+from edgekit_device.history.folder import Claim, check_folder, damaged_in
 from edgekit_device.history.layout import FILE, SCHEMA
 from edgekit_device.history.reader import Kept, Reader, Span
-from edgekit_device.history.store import Claim, Note, Store, check_folder, damaged_in
+from edgekit_device.history.store import Store
 
 from edgekit.errors import OutputError, SettingsError, SourceError
 from tests.device.history.samples import MINUTE, NOON, make_item
