@@ -6,8 +6,8 @@ from edgekit_device.history.times import rfc3339
 from edgekit.inference.events import event_id
 
 MINUTE = 60_000
-NOON = 1_796_040_000_000
-"""2026-11-30T12:00:00Z."""
+NOON = 1_748_779_200_000
+"""2025-06-01T12:00:00Z."""
 
 
 def make_item(number: int = 0, label: str = "cup", at: int | None = None, size: int = 1000) -> Item:
