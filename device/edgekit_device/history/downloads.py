@@ -8,11 +8,10 @@ import time
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, TypeVar, cast
 
-import msgspec
-
-from edgekit.errors import ImageError
+from edgekit.errors import ImageError, SourceError
+from edgekit.files import decode_json
 from edgekit.inference.events import Event
 from edgekit.inference.frame import FrameRecord
 from edgekit.offline.clip import ClipHeader, ClipWriter, hash_input
@@ -22,6 +21,7 @@ from edgekit.vision.preprocess import prepare
 from edgekit_device.history.reader import Kept, Reader
 from edgekit_device.history.times import rfc3339
 
+_T = TypeVar("_T")
 # The first day that a zip can name.
 _FIRST_DAY = 315_532_800_000
 
@@ -36,7 +36,7 @@ def as_zip(folder: Path, seqs: Sequence[int]) -> Iterator[bytes]:
         seqs: `Kept.seq` of the events.
 
     Raises:
-        SourceError: the history cannot be read any more.
+        SourceError: the history cannot be read any more, or is damaged.
     """
     pieces = _Pieces()
     events: list[dict[str, Any]] = []
@@ -97,14 +97,25 @@ def as_clip(folder: Path, seqs: Sequence[int], header: ClipHeader) -> Iterator[b
 
 
 def shown(kept: Kept, wrong: str | None = None) -> dict[str, Any]:
-    """An event as clients get it: whether its picture is kept, what the model saw, if corrected."""
-    event: dict[str, Any] = msgspec.json.decode(kept.event)
+    """An event as clients get it: whether its picture is kept, what the model saw, if corrected.
+
+    Raises:
+        SourceError: it is damaged.
+    """
+    event = _decoded(kept, dict[str, Any])
     event.pop("picture", None)
     if kept.sees is not None:
         event |= {"picture": True, "view": list(kept.sees)}
     if wrong is not None:
         event["wrong"] = wrong
     return event
+
+
+def _decoded(kept: Kept, kind: type[_T]) -> _T:
+    try:
+        return decode_json(kept.event.encode(), kind)
+    except ValueError as error:
+        raise SourceError(f"the event {kept.id} of the history is damaged: {error}") from error
 
 
 def _entry(name: str, at: int) -> zipfile.ZipInfo:
@@ -117,7 +128,7 @@ def _entry(name: str, at: int) -> zipfile.ZipInfo:
 
 
 def _record(kept: Kept, seconds: float, stretch: int, input_sha256: str) -> FrameRecord:
-    event = msgspec.json.decode(kept.event, type=Event)
+    event = _decoded(kept, Event)
     return FrameRecord(
         number=event.frame,
         time=seconds,

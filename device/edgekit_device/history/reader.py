@@ -223,11 +223,14 @@ _COLUMNS = "seq, id, at, label, event, sees"
 
 def _kept(row: tuple[Any, ...]) -> Kept:
     seq, event_id, at, label, event, sees = row
+    # SQLite keeps what it is given; garbled bytes may be of another kind.
+    if not all(isinstance(text, str) for text in (event_id, label, event)):
+        raise SourceError(f"an event of the history is damaged, the one in row {seq}")
     return Kept(seq, event_id, at, label, event, _region(sees))
 
 
 def _region(sees: str | None) -> Region | None:
-    if sees is None:
+    if not isinstance(sees, str):
         return None
     try:
         return Region(*msgspec.json.decode(sees, type=tuple[float, float, float, float]))

@@ -7,10 +7,11 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from edgekit.errors import ConfigurationError
 from edgekit_device.config.settings import Settings
 from edgekit_device.health import runtime_folder
 from edgekit_device.sinks.base import Host, Sink
-from edgekit_device.sources import is_live
+from edgekit_device.sources import is_live, reads_history
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,11 @@ def _webhook(settings: Settings, host: Host) -> Sink:
 def _history(settings: Settings, host: Host) -> Sink:
     from edgekit_device.sinks.history import History
 
+    folder = settings.history.folder
+    if folder is not None and reads_history(settings, folder):
+        raise ConfigurationError(
+            f"{folder} would be read and written at once; run it without history.folder"
+        )
     return History(settings.history, lossless=not is_live(settings))
 
 

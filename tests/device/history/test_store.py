@@ -1,19 +1,24 @@
 """What is kept, for how long, and in how much room."""
 
+import contextlib
 import os
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from edgekit_device.history.age import AgeClock
+from edgekit_device.history.downloads import shown
 from edgekit_device.history.entries import Note
 from edgekit_device.history.folder import Claim, check_folder, damaged_in
 from edgekit_device.history.layout import FILE, SCHEMA
 from edgekit_device.history.reader import Kept, Reader, Span
 from edgekit_device.history.store import Store
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edgekit.errors import OutputError, SettingsError, SourceError
 from tests.device.history.samples import MINUTE, NOON, make_item
@@ -324,6 +329,49 @@ class TestDamage:
             store.write([make_item()], NOON)
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A file with thirty events, the later without a picture."""
+    folder = tmp_path_factory.mktemp("whole")
+    store = Store(folder, 30, 10)
+    store.write([make_item(number, size=100 * (number % 2)) for number in range(30)], NOON)
+    store.write([Note(NOON), Note(NOON + MINUTE, "off")], NOON)
+    store.close()
+    return (folder / FILE).read_bytes()
+
+
+class TestAnyDamage:
+    @settings(max_examples=25, deadline=None)
+    @given(
+        st.lists(st.tuples(st.integers(0, 60_000), st.binary(min_size=1, max_size=40)), max_size=4),
+        st.integers(0, 60_000),
+    )
+    def test_is_kept_aside_or_told_and_never_more(
+        self, whole: bytes, damages: list[tuple[int, bytes]], cut: int
+    ) -> None:
+        content = bytearray(whole[: len(whole) - cut % len(whole)] if cut % 3 == 0 else whole)
+        for at, what in damages:
+            content[at : at + len(what)] = what
+        with TemporaryDirectory() as name:
+            folder = Path(name)
+            (folder / FILE).write_bytes(content)
+            with contextlib.suppress(SourceError), Reader(folder) as reader:
+                for kept in reader.events(Span(label="cup"), 500):
+                    shown(kept)
+                    reader.picture(kept.seq)
+                reader.labels(Span())
+                reader.first_and_last(Span())
+                reader.gaps(None, None, NOON)
+            for _ in range(3):
+                try:
+                    store = Store(folder, 30, 10)
+                    store.write([make_item(99)], NOON)
+                    tidy(store)
+                    store.close()
+                except (OutputError, SettingsError):
+                    continue
+
+
 class TestFolder:
     def test_another_that_writes_there(self, tmp_path: Path) -> None:
         first = Claim(tmp_path)
@@ -401,6 +449,8 @@ _WRITER = """
 import sys
 from pathlib import Path
 from edgekit_device.history.store import Store
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.device.history.samples import NOON, make_item
 store = Store(Path(sys.argv[1]), 30, 10)
 for number in range(int(sys.argv[2]), 100000):
