@@ -12,7 +12,7 @@ from edgekit.commands.options import config_option
 from edgekit.errors import EdgekitError, OutputError, SourceError
 from edgekit.files import write_atomically
 from edgekit.inference.frame import Frame
-from edgekit.offline.recording import Recording, progress
+from edgekit.offline.recording import progress
 from edgekit.vision.encode import encode_png
 from edgekit.vision.folders import IMAGE_SUFFIXES
 from edgekit_device.collect.selection import Selection
@@ -20,7 +20,7 @@ from edgekit_device.config.file import load
 from edgekit_device.config.options import given, settings_of
 from edgekit_device.config.settings import Settings
 from edgekit_device.signals import handled
-from edgekit_device.sources import EndOfSource, is_live, open_source
+from edgekit_device.sources import EndOfSource, is_live, open_recording, open_source
 
 _POLL = 0.25  # seconds
 
@@ -101,8 +101,7 @@ def _live(settings: Settings, stopping: threading.Event) -> Iterator[Frame]:
 
 
 def _recorded(settings: Settings, stopping: threading.Event) -> Iterator[Frame]:
-    assert settings.source is not None
-    recording = Recording(Path(settings.source), settings.view)
+    recording = open_recording(settings)
     for frame in progress(recording, "collecting", each=lambda frame: frame):
         if stopping.is_set():
             return
