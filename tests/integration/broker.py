@@ -148,6 +148,6 @@ class Listener:
 
     def _on_message(self, client: Client, userdata: object, message: MQTTMessage) -> None:
         with self._changed:
-            payload = bytes(message.payload).decode()
+            payload = bytes(message.payload).decode("utf-8", "replace")
             self.messages.append((message.topic, payload, message.retain))
             self._changed.notify_all()
