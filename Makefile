@@ -51,8 +51,8 @@ $(FUZZER): $(READY)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[fuzz]"
 	touch $@
 
-fuzz: $(FUZZER)  ## a minute for each reader at the core, ten seconds for others; FUZZ_JOBS at once
-	$(FUZZ) --seconds 60 --jobs $(or $(FUZZ_JOBS),2)
+fuzz: $(FUZZER)  ## FUZZ_SECONDS (60) for each reader at the core, a sixth for others; FUZZ_JOBS at once
+	$(FUZZ) --seconds $(or $(FUZZ_SECONDS),60) --jobs $(or $(FUZZ_JOBS),2)
 
 fuzz-long: $(FUZZER)  ## ten million inputs for each reader; goes on where it was stopped
 	$(FUZZ) --runs 10000000 --seconds $(or $(FUZZ_SECONDS),3600) \

@@ -16,15 +16,23 @@ from edgekit.redaction import redact
 from edgekit.text import one_line, printable
 
 GROUP = "edgekit.commands"
-# Commands of the other two distributions, with the one that brings each and what it does.
-ELSEWHERE = {
-    "collect": ("edgekit-device", "Collect varied pictures for a calibration."),
-    "convert": ("edgekit-convert", "Turn a trained ResNet into an int8 model file."),
+# Every command of ours, with the distribution that brings it and what it does: the list of them
+# needs none of their modules, which would take half a second.
+COMMANDS = {
+    "collect": ("edgekit-device", "Collect varied pictures to calibrate on."),
+    "compare": ("edgekit-core", "Say where two models answer a recording differently."),
+    "convert": ("edgekit-convert", "Turn a trained classifier into an int8 model file."),
     "doctor": ("edgekit-device", "Look at this device, and say what is wrong."),
+    "evaluate": ("edgekit-core", "Measure how right a model is."),
+    "inspect": ("edgekit-core", "Show what is inside a model file."),
     "push": ("edgekit-device", "Bring a model to devices over ssh."),
     "record": ("edgekit-device", "Record what a camera shows."),
+    "replay": ("edgekit-core", "Play a recording to a model as the daemon would."),
     "run": ("edgekit-device", "Classify frames from a camera or a recording."),
     "service": ("edgekit-device", "Run the daemon as a systemd service."),
+    "sign": ("edgekit-core", "Sign a model file with an OpenSSH key."),
+    "tune": ("edgekit-core", "Find decision settings on labelled recordings."),
+    "verify": ("edgekit-core", "Say who signed a model file."),
 }
 # A stranger's package on PyPI has our name, and brings a command and a package of that name.
 STRANGER = "edgekit"
@@ -34,14 +42,26 @@ class _Commands(click.Group):
     """A group whose subcommands are entry points, each imported only when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({point.name for point in entry_points(group=GROUP)} | set(ELSEWHERE))
+        return sorted({point.name for point in entry_points(group=GROUP)} | set(COMMANDS))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        there, rows = {point.name for point in entry_points(group=GROUP)}, []
+        for name in self.list_commands(ctx):
+            owner, purpose = COMMANDS.get(name, ("", ""))
+            if name not in there:
+                purpose += f" Not installed: pip install {owner}"
+            elif not owner and (stranger := self.get_command(ctx, name)):
+                purpose = stranger.get_short_help_str()
+            rows.append((name, purpose))
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         for point in entry_points(group=GROUP, name=cmd_name):
             command = point.load()
             assert isinstance(command, click.Command)
             return command
-        return _missing(cmd_name) if cmd_name in ELSEWHERE else None
+        return _missing(cmd_name) if cmd_name in COMMANDS else None
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -69,7 +89,7 @@ class _Commands(click.Group):
 
 
 def _missing(name: str) -> click.Command:
-    owner, purpose = ELSEWHERE[name]
+    owner, purpose = COMMANDS[name]
     remedy = f"pip install {owner}"
 
     def fail(**_: object) -> None:
@@ -81,7 +101,6 @@ def _missing(name: str) -> click.Command:
         params=[click.Argument(["arguments"], nargs=-1)],
         context_settings={"ignore_unknown_options": True},
         help=f"{purpose}\n\nNot installed here; install it with: {remedy}",
-        short_help=f"{purpose} (not installed: {remedy})",
     )
 
 

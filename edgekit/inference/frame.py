@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from edgekit.model.geometry import Geometry
 from edgekit.vision.preprocess import prepare
-from edgekit.vision.view import Region
+from edgekit.vision.view import Region, ViewSettings
 
 # What no recording reaches, and what is computed with times does not overflow at.
 _LONGEST = 1e9  # seconds, thirty years
@@ -58,6 +58,7 @@ class Frame(NamedTuple):
         input_differs: whether `tensor` is another one than the clip's model got.
         progress: how far into the recording it is, up to `Recording.length`.
         region: where in it the model looks; None for the whole of it.
+        view: by which `pixels` were turned and masked, and the region chosen.
     """
 
     number: int
@@ -72,6 +73,7 @@ class Frame(NamedTuple):
     input_differs: bool = False
     progress: int = 0
     region: Region | None = None
+    view: ViewSettings = ViewSettings()
 
     def prepared_for(self, geometry: Geometry) -> "Frame":
         """The frame with the tensor that a model of this geometry takes."""

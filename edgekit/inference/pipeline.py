@@ -13,6 +13,7 @@ from edgekit.inference.events import UNKNOWN, Event, Label, State, event_id, tim
 from edgekit.inference.frame import Frame
 from edgekit.model.decision import DecisionOverrides, DecisionSettings
 from edgekit.model.geometry import Geometry
+from edgekit.vision.preprocess import prepare
 
 
 class AnyClassifier(Protocol):
@@ -27,9 +28,6 @@ class AnyClassifier(Protocol):
     geometry: Geometry
     labels: list[str]
     recommended: DecisionOverrides
-
-    def prepare(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Frame (H, W, 3) uint8 RGB to input tensor (1, height, width, 3) uint8."""
 
     def invoke(self, tensor: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Scores (classes,) float32 of an input tensor."""
@@ -103,9 +101,10 @@ class Pipeline:
             InferenceError: the interpreter or its delegate failed.
         """
         start = time.perf_counter()
-        tensor = frame.tensor
-        if tensor is None or frame.geometry != self.model.geometry:
-            tensor = self.model.prepare(frame.pixels)
+        if frame.tensor is None or frame.geometry != self.model.geometry:
+            tensor = prepare(frame.pixels, self.model.geometry, frame.region)
+        else:
+            tensor = frame.tensor
         scores = self.model.invoke(tensor)
         latency_ms = 1000 * (time.perf_counter() - start)
         verdict = self._decision.update(scores, frame.time)
@@ -114,24 +113,31 @@ class Pipeline:
         return Result(frame, tensor, scores, verdict, label, latency_ms, self.model, settings)
 
     def event(
-        self, result: Result, state: State = "running", *, picture: bool = False
+        self,
+        result: Result,
+        state: State = "running",
+        *,
+        picture: bool = False,
+        snapshot: bool = False,
     ) -> Event | None:
         """The event that a result gives; None for none.
 
         Args:
             result: what was made of a frame.
             state: of who answers.
-            picture: whether pictures go with changes.
+            picture: whether pictures go with changes and snapshots.
+            snapshot: whether there is to be one in any case, of kind `snapshot` but at a change.
         """
         verdict = result.verdict
-        if verdict.event is None:
+        kind = "snapshot" if snapshot and verdict.event != "change" else verdict.event
+        if kind is None:
             return None
-        changed = verdict.event == "change" and not verdict.first
+        changed = kind == "change" and not verdict.first
         ts = timestamp()
         return Event(
             id=event_id(ts, result.frame.number),
             ts=ts,
-            event=verdict.event,
+            event=kind,
             label=result.label,
             score=round(verdict.score, 6),
             frame=result.frame.number,
@@ -142,7 +148,7 @@ class Pipeline:
             state=state,
             time=None if self._live else round(result.frame.time, 6),
             previous=self._name(verdict.previous) if changed else None,
-            picture=picture and verdict.event == "change",
+            picture=picture and kind in ("change", "snapshot"),
         )
 
     def _name(self, index: int | None) -> str:

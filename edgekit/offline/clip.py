@@ -33,8 +33,12 @@ from edgekit.offline.clip_output import ClipFile, ClipOutput
 from edgekit.vision.headers import TruncatedError, UnsupportedError, kind_of, png_header
 from edgekit.vision.pictures import decode_image
 from edgekit.vision.video_file import DamageError
+from edgekit.vision.view import ViewSettings
 
 SCHEMA = 1
+# Of a clip of whose frames the model saw a region. Who does not know of regions reads all others,
+# and not these, for it would let the model see the whole.
+_WITH_REGION = 2
 _HEADER, _END = "clip.json", "end.json"
 _BLOCK = 512
 # Two blocks of zeros end a tar.
@@ -59,6 +63,8 @@ class ClipHeader(msgspec.Struct, frozen=True):
         geometry: how frames became the model's input.
         decision: the settings that made labels of scores, as in a configuration file.
         versions: of the packages that took part.
+        view: how its frames were turned and masked, which they are already, and where in them the
+            model looked.
     """
 
     schema: int
@@ -72,6 +78,12 @@ class ClipHeader(msgspec.Struct, frozen=True):
     geometry: Geometry
     decision: dict[str, Any]
     versions: dict[str, str]
+    view: ViewSettings = ViewSettings()
+
+
+def schema_of(view: ViewSettings) -> int:
+    """The version of the layout that clips with such a view have."""
+    return _WITH_REGION if view.region else SCHEMA
 
 
 def hash_input(tensor: NDArray[np.uint8]) -> str:
@@ -191,7 +203,7 @@ class Clip:
         if content is None:
             raise SourceError(f"the clip {path} is cut off before its first frame")
         try:
-            if decode_json(content[1], Layout).schema > SCHEMA:
+            if decode_json(content[1], Layout).schema > _WITH_REGION:
                 raise SourceError(
                     f"the clip {path} was recorded by a later edgekit; install that one"
                 )
@@ -222,6 +234,8 @@ class Clip:
                         stretch=record.stretch,
                         record=record,
                         progress=file.tell(),
+                        region=self.header.view.looks_at,
+                        view=self.header.view,
                     )
                     count, seconds = count + 1, record.time
             self.cut = _lost(member[1], count)

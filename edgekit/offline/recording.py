@@ -9,18 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.errors import SourceError
 from edgekit.inference.frame import Frame
 from edgekit.offline.clip import Clip, ClipHeader, is_clip
+from edgekit.settings import toml_value
 from edgekit.text import encodable, printable
 from edgekit.vision.folders import picture_folder
 from edgekit.vision.notes import Notes
 from edgekit.vision.pictures import is_image, read_image
 from edgekit.vision.read_ahead import ReadAhead
+from edgekit.vision.turning import View
 from edgekit.vision.videos import frame_count, read_video
+from edgekit.vision.view import ViewSettings
 
 if TYPE_CHECKING:
     from click._termui_impl import ProgressBar
@@ -38,6 +42,9 @@ class Recording:
 
     Args:
         path: a clip, finished or cut off; a video; an image folder or a picture.
+        view: how frames are turned and masked, and where in them the model looks. Those of a clip
+            are turned and masked already: of this only the region counts, and without one the
+            clip's own.
 
     Attributes:
         name: of the file or folder.
@@ -47,7 +54,7 @@ class Recording:
         SourceError, ImageError: there is nothing, or it is not a recording.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, view: ViewSettings | None = None) -> None:
         self.path = path
         self.name = encodable(path.resolve().name)
         if not path.exists():
@@ -64,12 +71,30 @@ class Recording:
         elif self._clip is None and is_image(path):
             self._pictures = [path]
         self._left_out = left_out
+        self.look(view or ViewSettings())
         self._notes = Notes(left_out)
+
+    def look(self, view: ViewSettings) -> None:
+        """Take another view for the frames that are read from now on.
+
+        Raises:
+            SourceError: its region is one of frames turned otherwise than those of this clip.
+        """
+        self._not_applied = ""
+        if self.header is not None:
+            self._not_applied = not_applied(view, self.header.view)
+            view = self._of_clip(self.header.view, view)
+        self._view = View(view)
+
+    @property
+    def view(self) -> ViewSettings:
+        """How its frames are turned and masked, and where in them the model looks."""
+        return self._view.settings
 
     @property
     def notes(self) -> list[str]:
         """What is to be known about its frames, a line each; complete once they were read."""
-        return self._notes.lines
+        return [*self._notes.lines, *filter(None, [self._not_applied])]
 
     @property
     def files(self) -> list[Path]:
@@ -92,7 +117,8 @@ class Recording:
         """
         self._notes = Notes(self._left_out)
         shape, resized, step = None, False, _Step()
-        for frame in self._clip or self._numbered():
+        for untouched in self._clip or self._numbered():
+            frame = self._seen(untouched)
             if shape not in (None, frame.pixels.shape[:2]) and not resized:
                 resized = True
                 self._notes.tell(
@@ -111,6 +137,26 @@ class Recording:
                 f"the frame rate varies: {1000 * step.minimum:.0f} to {1000 * step.maximum:.0f} ms "
                 "between frames; times are the file's own"
             )
+
+    def _of_clip(self, recorded: ViewSettings, wanted: ViewSettings) -> ViewSettings:
+        """What holds where a clip was recorded with a view, and another is wanted."""
+        if not wanted.region or wanted.region == recorded.region:
+            return recorded
+        if not_applied(msgspec.structs.replace(wanted, masks=()), recorded):
+            raise SourceError(
+                f"the clip {self.path} was recorded with rotate {recorded.rotate} and mirror "
+                f"{toml_value(recorded.mirror)}, and the region is of frames turned otherwise; "
+                "choose one of its own frames, with --view-region, --view-rotate 0 and "
+                "--no-view-mirror"
+            )
+        return msgspec.structs.replace(recorded, region=wanted.region)
+
+    def _seen(self, frame: Frame) -> Frame:
+        """A frame as everybody sees it, with the region of it that the model does."""
+        view = self._view
+        if self._clip is None and (turned := view.turn(frame.pixels)) is not frame.pixels:
+            frame = frame._replace(pixels=turned)
+        return frame._replace(region=view.region, view=view.settings)
 
     def _numbered(self) -> Iterator[Frame]:
         """The frames of a video or of pictures, whose number is their place."""
@@ -131,6 +177,24 @@ class Recording:
             (float(number), read_image(file, self._notes))
             for number, file in enumerate(self._pictures)
         )
+
+
+def not_applied(wanted: ViewSettings, recorded: ViewSettings) -> str:
+    """What is not done to a clip's frames, which are turned and masked already; empty for nothing.
+
+    Args:
+        wanted: as is set now; what is at its default is not.
+        recorded: as the clip was.
+    """
+    plain = ViewSettings()
+    others = [
+        f"{name} {toml_value(now)}"
+        for name in ("rotate", "mirror", "masks")
+        if (now := getattr(wanted, name)) not in (getattr(plain, name), getattr(recorded, name))
+    ]
+    if not others:
+        return ""
+    return f"not recorded with {' or '.join(others)}, which is not applied to a clip"
 
 
 class _Step:

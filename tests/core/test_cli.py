@@ -4,7 +4,9 @@ import subprocess
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import SimpleNamespace
 
+import click
 import pytest
 from click.testing import CliRunner
 from edgekit_device.doctor.diagnosis import Diagnosis
@@ -27,13 +29,32 @@ def test_the_reference_is_what_the_commands_say() -> None:
 
 def test_every_command_is_in_the_help() -> None:
     shown = CliRunner().invoke(cli.edgekit, ["--help"]).output
-    for name in {point.name for point in entry_points(group=cli.GROUP)} | set(cli.ELSEWHERE):
+    for name, (_, purpose) in cli.COMMANDS.items():
         assert f"  {name} " in shown
+        assert purpose in shown
 
 
-def test_every_command_of_the_other_distributions_is_known_without_them() -> None:
-    ours = {"compare", "evaluate", "inspect", "replay", "sign", "tune", "verify"}
-    assert {point.name for point in entry_points(group=cli.GROUP)} - ours == set(cli.ELSEWHERE)
+def test_every_command_is_known_with_the_distribution_that_brings_it() -> None:
+    brought = {point.name: point.dist.name for point in entry_points(group=cli.GROUP) if point.dist}
+    assert brought == {name: owner for name, (owner, _) in cli.COMMANDS.items()}
+
+
+def test_the_help_imports_no_command() -> None:
+    code = (
+        "import sys; from edgekit import cli; sys.argv = ['edgekit', '--help']; cli.main();"
+        "print([name for name in sys.modules if name.startswith(('edgekit.commands.', 'cv2'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("[]\n")
+
+
+def test_a_command_of_somebody_else_says_itself_what_it_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own = click.Command("extra", help="Do more.", callback=lambda: None)
+    point = SimpleNamespace(name="extra", load=lambda: own)
+    monkeypatch.setattr(cli, "entry_points", lambda **_: [point])
+    assert "extra     Do more." in CliRunner().invoke(cli.edgekit, ["--help"]).output
 
 
 def test_opencv_is_silent_and_what_the_user_has_set_stands(

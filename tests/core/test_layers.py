@@ -21,8 +21,9 @@ ROOMS = {
         "api", "console", "summary", "cli",
     ),
     "device/edgekit_device": (
-        "health", "board", "retry", "signals", "config", "pictures", "control", "signers", "trial",
-        "trial_process", "sources", "sinks", "daemon", "collect", "service", "doctor",
+        "health", "folders", "board", "retry", "signals", "config", "pictures", "control",
+        "installed", "signers", "trial", "trial_process", "sources", "sinks", "daemon",
+        "collect", "service", "doctor",
     ),
 }  # fmt: skip
 FORBIDDEN = {

@@ -20,6 +20,7 @@ from edgekit.inference.frame import Frame
 from edgekit.inference.pipeline import Result
 from edgekit.model.decision import DecisionOverrides
 from edgekit.model.geometry import Geometry
+from edgekit.vision.view import ViewSettings
 
 NAMES = ("cat", "dog", "eel")
 
@@ -46,9 +47,6 @@ class FakeClassifier:
         self.notes: list[str] = []
         self.failures = list(failures)
         self.closed = False
-
-    def prepare(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        return frame[np.newaxis]
 
     def invoke(self, tensor: NDArray[np.uint8]) -> NDArray[np.float32]:
         if self.failures:
@@ -113,6 +111,9 @@ class FakeSource:
         frame = Frame(self.number, picture(step), float(self.number), time.monotonic())
         self.number += 1
         return frame
+
+    def look(self, view: ViewSettings) -> None:
+        self.view = view
 
     def expect(self, geometry: Geometry) -> None:
         self.expected = geometry

@@ -20,6 +20,8 @@ _SHARPNESS_WIDTH = 320
 NEAR = 4.0
 # What the whole span of time counts for beside the content: as much as such a difference.
 _TIME = 12.0
+# Seconds that the span is taken for at least.
+_SHORTEST = 1e-6
 
 
 @dataclass(frozen=True)
@@ -53,15 +55,6 @@ def look_at(pixels: NDArray[np.uint8]) -> Look:
     )
 
 
-@dataclass
-class Chosen:
-    """A frame that is kept: its place, its time in seconds, and its look."""
-
-    position: int
-    time: float
-    look: Look
-
-
 class Selection:
     """Keeps the most varied frames of those it is shown; never more than `count`.
 
@@ -69,15 +62,20 @@ class Selection:
     less sharp goes. So the frames spread over all that was seen, however long that takes.
 
     Attributes:
-        kept: by position.
         dark, blurred, alike: frames that were left out, by the reason.
     """
 
     def __init__(self, count: int) -> None:
-        self.kept: dict[int, Chosen] = {}
         self.dark = self.blurred = self.alike = 0
+        self._pairs = Pairs(count + 1)
+        self._positions: dict[int, int] = {}
         self._count = count
-        self._sharpness: deque[float] = deque(maxlen=_RECENT)
+        self._usual: deque[float] = deque(maxlen=_RECENT)
+
+    @property
+    def kept(self) -> list[int]:
+        """Positions of the frames that are kept."""
+        return list(self._positions.values())
 
     def offer(self, position: int, time: float, pixels: NDArray[np.uint8]) -> list[int] | None:
         """Show it a frame (H, W, 3) uint8 RGB.
@@ -89,46 +87,112 @@ class Selection:
         if look.brightest < _BLACK or look.spread < _FLAT:
             self.dark += 1
             return None
-        usual = median(self._sharpness) if len(self._sharpness) >= 5 else 0.0
-        self._sharpness.append(look.sharpness)
+        usual = median(self._usual) if len(self._usual) >= 5 else 0.0
+        self._usual.append(look.sharpness)
         if look.sharpness < _BLURRED * usual:
             self.blurred += 1
             return None
-        new = Chosen(position, time, look)
-        near = min(self.kept.values(), key=lambda one: _difference(one, new), default=None)
-        if near is not None and _difference(near, new) < NEAR:
+        pairs, displaced = self._pairs, []
+        new = pairs.add(look.thumbnail, look.sharpness, time)
+        near, difference = pairs.nearest(new)
+        if difference < NEAR:
             self.alike += 1
-            if near.look.sharpness >= look.sharpness:
+            gone = pairs.less_sharp(near, new)
+        elif len(self._positions) == self._count:
+            gone = pairs.less_sharp(*pairs.most_alike())
+        else:
+            gone = None
+        if gone is not None:
+            pairs.remove(gone)
+            if gone == new:
                 return None
-            return self._replace(near, new)
-        self.kept[position] = new
-        if len(self.kept) <= self._count:
-            return []
-        gone = self._most_redundant()
-        del self.kept[gone.position]
-        return None if gone is new else [gone.position]
-
-    def _replace(self, old: Chosen, new: Chosen) -> list[int]:
-        del self.kept[old.position]
-        self.kept[new.position] = new
-        return [old.position]
-
-    def _most_redundant(self) -> Chosen:
-        chosen = list(self.kept.values())
-        thumbnails = np.stack([one.look.thumbnail.ravel() for one in chosen])
-        times = np.array([one.time for one in chosen])
-        span = max(float(times.max() - times.min()), 1e-6)
-        distance = np.stack([_rms(thumbnails - one) for one in thumbnails])
-        distance += _TIME * np.abs(times[:, None] - times) / span
-        np.fill_diagonal(distance, np.inf)
-        one, other = np.unravel_index(int(distance.argmin()), distance.shape)
-        pair = chosen[int(one)], chosen[int(other)]
-        return min(pair, key=lambda each: each.look.sharpness)
+            displaced = [self._positions.pop(gone)]
+        self._positions[new] = position
+        return displaced
 
 
-def _difference(one: Chosen, other: Chosen) -> float:
-    return float(_rms((one.look.thumbnail - other.look.thumbnail).ravel()))
+class Pairs:
+    """How different frames are from each other, for as many as there is room for.
 
+    A frame costs a row of differences, and not all of them anew. The weight of time falls as the
+    span of what was seen grows, and so each difference changes with each frame, by less than the
+    span does: a bound below each frame's smallest difference is kept, and looked into only where
+    it could be the smallest of all.
 
-def _rms(difference: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(np.sqrt(np.square(difference).mean(axis=-1)), dtype=np.float32)
+    Args:
+        places: frames there is room for.
+    """
+
+    def __init__(self, places: int) -> None:
+        self._free = list(range(places))[::-1]
+        self._thumbnails = np.zeros((places, 3 * _SIDE * _SIDE), np.float32)
+        self._content = np.full((places, places), np.inf, np.float32)
+        self._times = np.zeros(places)
+        self._sharpness = np.zeros(places)
+        self._bounds = np.full(places, np.inf)
+        self._there = np.zeros(places, np.bool_)
+        self._span = _SHORTEST
+
+    def add(self, thumbnail: NDArray[np.float32], sharpness: float, time: float) -> int:
+        """The place of a frame that is added.
+
+        Args:
+            thumbnail: (12, 12, 3) float32.
+            sharpness: of the frame.
+            time: seconds.
+        """
+        place = self._free.pop()
+        self._thumbnails[place] = thumbnail.ravel()
+        self._times[place], self._sharpness[place] = time, sharpness
+        row = np.where(self._there, self._rms_from(place), np.float32(np.inf))
+        self._content[place] = self._content[:, place] = row
+        self._there[place] = True
+        self._follow_span()
+        differences = self._row(place)
+        np.minimum(self._bounds, differences, out=self._bounds, where=self._there)
+        self._bounds[place] = differences.min()
+        return place
+
+    def nearest(self, place: int) -> tuple[int, float]:
+        """The frame whose content is most like that of another, and how different it is."""
+        near = int(self._content[place].argmin())
+        return near, float(self._content[place, near])
+
+    def most_alike(self) -> tuple[int, int]:
+        """The two frames that are most alike, in content and time; at least two are there."""
+        while True:
+            place = int(self._bounds.argmin())
+            differences = self._row(place)
+            other = int(differences.argmin())
+            self._bounds[place] = differences[other]
+            if self._bounds[place] <= self._bounds.min():
+                return place, other
+
+    def less_sharp(self, one: int, other: int) -> int:
+        """Of two frames the one that is less sharp; of equal ones the second."""
+        return one if self._sharpness[one] < self._sharpness[other] else other
+
+    def remove(self, place: int) -> None:
+        """Forget a frame."""
+        self._there[place] = False
+        self._content[place] = self._content[:, place] = np.inf
+        self._bounds[place] = np.inf
+        self._free.append(place)
+
+    def _rms_from(self, place: int) -> NDArray[np.float32]:
+        difference = self._thumbnails - self._thumbnails[place]
+        squares = np.einsum("ij,ij->i", difference, difference) / difference.shape[1]
+        return np.asarray(np.sqrt(squares), np.float32)
+
+    def _follow_span(self) -> None:
+        times = self._times[self._there]
+        span = max(float(times.max() - times.min()), _SHORTEST)
+        # A difference is a part that stays and one in inverse proportion to the span, so that it
+        # falls by this factor at most.
+        self._bounds *= min(1.0, self._span / span)
+        self._span = span
+
+    def _row(self, place: int) -> NDArray[np.float64]:
+        """Differences of a frame from all others; infinite to itself and to empty places."""
+        apart = np.abs(self._times - self._times[place]) / self._span
+        return np.asarray(self._content[place] + _TIME * apart, np.float64)

@@ -2,8 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from edgekit.errors import (
     EdgekitError,
@@ -21,10 +20,10 @@ from edgekit_device.config.settings import Settings
 from edgekit_device.daemon.decisions import Decisions
 from edgekit_device.daemon.drift import DriftWatch
 from edgekit_device.daemon.models import Loaded, open_on_cpu, open_with_retries
+from edgekit_device.daemon.remarks import Remarks
 from edgekit_device.daemon.statistics import Statistics
-from edgekit_device.pictures import EventPicture
+from edgekit_device.daemon.telling import Teller
 from edgekit_device.retry import CAMERA, DELEGATE, Retry
-from edgekit_device.sinks.base import Sink
 from edgekit_device.sources import EndOfSource, Source, source_settings, with_source_of
 
 # How long a wait for a frame may last before it looks whether it is to stop.
@@ -40,7 +39,7 @@ class Worker:
         settings: what to do.
         statistics: counted into.
         drift: sees what is answered.
-        sinks: gives the sinks of the moment.
+        teller: is given what is answered.
         open_source: opens the source that settings name.
         ended: called from the thread at its end with what ended it: None for the end of a
             recording, for `max_frames` and for `stop`.
@@ -49,6 +48,7 @@ class Worker:
             source goes on in its place.
         source: an open source to go on with; one is opened by default.
         cpu_because: why to work on the CPU without trying the delegate, if so.
+        paused: whether to close the source, and to do nothing.
 
     Attributes:
         problems: what is not as it should be, by part.
@@ -57,6 +57,7 @@ class Worker:
         loaded: the model in use, None before.
         decisions: how scores become labels.
         busy_since: when the inference in hand began, on the monotonic clock; None while none is.
+        rested_at: when it last waited because it is paused, likewise; None while it is not.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Worker:
         settings: Settings,
         statistics: Statistics,
         drift: DriftWatch,
-        sinks: Callable[[], Iterable[Sink]],
+        teller: Teller,
         open_source: OpenSource,
         ended: Callable[[Exception | None], None],
         notify: Callable[[str], None],
@@ -72,6 +73,7 @@ class Worker:
         kept: Callable[[Settings, Settings], None] = lambda refused, kept: None,
         source: Source | None = None,
         cpu_because: str | None = None,
+        paused: Callable[[], bool] = lambda: False,
     ) -> None:
         self.problems: dict[str, str] = {}
         self.source = source
@@ -81,12 +83,13 @@ class Worker:
         self._settings = settings
         self._statistics = statistics
         self._drift = drift
-        self._sinks = sinks
+        self._teller = teller
         self._open_source = open_source
         self._ended = ended
         self._notify = notify
         self._kept = kept
         self._cpu_because = cpu_because
+        self._paused = paused
         self._pipeline: Pipeline | None = None
         self._set_retries(settings)
         # The settings before, while the source that they were exchanged for has given no frame.
@@ -98,8 +101,9 @@ class Worker:
         self._changes: list[Settings | Loaded] = []
         self._stopping = threading.Event()
         self._abandoned = False
-        self._message = ""
+        self._remarks = Remarks(self.problems, notify)
         self.busy_since: float | None = None
+        self.rested_at: float | None = None
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
     def start(self) -> None:
@@ -135,10 +139,7 @@ class Worker:
             return dropped, damaged
 
     def change_to(self, change: Settings | Loaded) -> None:
-        """Follow other settings (its model aside) or use another model.
-
-        From the next frame on; between two tries where a camera or a delegate is lost.
-        """
+        """Follow other settings (but for the model), or another model, from the next try on."""
         self._changes.append(change)
 
     def _run(self) -> None:
@@ -146,6 +147,8 @@ class Worker:
         try:
             self._open()
             while not self._stopping.is_set():
+                if self._rests():
+                    continue
                 self._follow_changes()
                 frame = self._next_frame()
                 if frame is not None:
@@ -163,12 +166,30 @@ class Worker:
 
     def _open(self) -> None:
         # The source first: a wrong name shows at once, not after the model has loaded.
-        if self.source is None:
+        if self.source is None and not self._paused():
             self.source = self._open_source(self._settings)
+        elif self.source is not None:
+            self.source.look(self._settings.view)
         because = self._cpu_because
         loaded = open_on_cpu(self._settings, because) if because else self._open_model(None)
         if loaded is not None:
             self._use(loaded)
+
+    def _rests(self) -> bool:
+        """Whether it is paused: then the source is closed, and changes wait, too, for a moment."""
+        if not self._paused():
+            if self.rested_at is not None:
+                self._statistics.resumed()
+                self.rested_at = None
+            return False
+        if self.rested_at is None:
+            self._close_source()
+            self.decisions.begin_afresh()
+            self.problems.pop("camera", None)
+            self._set_retries(self._settings)
+        self.rested_at = time.monotonic()
+        self._stopping.wait(_POLL)
+        return True
 
     def _open_model(self, failure: EdgekitError | None) -> Loaded | None:
         """The model, tried again and again; None when it is to stop, or another came meanwhile."""
@@ -233,10 +254,12 @@ class Worker:
                 self._replace_source(before)
             else:
                 self.problems.pop("source", None)
+            if before.view != change.view and self.source is not None:
+                self.source.look(change.view)
             if before.recovery != change.recovery:
                 self._set_retries(change)
-            # While a delegate is lost, its model is of no use.
-            if self.loaded is not None and self._pipeline is not None:
+            # While a delegate is lost, its model is of no use; before the first source, it is.
+            if self.loaded is not None and (self._pipeline or not self.source_name):
                 self._use(self.loaded)
         else:
             self._use(change)
@@ -274,7 +297,7 @@ class Worker:
                 self._go_back(self._before, str(error) or f"{self.source.name} has no frames")
                 return None
             if isinstance(error, EndOfSource):
-                self._tell_message()
+                self._remarks.of_source(self.source)
             # A recording will not get better, nor a camera that never gave a frame.
             lost = isinstance(error, SourceError) and self.source.live and self._statistics.frames
             if not lost:
@@ -284,15 +307,8 @@ class Worker:
         if frame is not None:
             self._before = None
             self._statistics.last_frame = frame.captured
-            self._tell_message()
+            self._remarks.of_source(self.source)
         return frame
-
-    def _tell_message(self) -> None:
-        assert self.source is not None
-        if self.source.message != self._message:
-            self._message = self.source.message
-            kind = "camera" if self.source.live else "recording"
-            self._notify(f"{kind}: {self.source.name} {self._message}")
 
     def _lose_camera(self, error: Exception) -> None:
         """Close the camera, and set the time of the next try; in between other settings hold."""
@@ -330,6 +346,9 @@ class Worker:
                 self._statistics.damaged += source.damaged
 
     def _answer(self, frame: Frame) -> None:
+        if self._remarks.has_turned(frame) and self.loaded and self._pipeline:
+            self.decisions.begin_afresh()
+            self._use(self.loaded)
         result = self._process(frame)
         if self._abandoned:
             return
@@ -341,17 +360,9 @@ class Worker:
         self.problems.pop("camera", None)
         self._statistics.answered(result.latency_ms)
         assert self.loaded is not None and self._pipeline is not None
-        size = self._settings.pictures.size
+        self._remarks.of_frame(frame, result.model.geometry)
         state: State = "degraded" if self.loaded.degraded else "running"
-        event = self._pipeline.event(result, state, picture=size != "off")
-        changed = event is not None and event.event == "change"
-        picture = EventPicture(result, size) if changed else None
-        for sink in self._sinks():
-            sink.frame(result)
-            if event is not None:
-                sink.event(event, picture)
-        self._statistics.events += event is not None
-        self._drift.update(result)
+        self._teller.tell(result, self._pipeline, state, self._settings.pictures.size)
 
     def _process(self, frame: Frame) -> Result | None:
         """The answer to a frame, from a model opened again if need be.
@@ -360,21 +371,16 @@ class Worker:
         """
         source = self.source
         while self._pipeline and self.source is source and not self._stopping.is_set():
+            # What is done between these two counts as an inference that may hang.
+            self.busy_since = time.monotonic()
             try:
-                with self._busy():
-                    return self._pipeline.process(frame)
+                return self._pipeline.process(frame)
             except InferenceError as error:
+                self.busy_since = None
                 self._reopen_model(error)
+            finally:
+                self.busy_since = None
         return None
-
-    @contextmanager
-    def _busy(self) -> Iterator[None]:
-        """What is done inside the `with` block counts as an inference that may hang."""
-        self.busy_since = time.monotonic()
-        try:
-            yield
-        finally:
-            self.busy_since = None
 
     def _reopen_model(self, error: InferenceError) -> None:
         assert self.loaded is not None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from edgekit_device.config.settings import Settings
 from edgekit_device.health import runtime_folder
 from edgekit_device.sinks.base import Host, Sink
+from edgekit_device.sinks.clip.folder import clip_folder
 from edgekit_device.sources import is_live
 
 
@@ -53,13 +54,30 @@ def _mqtt(settings: Settings, host: Host) -> Sink:
     from edgekit_device.sinks.mqtt import Facts, Mqtt
 
     facts = Facts(pictures=settings.pictures.size != "off", control=settings.control.mqtt)
-    return Mqtt(settings.mqtt, settings.device_name, facts=facts, http=settings.http)
+    controller = host.controller if settings.control.mqtt else None
+    return Mqtt(
+        settings.mqtt,
+        settings.device_name,
+        facts=facts,
+        http=settings.http,
+        controller=controller,
+    )
 
 
 def _http(settings: Settings, host: Host) -> Sink:
     from edgekit_device.sinks.http import Http
+    from edgekit_device.sinks.http.api.clips import clips
+    from edgekit_device.sinks.http.api.control import control
+    from edgekit_device.sinks.http.api.view import view
 
-    return Http(settings.http, settings.device_name, host.health)
+    parts = (view, control(host.controller, settings.control.http), clips(clip_folder()))
+    return Http(
+        settings.http,
+        settings.device_name,
+        host.health,
+        parts=parts,
+        needs_token=settings.control.http,
+    )
 
 
 def _webhook(settings: Settings, host: Host) -> Sink:
@@ -85,7 +103,10 @@ SINKS = (
         _mqtt,
     ),
     SinkEntry(
-        "http", lambda s: s.http.listen is not None, lambda s: (s.http, s.device_name), _http
+        "http",
+        lambda s: s.http.listen is not None,
+        lambda s: (s.http, s.device_name, s.control.http),
+        _http,
     ),
     SinkEntry(
         "webhook",

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from edgekit.inference.frame import Frame
 from edgekit.model.geometry import Geometry
+from edgekit.vision.view import ViewSettings
 
 
 class EndOfSource(Exception):
@@ -36,6 +37,9 @@ class Source(Protocol):
             EndOfSource: there will be no more.
             SourceError, ImageError: the source broke, or a camera has stalled.
         """
+
+    def look(self, view: ViewSettings) -> None:
+        """Frames that are read from now on are turned and masked so, and looked at there."""
 
     def expect(self, geometry: Geometry) -> None:
         """Frames will be prepared for this; a recording does that ahead, on another core."""

@@ -19,6 +19,8 @@ from edgekit.errors import SourceError
 from edgekit.inference.frame import Frame
 from edgekit.model.geometry import Geometry
 from edgekit.vision.threads import DriverThread
+from edgekit.vision.turning import View
+from edgekit.vision.view import ViewSettings
 from edgekit_device.config.settings import CameraSettings
 
 _CLOSE_TIMEOUT = 0.5
@@ -78,6 +80,7 @@ class LiveSource:
         self._timeout = timeout
         self._advice = advice
         self._bgr = True
+        self._view = View()
         self._newest: tuple[int, NDArray[np.uint8], float] | None = None
         self._opened = False
         # When it last did what it should: began to open, opened, delivered.
@@ -121,8 +124,21 @@ class LiveSource:
                 self._changed.wait(min(deadline, overdue) - now)
             (number, pixels, captured), self._newest = self._newest, None
         # Here and not in the capture thread: a dropped frame costs no conversion.
-        pixels = _to_rgb(pixels, self._bgr)
-        return Frame(number, pixels, time=captured, captured=captured, position=number)
+        view = self._view
+        pixels = view.turn(_to_rgb(pixels, self._bgr))
+        return Frame(
+            number,
+            pixels,
+            time=captured,
+            captured=captured,
+            position=number,
+            region=view.region,
+            view=view.settings,
+        )
+
+    def look(self, view: ViewSettings) -> None:
+        """Turn and mask frames so, from the next one on; the camera goes on."""
+        self._view = View(view)
 
     def expect(self, geometry: Geometry) -> None:
         """Nothing: ahead of time there is no knowing which frame will be the newest."""

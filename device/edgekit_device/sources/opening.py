@@ -87,7 +87,7 @@ SOURCES: tuple[SourceKind, ...] = (
         "a video file, an image folder, a picture",
         lambda name: _why_no_recording(name) is None,
         False,
-        lambda name, settings: RecordedSource(Path(name), settings.realtime),
+        lambda name, settings: RecordedSource(Path(name), settings.realtime, settings.view),
     ),
 )
 
@@ -140,6 +140,7 @@ def open_source(settings: Settings) -> Source:
         raise SourceError(f"no source at {shown}{reason}; name {', '.join(others)}, or {last}")
     source = kind.open(name, settings)
     if isinstance(source, LiveSource):
+        source.look(settings.view)
         try:
             source.wait_open(_OPEN_TIMEOUT)
         except SourceError:

@@ -9,6 +9,7 @@ from edgekit.inference.frame import Frame
 from edgekit.model.geometry import Geometry
 from edgekit.offline.recording import Recording
 from edgekit.vision.read_ahead import ReadAhead
+from edgekit.vision.view import ViewSettings
 from edgekit_device.sources.base import EndOfSource
 
 
@@ -19,17 +20,21 @@ class RecordedSource:
         path: a clip, a video file, an image folder, or a picture.
         realtime: hand frames out at their own times, not as fast as they are wanted. Who is too
             slow for that gets them later, and still every one.
+        view: how frames are turned and masked, and where in them the model looks; see `Recording`.
     """
 
     live = False
     dropped = 0
     damaged = 0
 
-    def __init__(self, path: Path, realtime: bool = False) -> None:
+    def __init__(
+        self, path: Path, realtime: bool = False, view: ViewSettings | None = None
+    ) -> None:
         self.name = path.name
         self.message = ""
         self._path = path
         self._realtime = realtime
+        self._view = view or ViewSettings()
         self._started: float | None = None
         self._geometry: Geometry | None = None
         # Read, and not due yet.
@@ -57,6 +62,10 @@ class RecordedSource:
         # Its number in the camera that a clip was recorded from is not that in this source.
         return frame._replace(number=frame.position, captured=time.monotonic())
 
+    def look(self, view: ViewSettings) -> None:
+        """Frames that are decoded from now on are turned and masked so."""
+        self._view = view
+
     def expect(self, geometry: Geometry) -> None:
         """Frames that are decoded from now on are prepared for this, ahead and on another core."""
         self._geometry = geometry
@@ -77,8 +86,9 @@ class RecordedSource:
 
     def _frames(self) -> Iterator[Frame]:
         # Opened here, in the thread that decodes: whoever opens the source need not wait for it.
-        recording = Recording(self._path)
+        recording = Recording(self._path, self._view)
         for frame in recording:
             geometry = self._geometry
             yield frame if geometry is None else frame.prepared_for(geometry)
+            recording.look(self._view)
         self.message = "; ".join(recording.notes)

@@ -51,7 +51,7 @@ class Answer:
 
 
 def ask(
-    sink: Http, path: str, method: str = "GET", body: str | None = None, **headers: str
+    sink: Http, path: str, method: str = "GET", body: str | bytes | None = None, **headers: str
 ) -> Answer:
     client = http.client.HTTPConnection("127.0.0.1", sink.port, timeout=30)
     try:

@@ -17,6 +17,7 @@ from edgekit.offline.recording import Recording
 from edgekit.vision.preprocess import prepare
 from edgekit.vision.read_ahead import MAXIMUM_ITEMS
 from edgekit.vision.videos import read_video
+from edgekit.vision.view import ViewSettings
 from tests.core.offline.test_clip import write
 from tests.device.sources.clips import write_clip, write_uneven_clip
 
@@ -138,7 +139,13 @@ class Decoder:
         self.go_on = threading.Event()
         self.closed = threading.Event()
 
-    def __call__(self, path: Path) -> Iterator[Frame]:
+    def __call__(self, path: Path, view: ViewSettings) -> "Decoder":
+        return self
+
+    def look(self, view: ViewSettings) -> None:
+        pass
+
+    def __iter__(self) -> Iterator[Frame]:
         try:
             for number in range(1000):
                 self.begun.release()

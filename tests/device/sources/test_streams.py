@@ -1,6 +1,7 @@
 """Network cameras that deliver, stall, end, vanish, or want a password; over real connections."""
 
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -157,8 +158,11 @@ def test_damaged_pictures_are_dropped_and_counted_and_do_not_end_a_stream(
         _read(source)
         camera.to_damage = 2
         assert camera.mended.wait(timeout=30)
-        # More than can be under way.
-        for _ in range(30):
+        # How many are under way depends on how busy this machine is.
+        deadline = time.monotonic() + 60
+        after = 0
+        while after < 5 and time.monotonic() < deadline:
+            after += source.damaged >= 2
             pixels = _read(source).pixels
             assert pixels.max() - pixels.min() <= 2
         assert source.damaged == 2

@@ -17,7 +17,7 @@ from edgekit.inference.events import timestamp
 from edgekit.inference.frame import FrameRecord
 from edgekit.inference.pipeline import Result
 from edgekit.model.decision import DecisionSettings
-from edgekit.offline.clip import MAXIMUM_PIXELS, SCHEMA, ClipHeader, ClipWriter, hash_input
+from edgekit.offline.clip import MAXIMUM_PIXELS, ClipHeader, ClipWriter, hash_input, schema_of
 from edgekit.offline.clip_output import ClipOutput
 from edgekit.offline.player import TOP
 from edgekit.vision.encode import encode_png
@@ -42,8 +42,8 @@ class _Waiting(NamedTuple):
 class Recording(Sink):
     """A clip in progress, written by a thread of its own.
 
-    It ends at its size or time, when a model of another input size or other decision settings take
-    over, or with `close`.
+    It ends at its size or time, when a model of another input size, other decision settings or
+    another view take over, or with `close`.
 
     Args:
         open_output: where the clip goes; called by `start`.
@@ -126,6 +126,8 @@ class Recording(Sink):
         # As a rule it is the same object.
         elif result.decision is not self._decision and result.decision != self._decision:
             self._end("other decision settings took over")
+        elif frame.view is not header.view and frame.view != header.view:
+            self._end("another view took over: the camera is turned, masked or looked at otherwise")
         elif frame.pixels[..., 0].size > MAXIMUM_PIXELS:
             self._end(f"a picture of more than {MAXIMUM_PIXELS} pixels came, which no clip holds")
         else:
@@ -165,7 +167,7 @@ class Recording(Sink):
         if self._begin is None:
             self._begin = result.frame.time
         header = ClipHeader(
-            schema=SCHEMA,
+            schema=schema_of(result.frame.view),
             created=timestamp(),
             device=health.name,
             source=health.source,
@@ -182,6 +184,7 @@ class Recording(Sink):
                 "python": platform.python_version(),
                 "machine": platform.machine(),
             },
+            view=result.frame.view,
         )
         with self._changed:
             self._header, self._decision = header, result.decision

@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from edgekit.report.page import theme
 from edgekit_device.retry import RetryPolicy
 from edgekit_device.sinks.http.limits import Limits, client_of
+from edgekit_device.sinks.http.operation import BODY_LIMIT
 
 _LOGIN_LIMIT = 4096
 # Wrong tokens in a row before a client has to wait: people mistype.
@@ -148,8 +149,8 @@ class Access:
         # What came in one piece was never looked at for its length.
         if _header_bytes(request) > self._header_bytes:
             return PlainTextResponse("The header is too long.\n", 431)
-        if path != "/login" and _has_body(request):
-            return PlainTextResponse("A request here has no body.\n", 413)
+        if path != "/login" and (problem := _wrong_body(request)):
+            return PlainTextResponse(problem, 413)
         if self._guesses is None:
             if _is_this_machine(request.headers.get("host", "")):
                 return None
@@ -235,9 +236,15 @@ def _header_bytes(request: Request) -> int:
     return fields + len(scope["raw_path"]) + len(scope["query_string"])
 
 
-def _has_body(request: Request) -> bool:
+def _wrong_body(request: Request) -> str | None:
+    """Why what is sent along is too much; what comes in pieces is counted as it is read."""
     length = request.headers.get("content-length", "0")
-    return length != "0" or "transfer-encoding" in request.headers
+    if request.method != "POST":
+        has_body = length != "0" or "transfer-encoding" in request.headers
+        return "A request here has no body.\n" if has_body else None
+    # uvicorn takes no other than a number; one of many digits is not to be converted.
+    too_long = len(length) > 9 or int(length) > BODY_LIMIT
+    return f"More than {BODY_LIMIT} bytes.\n" if too_long else None
 
 
 def _wait_text(seconds: int) -> str:

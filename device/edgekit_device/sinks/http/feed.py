@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from edgekit.inference.events import Event
+from edgekit.inference.looking import Look
 from edgekit.inference.pipeline import Result
 from edgekit.model.decision import DecisionSettings
 from edgekit.vision.encode import encode_jpeg, fit
@@ -46,6 +47,21 @@ class Point(msgspec.Struct, frozen=True, array_like=True):
     time: float
     label: str
     score: float
+
+
+class HistoryPoint(msgspec.Struct, frozen=True):
+    """The decided label at one time, which is RFC 3339 in UTC, and its smoothed score in [0, 1]."""
+
+    ts: str
+    label: str
+    score: float
+
+
+class History(msgspec.Struct, frozen=True):
+    """The confidence of the last minutes, and the last changes, both with the oldest first."""
+
+    history: list[HistoryPoint]
+    changes: list[Event]
 
 
 class Feed:
@@ -98,8 +114,10 @@ class Feed:
                 self._changed += 1
 
     def put_health(self, health: Health) -> None:
-        """Keep the newest health."""
+        """Keep the newest health; while it is paused, nothing is left of what was seen last."""
         self._health = time.monotonic(), health
+        if health.state == "paused":
+            self.latest = self._result = self._jpeg = None
 
     # Called in the server's thread.
 
@@ -128,25 +146,33 @@ class Feed:
             self._jpeg = result, _encode(result)
         return self._jpeg[1]
 
+    @property
+    def result(self) -> Result | None:
+        """The newest answer; None before the first frame."""
+        return self._result
+
     def decision(self) -> DecisionSettings | None:
         """The settings that made the newest label; None before the first frame."""
         return None if self._result is None else self._result.decision
 
-    def history(self) -> dict[str, Any]:
+    @property
+    def paused(self) -> bool:
+        """Whether nothing is seen, because somebody wanted that."""
+        return self._health is not None and self._health[1].state == "paused"
+
+    def history(self) -> History:
         """The confidence of the last minutes, and the last changes."""
         now, clock = time.monotonic(), datetime.now(UTC)
         points, _ = self._points_since(0)
-        return {
-            "history": [
-                {
-                    "ts": _rfc3339(clock - timedelta(seconds=now - point.time)),
-                    "label": point.label,
-                    "score": point.score,
-                }
+        return History(
+            [
+                HistoryPoint(
+                    _rfc3339(clock - timedelta(seconds=now - point.time)), point.label, point.score
+                )
                 for point in points
             ],
-            "changes": self._changes_since(0)[0],
-        }
+            self._changes_since(0)[0],
+        )
 
     async def pictures(self) -> AsyncIterator[bytes]:
         """Parts of a multipart/x-mixed-replace body, each a picture not shown before."""
@@ -217,6 +243,7 @@ class Feed:
                 for best in result.best(_LABELS)
             ],
             "latency_ms": round(result.latency_ms, 2),
+            "sees": Look.at(result.frame, result.model.geometry).sees,
         }
 
     def _recent_health(self) -> Health:

@@ -107,14 +107,14 @@ class Connection:
         """Begin to send a message; see `has_arrived`."""
         return self._client.publish(topic, payload, self._qos, retain)
 
-    def subscribe(self, topic: str, callback: Callable[[bytes], None]) -> None:
-        """Call back, in `turn`, with the payload of each message to a topic."""
+    def subscribe(self, topic: str, callback: Callable[[MQTTMessage], None]) -> None:
+        """Call back, in `turn`, with each message to a topic, or to those that a filter names."""
 
         def on_message(client: Client, userdata: object, message: MQTTMessage) -> None:
-            callback(bytes(message.payload))
+            callback(message)
 
         self._client.message_callback_add(topic, on_message)
-        self._client.subscribe(topic)
+        self._client.subscribe(topic, self._qos)
 
     def congested(self) -> bool:
         """Whether data still waits to go out, so that more would only pile up in memory."""

@@ -10,16 +10,18 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import msgspec
-from paho.mqtt.client import MQTTMessageInfo
+from paho.mqtt.client import MQTTMessage, MQTTMessageInfo
 
 from edgekit.errors import BrokerLostError, EdgekitError, OutputError, SettingsError
 from edgekit.inference.events import Event
 from edgekit.inference.pipeline import Result
 from edgekit_device.config.settings import HttpSettings, MqttSettings
+from edgekit_device.control import Controller
 from edgekit_device.health import Health, SinkHealth
 from edgekit_device.pictures import EventPicture
 from edgekit_device.retry import BROKER, Retry, RetryPolicy
 from edgekit_device.sinks.base import OVERFLOW, Sink
+from edgekit_device.sinks.mqtt.commands import Commands, ControlShown
 from edgekit_device.sinks.mqtt.connection import (
     Connection,
     OversizedPacketError,
@@ -70,6 +72,7 @@ class Mqtt(Sink):
         device_name: NAME; a broker ends the connection of another device with the same one.
         facts: what Home Assistant is to know from the start.
         http: where the device's own page is, to tell Home Assistant.
+        controller: does what clients of the broker ask for; None where nobody may.
         timeout: seconds for each step of connecting.
         policy: delays between the tries.
 
@@ -87,6 +90,7 @@ class Mqtt(Sink):
         *,
         facts: Facts | None = None,
         http: HttpSettings | None = None,
+        controller: Controller | None = None,
         timeout: float = 5.0,
         policy: RetryPolicy = BROKER,
     ) -> None:
@@ -120,6 +124,7 @@ class Mqtt(Sink):
         self._deadline = math.inf
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
+        self._commands = Commands(controller, self._topics, self._show) if controller else None
         self._retain("status", b"online")
         self._announce()
 
@@ -148,6 +153,8 @@ class Mqtt(Sink):
         self._waker.setblocking(False)
         self._thread = threading.Thread(target=self._run, args=(wake,), name="mqtt", daemon=True)
         self._thread.start()
+        if self._commands is not None:
+            self._commands.start()
 
     def frame(self, result: Result) -> None:
         """Tell Home Assistant the labels of the model, when another answers."""
@@ -173,6 +180,12 @@ class Mqtt(Sink):
         if health.drift_figures:
             self._learn(drift=True)
         self._retain("health", self._encoder.encode(health))
+        if health.state == "paused":
+            # No label, for there is none: the last one is not true any more.
+            paused = {"ts": health.ts, "state": health.state}
+            self._retain("state", self._encoder.encode(paused))
+        if self._commands is not None:
+            self._commands.look()
 
     def report(self) -> SinkHealth:
         """Events delivered, dropped and waiting; the retained topics are not counted."""
@@ -188,6 +201,8 @@ class Mqtt(Sink):
         self._rouse()
         if self._thread is not None:
             self._thread.join(timeout)
+        if self._commands is not None:
+            self._commands.close()
         with self._lock:
             self._dropped += len(self._events)
             self._events.clear()
@@ -196,6 +211,11 @@ class Mqtt(Sink):
 
     def _retain(self, name: str, payload: bytes) -> None:
         self._keep(self._topics.own(name), payload)
+
+    def _show(self, shown: ControlShown) -> None:
+        """Tell what can be asked for, and that there is an outcome to publish."""
+        self._learn(models=tuple(shown.models), update=shown.update is not None)
+        self._retain("control", self._encoder.encode(shown))
 
     def _learn(self, **facts: Any) -> None:
         """Tell Home Assistant what follows of it, if anything does."""
@@ -256,7 +276,10 @@ class Mqtt(Sink):
             except Exception as error:
                 # Who sends it may be another client of the broker, at the one topic that we hear:
                 # it shall not keep us from coming back.
-                self._listens = self._listens and not isinstance(error, OversizedPacketError)
+                oversized = isinstance(error, OversizedPacketError)
+                self._listens = self._listens and not oversized
+                if self._commands is not None and oversized:
+                    self._commands.stop_listening(str(error))
                 problem = str(error) or type(error).__name__
             else:
                 return
@@ -280,6 +303,8 @@ class Mqtt(Sink):
         )
         if self._listens:
             connection.subscribe(self._topics.home_assistant_status, self._on_home_assistant)
+        if self._commands is not None:
+            self._commands.listen(connection)
         self._retry.worked()
         self._learn(page=page_address(self._http, connection.local_address))
         with self._lock:
@@ -287,8 +312,8 @@ class Mqtt(Sink):
             self._stale = dict.fromkeys(self._retained)
         return connection
 
-    def _on_home_assistant(self, payload: bytes) -> None:
-        self._started_again = self._started_again or payload == b"online"
+    def _on_home_assistant(self, message: MQTTMessage) -> None:
+        self._started_again = self._started_again or message.payload == b"online"
 
     def _announce_again(self) -> None:
         """To a Home Assistant that has started; one that does so all the time delays no event."""
@@ -347,6 +372,8 @@ class Mqtt(Sink):
                     message = self._events.popleft()
                     self._overflowed = self._overflowed and bool(self._events)
                 else:
+                    if self._commands is not None:
+                        self._commands.tell(connection)
                     return
                 info = connection.publish(*message)
                 self._underway.append(_Sent(message, info, time.monotonic()))

@@ -1,0 +1,1 @@
+"""Parts of the page's JSON interface, a module for each."""
