@@ -180,14 +180,14 @@ def test_what_is_seen_is_available_while_it_is(broker: Broker, home: HomeAssista
             for entity in (*seeing, "event.frozen_change"):
                 home.await_state(entity, "unavailable")
             home.await_state("sensor.frozen_health", state)
-            sink.health(RUNNING)
+            sees(sink, "mug", ["mug"])
             home.await_state("sensor.frozen_label", "mug")
     for entity in home.entities("frozen"):
         home.await_state(entity, "unavailable")
 
 
 def test_commands(broker: Broker, home: HomeAssistant) -> None:
-    facts = Facts(control=True, models=("mugs", "cups"))
+    facts = Facts(control=True, models=("mugs", "cups"), newest="cups")
     with Listener(broker) as listener, device(broker, "door", facts=facts):
         publish(broker, "edgekit/door/control", '{"paused": false, "model": "mugs"}')
         home.await_state("switch.door_watching", "on")
@@ -200,6 +200,12 @@ def test_commands(broker: Broker, home: HomeAssistant) -> None:
         listener.await_message("edgekit/door/command/pause", "OFF")
         home.act("select.select_option", "select.door_model_in_use", option="cups")
         listener.await_message("edgekit/door/command/model", "cups")
+        update = {"installed_version": "mugs", "latest_version": "cups", "title": "Model"}
+        publish(broker, "edgekit/door/control", json.dumps({"paused": False, "update": update}))
+        newest = home.await_state("update.door_newest_model", "on")["attributes"]
+        assert (newest["installed_version"], newest["latest_version"]) == ("mugs", "cups")
+        home.act("update.install", "update.door_newest_model")
+        listener.await_message("edgekit/door/command/model", "cups", count=2)
         for button, key, payload in (
             ("snapshot", "snapshot", "PRESS"),
             ("record_for_a_minute", "record", "60"),
@@ -233,10 +239,18 @@ def test_another_model(broker: Broker, home: HomeAssistant) -> None:
     with device(broker, "swap") as sink:
         sees(sink, "mug", ["mug"])
         home.await_state("sensor.swap_label", "mug")
-        # In one go, again and again: the label is allowed before it is said.
+        # In one go, again and again: a label may be said before Home Assistant allows it.
         for number in range(20):
             sees(sink, f"cup {number}", [f"cup {number}"])
         home.await_state("sensor.swap_label", "cup 19")
+        home.until(lambda: _options(home, "swap") == ["cup 19", "not sure"])
+
+
+def _options(home: HomeAssistant, name: str) -> list[str]:
+    entity = home.entity(f"sensor.{name}_label")
+    assert entity is not None
+    options: list[str] = entity["attributes"]["options"]
+    return options
 
 
 def test_very_many_labels(broker: Broker, home: HomeAssistant) -> None:
