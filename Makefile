@@ -1,7 +1,7 @@
 # The four commands: make demo, make test, make check, make bench. `make clean` starts afresh;
 # `make fuzz` looks for what readers answer wrongly; `make soak` runs the daemon for an hour under
-# faults; `make trainers` reads what other libraries write; `make test-pi` and `make test-pi-vm` run
-# the service on emulated Raspberry Pis.
+# faults; `make trainers` reads what other libraries write; `make home-assistant` runs one;
+# `make test-pi` and `make test-pi-vm` run the service on emulated Raspberry Pis.
 # python3 where it fits, else the newest that does and runs: pyenv puts names on PATH that refuse to.
 FITS := import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench soak fuzz fuzz-long trainers docs clean
+.PHONY: demo test check bench soak fuzz fuzz-long trainers home-assistant docs clean
 
 $(READY): pyproject.toml convert/pyproject.toml convert/setup.py device/pyproject.toml \
 		device/setup.py constraints.txt
@@ -71,6 +71,18 @@ $(TRAINERS)/.ready: $(READY) tests/integration/trainers.txt
 
 trainers: $(TRAINERS)/.ready  ## files and examples of docs/trainers.md, with the libraries themselves
 	$(BIN)/python -m pytest tests/integration/test_trainers.py
+
+# It needs Python 3.13, and takes four minutes where its packages have to be built.
+HOME_ASSISTANT := build/home-assistant
+PYTHON_313 ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13.*/bin/python3) python3.13)
+
+$(HOME_ASSISTANT)/.ready: tests/integration/homeassistant.txt
+	$(PYTHON_313) -m venv --clear $(HOME_ASSISTANT)
+	$(HOME_ASSISTANT)/bin/pip install --quiet --no-deps --requirement $<
+	touch $@
+
+home-assistant: $(READY) $(HOME_ASSISTANT)/.ready  ## the device in a real Home Assistant
+	$(BIN)/python -m pytest tests/integration/test_homeassistant.py
 
 docs: $(READY)  ## write docs/cli.md, api.md, openapi.json, reliability.md's tables and systemd/edgekit.toml again
 	$(BIN)/python docs/generate_cli.py

@@ -20,7 +20,13 @@ from tests.device.sinks.samples import make_event, make_health
 TOPICS = Topics("edgekit", "homeassistant", "pi")
 LABELS = ["mug", "cup", "猫 \"'{{", "Not Sure"]
 EVERYTHING = Facts(
-    labels=LABELS, temperature=True, drift=True, pictures=True, control=True, models=("a", "b")
+    labels=LABELS,
+    temperature=True,
+    drift=True,
+    pictures=True,
+    control=True,
+    models=("a", "b"),
+    newest="b",
 )
 NO_JSON = object()
 WATCHED = msgspec.structs.replace(make_health(), drift_figures=["brightness", "sharpness"])
@@ -121,7 +127,7 @@ def test_what_is_no_message_of_ours_is_nothing(key: str, template: str, message:
     if template == "json_attributes_template":
         assert isinstance(json.loads(value), dict)
     else:
-        assert value == ("" if key == "change" else "None")
+        assert value == {"change": "", "update": "{}"}.get(key, "None")
 
 
 @pytest.mark.parametrize("key", ["health", "problem"])
@@ -162,6 +168,19 @@ def test_what_is_no_change_or_came_before_is_no_event() -> None:
     assert rendered("change", make_event(), id="another") != ""
 
 
+def test_a_label_of_another_model_is_unknown_until_its_options_are_there() -> None:
+    assert rendered("label", {"label": "mug"}, options=["mug", "not sure"]) == "mug"
+    assert rendered("label", {"label": "unknown"}, options=["mug", "not sure"]) == "not sure"
+    assert rendered("label", {"label": "cup"}, options=["mug", "not sure"]) == "None"
+
+
+def test_an_update_is_the_newest_model_on_the_device() -> None:
+    shown = {"installed_version": "a", "latest_version": "b"}
+    message = {"update": {**shown, "title": "of a later release"}}
+    assert json.loads(rendered("update", message)) == shown
+    assert announced("update")["payload_install"] == "b"
+
+
 def test_labels_are_options() -> None:
     assert announced("label")["options"] == [*LABELS[:-1], "Not Sure (class)", "not sure"]
     assert announced("label")["device_class"] == "enum"
@@ -189,6 +208,7 @@ def test_what_does_not_apply_is_removed_and_what_is_not_known_left() -> None:
     removed = {topic.split("/")[-2] for topic, payload in configs.items() if not payload}
     assert removed == {
         "picture", "watching", "snapshot", "record", "reload", "rollback", "choice",
+        "update",
     }  # fmt: skip
     left = {entity.key for entity in ENTITIES} - {topic.split("/")[-2] for topic in configs}
     assert left == {"label", "change", "drift", "temperature"}

@@ -32,7 +32,7 @@ class Facts:
         pictures: whether pictures of changes are published.
         control: whether commands are taken.
         models: names of those that may be chosen.
-        update: whether it is known which of them is the newest.
+        newest: of them; None where that is not known.
         page: address of the device's own page, where others reach it.
     """
 
@@ -42,7 +42,7 @@ class Facts:
     pictures: bool = False
     control: bool = False
     models: Sequence[str] = ()
-    update: bool = False
+    newest: str | None = None
     page: str | None = None
 
 
@@ -99,10 +99,16 @@ def _label(facts: Facts) -> dict[str, Any]:
     labels = facts.labels or ()
     names = label_names(labels)
     options = [names.get(label, label) for label in labels] + [NOT_SURE]
-    config: dict[str, Any] = {"value_template": f"{_V}{{{{ {_named('v.label', labels)} }}}}"}
-    if len(json.dumps(options, ensure_ascii=False).encode()) <= OPTIONS_LIMIT:
-        config |= {"device_class": "enum", "options": options}
-    return config
+    name = _named("v.label", labels)
+    if len(json.dumps(options, ensure_ascii=False).encode()) > OPTIONS_LIMIT:
+        return {"value_template": f"{_V}{{{{ {name} }}}}"}
+    # For a moment it has the options of the model before, and would warn.
+    allowed = "name if name in this.attributes.get('options', [name]) else none"
+    return {
+        "value_template": f"{_V}{{% set name = {name} %}}{{{{ {allowed} }}}}",
+        "device_class": "enum",
+        "options": options,
+    }
 
 
 def _change(facts: Facts) -> dict[str, Any]:
@@ -281,5 +287,22 @@ ENTITIES = (
         {"icon": "mdi:brain"},
         made_of=_choice,
         wanted=lambda facts: facts.control and bool(facts.models),
+    ),
+    # What is installed on the device: of what there is elsewhere, it knows nothing.
+    Entity(
+        "update", "Newest model", "update",
+        {"state_topic": "control", "command_topic": "command/model"},
+        {
+            # `v.update` would be the method of a dictionary.
+            "value_template": (
+                f"{_V}{{% set u = v['update'] | default({{}}, true) %}}{{{{ ({{"
+                "'installed_version': u.installed_version, 'latest_version': u.latest_version} "
+                "if u.installed_version is string and u.latest_version is string else {}) "
+                "| tojson }}"
+            ),
+            "title": "Model",
+        },
+        made_of=lambda facts: {"payload_install": facts.newest},
+        wanted=lambda facts: facts.control and facts.newest is not None,
     ),
 )  # fmt: skip

@@ -45,6 +45,9 @@ PACE = 0.001
 an end takes no more of the processor."""
 ANNOUNCE_AGAIN = 10.0
 """Seconds from one announcement for a Home Assistant that has started to the next."""
+SAY_AGAIN = 2.0
+"""Seconds after other labels are announced in which Home Assistant follows. A state of that time is
+lost to it."""
 
 
 class _Message(NamedTuple):
@@ -123,6 +126,7 @@ class Mqtt(Sink):
         self._listens = bool(settings.discovery)
         self._started_again = False
         self._announce_at = -math.inf
+        self._say_at = math.inf
         self._waker: Waker | None = None
         self._deadline = math.inf
         self._closing = threading.Event()
@@ -220,7 +224,7 @@ class Mqtt(Sink):
 
     def _show(self, shown: ControlShown) -> None:
         """Tell what can be asked for, and that there is an outcome to publish."""
-        self._learn(models=tuple(shown.models), update=shown.update is not None)
+        self._learn(models=tuple(shown.models), newest=shown.update and shown.update.latest_version)
         self._retain("control", self._encoder.encode(shown))
 
     def _learn(self, **facts: Any) -> None:
@@ -233,9 +237,12 @@ class Mqtt(Sink):
     def _announce(self) -> None:
         if self._settings.discovery:
             for topic, payload in announcements(self._topics, self._facts).items():
-                if self._retained.get(topic) != payload:
+                before = self._retained.get(topic)
+                if before != payload:
                     self._announced.add(topic)
                     self._keep(topic, payload)
+                    if before:
+                        self._say_at = time.monotonic() + SAY_AGAIN
 
     def _keep(self, topic: str, payload: bytes) -> None:
         with self._lock:
@@ -316,12 +323,17 @@ class Mqtt(Sink):
         self._started_again = self._started_again or message.payload == b"online"
 
     def _announce_again(self) -> None:
-        """To a Home Assistant that has started; one that does so all the time delays no event."""
+        """What Home Assistant has missed; one that starts all the time delays no event."""
         if self._started_again and time.monotonic() >= self._announce_at:
             self._started_again = False
             self._announce_at = time.monotonic() + ANNOUNCE_AGAIN
             with self._lock:
                 self._stale |= dict.fromkeys(t for t in self._retained if t in self._announced)
+        if time.monotonic() >= self._say_at:
+            with self._lock:
+                self._say_at = math.inf
+                said = (self._topics.own(name) for name in ("state", "control"))
+                self._stale |= dict.fromkeys(t for t in said if t in self._retained)
 
     def _serve(self, connection: Connection, waker: Waker) -> None:
         """Publish until it is closed; raises when the connection is lost."""
