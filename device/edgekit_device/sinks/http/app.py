@@ -21,6 +21,12 @@ Part = Callable[[Feed], Iterable[Route]]
 """A part of the JSON interface: the routes it serves, of what viewers are shown."""
 
 _PAGE = Path(__file__).with_name("page")
+# The page is one answer, so its files are put together, in this order.
+_STYLES = ("page.css", "parts.css")
+_SCRIPTS = (
+    "base.js", "live.js", "chart.js", "health.js", "event.js", "timeline.js", "history.js",
+    "view.js", "attention.js", "control.js", "stream.js", "main.js",
+)  # fmt: skip
 
 
 class Application:
@@ -60,6 +66,7 @@ class Application:
                 Route("/api/health", self._health),
                 Route("/api/history", self._history),
                 Route("/api/decision", self._decision),
+                Route("/api/labels", self._labels),
                 Route("/api/snapshot.jpg", self._snapshot),
                 *(route for part in parts for route in part(feed)),
             ]
@@ -120,6 +127,10 @@ class Application:
         decision = self._feed.decision()
         return _nothing_yet() if decision is None else _json(decision)
 
+    async def _labels(self, request: Request) -> Response:
+        labels = self._feed.labels()
+        return _nothing_yet() if labels is None else _json({"labels": labels})
+
     async def _snapshot(self, request: Request) -> Response:
         picture = self._feed.picture()
         return _nothing_yet() if picture is None else Response(picture, media_type="image/jpeg")
@@ -163,18 +174,22 @@ def _nothing_yet() -> Response:
 
 def _assemble(name: str) -> tuple[str, str]:
     """The page in one piece, and a policy under which a browser runs nothing else."""
-    own, script, page = (
-        (_PAGE / file).read_text("utf-8") for file in ("page.css", "page.js", "page.html")
-    )
-    style = theme() + own
+    page = (_PAGE / "page.html").read_text("utf-8")
+    style = theme() + _joined(_STYLES)
+    script = _joined(_SCRIPTS)
     for mark, text in (("name", html.escape(name)), ("style", style), ("script", script)):
         page = page.replace("{{" + mark + "}}", text)
+    # Pictures: those of events are of this server, and the icon is in the page.
     policy = (
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
-        "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
+        "connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'none'"
     )
     return page, policy
+
+
+def _joined(files: Iterable[str]) -> str:
+    return "".join((_PAGE / file).read_text("utf-8") for file in files)
 
 
 def _hash(text: str) -> str:

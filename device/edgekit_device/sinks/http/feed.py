@@ -138,6 +138,10 @@ class Feed:
         """The settings that made the newest label; None before the first frame."""
         return None if self._result is None else self._result.decision
 
+    def labels(self) -> list[str] | None:
+        """All that the model tells apart; None before the first frame."""
+        return None if self._result is None else list(self._result.model.labels)
+
     def history(self) -> dict[str, Any]:
         """The confidence of the last minutes, and the last changes."""
         now, clock = time.monotonic(), datetime.now(UTC)
