@@ -22,7 +22,7 @@ from edgekit.files import check_outputs, write_atomically
 from edgekit.inference.classifier import Classifier
 from edgekit.inference.frame import Frame
 from edgekit.offline.comparison import Comparer, Comparison, recordings_in
-from edgekit.offline.decision_settings import Recorded, decision_settings
+from edgekit.offline.decision_settings import Recorded, decision_settings, view_settings
 from edgekit.offline.decisions_used import DecisionsUsed
 from edgekit.offline.drift_course import in_lines as drift_lines
 from edgekit.offline.lettering import is_written, plain
@@ -93,7 +93,8 @@ def command(
     """
     if len(models) != 2:
         raise click.UsageError("give --model twice: the one in use, then the new one")
-    recordings, left_out = recordings_in(path)
+    options = given(Recorded, values)
+    recordings, left_out = recordings_in(path, view_settings(config, options))
     if left_out:
         notify(f"{path.name}: {left_out}")
     frames = [file for recording in recordings for file in recording.files]
@@ -112,7 +113,7 @@ def command(
     for recording in recordings:
         header, in_both = recording.header, []
         for name, which in (("A", a), ("B", b)):
-            settled = decision_settings(config, given(Recorded, values), header, which)
+            settled = decision_settings(config, options, header, which)
             used.add(f"{name} on {recording.name}", settled)
             in_both.append(Player(recording.name, header, which, settled.settings))
         players.append(in_both)

@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args, get_origin
@@ -124,21 +124,54 @@ def parameter_name(key: Key) -> str:
     return key.path.replace(".", "_").replace("-", "_")
 
 
-class _Array(click.ParamType[list[Any]]):
-    """A list as JSON, and TOML, writes it; without its outer brackets, too."""
+class _Numbers(click.ParamType[list[Any]]):
+    """Numbers as 0.5,0,0.5,1, or lists of them as [0,0,1,0.2],[0,0.9,1,0.1].
 
-    name = "list"
+    The outer brackets that TOML wants are allowed, and a list of lists may be a single one.
+
+    Args:
+        depth: 1 for numbers, 2 for lists of them.
+        example: for messages and in place of the value in `--help`.
+    """
+
+    name = "numbers"
+
+    def __init__(self, depth: int, example: str) -> None:
+        self._depth = depth
+        self._example = example
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """What stands for the value in `--help`."""
+        return self._example
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> list[Any]:
         text = str(value).strip()
         try:
-            read = json.loads(text if text.startswith("[") else f"[{text}]")
-        except ValueError:
-            self.fail(f"{text!r} is no list of numbers like 0.1,0.2,0.5,0.5", param, ctx)
-        assert isinstance(read, list)
-        return read
+            found = json.loads(f"[{text}]")
+        except (ValueError, RecursionError):
+            found = [text]
+        depth = _depth(found)
+        if not all(isinstance(number, (int, float)) for number in _flat(found)):
+            self.fail(f"{text!r} is no list of numbers like {self._example}", param, ctx)
+        while depth > self._depth and len(found) == 1:
+            found, depth = found[0], depth - 1
+        return [found] if found and depth < self._depth else found
+
+
+def _depth(numbers: Any) -> int:
+    """How many lists are in each other, by the first of each."""
+    return 1 + (_depth(numbers[0]) if numbers else 0) if isinstance(numbers, list) else 0
+
+
+def _flat(numbers: Any) -> Iterator[Any]:
+    """What lists of lists hold."""
+    if not isinstance(numbers, list):
+        yield numbers
+        return
+    for one in numbers:
+        yield from _flat(one)
 
 
 def _type(key: Key) -> Any:
@@ -154,7 +187,8 @@ def _type(key: Key) -> Any:
     if key.type is Path:
         return click.Path(path_type=Path)
     if get_origin(key.type) is tuple:
-        return _Array()
+        depth = 2 if get_origin(get_args(key.type)[0]) is tuple else 1
+        return _Numbers(depth, str((key.meta.examples or ["NUMBERS"])[0]))
     return click.Choice(get_args(key.type)) if get_args(key.type) else str
 
 

@@ -19,7 +19,7 @@ from edgekit.errors import ReplayDiffersError
 from edgekit.files import check_outputs
 from edgekit.inference.classifier import Classifier
 from edgekit.model.settled import Settled
-from edgekit.offline.decision_settings import Recorded, decision_settings
+from edgekit.offline.decision_settings import Recorded, decision_settings, view_settings
 from edgekit.offline.decisions_used import summary
 from edgekit.offline.drift_course import in_lines
 from edgekit.offline.golden import shown
@@ -87,11 +87,12 @@ def command(
     """
     if update and golden is None:
         raise click.UsageError("--update needs --golden")
-    recording = Recording(path)
+    options = given(Recorded, values)
+    recording = Recording(path, view_settings(config, options))
     if update:
         check_outputs([golden], [model, opening.labels, config, *recording.files])
     classifier = opening.open(model, config)
-    settled = decision_settings(config, given(Recorded, values), recording.header, classifier)
+    settled = decision_settings(config, options, recording.header, classifier)
     notify(f"decision: {settled}")
     found, lines = verify(
         recording,
@@ -128,6 +129,8 @@ def _summary(
         "model_sha256": classifier.sha256,
         "runtime": classifier.runtime_name,
         "decision": summary(settled),
+        "view": recording.view,
+        "sees": None if found.look is None else found.look.sees,
         "frames": found.frames,
         "span_s": round(found.span, 3),
         "seconds": round(found.seconds, 3),
@@ -145,6 +148,10 @@ def _print(
     header = recording.header
     if header is not None and header.model_sha256 != classifier.sha256:
         notify(f"recorded with another model: {header.model} ({header.model_sha256[:12]})")
+    if found.look is not None and found.look.is_worth_telling:
+        notify(f"view: the model {found.look}")
+    if header is not None and header.view.region != recording.view.region:
+        notify("view: it looked elsewhere when this was recorded; inputs are not compared")
     if found.inputs_differ:
         notify(
             f"the input differs from the recorded one in {found.inputs_differ} of {found.frames} "

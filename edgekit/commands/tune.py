@@ -19,7 +19,7 @@ from edgekit.errors import DatasetError
 from edgekit.files import check_outputs, write_atomically
 from edgekit.inference.classifier import Classifier
 from edgekit.model.decision import DecisionSettings, Recommendation
-from edgekit.offline.decision_settings import Recorded, decision_settings
+from edgekit.offline.decision_settings import Recorded, decision_settings, view_settings
 from edgekit.offline.player import Player
 from edgekit.offline.recording import Recording, progress
 from edgekit.offline.truth import Truth, read_truth
@@ -151,12 +151,14 @@ def command(
     classifier = opening.open(model, config)
     if target is not None and target.model.sha256 != classifier.sha256:
         raise DatasetError(f"{model} was replaced meanwhile; begin again")
-    settled = decision_settings(config, given(Recorded, values), None, classifier)
+    options = given(Recorded, values)
+    settled = decision_settings(config, options, None, classifier)
     notify(f"decision now: {settled}")
     base = settled.settings
     known = [read_truth(path, classifier.labels) for path in truths]
     checks.check_truths(known, truths)
-    recordings = [Recording(path) for path in paths]
+    view = view_settings(config, options)
+    recordings = [Recording(path, view) for path in paths]
     frames = [frame for recording in recordings for frame in recording.files]
     check_outputs([file, report, new], frames)
     for recording, truth, path in zip(recordings, known, truths, strict=True):

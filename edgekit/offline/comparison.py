@@ -19,6 +19,7 @@ from edgekit.offline.surest import Surest
 from edgekit.offline.timeline import Run, extend, span_of
 from edgekit.vision.encode import fit
 from edgekit.vision.folders import IMAGE_SUFFIXES, counted, is_hidden, kind_by_name, natural
+from edgekit.vision.view import ViewSettings
 
 # Largest size of a picture that is kept, in pixels.
 PICTURE_WIDTH, PICTURE_HEIGHT = 296, 222
@@ -244,8 +245,12 @@ class Comparer:
         self._kept.add((now.frames, now.sureness), lambda: now)
 
 
-def recordings_in(path: Path) -> tuple[list[Recording], str]:
+def recordings_in(path: Path, view: ViewSettings | None = None) -> tuple[list[Recording], str]:
     """A recording; or every clip of a folder that holds clips and no pictures.
+
+    Args:
+        path: of it.
+        view: as for `Recording`.
 
     Returns:
         They, and what else of a folder of clips was left out, in words; empty for nothing.
@@ -259,5 +264,6 @@ def recordings_in(path: Path) -> tuple[list[Recording], str]:
             clips = [child for child in children if child.is_file() and is_clip(child)]
             if clips:
                 others = Counter(kind_by_name(child) for child in children if child not in clips)
-                return [Recording(clip) for clip in sorted(clips, key=natural)], counted(others)
-    return [Recording(path)], ""
+                ordered = sorted(clips, key=natural)
+                return [Recording(clip, view) for clip in ordered], counted(others)
+    return [Recording(path, view)], ""

@@ -1,4 +1,4 @@
-"""How a recording's scores become labels: options, the daemon's configuration, or the clip."""
+"""Which settings hold for a recording: options, the daemon's configuration, or the clip."""
 
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from edgekit.model.decision import DecisionOverrides, DecisionSettings
 from edgekit.model.settled import CONFIGURATION, MODEL_FILE, Settled, settle
 from edgekit.offline.clip import ClipHeader
 from edgekit.text import listed
+from edgekit.vision.view import ViewSettings
 
 OPTIONS = "the options"
 CLIP = "the clip"
@@ -22,6 +23,7 @@ _NAMED = 5
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     """The part of the daemon's configuration that answers of a recording depend on."""
 
+    view: ViewSettings = ViewSettings()
     decision: DecisionOverrides = DecisionOverrides()
 
 
@@ -60,6 +62,19 @@ def decision_settings(
         model=classifier.path.name,
         who=(CONFIGURATION if config else OPTIONS, who),
     )
+
+
+def view_settings(config: Path | None, options: dict[str, Any]) -> ViewSettings:
+    """The view of a recording's frames, for `Recording`: as options say, or the configuration.
+
+    Args:
+        config: the configuration file, if any.
+        options: values by key path.
+
+    Raises:
+        SettingsError: the configuration is missing or wrong.
+    """
+    return settings.load(Recorded, config, options).view
 
 
 def _recorded(header: ClipHeader, labels: list[str]) -> tuple[str, DecisionOverrides]:

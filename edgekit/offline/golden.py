@@ -10,6 +10,7 @@ import msgspec
 from edgekit.errors import GoldenError
 from edgekit.files import Layout, decode_json, read_file, write_atomically
 from edgekit.text import listed, one_line
+from edgekit.vision.view import ViewSettings
 
 SCHEMA = 1
 # Of a diff; more would not be read.
@@ -34,7 +35,7 @@ class Change(msgspec.Struct, frozen=True):
     score: float
 
 
-class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A golden file.
 
     Attributes:
@@ -44,6 +45,7 @@ class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         decision: the settings that made labels of scores.
         frames: number of frames.
         changes: what was decided, in order.
+        view: how frames were turned and masked, and where in them the model looked.
     """
 
     schema: int
@@ -54,6 +56,7 @@ class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     decision: dict[str, Any]
     frames: int
     changes: list[Change]
+    view: ViewSettings = ViewSettings()
 
 
 def read_golden(path: Path) -> Golden:
@@ -101,7 +104,7 @@ def check_same(path: Path, golden: Golden, now: Golden, any_model: bool) -> None
         any_model: accept another model.
 
     Raises:
-        GoldenError: recording, model or decision settings are others.
+        GoldenError: recording, model, decision settings or view are others.
     """
     if golden.recording_sha256 != now.recording_sha256:
         raise GoldenError(
@@ -113,16 +116,28 @@ def check_same(path: Path, golden: Golden, now: Golden, any_model: bool) -> None
             f"{path} was made with another model: {golden.model} ({golden.model_sha256[:12]}), "
             f"not {now.model} ({now.model_sha256[:12]}); --any-model compares all the same"
         )
-    if golden.decision != now.decision:
-        before, after = _flat(golden.decision), _flat(now.decision)
-        differing = [name for name in {**before, **after} if before.get(name) != after.get(name)]
-        said = listed(
-            [f"{name} {before.get(name)}, not {after.get(name)}" for name in differing], _NAMED
-        )
-        raise GoldenError(
-            f"{path} was made with other decision settings: {one_line(said)}; set those, or "
-            "--update"
-        )
+    for what, before, after in (
+        ("decision settings", golden.decision, now.decision),
+        ("settings of the view", _plain(golden.view), _plain(now.view)),
+    ):
+        if before != after:
+            said = _differing(_flat(before), _flat(after))
+            raise GoldenError(
+                f"{path} was made with other {what}: {one_line(said)}; set those, or --update"
+            )
+
+
+def _plain(view: ViewSettings) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(view)
+    return plain
+
+
+def _differing(before: dict[str, Any], after: dict[str, Any]) -> str:
+    """Settings that differ, as far as they are named."""
+    differing = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    return listed(
+        [f"{name} {before.get(name)}, not {after.get(name)}" for name in differing], _NAMED
+    )
 
 
 def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:

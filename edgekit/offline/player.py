@@ -6,6 +6,7 @@ from edgekit.inference.classifier import Classifier, top_k
 from edgekit.inference.decision import Decision
 from edgekit.inference.events import Event
 from edgekit.inference.frame import Frame
+from edgekit.inference.looking import Look
 from edgekit.inference.pipeline import Pipeline, Result
 from edgekit.model.decision import DecisionSettings
 from edgekit.offline.clip import ClipHeader, hash_input
@@ -42,6 +43,7 @@ class Player:
 
     Attributes:
         drift: what the daemon would say of drift; it changes no answer and no event.
+        look: what the model sees of the first frame; None before.
     """
 
     def __init__(
@@ -54,15 +56,18 @@ class Player:
         self._source = name
         self._classifier = classifier
         self._decision = decision
-        self._comparable = header is not None and header.geometry == classifier.geometry
+        # As long as the model looks at the same part of frames, too.
+        comparable = header is not None and header.geometry == classifier.geometry
+        self._recorded = header.view if header is not None and comparable else None
         self._stretch = 0
         self._pipeline = self._begin()
         self.drift = DriftCourse(classifier.profile)
+        self.look: Look | None = None
 
     def prepare(self, frame: Frame) -> Frame:
         """Make the model's input; may be called ahead, and in another thread."""
         frame, record = frame.prepared_for(self._classifier.geometry), frame.record
-        if not self._comparable or record is None:
+        if record is None or self._recorded is None or frame.view != self._recorded:
             return frame
         assert frame.tensor is not None
         return frame._replace(input_differs=record.input_sha256 != hash_input(frame.tensor))
@@ -76,6 +81,8 @@ class Player:
         if frame.stretch != self._stretch:
             self._pipeline, self._stretch = self._begin(), frame.stretch
             self.drift.begin()
+        if self.look is None:
+            self.look = Look.at(frame, self._classifier.geometry)
         result = self._pipeline.process(frame)
         self.drift.add(result.tensor, result.scores, frame.time)
         event = self._pipeline.event(result)

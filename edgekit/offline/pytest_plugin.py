@@ -79,7 +79,7 @@ def replay_and_compare(
         update: write the golden file.
         model: the model file.
         golden: the golden file; `NAME.golden.json` beside the recording by default.
-        config: a configuration file, for its decision settings; a clip's own by default.
+        config: a configuration file, for its decision settings and view; a clip's own by default.
         any_model: accept a golden file that another model made.
         tolerance: maximum difference of scores.
         frames: maximum number of frames that a change may come early or late.
@@ -94,11 +94,12 @@ def replay_and_compare(
     """
     from edgekit.inference.classifier import Classifier
     from edgekit.model.foreign import Hints
-    from edgekit.offline.decision_settings import decision_settings
+    from edgekit.offline.decision_settings import decision_settings, view_settings
     from edgekit.offline.recording import Recording
     from edgekit.offline.replay import Expectation, verify
 
-    opened = Recording(folder / recording)
+    configured = None if config is None else folder / config
+    opened = Recording(folder / recording, view_settings(configured, {}))
     beside = opened.path.with_name(f"{opened.path.stem}.golden.json")
     classifier = Classifier.open(
         folder / model,
@@ -107,9 +108,7 @@ def replay_and_compare(
         runtime=runtime,
         threads=threads,
     )
-    settled = decision_settings(
-        None if config is None else folder / config, {}, opened.header, classifier
-    )
+    settled = decision_settings(configured, {}, opened.header, classifier)
     expected = Expectation(
         beside if golden is None else folder / golden, update, any_model, tolerance, frames
     )

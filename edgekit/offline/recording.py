@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from edgekit.errors import SourceError
 from edgekit.inference.frame import Frame
 from edgekit.offline.clip import Clip, ClipHeader, is_clip
+from edgekit.settings import toml_value
 from edgekit.text import encodable, printable
 from edgekit.vision.folders import picture_folder
 from edgekit.vision.notes import Notes
@@ -74,8 +75,16 @@ class Recording:
         self._notes = Notes(left_out)
 
     def look(self, view: ViewSettings) -> None:
-        """Take another view for the frames that are read from now on."""
-        self._view = View(view if self.header is None else _of_clip(self.header.view, view))
+        """Take another view for the frames that are read from now on.
+
+        Raises:
+            SourceError: its region is one of frames turned otherwise than those of this clip.
+        """
+        self._not_applied = ""
+        if self.header is not None:
+            self._not_applied = not_applied(view, self.header.view)
+            view = self._of_clip(self.header.view, view)
+        self._view = View(view)
 
     @property
     def view(self) -> ViewSettings:
@@ -85,7 +94,7 @@ class Recording:
     @property
     def notes(self) -> list[str]:
         """What is to be known about its frames, a line each; complete once they were read."""
-        return self._notes.lines
+        return [*self._notes.lines, *filter(None, [self._not_applied])]
 
     @property
     def files(self) -> list[Path]:
@@ -129,6 +138,19 @@ class Recording:
                 "between frames; times are the file's own"
             )
 
+    def _of_clip(self, recorded: ViewSettings, wanted: ViewSettings) -> ViewSettings:
+        """What holds where a clip was recorded with a view, and another is wanted."""
+        if not wanted.region or wanted.region == recorded.region:
+            return recorded
+        if not_applied(msgspec.structs.replace(wanted, masks=()), recorded):
+            raise SourceError(
+                f"the clip {self.path} was recorded with rotate {recorded.rotate} and mirror "
+                f"{toml_value(recorded.mirror)}, and the region is of frames turned otherwise; "
+                "choose one of its own frames, with --view-region, --view-rotate 0 and "
+                "--no-view-mirror"
+            )
+        return msgspec.structs.replace(recorded, region=wanted.region)
+
     def _seen(self, frame: Frame) -> Frame:
         """A frame as everybody sees it, with the region of it that the model does."""
         view = self._view
@@ -157,11 +179,22 @@ class Recording:
         )
 
 
-def _of_clip(recorded: ViewSettings, wanted: ViewSettings) -> ViewSettings:
-    """What holds of a view where a clip was recorded with another."""
-    if not wanted.region or wanted.region == recorded.region:
-        return recorded
-    return msgspec.structs.replace(recorded, region=wanted.region)
+def not_applied(wanted: ViewSettings, recorded: ViewSettings) -> str:
+    """What is not done to a clip's frames, which are turned and masked already; empty for nothing.
+
+    Args:
+        wanted: as is set now; what is at its default is not.
+        recorded: as the clip was.
+    """
+    plain = ViewSettings()
+    others = [
+        f"{name} {toml_value(now)}"
+        for name in ("rotate", "mirror", "masks")
+        if (now := getattr(wanted, name)) not in (getattr(plain, name), getattr(recorded, name))
+    ]
+    if not others:
+        return ""
+    return f"not recorded with {' or '.join(others)}, which is not applied to a clip"
 
 
 class _Step:

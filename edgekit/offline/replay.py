@@ -11,6 +11,7 @@ import msgspec
 
 from edgekit.inference.classifier import Classifier
 from edgekit.inference.events import Event
+from edgekit.inference.looking import Look
 from edgekit.model.decision import DecisionSettings
 from edgekit.offline.drift_course import DriftCourse
 from edgekit.offline.golden import (
@@ -44,6 +45,7 @@ class Replay:
         recorded: the changes at the time of the recording; None where it does not say.
         inputs_differ: number of frames whose input is not the recorded one.
         drift: what was told of it.
+        look: what the model saw of the first frame; None without one.
     """
 
     frames: int = 0
@@ -54,6 +56,7 @@ class Replay:
     recorded: list[Change] | None = None
     inputs_differ: int = 0
     drift: DriftCourse = field(default_factory=lambda: DriftCourse(None))
+    look: Look | None = None
 
 
 def replay(played: Iterable[Played], has_records: bool) -> Replay:
@@ -112,6 +115,7 @@ def golden_of(
         decision=settings,
         frames=found.frames,
         changes=found.changes,
+        view=recording.view,
     )
 
 
@@ -163,7 +167,7 @@ def verify(
     player = Player(recording.name, recording.header, classifier, decision)
     prepared = progress(recording, "replaying", player.prepare, hidden)
     found = replay(map(player.play, prepared), has_records=recording.header is not None)
-    found.drift = player.drift
+    found.drift, found.look = player.drift, player.look
     if golden is not None and expected.update:
         write_golden(golden, golden_of(recording, classifier, decision, found))
         return found, None

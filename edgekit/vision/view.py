@@ -56,13 +56,13 @@ class ViewSettings(Section, frozen=True):
         tuple[float, ...],
         Meta(description="x, y, width, height of the part that the model looks at, in fractions of "
              "the frame: 0.5,0,0.5,1 is its right half; of it the centre, as the model's shape "
-             "needs. The whole frame if empty."),
+             "needs. The whole frame if empty.", examples=["X,Y,WIDTH,HEIGHT"]),
     ] = ()  # fmt: skip
     masks: Annotated[
         tuple[tuple[float, ...], ...],
         Meta(description="What nobody is to see, neither the model nor a viewer nor a clip: of "
              "each x, y, width, height, or x, y of each corner, in fractions of the frame: "
-             "[0,0,1,0.2] is its upper fifth."),
+             "[0,0,1,0.2] is its upper fifth.", examples=["[X,Y,WIDTH,HEIGHT],…"]),
     ] = ()  # fmt: skip
 
     def __post_init__(self) -> None:

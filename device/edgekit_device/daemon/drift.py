@@ -36,15 +36,16 @@ class DriftWatch:
         self._lacks_profile = False
 
     def follow(self, classifier: Classifier, settings: Settings) -> None:
-        """Watch a model's answers to a source; afresh where either is another one.
+        """Watch a model's answers to a source; afresh where either, or the view, is another one.
 
         A camera or an accelerator that comes back changes nothing, nor do other settings.
         """
-        subject = classifier.sha256, source_settings(settings), settings.health.drift
+        watched = settings.health.drift
+        subject = classifier.sha256, source_settings(settings), settings.view, watched
         if subject == self._subject:
             return
         self._subject, self._watch = subject, None
-        if not settings.health.drift:
+        if not watched:
             return
         profile, lacked = classifier.profile or Profile(), self._lacks_profile
         self._lacks_profile = profile == Profile()

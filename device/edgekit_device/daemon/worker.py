@@ -21,6 +21,7 @@ from edgekit_device.config.settings import Settings
 from edgekit_device.daemon.decisions import Decisions
 from edgekit_device.daemon.drift import DriftWatch
 from edgekit_device.daemon.models import Loaded, open_on_cpu, open_with_retries
+from edgekit_device.daemon.remarks import Remarks
 from edgekit_device.daemon.statistics import Statistics
 from edgekit_device.pictures import EventPicture
 from edgekit_device.retry import CAMERA, DELEGATE, Retry
@@ -98,7 +99,7 @@ class Worker:
         self._changes: list[Settings | Loaded] = []
         self._stopping = threading.Event()
         self._abandoned = False
-        self._message = ""
+        self._remarks = Remarks(self.problems, notify)
         self.busy_since: float | None = None
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
@@ -165,6 +166,8 @@ class Worker:
         # The source first: a wrong name shows at once, not after the model has loaded.
         if self.source is None:
             self.source = self._open_source(self._settings)
+        else:
+            self.source.look(self._settings.view)
         because = self._cpu_because
         loaded = open_on_cpu(self._settings, because) if because else self._open_model(None)
         if loaded is not None:
@@ -233,6 +236,8 @@ class Worker:
                 self._replace_source(before)
             else:
                 self.problems.pop("source", None)
+            if before.view != change.view and self.source is not None:
+                self.source.look(change.view)
             if before.recovery != change.recovery:
                 self._set_retries(change)
             # While a delegate is lost, its model is of no use.
@@ -274,7 +279,7 @@ class Worker:
                 self._go_back(self._before, str(error) or f"{self.source.name} has no frames")
                 return None
             if isinstance(error, EndOfSource):
-                self._tell_message()
+                self._remarks.of_source(self.source)
             # A recording will not get better, nor a camera that never gave a frame.
             lost = isinstance(error, SourceError) and self.source.live and self._statistics.frames
             if not lost:
@@ -284,15 +289,8 @@ class Worker:
         if frame is not None:
             self._before = None
             self._statistics.last_frame = frame.captured
-            self._tell_message()
+            self._remarks.of_source(self.source)
         return frame
-
-    def _tell_message(self) -> None:
-        assert self.source is not None
-        if self.source.message != self._message:
-            self._message = self.source.message
-            kind = "camera" if self.source.live else "recording"
-            self._notify(f"{kind}: {self.source.name} {self._message}")
 
     def _lose_camera(self, error: Exception) -> None:
         """Close the camera, and set the time of the next try; in between other settings hold."""
@@ -330,6 +328,9 @@ class Worker:
                 self._statistics.damaged += source.damaged
 
     def _answer(self, frame: Frame) -> None:
+        if self._remarks.has_turned(frame) and self.loaded and self._pipeline:
+            self.decisions.begin_afresh()
+            self._use(self.loaded)
         result = self._process(frame)
         if self._abandoned:
             return
@@ -341,6 +342,7 @@ class Worker:
         self.problems.pop("camera", None)
         self._statistics.answered(result.latency_ms)
         assert self.loaded is not None and self._pipeline is not None
+        self._remarks.of_frame(frame, result.model.geometry)
         size = self._settings.pictures.size
         state: State = "degraded" if self.loaded.degraded else "running"
         event = self._pipeline.event(result, state, picture=size != "off")

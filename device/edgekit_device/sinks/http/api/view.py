@@ -27,12 +27,12 @@ def view(feed: Feed) -> Iterable[Route]:
 
 def as_json(result: Result) -> dict[str, Any]:
     """The view of the newest frame, and what its model sees of it, in fractions of the frame."""
-    settings, look = result.frame.view, Look.at(result.frame, result.model.geometry)
+    settings, (height, width) = result.frame.view, result.frame.pixels.shape[:2]
     return {
         "rotate": settings.rotate,
         "mirror": settings.mirror,
         "region": settings.region,
         "masks": settings.masks,
-        "frame": {"width": look.width, "height": look.height},
-        "sees": look.sees,
+        "frame": {"width": width, "height": height},
+        "sees": Look.at(result.frame, result.model.geometry).sees,
     }
