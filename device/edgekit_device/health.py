@@ -81,7 +81,8 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
         ts: RFC 3339 in UTC.
         name: of the device.
         state: `starting` until the first answer; `degraded` while `problems` are named and frames
-            are answered all the same; `stalled` when they are not.
+            are answered all the same; `stalled` when they are not; `paused` while nobody wants
+            them to be.
         problems: what is not as it should be, in words.
         version: of edgekit.
         uptime_s: seconds since the start.
@@ -91,7 +92,8 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
         damaged: those of the dropped frames that could not be decoded as the camera saw them.
         fps: frames answered per second, over the last ten seconds or so.
         latency_ms: none before the first answer.
-        frame_age_s, inference_age_s: seconds since the last frame and the last answer.
+        frame_age_s, inference_age_s: seconds since the last frame and the last answer; none while
+            it is paused.
         memory_bytes: resident memory of the process.
         temperature_c: of the processor, in degrees Celsius, where the system tells.
         throttled: what slows the processor down now, such as `under-voltage`.
@@ -105,6 +107,7 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
             before enough frames were seen.
         decision_from: who says how scores become labels, in words; the first to speak of a setting
             wins. Empty until a model runs.
+        control: how often clients asked for each action that was `done`, `failed` or `refused`.
     """
 
     ts: str
@@ -135,13 +138,15 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
     drift: DriftHealth | None = None
     drift_figures: list[str] = []
     decision_from: str = ""
+    control: dict[str, dict[str, int]] = {}
 
 
 def headline(health: Health) -> str:
     """A line for people: state, model, frames per second, problems and drift."""
     model = f"model {health.model_sha256[:12]}"
+    rate = [] if health.state == "paused" else [f"{health.fps:g} fps"]
     drift = [f"drift: {health.drift}"] if health.drift else []
-    return " · ".join([health.state, model, f"{health.fps:g} fps", *health.problems, *drift])
+    return " · ".join([health.state, model, *rate, *health.problems, *drift])
 
 
 class Status(msgspec.Struct, frozen=True, omit_defaults=True):

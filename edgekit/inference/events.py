@@ -7,7 +7,7 @@ import msgspec
 
 from edgekit.model.labels import UNKNOWN as UNKNOWN
 
-Kind = Literal["change", "heartbeat", "frame"]
+Kind = Literal["change", "heartbeat", "frame", "snapshot"]
 State = Literal["starting", "running", "degraded", "paused", "stalled", "stopping"]
 
 
@@ -26,7 +26,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
         id: of this event alone; those of one device sort as the events came.
         ts: when the answer was ready, RFC 3339 in UTC.
         event: `change` of the decided label, `heartbeat` while it stays, `frame` for any other
-            frame with `--every-frame`.
+            frame with `--every-frame`, `snapshot` where somebody asked for one.
         label: the decided label; `unknown` while no class is sure enough.
         score: its smoothed score in [0, 1]; that of the best class while it is `unknown`.
         frame: the frame's number in its source, from 0.

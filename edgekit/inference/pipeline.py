@@ -113,24 +113,31 @@ class Pipeline:
         return Result(frame, tensor, scores, verdict, label, latency_ms, self.model, settings)
 
     def event(
-        self, result: Result, state: State = "running", *, picture: bool = False
+        self,
+        result: Result,
+        state: State = "running",
+        *,
+        picture: bool = False,
+        snapshot: bool = False,
     ) -> Event | None:
         """The event that a result gives; None for none.
 
         Args:
             result: what was made of a frame.
             state: of who answers.
-            picture: whether pictures go with changes.
+            picture: whether pictures go with changes and snapshots.
+            snapshot: whether there is to be one in any case, of kind `snapshot` but at a change.
         """
         verdict = result.verdict
-        if verdict.event is None:
+        kind = "snapshot" if snapshot and verdict.event != "change" else verdict.event
+        if kind is None:
             return None
-        changed = verdict.event == "change" and not verdict.first
+        changed = kind == "change" and not verdict.first
         ts = timestamp()
         return Event(
             id=event_id(ts, result.frame.number),
             ts=ts,
-            event=verdict.event,
+            event=kind,
             label=result.label,
             score=round(verdict.score, 6),
             frame=result.frame.number,
@@ -141,7 +148,7 @@ class Pipeline:
             state=state,
             time=None if self._live else round(result.frame.time, 6),
             previous=self._name(verdict.previous) if changed else None,
-            picture=picture and verdict.event == "change",
+            picture=picture and kind in ("change", "snapshot"),
         )
 
     def _name(self, index: int | None) -> str:

@@ -6,11 +6,9 @@ ask for is a flag beside: a stop waits behind nothing, and a hundred reloads at 
 """
 
 import contextlib
-import os
 import queue
 import time
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from edgekit import __version__
 from edgekit.errors import AcceleratorLostError
@@ -18,15 +16,22 @@ from edgekit.inference.events import timestamp
 from edgekit.vision.threads import is_any_left
 from edgekit_device import board
 from edgekit_device.config.settings import Settings
+from edgekit_device.daemon.control import Control
 from edgekit_device.daemon.deliveries import Deliveries
 from edgekit_device.daemon.drift import DriftWatch
+from edgekit_device.daemon.hang import HangWatch
 from edgekit_device.daemon.hot_swap import ModelWatch
 from edgekit_device.daemon.models import Loaded
 from edgekit_device.daemon.outputs import GRACE, Outputs, close, in_words
+from edgekit_device.daemon.pause import Pause
+from edgekit_device.daemon.recorder import Recorder
 from edgekit_device.daemon.statistics import Indicators, Statistics, state_of
+from edgekit_device.daemon.status_file import StatusFile
 from edgekit_device.daemon.systemd import ServiceManager
+from edgekit_device.daemon.telling import Snapshots, Teller
 from edgekit_device.daemon.worker import OpenSource, Worker
-from edgekit_device.health import Health, Status, headline, runtime_folder, shown, write_status
+from edgekit_device.folders import data_folder
+from edgekit_device.health import Health, headline, runtime_folder, shown
 from edgekit_device.sinks import SINKS, SinkEntry
 from edgekit_device.sinks.base import Host, Sink
 from edgekit_device.sources import Source, is_live, source_settings, with_source_of
@@ -35,8 +40,6 @@ TICK = 0.25
 # At the end of a recording: how long to wait for a message to be delivered after the one before.
 FLUSH = 10.0
 _BOARD_CHECK = 5.0
-# The longest that a turn may take by itself: what is beyond it, the whole process was stopped.
-_LONGEST_TURN = 2.0
 
 
 class Daemon:
@@ -68,11 +71,19 @@ class Daemon:
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._models = ModelWatch(settings, self._inbox.put, self._use_model, notify)
         self._drift = DriftWatch(notify)
+        self._pause = Pause(data_folder())
+        self._recorder = Recorder(data_folder(), self.health, notify)
+        self._snapshots = Snapshots()
+        self._control = Control(
+            self, self._inbox.put, self._pause, self._recorder, self._snapshots, notify
+        )
+        self._teller = Teller(self._told, self.statistics, self._drift, self._snapshots)
         self._worker = self._new_worker()
         # Each hangs in an inference, and may for ever.
         self._abandoned: list[Worker] = []
-        self._outputs = Outputs(sinks, Host(self.health), notify)
+        self._outputs = Outputs(sinks, Host(self.health, self._control), notify)
         self._deliveries = Deliveries(notify)
+        self._status = StatusFile(runtime_folder(), notify)
         self._problems: dict[str, str] = {}
         self._sent: tuple[object, ...] | None = None
         self._ready = False
@@ -81,10 +92,7 @@ class Daemon:
         self._ended = False
         self._failure: Exception | None = None
         self._hung = False
-        # The inference in hand, by its beginning; seconds that it was seen to take, and until when.
-        self._inference: float | None = None
-        self._inference_took = 0.0
-        self._looked_at = time.monotonic()
+        self._hang = HangWatch()
         self._temperature: float | None = None
         self._throttled: list[str] = []
         self._due: dict[str, float] = {}
@@ -98,6 +106,16 @@ class Daemon:
         """Read the settings again; may be called from a signal handler."""
         self._reload_wanted = True
         self._inbox.put(_wake)
+
+    @property
+    def settings(self) -> Settings:
+        """What it follows; may be asked from any thread."""
+        return self._settings
+
+    @property
+    def rests(self) -> bool:
+        """Whether the camera is closed, because it is paused; may be asked from any thread."""
+        return self._worker.rested_at is not None and not is_any_left()
 
     def run(self) -> None:
         """Work until the source ends, `max_frames` are done, or a stop is requested.
@@ -139,6 +157,8 @@ class Daemon:
         worker, statistics, settings = self._worker, self.statistics, self._settings
         dropped, damaged = worker.lost_frames()
         classifier = worker.loaded.classifier if worker.loaded else None
+        rests = indicators.rest_age is not None
+        ages = indicators.ready and not rests
         return Health(
             ts=timestamp(),
             name=settings.device_name,
@@ -156,18 +176,19 @@ class Daemon:
             dropped=dropped,
             damaged=damaged,
             events=statistics.events,
-            fps=round(statistics.fps, 2),
+            fps=0.0 if rests else round(statistics.fps, 2),
             memory_bytes=board.memory_bytes(),
             restarts=statistics.restarts | self._outputs.restarts(),
             sinks={name: report.shown() for name, report in self._outputs.reports().items()},
             latency_ms=statistics.latency(),
-            frame_age_s=round(indicators.frame_age, 2) if indicators.ready else None,
-            inference_age_s=round(indicators.inference_age, 2) if indicators.ready else None,
+            frame_age_s=round(indicators.frame_age, 2) if ages else None,
+            inference_age_s=round(indicators.inference_age, 2) if ages else None,
             temperature_c=self._temperature,
             throttled=self._throttled,
             drift=self._drift.health(),
             drift_figures=self._drift.figures(),
             decision_from=worker.decisions.source,
+            control=self._control.counts(),
         )
 
     def summary(self) -> str:
@@ -175,35 +196,43 @@ class Daemon:
         return self.statistics.summary(self.health())
 
     def _indicators(self) -> Indicators:
-        statistics, now = self.statistics, time.monotonic()
+        statistics, now, rested = self.statistics, time.monotonic(), self._worker.rested_at
         problems = self._worker.problems | self._problems | self._outputs.problems
         for name, sink in self._outputs.by_name.items():
             if problem := sink.report().problem:
                 problems[name] = problem
+        if self._status.problem:
+            problems["status"] = self._status.problem
         if self._models.problem:
             problems["model"] = self._models.problem
         if self._throttled:
             problems["board"] = ", ".join(self._throttled)
         return Indicators(
             stopping=self._stopping,
-            ready=statistics.frames > 0,
+            ready=statistics.ready,
             frame_age=now - statistics.last_frame,
             inference_age=now - statistics.last_inference,
             problems={part: shown(text) for part, text in problems.items()},
+            rest_age=None if rested is None else now - rested,
         )
+
+    def _told(self) -> Collection[Sink]:
+        """Who is told of answers."""
+        return *self._outputs.sinks, *self._recorder.sinks
 
     def _new_worker(self, source: Source | None = None, cpu_because: str | None = None) -> Worker:
         return Worker(
             self._settings,
             self.statistics,
             self._drift,
-            lambda: self._outputs.sinks,
+            self._teller,
             self._open_source,
             ended=lambda failure: self._inbox.put(lambda: self._on_end(failure)),
             notify=self._notify,
             kept=lambda refused, kept: self._inbox.put(lambda: self._on_source_kept(refused, kept)),
             source=source,
             cpu_because=cpu_because,
+            paused=lambda: self._pause.wanted,
         )
 
     # What arrives in the inbox.
@@ -212,21 +241,24 @@ class Daemon:
         self._ended = True
         self._failure = failure
 
-    def _on_reload(self) -> None:
+    def reload(self) -> str | None:
+        """Read the settings again; what was wrong with them, None for nothing."""
         before = self._settings
         try:
             settings = self._reload()
             sinks = self._outputs.changed(before, settings)
         # Any: whatever a file makes go wrong, the daemon goes on as it is.
         except Exception as error:
-            self._note_problem("configuration", f"{in_words(error)}; going on with the one before")
-            return
+            wrong = f"{in_words(error)}; going on with the one before"
+            self._note_problem("configuration", wrong)
+            return wrong
         self._problems.pop("configuration", None)
         self._settings = settings
         self._worker.change_to(settings)
         self._models.follow(settings)
         self._exchange(sinks)
         self._notify("the configuration was read again")
+        return None
 
     def _on_source_kept(self, refused: Settings, kept: Settings) -> None:
         """The worker goes on with the source before: the sinks made from that are wanted again."""
@@ -252,11 +284,13 @@ class Daemon:
             self._inbox.get(timeout=TICK)()
         if self._reload_wanted:
             self._reload_wanted = False
-            self._on_reload()
+            self.reload()
         self._check_sinks()
         self._deliveries.look(self._outputs.sinks, live=self._live())
+        self._control.look()
         self._check_inference()
-        if self._worker.loaded is not None:
+        # While it is paused no frame comes that another model could be used from.
+        if self._worker.loaded is not None and self._worker.rested_at is None:
             self._models.look(self._worker.loaded, probe=not self._hung)
         self._check_board()
         if self._is_due("rate", 1.0):
@@ -280,9 +314,10 @@ class Daemon:
         return is_live(self._settings) or self._settings.realtime
 
     def _check_inference(self) -> None:
-        if not self._hangs():
+        took = self._hang.look(self._worker.busy_since)
+        if took <= self._settings.recovery.inference_timeout:
             return
-        reason = f"an inference did not return within {self._inference_took:.0f} s"
+        reason = f"an inference did not return within {took:.0f} s"
         if self._settings.delegate == "none" or not self._settings.allow_cpu_fallback:
             self._on_end(AcceleratorLostError(f"{reason}; starting afresh is all that helps"))
             return
@@ -295,19 +330,6 @@ class Daemon:
         self.statistics.restarted("accelerator")
         self._worker = self._new_worker(source, cpu_because=reason)
         self._worker.start()
-
-    def _hangs(self) -> bool:
-        """Whether the inference in hand takes too long, as far as this thread saw it.
-
-        The clock alone would not do: it goes on while the whole process is stopped, by SIGSTOP, by
-        the freezer of a control group or with its virtual machine, and then nothing hangs.
-        """
-        now, inference = time.monotonic(), self._worker.busy_since
-        seen = min(now - self._looked_at, _LONGEST_TURN)
-        same = inference is not None and inference == self._inference
-        self._inference_took = self._inference_took + seen if same else 0.0
-        self._inference, self._looked_at = inference, now
-        return self._inference_took > self._settings.recovery.inference_timeout
 
     def _note_problem(self, part: str, text: str) -> None:
         self._problems[part] = text
@@ -325,14 +347,14 @@ class Daemon:
         model = loaded.classifier.sha256 if loaded else ""
         now = (state, indicators.problems, model, self._drift.health() is not None)
         changed, self._sent = now != self._sent, now
-        well = state in ("running", "degraded")
+        well = state in ("running", "degraded", "paused")
         if changed or self._is_due("health", self._settings.health.interval):
             health = self._publish_health(indicators)
             self._manager.send(STATUS=headline(health))
             if well and not self._ready:
                 self._ready = True
                 self._manager.send(READY=1)
-        # Fed by frames that were answered, and by nothing else.
+        # Fed by frames that were answered, or by a worker that waits because it was asked to.
         watchdog = self._manager.watchdog
         if well and watchdog and self._is_due("watchdog", watchdog / 4):
             self._manager.send(WATCHDOG=1)
@@ -342,24 +364,8 @@ class Daemon:
         health = self._health_of(indicators)
         for sink in self._outputs.sinks:
             sink.health(health)
-        folder = runtime_folder()
-        if folder is not None:
-            refused = self._models.problem
-            self._leave_status(
-                folder,
-                Status(os.getpid(), health, indicators.problems, refused and shown(refused)),
-            )
+        self._status.leave(health, indicators.problems, self._models.problem)
         return health
-
-    def _leave_status(self, folder: Path, status: Status) -> None:
-        try:
-            write_status(folder, status)
-        except OSError as error:
-            text = f"cannot write it to {folder}: {error.strerror or error}"
-            if self._problems.get("status") != text:
-                self._note_problem("status", text)
-        else:
-            self._problems.pop("status", None)
 
     # The end.
 
@@ -383,6 +389,7 @@ class Daemon:
         self._worker.stop()
         if self._worker.started:
             self._worker.join(GRACE)
+        self._control.close(GRACE)
         self._publish_health(self._indicators())
         close(self._outputs.sinks)
 

@@ -12,6 +12,8 @@ from edgekit_device.health import Health, Latency
 
 _LATENCIES = 1000
 _RATE_SECONDS = 10.0
+# A worker that is paused says every quarter of a second that it is there.
+_RESTS_WITHIN = 5.0
 
 
 @dataclass(frozen=True)
@@ -20,10 +22,12 @@ class Indicators:
 
     Attributes:
         stopping: whether the end was asked for.
-        ready: whether a frame was ever answered.
+        ready: whether a frame was answered, since it was last resumed.
         frame_age, inference_age: seconds since the last frame, and since the last answer; since
-            the start when there was none.
+            the start, or since it was resumed, when there was none.
         problems: what is not as it should be, in words, by part.
+        rest_age: seconds since the worker last said that it waits, because it is paused; None
+            while it is not.
     """
 
     stopping: bool
@@ -31,12 +35,15 @@ class Indicators:
     frame_age: float
     inference_age: float
     problems: dict[str, str]
+    rest_age: float | None = None
 
 
 def state_of(indicators: Indicators, stall_after: float) -> State:
     """The state: `stalled` outranks `degraded`, because frames are not answered at all."""
     if indicators.stopping:
         return "stopping"
+    if indicators.rest_age is not None:
+        return "stalled" if indicators.rest_age > max(stall_after, _RESTS_WITHIN) else "paused"
     if not indicators.ready:
         return "starting"
     if max(indicators.frame_age, indicators.inference_age) > stall_after:
@@ -53,6 +60,7 @@ class Statistics:
             were closed.
         restarts: how often each part was opened again.
         fps: frames answered per second lately.
+        ready: whether a frame was answered, since it was last resumed.
         first_inference, last_frame, last_inference: on the monotonic clock; before the first, the
             last ones are the start.
     """
@@ -64,6 +72,7 @@ class Statistics:
     events: int = 0
     restarts: dict[str, int] = field(default_factory=dict)
     fps: float = 0.0
+    ready: bool = False
     first_inference: float = 0.0
     last_frame: float = 0.0
     last_inference: float = 0.0
@@ -82,6 +91,12 @@ class Statistics:
         self._latencies[self.frames % _LATENCIES] = latency_ms
         self.last_inference = time.monotonic()
         self.frames += 1
+        self.ready = True
+
+    def resumed(self) -> None:
+        """Wait for a frame as after the start: none was to come before."""
+        self.ready = False
+        self.last_frame = self.last_inference = time.monotonic()
 
     def restarted(self, part: str) -> None:
         """Count that a part was opened again."""

@@ -2,8 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from edgekit.errors import (
     EdgekitError,
@@ -23,9 +22,8 @@ from edgekit_device.daemon.drift import DriftWatch
 from edgekit_device.daemon.models import Loaded, open_on_cpu, open_with_retries
 from edgekit_device.daemon.remarks import Remarks
 from edgekit_device.daemon.statistics import Statistics
-from edgekit_device.pictures import EventPicture
+from edgekit_device.daemon.telling import Teller
 from edgekit_device.retry import CAMERA, DELEGATE, Retry
-from edgekit_device.sinks.base import Sink
 from edgekit_device.sources import EndOfSource, Source, source_settings, with_source_of
 
 # How long a wait for a frame may last before it looks whether it is to stop.
@@ -41,7 +39,7 @@ class Worker:
         settings: what to do.
         statistics: counted into.
         drift: sees what is answered.
-        sinks: gives the sinks of the moment.
+        teller: is given what is answered.
         open_source: opens the source that settings name.
         ended: called from the thread at its end with what ended it: None for the end of a
             recording, for `max_frames` and for `stop`.
@@ -50,6 +48,7 @@ class Worker:
             source goes on in its place.
         source: an open source to go on with; one is opened by default.
         cpu_because: why to work on the CPU without trying the delegate, if so.
+        paused: whether to close the source, and to do nothing.
 
     Attributes:
         problems: what is not as it should be, by part.
@@ -58,6 +57,7 @@ class Worker:
         loaded: the model in use, None before.
         decisions: how scores become labels.
         busy_since: when the inference in hand began, on the monotonic clock; None while none is.
+        rested_at: when it last waited because it is paused, likewise; None while it is not.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Worker:
         settings: Settings,
         statistics: Statistics,
         drift: DriftWatch,
-        sinks: Callable[[], Iterable[Sink]],
+        teller: Teller,
         open_source: OpenSource,
         ended: Callable[[Exception | None], None],
         notify: Callable[[str], None],
@@ -73,6 +73,7 @@ class Worker:
         kept: Callable[[Settings, Settings], None] = lambda refused, kept: None,
         source: Source | None = None,
         cpu_because: str | None = None,
+        paused: Callable[[], bool] = lambda: False,
     ) -> None:
         self.problems: dict[str, str] = {}
         self.source = source
@@ -82,12 +83,13 @@ class Worker:
         self._settings = settings
         self._statistics = statistics
         self._drift = drift
-        self._sinks = sinks
+        self._teller = teller
         self._open_source = open_source
         self._ended = ended
         self._notify = notify
         self._kept = kept
         self._cpu_because = cpu_because
+        self._paused = paused
         self._pipeline: Pipeline | None = None
         self._set_retries(settings)
         # The settings before, while the source that they were exchanged for has given no frame.
@@ -101,6 +103,7 @@ class Worker:
         self._abandoned = False
         self._remarks = Remarks(self.problems, notify)
         self.busy_since: float | None = None
+        self.rested_at: float | None = None
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
     def start(self) -> None:
@@ -147,6 +150,8 @@ class Worker:
         try:
             self._open()
             while not self._stopping.is_set():
+                if self._rests():
+                    continue
                 self._follow_changes()
                 frame = self._next_frame()
                 if frame is not None:
@@ -164,14 +169,30 @@ class Worker:
 
     def _open(self) -> None:
         # The source first: a wrong name shows at once, not after the model has loaded.
-        if self.source is None:
+        if self.source is None and not self._paused():
             self.source = self._open_source(self._settings)
-        else:
+        elif self.source is not None:
             self.source.look(self._settings.view)
         because = self._cpu_because
         loaded = open_on_cpu(self._settings, because) if because else self._open_model(None)
         if loaded is not None:
             self._use(loaded)
+
+    def _rests(self) -> bool:
+        """Whether it is paused: then the source is closed, and changes wait, too, for a moment."""
+        if not self._paused():
+            if self.rested_at is not None:
+                self._statistics.resumed()
+                self.rested_at = None
+            return False
+        if self.rested_at is None:
+            self._close_source()
+            self.decisions.begin_afresh()
+            self.problems.pop("camera", None)
+            self._set_retries(self._settings)
+        self.rested_at = time.monotonic()
+        self._stopping.wait(_POLL)
+        return True
 
     def _open_model(self, failure: EdgekitError | None) -> Loaded | None:
         """The model, tried again and again; None when it is to stop, or another came meanwhile."""
@@ -343,17 +364,8 @@ class Worker:
         self._statistics.answered(result.latency_ms)
         assert self.loaded is not None and self._pipeline is not None
         self._remarks.of_frame(frame, result.model.geometry)
-        size = self._settings.pictures.size
         state: State = "degraded" if self.loaded.degraded else "running"
-        event = self._pipeline.event(result, state, picture=size != "off")
-        changed = event is not None and event.event == "change"
-        picture = EventPicture(result, size) if changed else None
-        for sink in self._sinks():
-            sink.frame(result)
-            if event is not None:
-                sink.event(event, picture)
-        self._statistics.events += event is not None
-        self._drift.update(result)
+        self._teller.tell(result, self._pipeline, state, self._settings.pictures.size)
 
     def _process(self, frame: Frame) -> Result | None:
         """The answer to a frame, from a model opened again if need be.
@@ -362,21 +374,16 @@ class Worker:
         """
         source = self.source
         while self._pipeline and self.source is source and not self._stopping.is_set():
+            # What is done between these two counts as an inference that may hang.
+            self.busy_since = time.monotonic()
             try:
-                with self._busy():
-                    return self._pipeline.process(frame)
+                return self._pipeline.process(frame)
             except InferenceError as error:
+                self.busy_since = None
                 self._reopen_model(error)
+            finally:
+                self.busy_since = None
         return None
-
-    @contextmanager
-    def _busy(self) -> Iterator[None]:
-        """What is done inside the `with` block counts as an inference that may hang."""
-        self.busy_since = time.monotonic()
-        try:
-            yield
-        finally:
-            self.busy_since = None
 
     def _reopen_model(self, error: InferenceError) -> None:
         assert self.loaded is not None

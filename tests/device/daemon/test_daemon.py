@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -762,29 +761,6 @@ class TestReload:
         assert "source: none there" in running.manager.wait_for("STATUS=degraded")
         until(lambda: made == ["fake", "second", "fake"])
         assert running.stop() is None
-
-
-def test_an_inference_hangs_only_while_the_process_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """SIGSTOP, the freezer, or a virtual machine that is paused stops it, and not the clock."""
-    now = [1000.0]
-    monkeypatch.setattr(daemon_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    settings = with_settings(recovery=RecoverySettings(inference_timeout=5))
-    daemon = Daemon(settings, Sources([]), lambda: settings, print, ())
-    worker = SimpleNamespace(busy_since=999.9)
-    monkeypatch.setattr(daemon, "_worker", worker)
-
-    def hangs(*steps: float) -> bool:
-        for step in steps:
-            now[0] += step
-            hung = daemon._hangs()
-        return hung
-
-    assert not hangs(0.25, 0.25, 3600.0, 0.25, 0.25)
-    worker.busy_since = now[0]
-    assert not hangs(0.25, *[0.25] * 20)
-    assert hangs(0.25)
-    worker.busy_since = None
-    assert not hangs(0.25)
 
 
 class TestStatus:

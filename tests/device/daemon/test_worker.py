@@ -12,6 +12,7 @@ from edgekit_device.daemon import worker as worker_module
 from edgekit_device.daemon.drift import DriftWatch
 from edgekit_device.daemon.models import Loaded
 from edgekit_device.daemon.statistics import Statistics
+from edgekit_device.daemon.telling import Snapshots, Teller
 from edgekit_device.daemon.worker import Worker
 from edgekit_device.retry import RetryPolicy
 
@@ -54,7 +55,12 @@ PLAIN_TOLD = (
 class Bench:
     """A worker over scripted sources and models, run to its end."""
 
-    def __init__(self, settings: Settings, *sources: FakeSource | Exception) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *sources: FakeSource | Exception,
+        paused: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.statistics = Statistics()
         self.sink = KeptSink()
         self.messages: list[str] = []  # but for the settings that nearly all tests have
@@ -62,9 +68,12 @@ class Bench:
         self.ending = Ending()
         self.drift_messages: list[str] = []
         self.drift = DriftWatch(self.drift_messages.append)
+        self.snapshots = Snapshots()
+        self.teller = Teller(lambda: [self.sink], self.statistics, self.drift, self.snapshots)
         self.worker = Worker(
-            settings, self.statistics, self.drift, lambda: [self.sink], self.sources, self.ending,
+            settings, self.statistics, self.drift, self.teller, self.sources, self.ending,
             lambda text: None if text == PLAIN_TOLD else self.messages.append(text),
+            paused=paused,
         )  # fmt: skip
 
     def run(self) -> Exception | None:
@@ -582,3 +591,77 @@ class TestDrift:
         gate.open()
         assert bench.worker.join(30)
         assert seen == []
+
+
+class TestPause:
+    def test_the_source_is_closed_and_opened_again_afresh(self) -> None:
+        paused = [False]
+        first = FakeSource(1, 1, lambda: paused.__setitem__(0, True), live=True, name="camera")
+        bench = Bench(PLAIN, first, FakeSource(1, 2), paused=lambda: paused[0])
+        bench.worker.start()
+        until(lambda: bench.worker.rested_at is not None)
+        assert first.closed and bench.worker.source is None
+        assert bench.labels() == ["dog"]
+        paused[0] = False
+        assert bench.ending.wait() is None
+        # The same label is news again, and nothing came before it.
+        assert [(e.label, e.previous) for e in bench.sink.events] == [
+            ("dog", None), ("dog", None), ("eel", "dog"),
+        ]  # fmt: skip
+
+    def test_nothing_is_opened_while_it_starts_paused(self) -> None:
+        paused = [True]
+        bench = Bench(PLAIN, FakeSource(0), paused=lambda: paused[0])
+        bench.worker.start()
+        until(lambda: bench.worker.rested_at is not None)
+        assert bench.worker.loaded is not None
+        assert bench.sources.settings == []
+        paused[0] = False
+        assert bench.ending.wait() is None
+        assert bench.labels() == ["cat"]
+
+    def test_another_source_waits_for_its_end(self) -> None:
+        paused = [True]
+        bench = Bench(PLAIN, FakeSource(2, name="second"), paused=lambda: paused[0])
+        bench.worker.start()
+        until(lambda: bench.worker.rested_at is not None)
+        bench.worker.change_to(msgspec.structs.replace(PLAIN, source="second"))
+        rested = bench.worker.rested_at
+        until(lambda: bench.worker.rested_at != rested)
+        assert bench.sources.settings == []
+        paused[0] = False
+        assert bench.ending.wait() is None
+        assert [settings.source for settings in bench.sources.settings] == ["second"]
+
+    def test_it_ends_where_it_is_to_stop(self) -> None:
+        bench = Bench(PLAIN, paused=lambda: True)
+        bench.worker.start()
+        until(lambda: bench.worker.rested_at is not None)
+        bench.worker.stop()
+        assert bench.ending.wait() is None
+
+    def test_a_lost_camera_is_no_problem_meanwhile(self) -> None:
+        paused = [False]
+        lost = FakeSource(0, SourceError("unplugged"), live=True, name="camera")
+        bench = Bench(PLAIN, lost, FakeSource(1), paused=lambda: paused[0])
+        bench.worker.start()
+        until(lambda: "camera" in bench.worker.problems)
+        paused[0] = True
+        until(lambda: bench.worker.rested_at is not None)
+        assert bench.worker.problems == {}
+        paused[0] = False
+        assert bench.ending.wait() is None
+        assert bench.labels() == ["cat", "dog"]
+
+
+class TestSnapshot:
+    def test_the_next_frame_has_an_event(self) -> None:
+        bench = Bench(PLAIN, FakeSource(0, 0, 0))
+        place = bench.snapshots.ask()
+        bench.sources.script[0] = FakeSource(0, 0, lambda: places.append(bench.snapshots.ask()), 0)
+        places: list[Any] = []
+        assert bench.run() is None
+        assert [event.event for event in bench.sink.events] == ["change", "snapshot"]
+        # A change has its picture anyway.
+        assert [place.get(timeout=0), places[0].get(timeout=0)] == bench.sink.events
+        assert bench.statistics.events == 2

@@ -104,7 +104,8 @@ class Application:
 
     async def _healthz(self, request: Request) -> Response:
         health = self._feed.health()
-        status = 200 if health.state in ("running", "degraded") else 503
+        # Paused is as it was asked to be: whoever starts it again for that gains nothing.
+        status = 200 if health.state in ("running", "degraded", "paused") else 503
         return _json(health if request.scope["known"] else {"state": health.state}, status)
 
     async def _metrics(self, request: Request) -> Response:

@@ -99,8 +99,10 @@ class Feed:
                 self._changed += 1
 
     def put_health(self, health: Health) -> None:
-        """Keep the newest health."""
+        """Keep the newest health; while it is paused, nothing is left of what was seen last."""
         self._health = time.monotonic(), health
+        if health.state == "paused":
+            self.latest = self._result = self._jpeg = None
 
     # Called in the server's thread.
 

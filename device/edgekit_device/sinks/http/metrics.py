@@ -125,6 +125,15 @@ def _counters(health: Health) -> Iterator[Metric]:
     for part, count in health.restarts.items():
         restarts.add_metric([part], count)
     yield restarts
+    control = CounterMetricFamily(
+        "edgekit_control",
+        "How often clients asked for each action, and what became of that.",
+        labels=["action", "outcome"],
+    )
+    for action, outcomes in health.control.items():
+        for outcome, count in outcomes.items():
+            control.add_metric([action, outcome], count)
+    yield control
 
 
 def _sinks(health: Health) -> Iterator[Metric]:

@@ -1,0 +1,45 @@
+"""What the daemon leaves for the commands beside it."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from edgekit_device.health import Health, Status, shown, write_status
+
+
+class StatusFile:
+    """Writes how the daemon is where `edgekit service status` reads it.
+
+    Args:
+        folder: where; None for nowhere.
+        notify: called with a line for people about what happens.
+
+    Attributes:
+        problem: why it cannot be written, in words.
+    """
+
+    def __init__(self, folder: Path | None, notify: Callable[[str], None]) -> None:
+        self.problem: str | None = None
+        self._folder = folder
+        self._notify = notify
+
+    def leave(self, health: Health, problems: Mapping[str, str], refused: str | None) -> None:
+        """Write it anew.
+
+        Args:
+            health: how the daemon is.
+            problems: of it, by part.
+            refused: why it does not use the model file that is there; None when it does.
+        """
+        if self._folder is None:
+            return
+        status = Status(os.getpid(), health, dict(problems), refused and shown(refused))
+        try:
+            write_status(self._folder, status)
+        except OSError as error:
+            text = f"cannot write it to {self._folder}: {error.strerror or error}"
+            if self.problem != text:
+                self._notify(f"status: {text}")
+            self.problem = text
+        else:
+            self.problem = None

@@ -1,0 +1,79 @@
+"""What sinks are told of each frame that was answered."""
+
+import queue
+from collections.abc import Callable, Iterable
+
+from edgekit.inference.events import Event, State
+from edgekit.inference.pipeline import Pipeline, Result
+from edgekit_device.config.settings import PictureSize
+from edgekit_device.daemon.drift import DriftWatch
+from edgekit_device.daemon.statistics import Statistics
+from edgekit_device.pictures import EventPicture
+from edgekit_device.sinks.base import Sink
+
+
+class Snapshots:
+    """Those who wait for an event of the next frame, from any thread."""
+
+    def __init__(self) -> None:
+        # Of a list and a queue, one operation each is all that needs no lock.
+        self._waiting: list[queue.SimpleQueue[Event]] = []
+
+    def ask(self) -> queue.SimpleQueue[Event]:
+        """Where the event of the next frame that is answered will be."""
+        place: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._waiting.append(place)
+        return place
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def give(self, event: Event) -> None:
+        """Give an event to all who wait."""
+        while self._waiting:
+            self._waiting.pop().put(event)
+
+
+class Teller:
+    """Tells sinks of answers, and counts that; for the thread that infers.
+
+    Args:
+        sinks: gives the sinks of the moment.
+        statistics: counted into.
+        drift: sees what is answered.
+        snapshots: who waits for one.
+    """
+
+    def __init__(
+        self,
+        sinks: Callable[[], Iterable[Sink]],
+        statistics: Statistics,
+        drift: DriftWatch,
+        snapshots: Snapshots,
+    ) -> None:
+        self._sinks = sinks
+        self._statistics = statistics
+        self._drift = drift
+        self._snapshots = snapshots
+
+    def tell(self, result: Result, pipeline: Pipeline, state: State, size: PictureSize) -> None:
+        """Tell of a frame, and of its event where it has one.
+
+        Args:
+            result: what was answered.
+            pipeline: what answered.
+            state: of who answers.
+            size: of pictures that may leave the device.
+        """
+        wanted = bool(self._snapshots)
+        event = pipeline.event(result, state, picture=size != "off", snapshot=wanted)
+        pictured = event is not None and event.event in ("change", "snapshot")
+        picture = EventPicture(result, size) if pictured else None
+        for sink in self._sinks():
+            sink.frame(result)
+            if event is not None:
+                sink.event(event, picture)
+        if wanted and event is not None:
+            self._snapshots.give(event)
+        self._statistics.events += event is not None
+        self._drift.update(result)
