@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -306,11 +306,12 @@ def of_class(browser: webdriver.Chrome, selector: str) -> list[str]:
 
 def test_a_day_of_the_history_is_filtered_and_looked_through(browser: webdriver.Chrome) -> None:
     events = make_day(DAY, 130)
-    gap = {"from": events[60].ts, "to": events[70].ts}
+    gap = {"from": events[60].ts, "to": events[70].ts, "why": "paused"}
     with served(Player(), parts=Parts(events, gaps=[gap])) as sink:
         page = Page(browser, f"{sink.url}#history?day=2026-01-05")
         page.shows("history-count", "130 changes, the newest 50 are shown")
-        page.shows("gaps", "Nobody watched (the daemon was off or paused): ")
+        page.shows("gaps", "Nobody watched: ")
+        page.shows("gaps", "(paused)")
         page.shows("kept", "Kept: 130 changes since ")
         assert page.run("return document.querySelectorAll('#timeline .gap').length") == 1
         assert {label for label in LABELS if label in page.text("legend")} == set(LABELS)
@@ -451,9 +452,12 @@ def test_control_asks_again_and_tells_the_outcome(
     token_file.write_text("correct horse battery\n")
     player, parts = Player(), Parts(control=True)
     with served(player, "0.0.0.0:0", parts, token_file=token_file) as sink:
-        parts.on_control = lambda name: player.set_health(
-            sink, "paused" if name == "pause" else "running"
-        )
+
+        def follow(name: str) -> None:
+            player.paused = name == "pause"
+            player.set_health(sink, "paused" if player.paused else "running")
+
+        parts.on_control = follow
         url = f"http://127.0.0.1:{sink.port}/"
         page = Page(browser, f"{url}?token=correct+horse+battery")
         page.shows("state", "Running")
@@ -470,20 +474,37 @@ def test_control_asks_again_and_tells_the_outcome(
         page.shows("outcome", "Done: Pause.")
         page.shows("paused", "Paused: nobody is watched.")
         page.shows("state", "Paused")
+        # Nothing is left of what was seen last.
+        browser.find_element(By.LINK_TEXT, "Live").click()
+        page.until(lambda: page.text("label") == "–")
+        page.shows("veil", "Paused")
         browser.find_element(By.ID, "resume").click()
         page.shows("state", "Running")
         page.until(lambda: page.text("paused") == "")
 
+        page.shows("label", "mug")
+        browser.find_element(By.LINK_TEXT, "Control").click()
+        page.until(lambda: browser.find_elements(By.ID, "models"))
         Select(browser.find_element(By.ID, "models")).select_by_visible_text(
             "toys-1.tflite (before)"
         )
         browser.find_element(By.ID, "do-model").click()
         browser.find_element(By.ID, "sure-yes").click()
-        page.shows("outcome", "Done: Change the model.")
+        page.shows("outcome", "Done: Choose a model.")
+        page.shows("clips", "12 MB")
+        until = datetime.now(UTC) + timedelta(seconds=30)
+        parts.recording = {"clip": "20260105T090000000Z.clip", "until": until.isoformat()}
+        browser.find_element(By.ID, "do-record").click()
+        page.shows("outcome", "Done: Record.")
+        page.shows("recording", "Recording…")
+        assert 0.4 < page.run("return document.getElementById('recording-progress').value") < 0.7
+        parts.recording = None
+        page.until(lambda: page.text("recording") == "")
         assert parts.asked == [
             ("/api/control/pause", {}),
             ("/api/control/resume", {}),
             ("/api/control/model", {"sha256": "1" * 64}),
+            ("/api/control/record", {"seconds": 60}),
         ]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from edgekit_device.control import ACTIONS
 from edgekit_device.sinks.http.feed import Feed
 from numpy.typing import NDArray
 from starlette.requests import Request
@@ -34,11 +35,9 @@ MODELS = [
     {"name": "toys-1.tflite", "sha256": "1" * 64, "added": "2026-01-01T03:04:05Z",
      "current": False, "previous": True},
 ]  # fmt: skip
-ACTIONS = {
-    "reload": "Load the configuration again", "snapshot": "Take a picture",
-    "record": "Record for a minute", "pause": "Pause", "resume": "Resume",
-    "model": "Change the model", "rollback": "Roll back",
-}  # fmt: skip
+CLIPS = [
+    {"name": "20260105T080000000Z.clip", "bytes": 12_400_000, "recorded": "2026-01-05T08:00:00Z"},
+]
 
 
 def make_day(
@@ -81,7 +80,8 @@ class Parts:
         gaps: stretches in which nobody watched.
         view, attention: as `/api/view` and `/api/attention` answer.
         control: whether it is on.
-        paused: since when and by whom, in words.
+        paused: whether it is.
+        recording: the clip in progress.
         asked: what was changed: the address and what came with it.
         wrong: what labels should have been, by event.
         pixels: the picture of an event, by its number.
@@ -94,6 +94,7 @@ class Parts:
     attention: dict[str, Any] = field(default_factory=lambda: {"state": "none", "done": 0.0})
     control: bool = False
     paused: bool = False
+    recording: dict[str, str] | None = None
     asked: list[tuple[str, Any]] = field(default_factory=list)
     wrong: dict[str, str] = field(default_factory=dict)
     pixels: Callable[[int], NDArray[np.uint8]] = make_pixels
@@ -110,6 +111,7 @@ class Parts:
             Route("/api/attention", self._attention, methods=["GET", "POST"]),
             Route("/api/attention.jpg", self._picture),
             Route("/api/control", self._answer(self._control)),
+            Route("/api/clips", self._answer(lambda: {"clips": CLIPS})),
             Route("/api/control/{name}", self._perform, methods=["POST"]),
         ]
 
@@ -173,11 +175,12 @@ class Parts:
     def _control(self) -> dict[str, Any]:
         why = {"rollback": "there is no version before this one"}
         return {
-            "http": self.control, "paused": self.paused, "recording": None, "models": MODELS,
+            "http": self.control, "paused": self.paused, "models": MODELS,
+            "recording": self.recording, "recorded": "",
             "actions": [
-                {"name": name, "title": title, "available": name not in why,
+                {"name": name, "title": action.title, "available": name not in why,
                  "why_not": why.get(name)}
-                for name, title in ACTIONS.items()
+                for name, action in ACTIONS.items()
             ],
         }  # fmt: skip
 
@@ -189,4 +192,4 @@ class Parts:
         if name in ("pause", "resume"):
             self.paused = name == "pause"
         self.on_control(name)
-        return JSONResponse({"done": True, "message": f"Done: {ACTIONS[name]}."})
+        return JSONResponse({"done": True, "message": f"Done: {ACTIONS[name].title}."})

@@ -3,6 +3,9 @@
 let control = null;     // as in /api/control; null where it is not served
 let following = 0;      // timer that follows a recording
 
+const MINUTE = 60;      // seconds of a clip that is asked for here
+const CLIPS = 5;        // clips that are offered, the newest
+
 // What interrupts is asked once more; what it does, in words.
 const SURE = {
   model: (title) => [`Change the model to ${title}?`, "No frame is answered for a few seconds.", "Change"],
@@ -17,6 +20,7 @@ async function loadControl() {
   drawControl();
   clearTimeout(following);
   if (control?.recording && !document.hidden) following = setTimeout(loadControl, 1000);
+  else if (control?.http && current === "control") showClips();
 }
 
 function drawControl() {
@@ -36,11 +40,12 @@ function drawControl() {
 }
 
 function makeAction({ name, title, available, why_not }) {
-  const button = element("button", { type: "button", id: `do-${name}` }, title);
+  const words = name === "record" ? `${title} for a minute` : title;
+  const button = element("button", { type: "button", id: `do-${name}` }, words);
   button.disabled = !available;
   const item = element("li", {}, button);
   if (name === "model" && available) item.prepend(makeChoice(button));
-  else button.addEventListener("click", () => perform(name));
+  else button.addEventListener("click", () => perform(name, name === "record" ? { seconds: MINUTE } : {}));
   if (!available && why_not) {
     const why = element("p", { class: "quiet", id: `why-${name}` }, why_not);
     button.setAttribute("aria-describedby", why.id);
@@ -88,10 +93,22 @@ function isSure(title, text, yes) {
     () => done($("sure").returnValue === "yes"), { once: true }));
 }
 
+// By the browser's clock, which need not be the device's: close enough for a bar.
 function showRecording(recording) {
   $("recording").hidden = !recording;
   if (!recording) return;
-  $("recording-progress").value = recording.done ?? 0;
+  const left = (new Date(recording.until) - Date.now()) / 1000;
+  $("recording-progress").value = clamp(1 - left / MINUTE, 0, 1);
+}
+
+// What became of the last clip, and those that can be had.
+async function showClips() {
+  const { clips } = await ask("/api/clips").catch(() => ({ clips: [] }));
+  tell($("recorded"), control?.recorded ?? "");
+  $("clips").replaceChildren(...clips.slice(0, CLIPS).map((clip) => element("li", {},
+    element("a", { class: "button", href: `/api/clips/${encodeURIComponent(clip.name)}`, download: "" },
+      `Clip of ${when(clip.recorded)}, ${bytes(clip.bytes)}`))));
+  $("clips").hidden = !clips.length;
 }
 
 // Above everything, on every part of the page: while it is paused nobody is watched.

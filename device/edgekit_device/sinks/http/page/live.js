@@ -72,6 +72,21 @@ function showVeil() {
   say($("veil"), text);
 }
 
+// While it is paused the device has nothing left of what was seen last; nor has the page.
+function forget() {
+  pictured = false;
+  for (const id of ["picture", "draft", "preview"]) {
+    const canvas = $(id);
+    canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
+  }
+  bitmap?.close();
+  bitmap = null;
+  say($("label"), "–");
+  say($("score"), "");
+  $("top").replaceChildren();
+  showTitle();
+}
+
 function showAnswer() {
   if (answer?.frame === undefined) return;
   const { label, score } = answer;

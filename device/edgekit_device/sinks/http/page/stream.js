@@ -63,6 +63,7 @@ function take(frame) {
   const elsewhere = frame.frame !== undefined && String(frame.sees) !== String(answer?.sees);
   answer = frame;
   if (elsewhere) loadView();
+  if (frame.frame === undefined && pictured) forget();
   heard = performance.now();
   showAnswer();
   showVeil();
@@ -131,6 +132,7 @@ async function showPictures(reader) {
 
 async function draw(jpeg) {
   const next = await createImageBitmap(jpeg);
+  if (health?.state === "paused") return next.close();
   bitmap?.close();
   bitmap = next;
   const context = resized($("picture"), bitmap.width, bitmap.height);

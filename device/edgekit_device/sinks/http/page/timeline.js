@@ -70,12 +70,19 @@ function showLegend(stretches) {
   say($("timeline-text"), labels.slice(0, 8).map(([label, time]) => `${label} ${duration(time)}`).join(", "));
 }
 
+// Why nobody watched, in words.
+const WHY = {
+  off: "off", paused: "paused", stalled: "stalled", starting: "starting", stopping: "stopped",
+  lost: "power lost", clock: "the clock was wrong", before: "before what is kept",
+};
+
 // Gaps in words, too: colour and hatching alone tell nothing to a screen reader.
 function showGaps() {
-  const words = day.gaps.map((gap) => `${clock(gap.from)} to ${gap.to ? clock(gap.to) : "now"}`);
+  const words = day.gaps.map(({ from, to, why }) => `${clock(from)} to ${to ? clock(to) : "now"}`
+    + (Object.hasOwn(WHY, why ?? "") ? ` (${WHY[why]})` : ""));
   const more = words.length > 5 ? ` and ${words.length - 5} more` : "";
   tell($("gaps"), words.length
-    ? `Nobody watched (the daemon was off or paused): ${words.slice(0, 5).join(", ")}${more}.` : "");
+    ? `Nobody watched: ${words.slice(0, 5).join(", ")}${more}.` : "");
 }
 
 $("timeline").addEventListener("click", (click) => {

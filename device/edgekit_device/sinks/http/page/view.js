@@ -138,7 +138,8 @@ function lookedAt(width, height) {
 function drawDraft() {
   const ready = Boolean(bitmap && seen?.sees && draft);
   $("editor").hidden = !draft;
-  tell($("view-waiting"), ready ? "" : "Waiting for the first picture. What is looked at shows here then.");
+  tell($("view-waiting"), ready ? "" : health?.state === "paused" ? "Paused: there is no picture to draw on."
+    : "Waiting for the first picture, to draw on.");
   if (!ready) return;
   const turn = turns(seen, draft), across = turn % 180;
   const [width, height] = across ? [bitmap.height, bitmap.width] : [bitmap.width, bitmap.height];
