@@ -320,6 +320,9 @@ def test_a_day_of_the_history_is_filtered_and_looked_through(browser: webdriver.
         page.shows("history-count", "33 changes")
         assert page.run("return location.hash") == "#history?day=2026-01-05&label=teapot"
         assert "label=teapot" in str(browser.find_element(By.ID, "zip").get_attribute("href"))
+        browser.find_element(By.ID, "clip").click()
+        page.shows("download-problem", "More than 1000 pictures: ask for less.")
+        assert [line for line in page.complaints() if "413" not in line] == []
 
         browser.find_element(By.CSS_SELECTOR, "#history-list button").click()
         page.shows("event-label", "teapot")

@@ -104,6 +104,8 @@ class Parts:
         """The routes."""
         return [
             Route("/api/events", self._events),
+            Route("/api/events.zip", self._download),
+            Route("/api/events.clip", self._download),
             Route("/api/events/summary", self._summary),
             Route("/api/events/{name}.jpg", self._picture),
             Route("/api/events/{name}/wrong", self._wrong, methods=["POST", "DELETE"]),
@@ -151,6 +153,13 @@ class Parts:
                 "gaps": self.gaps,
             }
         )
+
+    async def _download(self, request: Request) -> Response:
+        # A zip of these, and of no clip.
+        if request.url.path.endswith("clip"):
+            return PlainTextResponse("More than 1000 pictures: ask for less.\n", 413)
+        headers = {"Content-Disposition": 'attachment; filename="edgekit-events.zip"'}
+        return Response(b"PK", media_type="application/zip", headers=headers)
 
     async def _picture(self, request: Request) -> Response:
         number = int(request.path_params.get("name", "-0").rpartition("-")[2])

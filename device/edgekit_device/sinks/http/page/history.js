@@ -112,6 +112,7 @@ function drawHistory() {
   if (wanted) span.set("label", wanted);
   $("zip").href = `/api/events.zip?${span}`;
   $("clip").href = `/api/events.clip?${span}`;
+  tell($("download-problem"), "");
   showKept(day.kept);
   $("day-after").disabled = day.to > new Date();
   $("day").max = dayText(new Date());
@@ -148,3 +149,19 @@ $("history-more").addEventListener("click", () => {
   $("history-list").children[next]?.firstChild.focus();
 });
 say($("history-toml"), SWITCH_ON);
+
+// A browser says nothing of why a download failed, so the device is asked whether there is one.
+for (const id of ["zip", "clip"]) {
+  $(id).addEventListener("click", async (click) => {
+    click.preventDefault();
+    const { href } = $(id);
+    tell($("download-problem"), "");
+    try {
+      const there = await fetch(href, { method: "HEAD" });
+      if (there.ok) location.assign(href);
+      else await ask(href);
+    } catch (error) {
+      tell($("download-problem"), error.status ? error.message : "The device does not answer.", true);
+    }
+  });
+}
