@@ -82,10 +82,12 @@ class RecordingNow(msgspec.Struct, frozen=True):
     Attributes:
         clip: its name once it is whole.
         until: when it ends, RFC 3339 in UTC.
+        done: how much of it, in [0, 1].
     """
 
     clip: str
     until: str
+    done: float
 
 
 class Controller(Protocol):

@@ -329,6 +329,15 @@ class Settings(Section, frozen=True):
                 raise ValueError("source-password-file is set, but source is no rtsp://user@host/…")
             if password:
                 raise ValueError("source-password-file is set, and a password in source as well")
+        if self.control.http and self.http.listen is None:
+            raise ValueError("control.http is set, but http.listen is not")
+        if self.control.mqtt and self.mqtt.host is None:
+            raise ValueError("control.mqtt is set, but mqtt.host is not")
+        if self.control.mqtt and self.mqtt.user is None and self.mqtt.cert_file is None:
+            raise ValueError(
+                "control.mqtt is set, and the broker cannot know its clients: set mqtt.user or "
+                "mqtt.cert-file, and let the broker ask all for one"
+            )
         self.hints()  # what is wrong with them shows here
 
     def hints(self) -> Hints:

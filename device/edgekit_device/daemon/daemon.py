@@ -34,6 +34,7 @@ from edgekit_device.folders import data_folder
 from edgekit_device.health import Health, headline, runtime_folder, shown
 from edgekit_device.sinks import SINKS, SinkEntry
 from edgekit_device.sinks.base import Host, Sink
+from edgekit_device.sinks.clip.folder import clip_folder
 from edgekit_device.sources import Source, is_live, source_settings, with_source_of
 
 TICK = 0.25
@@ -72,7 +73,7 @@ class Daemon:
         self._models = ModelWatch(settings, self._inbox.put, self._use_model, notify)
         self._drift = DriftWatch(notify)
         self._pause = Pause(data_folder())
-        self._recorder = Recorder(data_folder(), self.health, notify)
+        self._recorder = Recorder(clip_folder(), self.health, notify)
         self._snapshots = Snapshots()
         self._control = Control(
             self, self._inbox.put, self._pause, self._recorder, self._snapshots, notify

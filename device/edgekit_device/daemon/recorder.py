@@ -1,6 +1,7 @@
 """Clips that somebody asks the daemon for, one at a time, into a folder of its own."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +16,6 @@ from edgekit_device.sinks.clip.folder import ClipFolder
 from edgekit_device.sinks.clip.recording import MEMORY, Recording
 from edgekit_device.sinks.clip.request import ClipRequest
 
-FOLDER = "clips"
 # Seconds for the frames to come on which a clip ends by itself; a camera may be lost meanwhile.
 _SLACK = 10.0
 
@@ -24,31 +24,40 @@ class Recorder:
     """Writes a clip where it is asked to; from any thread.
 
     Args:
-        folder: the daemon's own; None where it has none.
+        folder: where clips lie; None for nowhere.
         health: how the daemon is now.
         notify: called with a line for people about what happens.
 
     Attributes:
-        now: the clip in progress; None while there is none.
         sinks: what has to get each frame that is answered.
         last: what became of the last one, in words; empty before.
     """
 
     def __init__(
         self,
-        folder: Path | None,
+        folder: ClipFolder | None,
         health: Callable[[], Health],
         notify: Callable[[str], None],
     ) -> None:
-        self.now: RecordingNow | None = None
         self.sinks: Sequence[Sink] = ()
         self.last = ""
-        self._folder = None if folder is None else ClipFolder(folder / FOLDER)
+        self._folder = folder
         self._health = health
         self._notify = notify
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._because = ""  # somebody ended it early
+        # The clip in progress: its name, its end, that on the monotonic clock, and its seconds.
+        self._current: tuple[str, str, float, int] | None = None
+
+    @property
+    def now(self) -> RecordingNow | None:
+        """The clip in progress; None while there is none."""
+        if (current := self._current) is None:
+            return None
+        name, until, end, seconds = current
+        left = min(1.0, max(0.0, (end - time.monotonic()) / seconds))
+        return RecordingNow(name, until, round(1 - left, 3))
 
     def obstacle(self) -> str | None:
         """Why none can begin now, in words."""
@@ -82,7 +91,8 @@ class Recorder:
                 return Outcome(False, str(error))
             until = datetime.now(UTC) + timedelta(seconds=seconds)
             stamp = until.isoformat(timespec="seconds").replace("+00:00", "Z")
-            self.now, self._because = RecordingNow(path.name, stamp), ""
+            self._current = path.name, stamp, time.monotonic() + seconds, seconds
+            self._because = ""
             self.sinks = (recording,)
             self._thread = threading.Thread(
                 target=self._finish, args=(recording, path, ended, seconds), name="recorder",
@@ -111,7 +121,7 @@ class Recorder:
         except Exception as error:
             text = f"{path.name} is not whole: {in_words(error)}"
         self.sinks, self.last = (), text
-        self.now = None
+        self._current = None
         self._notify(f"recorded: {text}")
 
 

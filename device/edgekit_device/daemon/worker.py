@@ -139,10 +139,7 @@ class Worker:
             return dropped, damaged
 
     def change_to(self, change: Settings | Loaded) -> None:
-        """Follow other settings (its model aside) or use another model.
-
-        From the next frame on; between two tries where a camera or a delegate is lost.
-        """
+        """Follow other settings (but for the model), or another model, from the next try on."""
         self._changes.append(change)
 
     def _run(self) -> None:
@@ -261,8 +258,8 @@ class Worker:
                 self.source.look(change.view)
             if before.recovery != change.recovery:
                 self._set_retries(change)
-            # While a delegate is lost, its model is of no use.
-            if self.loaded is not None and self._pipeline is not None:
+            # While a delegate is lost, its model is of no use; one that waits for the first source is.
+            if self.loaded is not None and (self._pipeline or not self.source_name):
                 self._use(self.loaded)
         else:
             self._use(change)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from edgekit_device.config.settings import Settings
 from edgekit_device.health import runtime_folder
 from edgekit_device.sinks.base import Host, Sink
+from edgekit_device.sinks.clip.folder import clip_folder
 from edgekit_device.sources import is_live
 
 
@@ -52,14 +53,24 @@ def _stdout(settings: Settings, host: Host) -> Sink:
 def _mqtt(settings: Settings, host: Host) -> Sink:
     from edgekit_device.sinks.mqtt import Mqtt
 
-    return Mqtt(settings.mqtt, settings.device_name)
+    controller = host.controller if settings.control.mqtt else None
+    return Mqtt(settings.mqtt, settings.device_name, controller)
 
 
 def _http(settings: Settings, host: Host) -> Sink:
     from edgekit_device.sinks.http import Http
+    from edgekit_device.sinks.http.api.clips import clips
+    from edgekit_device.sinks.http.api.control import control
     from edgekit_device.sinks.http.api.view import view
 
-    return Http(settings.http, settings.device_name, host.health, parts=(view,))
+    parts = (view, control(host.controller, settings.control.http), clips(clip_folder()))
+    return Http(
+        settings.http,
+        settings.device_name,
+        host.health,
+        parts=parts,
+        needs_token=settings.control.http,
+    )
 
 
 def _webhook(settings: Settings, host: Host) -> Sink:
@@ -78,9 +89,17 @@ def _record(settings: Settings, host: Host) -> Sink:
 
 SINKS = (
     SinkEntry("stdout", lambda s: s.stdout, lambda s: (s.stdout, is_live(s)), _stdout),
-    SinkEntry("mqtt", lambda s: s.mqtt.host is not None, lambda s: (s.mqtt, s.device_name), _mqtt),
     SinkEntry(
-        "http", lambda s: s.http.listen is not None, lambda s: (s.http, s.device_name), _http
+        "mqtt",
+        lambda s: s.mqtt.host is not None,
+        lambda s: (s.mqtt, s.device_name, s.control.mqtt),
+        _mqtt,
+    ),
+    SinkEntry(
+        "http",
+        lambda s: s.http.listen is not None,
+        lambda s: (s.http, s.device_name, s.control.http),
+        _http,
     ),
     SinkEntry(
         "webhook",

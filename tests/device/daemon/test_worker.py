@@ -632,6 +632,7 @@ class TestPause:
         paused[0] = False
         assert bench.ending.wait() is None
         assert [settings.source for settings in bench.sources.settings] == ["second"]
+        assert bench.labels() == ["eel"]
 
     def test_it_ends_where_it_is_to_stop(self) -> None:
         bench = Bench(PLAIN, paused=lambda: True)

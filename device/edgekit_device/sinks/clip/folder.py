@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from edgekit.errors import OutputError
+from edgekit_device.folders import data_folder
 
 CLIPS = 20
 """Clips that are kept; the oldest makes room for another."""
@@ -102,6 +103,12 @@ class ClipFolder:
         except FileNotFoundError:
             return found
         return found
+
+
+def clip_folder() -> ClipFolder | None:
+    """Where this process keeps clips; None where systemd gives it no folder."""
+    folder = data_folder()
+    return None if folder is None else ClipFolder(folder / "clips")
 
 
 def _recorded(name: str) -> str:

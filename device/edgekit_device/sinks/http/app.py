@@ -6,8 +6,8 @@ import html
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
-import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
@@ -15,7 +15,10 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from edgekit.report.page import theme
+from edgekit_device.sinks.http.api.health import health
+from edgekit_device.sinks.http.api.seen import seen
 from edgekit_device.sinks.http.feed import BOUNDARY, Feed
+from edgekit_device.sinks.http.operation import Answer, Operation, json_answer, refusal
 
 Part = Callable[[Feed], Iterable[Route]]
 """A part of the JSON interface: the routes it serves, of what viewers are shown."""
@@ -55,22 +58,34 @@ class Application:
         self._readers = _Places(events)
         self._refused = refused
         self._page, self._policy = _assemble(name)
-        self.app = Starlette(
-            routes=[
-                Route("/", self._index),
-                Route("/stream.mjpg", self._stream),
-                Route("/events", self._events),
-                Route("/healthz", self._healthz),
-                Route("/metrics", self._metrics),
-                Route("/api/state", self._state),
-                Route("/api/health", self._health),
-                Route("/api/history", self._history),
-                Route("/api/decision", self._decision),
-                Route("/api/labels", self._labels),
-                Route("/api/snapshot.jpg", self._snapshot),
-                *(route for part in parts for route in part(feed)),
-            ]
-        )
+        own = (
+            Operation(
+                "GET", "/", self._index, "The page.", {200: Answer("HTML.", media="text/html")}
+            ),
+            Operation(
+                "GET", "/stream.mjpg", self._stream, "Live pictures, until the client has enough.",
+                {
+                    200: Answer("JPEG after JPEG.", media="multipart/x-mixed-replace"),
+                    503: refusal("Too many see it at once."),
+                },
+            ),
+            Operation(
+                "GET", "/events", self._events, "What is new, as server-sent events: `hello` with "
+                "all there is, then `frame`, `change`, `health` and `decision`.",
+                {
+                    200: Answer("Event after event, each with JSON.", media="text/event-stream"),
+                    503: refusal("Too many read it at once."),
+                },
+            ),
+            Operation(
+                "GET", "/api/openapi.json", self._openapi, "This description.",
+                {200: Answer("OpenAPI 3.1.", dict[str, Any])},
+            ),
+        )  # fmt: skip
+        self.routes = [
+            *own, *seen(feed), *health(feed), *(route for part in parts for route in part(feed))
+        ]  # fmt: skip
+        self.app = Starlette(routes=self.routes)
         # Its redirections name the host that the client has named.
         self.app.router.redirect_slashes = False
 
@@ -102,39 +117,12 @@ class Application:
         self._refused["stream-limit"] += 1
         return PlainTextResponse(text, 503, headers={"Retry-After": "5"})
 
-    async def _healthz(self, request: Request) -> Response:
-        health = self._feed.health()
-        # Paused is as it was asked to be: whoever starts it again for that gains nothing.
-        status = 200 if health.state in ("running", "degraded", "paused") else 503
-        return _json(health if request.scope["known"] else {"state": health.state}, status)
+    async def _openapi(self, request: Request) -> Response:
+        # Few ask for it, and it takes memory.
+        from edgekit_device.sinks.http.openapi import describe
 
-    async def _metrics(self, request: Request) -> Response:
-        # Only those who ask for metrics pay for the library.
-        from edgekit_device.sinks.http.metrics import exposition
-
-        text, media_type = exposition(self._feed.health(), request.headers.get("accept", ""))
-        return Response(text, headers={"Content-Type": media_type})
-
-    async def _state(self, request: Request) -> Response:
-        return _nothing_yet() if self._feed.latest is None else _json(self._feed.latest)
-
-    async def _health(self, request: Request) -> Response:
-        return _json(self._feed.health())
-
-    async def _history(self, request: Request) -> Response:
-        return _json(self._feed.history())
-
-    async def _decision(self, request: Request) -> Response:
-        decision = self._feed.decision()
-        return _nothing_yet() if decision is None else _json(decision)
-
-    async def _labels(self, request: Request) -> Response:
-        labels = self._feed.labels()
-        return _nothing_yet() if labels is None else _json({"labels": labels})
-
-    async def _snapshot(self, request: Request) -> Response:
-        picture = self._feed.picture()
-        return _nothing_yet() if picture is None else Response(picture, media_type="image/jpeg")
+        operations = [route for route in self.routes if isinstance(route, Operation)]
+        return json_answer(describe(operations))
 
 
 class _Places:
@@ -163,14 +151,6 @@ class _Stream(Response):
             await self._stream(scope, receive, send)
         finally:
             self._places.taken -= 1
-
-
-def _json(content: object, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(content), status, media_type="application/json")
-
-
-def _nothing_yet() -> Response:
-    return PlainTextResponse("No frame has been answered yet.\n", 503)
 
 
 def _assemble(name: str) -> tuple[str, str]:

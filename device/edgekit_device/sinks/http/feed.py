@@ -49,6 +49,21 @@ class Point(msgspec.Struct, frozen=True, array_like=True):
     score: float
 
 
+class HistoryPoint(msgspec.Struct, frozen=True):
+    """The decided label at one time, which is RFC 3339 in UTC, and its smoothed score in [0, 1]."""
+
+    ts: str
+    label: str
+    score: float
+
+
+class History(msgspec.Struct, frozen=True):
+    """The confidence of the last minutes, and the last changes, both with the oldest first."""
+
+    history: list[HistoryPoint]
+    changes: list[Event]
+
+
 class Feed:
     """Newest state of everything, for any number of viewers.
 
@@ -144,21 +159,24 @@ class Feed:
         """All that the model tells apart; None before the first frame."""
         return None if self._result is None else list(self._result.model.labels)
 
-    def history(self) -> dict[str, Any]:
+    @property
+    def paused(self) -> bool:
+        """Whether nothing is seen, because somebody wanted that."""
+        return self._health is not None and self._health[1].state == "paused"
+
+    def history(self) -> History:
         """The confidence of the last minutes, and the last changes."""
         now, clock = time.monotonic(), datetime.now(UTC)
         points, _ = self._points_since(0)
-        return {
-            "history": [
-                {
-                    "ts": _rfc3339(clock - timedelta(seconds=now - point.time)),
-                    "label": point.label,
-                    "score": point.score,
-                }
+        return History(
+            [
+                HistoryPoint(
+                    _rfc3339(clock - timedelta(seconds=now - point.time)), point.label, point.score
+                )
                 for point in points
             ],
-            "changes": self._changes_since(0)[0],
-        }
+            self._changes_since(0)[0],
+        )
 
     async def pictures(self) -> AsyncIterator[bytes]:
         """Parts of a multipart/x-mixed-replace body, each a picture not shown before."""

@@ -39,13 +39,14 @@ class Http(Sink):
         snapshot: fresh health; called from the server's thread, and returns at once.
         limits: what clients may have.
         parts: of the JSON interface, beside what is always there.
+        needs_token: whether clients may do more than look.
 
     Attributes:
         port: where it listens; known from `start` on when the settings leave it open with 0.
 
     Raises:
-        ConfigurationError: others could reach it and there is no token, the token cannot be used,
-            or the libraries are not installed.
+        ConfigurationError: others could reach it or do more than look and there is no token, the
+            token cannot be used, or the libraries are not installed.
     """
 
     name = "http"
@@ -57,6 +58,7 @@ class Http(Sink):
         snapshot: Callable[[], Health],
         limits: Limits | None = None,
         parts: "Sequence[Part]" = (),
+        needs_token: bool = False,
     ) -> None:
         try:
             import starlette  # noqa: F401
@@ -68,7 +70,7 @@ class Http(Sink):
             ) from error
         self._settings = settings
         self._device_name = device_name
-        self._token = _token(settings)
+        self._token = _token(settings, needs_token)
         self._host, self.port = settings.address()
         self._feed = Feed(snapshot, settings.picture_fps)
         self._limits = limits or Limits()
@@ -187,8 +189,13 @@ class Http(Sink):
             await self._server.serve(sockets=[self._listener])
 
 
-def _token(settings: HttpSettings) -> str | None:
+def _token(settings: HttpSettings, needed: bool) -> str | None:
     token = read_http_token(settings.token_file)
+    if token is None and needed:
+        raise ConfigurationError(
+            "control.http is set, and there is no token that would tell who may: name a file with "
+            "one in http.token-file (openssl rand -hex 16 makes one), or unset control.http"
+        )
     if token is None and not settings.is_loopback():
         raise ConfigurationError(
             f"http.listen is {settings.listen}, which others can reach, and there is no token: "
