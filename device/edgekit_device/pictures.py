@@ -4,9 +4,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.inference.looking import Look
 from edgekit.inference.pipeline import Result
 from edgekit.vision.encode import encode_jpeg, fit
-from edgekit.vision.preprocess import crop_box
+from edgekit.vision.pictures import decode_image
+from edgekit.vision.view import Region
 from edgekit_device.config.settings import PictureSize
 
 # Pixels in width and height that a small picture has at most.
@@ -33,6 +35,11 @@ class EventPicture:
         self._jpegs: dict[tuple[PictureSize, bool], bytes] = {}
 
     @property
+    def sees(self) -> Region:
+        """What the model saw, in fractions of the frame."""
+        return Look.at(self._result.frame, self._result.model.geometry).sees
+
+    @property
     def published(self) -> bytes | None:
         """JPEG with what the model looked at marked; None where pictures are not to go out."""
         return None if self._published == "off" else self.jpeg(self._published, marked=True)
@@ -49,15 +56,26 @@ class EventPicture:
         return self._jpegs[size, marked]
 
     def _encode(self, size: PictureSize, marked: bool) -> bytes:
-        frame = self._result.frame
-        pixels = _mark(self._result, frame.pixels) if marked else frame.pixels
-        return encode_jpeg(fit(pixels, _SMALL, _SMALL) if size == "small" else pixels, _QUALITY)
+        pixels = self._result.frame.pixels
+        if size == "small":
+            pixels = fit(pixels, _SMALL, _SMALL)
+        return encode_jpeg(mark(pixels, self.sees) if marked else pixels, _QUALITY)
 
 
-def _mark(result: Result, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def mark(pixels: NDArray[np.uint8], sees: Region) -> NDArray[np.uint8]:
+    """A picture (H, W, 3) uint8 with all darkened but what the model saw, in fractions of it."""
     height, width = pixels.shape[:2]
-    box = crop_box(height, width, result.model.geometry, result.frame.region)
-    top, left, tall, wide = box
+    left, right = (round(width * at) for at in (sees.x, sees.x + sees.width))
+    top, bottom = (round(height * at) for at in (sees.y, sees.y + sees.height))
     marked = np.asarray(cv2.convertScaleAbs(pixels, alpha=_DIMMED), dtype=np.uint8)
-    marked[top : top + tall, left : left + wide] = pixels[top : top + tall, left : left + wide]
+    marked[top:bottom, left:right] = pixels[top:bottom, left:right]
     return marked
+
+
+def marked_jpeg(jpeg: bytes, sees: Region) -> bytes:
+    """A picture without marks, as JPEG, with them.
+
+    Raises:
+        ImageError: it is damaged.
+    """
+    return encode_jpeg(mark(decode_image(jpeg, "the picture"), sees), _QUALITY)

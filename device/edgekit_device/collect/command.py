@@ -102,7 +102,7 @@ def _live(settings: Settings, stopping: threading.Event) -> Iterator[Frame]:
 
 def _recorded(settings: Settings, stopping: threading.Event) -> Iterator[Frame]:
     assert settings.source is not None
-    recording = Recording(Path(settings.source))
+    recording = Recording(Path(settings.source), settings.view)
     for frame in progress(recording, "collecting", each=lambda frame: frame):
         if stopping.is_set():
             return
@@ -130,7 +130,7 @@ def _recorded(settings: Settings, stopping: threading.Event) -> Iterator[Frame]:
     help="Time to look, in the source's time; a camera is watched until Ctrl-C if unset.",
 )
 @config_option
-@settings_of("source", "source-password-file", "realtime", "camera")
+@settings_of("source", "source-password-file", "realtime", "camera", "view")
 def command(
     output: Path, count: int, max_seconds: float | None, config: Path | None, **values: Any
 ) -> None:
@@ -138,7 +138,8 @@ def command(
 
     Pictures are spread over time and content. Black frames are left out, and those blurred beside
     what is usual; of near-duplicates the sharper stays. The folder is good to use at any moment,
-    and holds at most --count pictures however long this runs. No model is needed. Ctrl-C is the
+    and holds at most --count pictures however long this runs. They are whole frames, turned and
+    masked as the view says, whatever its region. No model is needed. Ctrl-C is the
     end of a camera's (0), and an interruption of a recording (130).
 
     \b

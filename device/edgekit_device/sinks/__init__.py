@@ -61,9 +61,15 @@ def _http(settings: Settings, host: Host) -> Sink:
     from edgekit_device.sinks.http import Http
     from edgekit_device.sinks.http.api.clips import clips
     from edgekit_device.sinks.http.api.control import control
+    from edgekit_device.sinks.http.api.events import events_of
     from edgekit_device.sinks.http.api.view import view
 
-    parts = (view, control(host.controller, settings.control.http), clips(clip_folder()))
+    parts = (
+        view,
+        events_of(settings.history),
+        control(host.controller, settings.control.http),
+        clips(clip_folder()),
+    )
     return Http(
         settings.http,
         settings.device_name,
@@ -77,6 +83,12 @@ def _webhook(settings: Settings, host: Host) -> Sink:
     from edgekit_device.sinks.webhook import Webhook
 
     return Webhook(settings.webhook, settings.device_name)
+
+
+def _history(settings: Settings, host: Host) -> Sink:
+    from edgekit_device.sinks.history import History
+
+    return History(settings.history, lossless=not is_live(settings))
 
 
 def _record(settings: Settings, host: Host) -> Sink:
@@ -98,7 +110,7 @@ SINKS = (
     SinkEntry(
         "http",
         lambda s: s.http.listen is not None,
-        lambda s: (s.http, s.device_name, s.control.http),
+        lambda s: (s.http, s.history, s.device_name, s.control.http),
         _http,
     ),
     SinkEntry(
@@ -106,6 +118,12 @@ SINKS = (
         lambda s: s.webhook.url is not None,
         lambda s: (s.webhook, s.device_name),
         _webhook,
+    ),
+    SinkEntry(
+        "history",
+        lambda s: s.history.folder is not None,
+        lambda s: (s.history, is_live(s)),
+        _history,
     ),
     # A clip is of one source.
     SinkEntry(
