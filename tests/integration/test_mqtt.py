@@ -14,16 +14,18 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from edgekit_device.config.settings import MqttSettings
+from edgekit_device.config.settings import HttpSettings, MqttSettings
 from edgekit_device.retry import RetryPolicy
 from edgekit_device.sinks.base import OVERFLOW
-from edgekit_device.sinks.mqtt import Mqtt
+from edgekit_device.sinks.mqtt import Facts, Mqtt
 from edgekit_device.sinks.mqtt import connection as mqtt_connection
 from edgekit_device.sinks.mqtt import sink as mqtt
 from paho.mqtt.client import Client
 
 from edgekit import __version__
 from edgekit.errors import BrokerLostError, ConfigurationError, SettingsError
+from tests.device.fakes import NAMES
+from tests.device.sinks.answers import answer
 from tests.device.sinks.player import DRIFT
 from tests.device.sinks.samples import make_event, make_health, until
 from tests.integration.broker import Broker, Listener, running_broker
@@ -41,9 +43,16 @@ def _settings(broker: Broker, **changes: object) -> MqttSettings:
 
 @contextmanager
 def _started(
-    settings: MqttSettings, *, timeout: float = 20.0, name: str = "pi", delay: float = 0.02
+    settings: MqttSettings,
+    *,
+    timeout: float = 20.0,
+    name: str = "pi",
+    delay: float = 0.02,
+    facts: Facts | None = None,
+    http: HttpSettings | None = None,
 ) -> Iterator[Mqtt]:
-    sink = Mqtt(settings, name, timeout=timeout, policy=RetryPolicy(delay, delay))
+    policy = RetryPolicy(delay, delay)
+    sink = Mqtt(settings, name, facts=facts, http=http, timeout=timeout, policy=policy)
     sink.start()
     try:
         yield sink
@@ -142,22 +151,29 @@ def _config(entity: str, component: str = "sensor") -> str:
 
 def test_home_assistant_is_told_what_there_is(broker: Broker) -> None:
     with Listener(broker) as listener, _started(_settings(broker)) as sink:
-        label = json.loads(listener.await_message(_config("label")))
-        assert label == {
-            "name": "Label",
-            "unique_id": "edgekit_pi_label",
+        confidence = json.loads(listener.await_message(_config("confidence")))
+        assert confidence == {
+            "name": "Confidence",
+            "value_template": confidence["value_template"],
+            "unit_of_measurement": "%",
+            "state_class": "measurement",
+            "icon": "mdi:percent",
             "state_topic": "edgekit/pi/state",
-            "value_template": "{{ value_json.label | default('unknown') }}",
-            "icon": "mdi:image-search",
-            "availability_topic": "edgekit/pi/status",
+            "availability": [
+                {"topic": "edgekit/pi/status"},
+                {
+                    "topic": "edgekit/pi/health",
+                    "value_template": confidence["availability"][1]["value_template"],
+                },
+            ],
+            "availability_mode": "all",
+            "unique_id": "edgekit_pi_confidence",
             "device": {
                 "identifiers": ["edgekit_pi"], "name": "pi", "manufacturer": "edgekit",
                 "model": "Camera classifier", "sw_version": __version__,
             },
             "origin": {"name": "edgekit", "sw_version": __version__},
         }  # fmt: skip
-        confidence = json.loads(listener.await_message(_config("confidence")))
-        assert confidence["unit_of_measurement"] == "%"
         health = json.loads(listener.await_message(_config("health")))
         assert health["entity_category"] == "diagnostic"
         assert "stalled" in health["options"]
@@ -173,8 +189,54 @@ def test_home_assistant_is_told_what_there_is(broker: Broker) -> None:
         until(lambda: json.loads(listener.payloads("edgekit/pi/health")[-1])["frames"] == 3)
         assert len(listener.payloads(_config("temperature"))) == 1
     with Listener(broker) as later:
-        for entity in ("label", "confidence", "health", "temperature"):
+        for entity in ("confidence", "health", "temperature"):
             later.await_message(_config(entity))
+
+
+def test_labels_are_announced_with_the_model_before_what_it_says(broker: Broker) -> None:
+    with Listener(broker) as listener, _started(_settings(broker)) as sink:
+        sink.health(make_health())
+        listener.await_message("edgekit/pi/health")
+        assert listener.payloads(_config("label")) == []
+        sink.frame(answer(0))
+        sink.event(make_event(1))
+        sink.frame(answer(1))
+        assert json.loads(listener.await_message(_config("label")))["options"] == [
+            *NAMES, "not sure",
+        ]  # fmt: skip
+        listener.await_message("edgekit/pi/state")
+        sink.frame(answer(2, labels=["mug"]))
+        sink.event(make_event(2))
+        label = json.loads(listener.await_message(_config("label"), count=2))
+        assert label["options"] == ["mug", "not sure"]
+        listener.await_message("edgekit/pi/state", count=2)
+        topics = [topic for topic, _, _ in listener.messages]
+        announced = [index for index, topic in enumerate(topics) if topic == _config("label")]
+        said = [index for index, topic in enumerate(topics) if topic == "edgekit/pi/state"]
+        assert announced[0] < said[0] < announced[1] < said[1]
+
+
+def test_what_was_announced_before_and_is_no_more_is_removed(broker: Broker) -> None:
+    picture = _config("picture", "image")
+    with _started(_settings(broker), facts=Facts(pictures=True)), Listener(broker) as listener:
+        assert json.loads(listener.await_message(picture))["image_topic"] == "edgekit/pi/picture"
+    with Listener(broker) as listener, _started(_settings(broker)):
+        listener.await_message(picture, "")
+    with Listener(broker) as later:
+        later.await_message(_config("health"))
+        assert later.payloads(picture) == []
+
+
+def test_home_assistant_is_told_where_the_page_is(broker: Broker) -> None:
+    http = HttpSettings(listen="pi.lan:8080")
+    with Listener(broker) as listener, _started(_settings(broker), http=http):
+        health = json.loads(listener.await_message(_config("health")))
+        assert health["device"]["configuration_url"] == "http://pi.lan:8080"
+    # Whoever asks a broker on this machine is reached in no other network.
+    http = HttpSettings(listen="0.0.0.0:8080")
+    with Listener(broker) as listener, _started(_settings(broker), name="pi-2", http=http):
+        health = listener.await_message("homeassistant/sensor/edgekit_pi-2/health/config")
+        assert "configuration_url" not in json.loads(health)["device"]
 
 
 def test_drift_is_announced_once_it_can_be_told(broker: Broker) -> None:
@@ -200,6 +262,7 @@ def test_drift_is_announced_once_it_can_be_told(broker: Broker) -> None:
 
 def test_home_assistant_is_told_again_when_it_starts(broker: Broker) -> None:
     with Listener(broker) as listener, _started(_settings(broker)) as sink:
+        sink.frame(answer(0))
         sink.health(make_health(51.5))
         listener.await_message(_config("temperature"))
         listener.client.publish("homeassistant/status", "offline")
@@ -211,6 +274,7 @@ def test_home_assistant_is_told_again_when_it_starts(broker: Broker) -> None:
 
 def test_nothing_is_announced_without_a_discovery_prefix(broker: Broker) -> None:
     with Listener(broker) as listener, _started(_settings(broker, discovery="")) as sink:
+        sink.frame(answer(0))
         sink.health(make_health(51.5))
         sink.event(make_event())
         listener.await_message("edgekit/pi/event")
@@ -255,7 +319,7 @@ def test_a_broker_killed_under_load_costs_no_event(broker: Broker) -> None:
         with Listener(broker) as later:
             assert json.loads(later.await_message("edgekit/pi/state"))["frame"] == total - 1
             later.await_message("edgekit/pi/health")
-            later.await_message(_config("label"))
+            later.await_message(_config("health"))
             later.await_message(_config("temperature"))
             sink.event(make_event(total))
             assert _frames([later.await_message("edgekit/pi/event")]) == [total]
@@ -568,7 +632,7 @@ def test_a_broker_that_says_online_for_ever_delays_no_event() -> None:
             until(lambda: sink.report().sent == 1)
         serving.join(30)
     # Once as it connected, and once for all those starts.
-    assert b"".join(heard).count(b"/label/config") == 2
+    assert b"".join(heard).count(b"/health/config") == 2
 
 
 def test_a_tls_handshake_without_an_end_is_given_up() -> None:
@@ -654,7 +718,7 @@ def test_tls_with_a_certificate_authority(certificates: Certificates, tmp_path: 
         listener.await_message("edgekit/pi/event", count=100)
         until(lambda: sink.report().sent == 100)
         listener.client.publish("homeassistant/status", "online")
-        listener.await_message(_config("label"), count=2)
+        listener.await_message(_config("health"), count=2)
         with pytest.raises(SettingsError, match="closed the connection, before it answered"):
             Mqtt(_settings(broker), "pi").check()
         with pytest.raises(

@@ -258,7 +258,7 @@ class Worker:
                 self.source.look(change.view)
             if before.recovery != change.recovery:
                 self._set_retries(change)
-            # While a delegate is lost, its model is of no use; one that waits for the first source is.
+            # While a delegate is lost, its model is of no use; before the first source, it is.
             if self.loaded is not None and (self._pipeline or not self.source_name):
                 self._use(self.loaded)
         else:

@@ -51,10 +51,17 @@ def _stdout(settings: Settings, host: Host) -> Sink:
 
 
 def _mqtt(settings: Settings, host: Host) -> Sink:
-    from edgekit_device.sinks.mqtt import Mqtt
+    from edgekit_device.sinks.mqtt import Facts, Mqtt
 
+    facts = Facts(pictures=settings.pictures.size != "off", control=settings.control.mqtt)
     controller = host.controller if settings.control.mqtt else None
-    return Mqtt(settings.mqtt, settings.device_name, controller)
+    return Mqtt(
+        settings.mqtt,
+        settings.device_name,
+        facts=facts,
+        http=settings.http,
+        controller=controller,
+    )
 
 
 def _http(settings: Settings, host: Host) -> Sink:
@@ -104,7 +111,7 @@ SINKS = (
     SinkEntry(
         "mqtt",
         lambda s: s.mqtt.host is not None,
-        lambda s: (s.mqtt, s.device_name, s.control.mqtt),
+        lambda s: (s.mqtt, s.device_name, s.pictures, s.control.mqtt, s.http.listen),
         _mqtt,
     ),
     SinkEntry(

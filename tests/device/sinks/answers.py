@@ -1,5 +1,7 @@
 """Answers made by hand, for what keeps frames."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,9 +31,10 @@ def answer(
     pixels: NDArray[np.uint8] | None = None,
     geometry: Geometry = FakeClassifier.geometry,
     decision: DecisionSettings = DECISION,
+    labels: Sequence[str] = NAMES,
 ) -> Result:
     """The answer to frame `number`, a second after the one before by default."""
-    model = FakeClassifier()
+    model = FakeClassifier(labels)
     model.geometry = geometry
     pixels = noise(number) if pixels is None else pixels
     at = float(number) if time is None else time

@@ -3,16 +3,21 @@
 The broker knows who they are, and we do not: who may publish there is for its access list to say.
 """
 
+import contextlib
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
+from paho.mqtt.client import MQTTMessage
 
 from edgekit import __version__
-from edgekit_device.control import Controller, Name, Outcome
+from edgekit_device.control import Controller, Name, Outcome, Refusal
 from edgekit_device.installed import InstalledModel, installed_models
+from edgekit_device.sinks.mqtt.connection import Connection
+from edgekit_device.sinks.mqtt.topics import Topics
 
 # Commands that wait for the one in hand; more are refused.
 _WAITING = 8
@@ -77,22 +82,25 @@ class Commands:
 
     Args:
         controller: does it.
-        asked_at: the topic above all commands, for the journal.
-        publish: called in the thread with what became of a command; None where only `shown` has
-            changed.
+        topics: of the device.
+        show: called in the thread with what the topic `control` is to say, when that has changed
+            and after each command.
     """
 
     def __init__(
-        self,
-        controller: Controller,
-        asked_at: str,
-        publish: Callable[[ControlShown, Outcome | None], None],
+        self, controller: Controller, topics: Topics, show: Callable[[ControlShown], None]
     ) -> None:
         self._controller = controller
-        self._asked_by = f"{asked_at} over MQTT"
-        self._publish = publish
+        self._above = topics.own("command")
+        self._outcome = topics.own("control/outcome")
+        self._show = show
+        self._shown: ControlShown | None = None
+        self._listens = True
+        self._oversized = 0
+        self._closed = False
         # None: nothing is to be done, but what is shown may have changed.
         self._queue: queue.Queue[Command | None] = queue.Queue(_WAITING)
+        self._outcomes: deque[bytes] = deque(maxlen=_WAITING)
         # A daemon thread: a model is tried for minutes, which keeps no process alive.
         self._thread = threading.Thread(target=self._run, name="commands", daemon=True)
 
@@ -100,11 +108,51 @@ class Commands:
         """Begin."""
         self._thread.start()
 
+    def close(self) -> None:
+        """Do nothing more after the command in hand."""
+        self._closed = True
+        self.look()
+
+    # Called in the thread of the connection.
+
+    def listen(self, connection: Connection) -> None:
+        """Hear what is asked for over a new connection."""
+        if self._listens:
+            connection.subscribe(f"{self._above}/#", self._on_message)
+
+    def tell(self, connection: Connection) -> None:
+        """Publish what became of commands; where that is lost, the journal has it, too."""
+        while self._outcomes:
+            connection.publish(self._outcome, self._outcomes.popleft(), retain=False)
+
+    def stop_listening(self, because: str) -> None:
+        """Hear no more, after a packet that was too large: it would come again and again."""
+        self._oversized += 1
+        # The first may have come to another topic, which nobody listens to any more.
+        if self._listens and self._oversized > 1:
+            self._listens = False
+            message = f"{because}: no command is heard until the configuration is read anew"
+            self._controller.refuse("other", self._asked_by, "wrong", message)
+
+    def _on_message(self, message: MQTTMessage) -> None:
+        topic = message.topic.removeprefix(f"{self._above}/")
+        self.put(Command(topic, bytes(message.payload), message.retain))
+
+    # Called in any thread.
+
+    @property
+    def _asked_by(self) -> str:
+        return f"{self._above} over MQTT"
+
     def put(self, command: Command) -> None:
         """Do what is asked for, soon; returns at once."""
         if command.retained:
-            # It would be done again at each start, long after whoever asked has forgotten it.
-            self._refuse(command, "wrong", "it is retained: remove it, and publish without that")
+            # What is removed from a topic comes as an empty one.
+            if command.payload:
+                # It would be done at each start, long after whoever asked has forgotten it.
+                self._refuse(
+                    command, "wrong", "it is retained: remove it, and publish it unretained"
+                )
             return
         try:
             self._queue.put_nowait(command)
@@ -114,18 +162,24 @@ class Commands:
     def look(self) -> None:
         """Show what has changed, soon; returns at once."""
         # Where something waits, it looks anyhow.
-        if self._queue.empty():
-            self._queue.put_nowait(None)
+        with contextlib.suppress(queue.Full):
+            if self._queue.empty():
+                self._queue.put_nowait(None)
 
-    def _refuse(self, command: Command, why: Any, message: str) -> Outcome:
-        name = command.topic if command.topic != "pause" else "pause"
-        return self._controller.refuse(name, self._asked_by, why, message)
+    def _refuse(self, command: Command, why: Refusal, message: str) -> Outcome:
+        return self._controller.refuse(command.topic, self._asked_by, why, message)
+
+    # Called in its own thread.
 
     def _run(self) -> None:
-        while True:
+        while not self._closed:
             command = self._queue.get()
-            outcome = None if command is None else self._do(command)
-            self._publish(shown(self._controller), outcome)
+            if command is not None:
+                self._outcomes.append(msgspec.json.encode(self._do(command)))
+            now = shown(self._controller)
+            if now != self._shown or command is not None:
+                self._shown = now
+                self._show(now)
 
     def _do(self, command: Command) -> Outcome:
         try:

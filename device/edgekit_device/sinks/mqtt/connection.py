@@ -97,18 +97,24 @@ class Connection:
             self.abort()
             raise
 
+    @property
+    def local_address(self) -> str:
+        """The address by which the broker's network reaches this device; empty once it is lost."""
+        stream = self._client.socket()
+        return stream.getsockname()[0] if isinstance(stream, socket.socket) else ""
+
     def publish(self, topic: str, payload: bytes, retain: bool) -> MQTTMessageInfo:
         """Begin to send a message; see `has_arrived`."""
         return self._client.publish(topic, payload, self._qos, retain)
 
-    def subscribe(self, topic: str, callback: Callable[[bytes], None]) -> None:
-        """Call back, in `turn`, with the payload of each message to a topic."""
+    def subscribe(self, topic: str, callback: Callable[[MQTTMessage], None]) -> None:
+        """Call back, in `turn`, with each message to a topic, or to those that a filter names."""
 
         def on_message(client: Client, userdata: object, message: MQTTMessage) -> None:
-            callback(bytes(message.payload))
+            callback(message)
 
         self._client.message_callback_add(topic, on_message)
-        self._client.subscribe(topic)
+        self._client.subscribe(topic, self._qos)
 
     def congested(self) -> bool:
         """Whether data still waits to go out, so that more would only pile up in memory."""

@@ -1,101 +1,95 @@
-"""What makes the device appear in Home Assistant by itself.
+"""What makes the device appear in Home Assistant by itself, as `ENTITIES` says.
 
-MQTT discovery with a topic for each entity, which old and new releases understand:
-https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery
-
-A value that is not known is absent from a message, or null. A template that looks at it all the
-same makes Home Assistant warn with each message, and keep the value before; `none` makes a number
-unknown.
+MQTT discovery with a topic for each entity, which old and new releases understand (one topic for a
+device: only from 2024.11 on): https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery
 """
 
-from typing import get_args
+import re
+from typing import Any
 
 import msgspec
 
 from edgekit import __version__
-from edgekit.inference.events import State
+from edgekit_device import board
+from edgekit_device.config.settings import HttpSettings
+from edgekit_device.sinks.mqtt.entities import ENTITIES, Entity, Facts
 from edgekit_device.sinks.mqtt.topics import Topics
 
-_ENTITIES: dict[str, dict[str, object]] = {
-    "label": {
-        "name": "Label",
-        "topic": "state",
-        "value_template": "{{ value_json.label | default('unknown') }}",
-        "icon": "mdi:image-search",
-    },
-    "confidence": {
-        "name": "Confidence",
-        "topic": "state",
-        "value_template": (
-            "{{ (value_json.score * 100) | round(1) if value_json.score is number else none }}"
-        ),
-        "unit_of_measurement": "%",
-        "state_class": "measurement",
-        "icon": "mdi:percent",
-    },
-    "health": {
-        "name": "Health",
-        "topic": "health",
-        "value_template": "{{ value_json.state }}",
-        "json_attributes_template": "{{ {'problems': value_json.problems} | tojson }}",
-        "device_class": "enum",
-        "options": list(get_args(State)),
-        "entity_category": "diagnostic",
-    },
-    "temperature": {
-        "name": "Temperature",
-        "topic": "health",
-        "value_template": "{{ value_json.temperature_c | default(none) }}",
-        "unit_of_measurement": "°C",
-        "device_class": "temperature",
-        "state_class": "measurement",
-        "entity_category": "diagnostic",
-    },
-    "drift": {
-        "component": "binary_sensor",
-        "name": "Drift",
-        "topic": "health",
-        # Unknown while nothing is compared: a model without a profile has taken the place of one.
-        "value_template": (
-            "{{ 'ON' if value_json.drift is defined "
-            "else 'OFF' if value_json.drift_figures is defined else none }}"
-        ),
-        "json_attributes_template": (
-            "{% if value_json.drift is defined %}{{ {"
-            "'what': value_json.drift.signs | map(attribute='text') | join(', '), "
-            "'since': value_json.drift.since, 'advice': value_json.drift.advice"
-            "} | tojson }}{% else %}{}{% endif %}"
-        ),
-        "device_class": "problem",
-        "entity_category": "diagnostic",
-    },
-}
+# The states of health in which frames are answered.
+_SEES = (
+    "{{ 'online' if (value_json | default({}, true)).state | default(none) "
+    "in ['running', 'degraded'] else 'offline' }}"
+)
 
 
-def discovery_topic(topics: Topics, entity: str) -> str:
-    """Where an entity of the device is announced: `label`, `confidence`, `health`, `temperature`
-    or `drift`."""
-    return topics.discovery(entity, str(_ENTITIES[entity].get("component", "sensor")))
+def announcements(topics: Topics, facts: Facts) -> dict[str, bytes]:
+    """What is published to Home Assistant, to be retained, by topic.
+
+    Empty for an entity that is not to be there, which removes it: an earlier run may have announced
+    it. Entities of which that is not known yet are left out, and so stay as they are.
+    """
+    found = {}
+    for entity in ENTITIES:
+        wanted = entity.wanted(facts)
+        if wanted is not None:
+            topic = topics.discovery(entity.key, entity.component)
+            found[topic] = _announcement(topics, facts, entity) if wanted else b""
+    return found
 
 
-def announcement(topics: Topics, entity: str) -> bytes:
-    """What is published at `discovery_topic(topics, entity)`, to be retained."""
+def page_address(http: HttpSettings, local_address: str) -> str | None:
+    """Where others open the device's page; None where there is none, or where is not known.
+
+    Args:
+        http: settings of the page.
+        local_address: of this device in the network that it shares with others, for a page that
+            listens at all of them.
+    """
+    if http.listen is None or http.is_loopback():
+        return None
+    host, port = http.address()
+    if host in ("0.0.0.0", "::"):
+        host = local_address.removeprefix("::ffff:")
+    # Home Assistant refuses a whole device for an address in which it does not believe.
+    reachable = not host.startswith("127.") and host != "::1"
+    if not (port and reachable and re.fullmatch("[0-9A-Za-z.:-]+", host)):
+        return None
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _announcement(topics: Topics, facts: Facts, entity: Entity) -> bytes:
     device = f"edgekit_{topics.device_name}"
-    config = {key: value for key, value in _ENTITIES[entity].items() if key != "component"}
-    topic = topics.own(str(config.pop("topic")))
-    if "json_attributes_template" in config:
-        config["json_attributes_topic"] = topic
+    config: dict[str, Any] = {"name": entity.name, **entity.config, **entity.made_of(facts)}
+    config |= {key: topics.own(name) for key, name in entity.topics.items()}
+    if entity.diagnostic:
+        config["entity_category"] = "diagnostic"
+    if entity.optional:
+        config["enabled_by_default"] = False
+    availability = [{"topic": topics.own("status")}]
+    if entity.seeing:
+        availability.append({"topic": topics.own("health"), "value_template": _SEES})
     config |= {
-        "state_topic": topic,
-        "availability_topic": topics.own("status"),
-        "unique_id": f"{device}_{entity}",
-        "device": {
-            "identifiers": [device],
-            "name": topics.device_name,
-            "manufacturer": "edgekit",
-            "model": "Camera classifier",
-            "sw_version": __version__,
-        },
+        "availability": availability,
+        "availability_mode": "all",
+        "unique_id": f"{device}_{entity.key}",
+        "device": _device(topics, facts, device),
         "origin": {"name": "edgekit", "sw_version": __version__},
     }
     return msgspec.json.encode(config)
+
+
+def _device(topics: Topics, facts: Facts, identifier: str) -> dict[str, Any]:
+    # No more keys: releases refuse a device with one that they do not know.
+    device = {
+        "identifiers": [identifier],
+        "name": topics.device_name,
+        "manufacturer": "edgekit",
+        "model": "Camera classifier",
+        "sw_version": __version__,
+    }
+    hardware = board.model()
+    if hardware is not None:
+        device["hw_version"] = hardware
+    if facts.page is not None:
+        device["configuration_url"] = facts.page
+    return device

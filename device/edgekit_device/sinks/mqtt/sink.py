@@ -6,25 +6,30 @@ import socket
 import threading
 import time
 from collections import deque
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import msgspec
-from paho.mqtt.client import MQTTMessageInfo
+from paho.mqtt.client import MQTTMessage, MQTTMessageInfo
 
 from edgekit.errors import BrokerLostError, EdgekitError, OutputError, SettingsError
 from edgekit.inference.events import Event
-from edgekit_device.config.settings import MqttSettings
+from edgekit.inference.pipeline import Result
+from edgekit_device.config.settings import HttpSettings, MqttSettings
+from edgekit_device.control import Controller
 from edgekit_device.health import Health, SinkHealth
 from edgekit_device.pictures import EventPicture
 from edgekit_device.retry import BROKER, Retry, RetryPolicy
 from edgekit_device.sinks.base import OVERFLOW, Sink
+from edgekit_device.sinks.mqtt.commands import Commands, ControlShown
 from edgekit_device.sinks.mqtt.connection import (
     Connection,
     OversizedPacketError,
     has_arrived,
     make_client,
 )
-from edgekit_device.sinks.mqtt.homeassistant import announcement, discovery_topic
+from edgekit_device.sinks.mqtt.entities import Facts
+from edgekit_device.sinks.mqtt.homeassistant import announcements, page_address
 from edgekit_device.sinks.mqtt.topics import Topics
 
 LIMIT = 1000
@@ -65,6 +70,9 @@ class Mqtt(Sink):
     Args:
         settings: with a host.
         device_name: NAME; a broker ends the connection of another device with the same one.
+        facts: what Home Assistant is to know from the start.
+        http: where the device's own page is, to tell Home Assistant.
+        controller: does what clients of the broker ask for; None where nobody may.
         timeout: seconds for each step of connecting.
         policy: delays between the tries.
 
@@ -80,6 +88,9 @@ class Mqtt(Sink):
         settings: MqttSettings,
         device_name: str,
         *,
+        facts: Facts | None = None,
+        http: HttpSettings | None = None,
+        controller: Controller | None = None,
         timeout: float = 5.0,
         policy: RetryPolicy = BROKER,
     ) -> None:
@@ -93,11 +104,13 @@ class Mqtt(Sink):
         # Made afresh for each connection; this one is to fail early.
         make_client(settings, self._client_id)
         # Guards everything below up to the thread.
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._events: deque[_Message] = deque()
         self._underway: deque[_Sent] = deque()
         self._retained: dict[str, bytes] = {}
         self._announced: set[str] = set()  # of these, the topics of Home Assistant
+        self._facts = facts or Facts()
+        self._http = http or HttpSettings()
         self._stale: dict[str, None] = {}  # topics in their order
         self._sent = 0
         self._dropped = 0
@@ -111,8 +124,9 @@ class Mqtt(Sink):
         self._deadline = math.inf
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
+        self._commands = Commands(controller, self._topics, self._show) if controller else None
         self._retain("status", b"online")
-        self._announce("label", "confidence", "health")
+        self._announce()
 
     def check(self) -> str:
         """Connect once, under another name so as not to end a connection in use.
@@ -139,6 +153,14 @@ class Mqtt(Sink):
         self._waker.setblocking(False)
         self._thread = threading.Thread(target=self._run, args=(wake,), name="mqtt", daemon=True)
         self._thread.start()
+        if self._commands is not None:
+            self._commands.start()
+
+    def frame(self, result: Result) -> None:
+        """Tell Home Assistant the labels of the model, when another answers."""
+        # By identity: this is called for every frame.
+        if result.model.labels is not self._facts.labels:
+            self._learn(labels=result.model.labels)
 
     def event(self, event: Event, picture: EventPicture | None = None) -> None:
         """Queue an event, and keep it as the present state; more than `LIMIT` drop the oldest."""
@@ -154,10 +176,16 @@ class Mqtt(Sink):
     def health(self, health: Health) -> None:
         """Publish how the daemon is; only the newest waits."""
         if health.temperature_c is not None:
-            self._announce("temperature")
+            self._learn(temperature=True)
         if health.drift_figures:
-            self._announce("drift")
+            self._learn(drift=True)
         self._retain("health", self._encoder.encode(health))
+        if health.state == "paused":
+            # No label, for there is none: the last one is not true any more.
+            paused = {"ts": health.ts, "state": health.state}
+            self._retain("state", self._encoder.encode(paused))
+        if self._commands is not None:
+            self._commands.look()
 
     def report(self) -> SinkHealth:
         """Events delivered, dropped and waiting; the retained topics are not counted."""
@@ -173,6 +201,8 @@ class Mqtt(Sink):
         self._rouse()
         if self._thread is not None:
             self._thread.join(timeout)
+        if self._commands is not None:
+            self._commands.close()
         with self._lock:
             self._dropped += len(self._events)
             self._events.clear()
@@ -182,16 +212,30 @@ class Mqtt(Sink):
     def _retain(self, name: str, payload: bytes) -> None:
         self._keep(self._topics.own(name), payload)
 
-    def _announce(self, *entities: str) -> None:
-        for entity in entities if self._settings.discovery else ():
-            topic = discovery_topic(self._topics, entity)
-            if topic not in self._retained:
-                self._announced.add(topic)
-                self._keep(topic, announcement(self._topics, entity))
+    def _show(self, shown: ControlShown) -> None:
+        """Tell what can be asked for, and that there is an outcome to publish."""
+        self._learn(models=tuple(shown.models), update=shown.update is not None)
+        self._retain("control", self._encoder.encode(shown))
+
+    def _learn(self, **facts: Any) -> None:
+        """Tell Home Assistant what follows of it, if anything does."""
+        with self._lock:
+            before, self._facts = self._facts, replace(self._facts, **facts)
+            if self._facts != before:
+                self._announce()
+
+    def _announce(self) -> None:
+        if self._settings.discovery:
+            for topic, payload in announcements(self._topics, self._facts).items():
+                if self._retained.get(topic) != payload:
+                    self._announced.add(topic)
+                    self._keep(topic, payload)
 
     def _keep(self, topic: str, payload: bytes) -> None:
         with self._lock:
             self._retained[topic] = payload
+            # The newest last: an announcement that allows a label is before the state that has it.
+            self._stale.pop(topic, None)
             self._stale[topic] = None
         self._rouse()
 
@@ -232,7 +276,10 @@ class Mqtt(Sink):
             except Exception as error:
                 # Who sends it may be another client of the broker, at the one topic that we hear:
                 # it shall not keep us from coming back.
-                self._listens = self._listens and not isinstance(error, OversizedPacketError)
+                oversized = isinstance(error, OversizedPacketError)
+                self._listens = self._listens and not oversized
+                if self._commands is not None and oversized:
+                    self._commands.stop_listening(str(error))
                 problem = str(error) or type(error).__name__
             else:
                 return
@@ -256,14 +303,17 @@ class Mqtt(Sink):
         )
         if self._listens:
             connection.subscribe(self._topics.home_assistant_status, self._on_home_assistant)
+        if self._commands is not None:
+            self._commands.listen(connection)
         self._retry.worked()
+        self._learn(page=page_address(self._http, connection.local_address))
         with self._lock:
             self._problem = None
             self._stale = dict.fromkeys(self._retained)
         return connection
 
-    def _on_home_assistant(self, payload: bytes) -> None:
-        self._started_again = self._started_again or payload == b"online"
+    def _on_home_assistant(self, message: MQTTMessage) -> None:
+        self._started_again = self._started_again or message.payload == b"online"
 
     def _announce_again(self) -> None:
         """To a Home Assistant that has started; one that does so all the time delays no event."""
@@ -322,6 +372,8 @@ class Mqtt(Sink):
                     message = self._events.popleft()
                     self._overflowed = self._overflowed and bool(self._events)
                 else:
+                    if self._commands is not None:
+                        self._commands.tell(connection)
                     return
                 info = connection.publish(*message)
                 self._underway.append(_Sent(message, info, time.monotonic()))

@@ -37,7 +37,7 @@ def clips(folder: ClipFolder | None) -> Callable[[Feed], Iterable[Operation]]:
 
     async def one(request: Request) -> Response:
         name = request.path_params["name"]
-        path = folder and folder.find(name)
+        path = folder.find(name) if folder else None
         if path is None:
             return PlainTextResponse("There is no such clip.\n", 404)
         return FileResponse(path, media_type=_MEDIA, filename=name)

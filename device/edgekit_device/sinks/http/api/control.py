@@ -113,7 +113,7 @@ def _state(controller: Controller | None, on: bool) -> ControlState:
     return ControlState(
         http=on,
         paused=controller is not None and controller.paused,
-        recording=controller and controller.recording,
+        recording=controller.recording if controller else None,
         recorded=controller.recorded if controller else "",
         actions=[
             Available(name, action.title, why_not is None, why_not)
