@@ -14,6 +14,7 @@ import cv2
 import msgspec
 import numpy as np
 from edgekit_device.config.settings import HttpSettings
+from edgekit_device.health import SinkHealth
 from edgekit_device.sinks.http import Http
 from numpy.typing import NDArray
 from selenium.webdriver.support.ui import WebDriverWait
@@ -38,6 +39,11 @@ VIEW = {
     "frame": {"width": 640, "height": 480},
     "sees": [0.12, 0.1, 0.6, 0.8],
 }
+WELL = msgspec.structs.replace(
+    HEALTH, model="resnet18-int8.tflite", source="picamera2:", throttled=[], restarts={},
+    sinks={"mqtt": SinkHealth(1021, 0, 0), "http": SinkHealth(88, 0, 0),
+           "history": SinkHealth(642, 0, 0)},
+)  # fmt: skip
 SHOTS = {
     # By file: the address, the width, the height, and what has to be seen before.
     "live-page.png": ("#live", 1180, 860, "pictured && document.images.length"),
@@ -59,7 +65,7 @@ def main() -> None:
         parts = Parts(gaps=gaps_of(day), control=True, pixels=lambda number: clip[number])
         if "view" in file:
             parts.view = VIEW
-        sink = Http(HttpSettings(listen="127.0.0.1:0"), "front-door", lambda: HEALTH, parts=[parts])
+        sink = Http(HttpSettings(listen="127.0.0.1:0"), "front-door", lambda: WELL, parts=[parts])
         player = threading.Thread(target=play, args=(sink, parts, clip, day, stop))
         sink.start()
         player.start()
@@ -69,7 +75,7 @@ def main() -> None:
                 browser.get(sink.url + address.format(day=day.date()))
                 WebDriverWait(browser, 60).until(
                     lambda browser, ready=ready: browser.execute_script(
-                        f"return connected && points.length > 500 && {ready}"
+                        f"return connected && points.length > 500 && frameAge() < 1 && {ready}"
                     )
                 )
                 time.sleep(2)  # for the page's own half a second, and for small pictures
@@ -104,9 +110,10 @@ def play(
     begin, number = time.monotonic() - 300, 0
     changes: list[tuple[Event, int]] = []
     for number in itertools.count():
-        seen = begin + number / 12.5
-        if (wait := seen - time.monotonic()) > 0 and stop.wait(wait):
+        if stop.is_set():
             break
+        seen = begin + number / 12.5
+        stop.wait(max(0.0, seen - time.monotonic()))
         place = number % len(clip)
         result = pipeline.process(Frame(number, clip[place], seen, seen))
         event = pipeline.event(result, "running", picture=True)

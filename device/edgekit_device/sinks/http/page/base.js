@@ -54,6 +54,7 @@ function duration(seconds) {
   return h < 24 ? `${h} h ${m % 60} min` : `${Math.floor(h / 24)} d ${h % 24} h`;
 }
 
+const sentence = (words) => `${words.charAt(0).toUpperCase()}${words.slice(1)}`;
 const clock = (moment) => new Date(moment).toLocaleTimeString();
 
 // A moment as people say it: the time, and the day unless it is today.
@@ -74,15 +75,29 @@ function bytes(count) {
 const isEventId = (text) => /^\d{8}T\d{9}Z-\d{1,20}$/.test(text);
 const pictureOf = (event) => `/api/events/${event.id}.jpg`;
 
+// Seconds after which a small picture that is not there is asked for again: a history spares its
+// disk and writes now and then.
+const AGAIN = [5, 30, 90];
+
+function smallPicture(event) {
+  const image = element("img", { alt: "", loading: "lazy", width: 64, height: 48 });
+  let tries = 0;
+  image.addEventListener("error", () => {
+    const isNew = Date.now() - new Date(event.ts) < 1000 * AGAIN.at(-1);
+    // A missing one leaves no broken frame behind.
+    image.hidden = true;
+    if (isNew && tries < AGAIN.length) setTimeout(fetchIt, 1000 * AGAIN[tries++]);
+  });
+  image.addEventListener("load", () => { image.hidden = false; });
+  const fetchIt = () => { image.src = pictureOf(event); };
+  fetchIt();
+  return image;
+}
+
 // A row of a list that opens the event's picture.
 function eventRow(event, open) {
   const small = element("span", { class: "thumb" });
-  if (event.picture && isEventId(event.id)) {
-    const image = element("img", { src: pictureOf(event), alt: "", loading: "lazy", width: 64, height: 48 });
-    // Only the last ones are kept where there is no history.
-    image.addEventListener("error", () => image.remove());
-    small.append(image);
-  }
+  if (event.picture && isEventId(event.id)) small.append(smallPicture(event));
   const row = element("button", { type: "button", class: "event" }, small, dot(event.label),
     labelled(event.label), element("span", { class: "percent" }, percent(event.score)),
     element("time", { datetime: event.ts }, clock(event.ts)));

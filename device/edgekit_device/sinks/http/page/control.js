@@ -34,7 +34,7 @@ function drawControl() {
   $("actions").replaceChildren(...control.actions
     .filter(({ name }) => name !== (control.paused ? "pause" : "resume")).map(makeAction));
   const current = control.models.find((one) => one.current);
-  say($("installed"), current ? `Now: ${current.name}` : "");
+  tell($("installed"), current ? `Now: ${current.name}` : "");
   if (focused) $(focused)?.focus();
   showRecording(control.recording);
 }
@@ -75,9 +75,9 @@ async function perform(name, values = {}, title = "") {
   tell($("outcome"), "Working…");
   try {
     const { done, message } = await ask(`/api/control/${name}`, "POST", values);
-    tell($("outcome"), message, !done);
+    tell($("outcome"), sentence(message), !done);
   } catch (error) {
-    tell($("outcome"), error.message, true);
+    tell($("outcome"), sentence(error.message), true);
   }
   await loadControl();
 }

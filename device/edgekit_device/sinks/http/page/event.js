@@ -57,7 +57,7 @@ $("event-picture").addEventListener("load", () => {
   tell($("event-blank"), "");
 });
 $("event-picture").addEventListener("error", () =>
-  tell($("event-blank"), "This picture is not kept any more."));
+  tell($("event-blank"), "There is no picture of this change: it is not written yet, or not kept any more."));
 
 function step(by) {
   const next = shown.list[placeOf(shown.list, shown.event) + by];

@@ -34,7 +34,7 @@ function showTitle() {
 function showState() {
   const state = connected ? health.state : broken ? "disconnected" : "connecting";
   $("state").dataset.state = state;
-  say($("state"), state[0].toUpperCase() + state.slice(1));
+  say($("state"), sentence(state));
   const why = health && health.problems.length ? health.problems.join("; ") : "";
   let notice = "";
   if (state === "disconnected") {
@@ -56,7 +56,7 @@ function showDrift() {
   const [what, advice] = $("drift").children;
   say(what, `What the model sees has changed since ${when(drift.since)}: `
     + `${drift.signs.map((sign) => sign.text).join(", ")}.`);
-  say(advice, `${drift.advice[0].toUpperCase()}${drift.advice.slice(1)}.`);
+  say(advice, `${sentence(drift.advice)}.`);
 }
 
 function showVeil() {
