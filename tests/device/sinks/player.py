@@ -65,7 +65,7 @@ def make_result(
 def make_change(number: int = 0, best: int = 0, score: float = 0.9) -> Event:
     """The event of a change to class `best`."""
     return Event(
-        id="20260101T000000000Z-0",
+        id=f"20260101T000000000Z-{number}",
         ts=timestamp(), event="change", label=LABELS[best], score=score, frame=number,
         source="test:", model="toys.tflite", labels=[Label(LABELS[best], best, score)],
         latency_ms=8.25, state="running",

@@ -28,6 +28,7 @@ from tests.device.sinks.player import (
     DECISION,
     DRIFT,
     HEALTH,
+    LABELS,
     OWN,
     Player,
     make_change,
@@ -65,6 +66,12 @@ class TestPage:
         assert "<h1>pi</h1>" in page.text
         assert "{{" not in page.text
         assert not re.search(r"(?:src|href|url\()=?[\"']?(?:https?:)?//", page.text)
+
+    def test_all_its_files_are_in_it(self, sink: Http) -> None:
+        page = ask(sink, "/").text
+        folder = ROOT / "device" / "edgekit_device" / "sinks" / "http" / "page"
+        for file in [*folder.glob("*.js"), *folder.glob("*.css")]:
+            assert file.read_text("utf-8") in page, file.name
 
     def test_runs_nothing_else(self, sink: Http) -> None:
         policy = ask(sink, "/").headers["Content-Security-Policy"]
@@ -188,7 +195,9 @@ class TestMetrics:
 
 
 class TestInterface:
-    @pytest.mark.parametrize("path", ["/api/state", "/api/decision", "/api/snapshot.jpg"])
+    @pytest.mark.parametrize(
+        "path", ["/api/state", "/api/decision", "/api/labels", "/api/snapshot.jpg"]
+    )
     def test_before_the_first_frame(self, sink: Http, path: str) -> None:
         answer = ask(sink, path)
         assert (answer.status, answer.text) == (503, "No frame has been answered yet.\n")
@@ -205,6 +214,10 @@ class TestInterface:
         assert ask(sink, "/api/decision").json == msgspec.to_builtins(OWN)
         sink.frame(make_result())
         assert ask(sink, "/api/decision").json["labels"] == {}
+
+    def test_labels_are_all_that_the_model_tells_apart(self, sink: Http) -> None:
+        sink.frame(make_result())
+        assert ask(sink, "/api/labels").json == {"labels": LABELS}
 
     def test_history(self, sink: Http) -> None:
         sink.frame(make_result(best=0, score=0.75, age=2))
@@ -352,7 +365,7 @@ class TestAccess:
 
     @pytest.mark.parametrize(
         "path", ["/metrics", "/events", "/stream.mjpg", "/api/state", "/api/health",
-                 "/api/history", "/api/decision", "/api/snapshot.jpg", "/nowhere"],
+                 "/api/history", "/api/decision", "/api/labels", "/api/snapshot.jpg", "/nowhere"],
     )  # fmt: skip
     def test_nothing_without_the_token(self, guarded: Http, path: str) -> None:
         for headers in ({}, {"Authorization": "Bearer wrong"}, {"Cookie": "edgekit-0=x"}):

@@ -24,6 +24,12 @@ Part = Callable[[Feed], Iterable[Route]]
 """A part of the JSON interface: the routes it serves, of what viewers are shown."""
 
 _PAGE = Path(__file__).with_name("page")
+# The page is one answer, so its files are put together, in this order.
+_STYLES = ("page.css", "parts.css")
+_SCRIPTS = (
+    "base.js", "live.js", "chart.js", "health.js", "event.js", "timeline.js", "history.js",
+    "view.js", "attention.js", "control.js", "stream.js", "main.js",
+)  # fmt: skip
 
 
 class Application:
@@ -149,18 +155,22 @@ class _Stream(Response):
 
 def _assemble(name: str) -> tuple[str, str]:
     """The page in one piece, and a policy under which a browser runs nothing else."""
-    own, script, page = (
-        (_PAGE / file).read_text("utf-8") for file in ("page.css", "page.js", "page.html")
-    )
-    style = theme() + own
+    page = (_PAGE / "page.html").read_text("utf-8")
+    style = theme() + _joined(_STYLES)
+    script = _joined(_SCRIPTS)
     for mark, text in (("name", html.escape(name)), ("style", style), ("script", script)):
         page = page.replace("{{" + mark + "}}", text)
+    # Pictures: those of events are of this server, and the icon is in the page.
     policy = (
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
-        "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
+        "connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'none'"
     )
     return page, policy
+
+
+def _joined(files: Iterable[str]) -> str:
+    return "".join((_PAGE / file).read_text("utf-8") for file in files)
 
 
 def _hash(text: str) -> str:

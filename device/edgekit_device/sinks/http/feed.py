@@ -185,6 +185,10 @@ class Feed:
         """The settings that made the newest label; None before the first frame."""
         return None if self._result is None else self._result.decision
 
+    def labels(self) -> list[str] | None:
+        """All that the model tells apart; None before the first frame."""
+        return None if self._result is None else list(self._result.model.labels)
+
     @property
     def paused(self) -> bool:
         """Whether nothing is seen, because somebody wanted that."""

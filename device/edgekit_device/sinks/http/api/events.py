@@ -303,7 +303,7 @@ def _list(span: Span, limit: int, before: str | None, reader: Reader) -> Page:
 
 
 def _in_memory(feed: Feed, span: Span, limit: int, before: str | None) -> Page:
-    changes: list[Event] = feed.history()["changes"][::-1]
+    changes: list[Event] = feed.history().changes[::-1]
     if before is not None:
         ids = [change.id for change in changes]
         if before not in ids:

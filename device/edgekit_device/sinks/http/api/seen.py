@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
@@ -12,6 +13,12 @@ from edgekit_device.sinks.http.operation import Answer, Operation, json_answer, 
 
 NOTHING = {503: refusal("No frame has been answered yet, or it is paused.")}
 """What is answered where there is nothing to show."""
+
+
+class Labels(msgspec.Struct, frozen=True):
+    """All labels of the model."""
+
+    labels: list[str]
 
 
 def seen(feed: Feed) -> Iterable[Operation]:
@@ -26,6 +33,10 @@ def seen(feed: Feed) -> Iterable[Operation]:
     async def decision(request: Request) -> Response:
         decision = feed.decision()
         return nothing(feed) if decision is None else json_answer(decision)
+
+    async def labels(request: Request) -> Response:
+        labels = feed.labels()
+        return nothing(feed) if labels is None else json_answer(Labels(labels))
 
     async def snapshot(request: Request) -> Response:
         picture = feed.picture()
@@ -42,6 +53,10 @@ def seen(feed: Feed) -> Iterable[Operation]:
     yield Operation(
         "GET", "/api/decision", decision, "The settings that made the newest label.",
         {200: Answer("The settings.", DecisionSettings), **NOTHING},
+    )  # fmt: skip
+    yield Operation(
+        "GET", "/api/labels", labels, "All that the model tells apart.",
+        {200: Answer("The labels, by their index.", Labels), **NOTHING},
     )  # fmt: skip
     yield Operation(
         "GET", "/api/snapshot.jpg", snapshot, "The newest frame, turned and masked.",
