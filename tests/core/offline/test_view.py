@@ -195,6 +195,7 @@ def test_a_golden_file_of_another_view_is_refused(
         ("--view-region", "left", "'left' is not X,Y,WIDTH,HEIGHT in numbers like 0.5"),
         ("--view-region", "0.5;0;0.5;1", "is not X,Y,WIDTH,HEIGHT"),
         ("--view-region", "0,0,.5,1", "in numbers like 0.5"),
+        ("--view-region", "[" * 900 + "]" * 900, "view.region"),
         ("--view-region", "[" * 5000, "is not X,Y,WIDTH,HEIGHT"),
         ("--view-region", "0.5,0,0.5", "view: region has 3 numbers"),
         ("--view-region", "NaN,0,0.5,1", "view: region has nan"),
