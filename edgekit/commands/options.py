@@ -150,13 +150,13 @@ class _Numbers(click.ParamType[list[Any]]):
         text = str(value).strip()
         try:
             found = json.loads(f"[{text}]")
+            depth, numbers = _depth(found), [*_flat(found)]
         except (ValueError, RecursionError):
-            found = [text]
-        depth = _depth(found)
-        if not all(isinstance(number, (int, float)) for number in _flat(found)):
+            numbers = [text]
+        if not all(isinstance(number, (int, float)) for number in numbers):
             self.fail(f"{text!r} is not {self._example} in numbers like 0.5", param, ctx)
-        while depth > self._depth and len(found) == 1:
-            found, depth = found[0], depth - 1
+        if depth == self._depth + 1 and len(found) == 1:
+            return cast(list[Any], found[0])
         return [found] if found and depth < self._depth else found
 
 

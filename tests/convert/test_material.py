@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from edgekit_convert import material
 from edgekit_convert.feeding.candidates import NORMALIZATIONS, Way
 from edgekit_convert.feeding.check import FITS
 from edgekit_convert.given.pictures import GivenPictures
@@ -17,10 +18,11 @@ from edgekit_convert.source_models import Checkpoint, InMemory, OnnxFile, Publis
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from edgekit.errors import EdgekitError, MisfitError
+from edgekit.errors import ConfigurationError, EdgekitError, MisfitError
 from edgekit.model.architectures import ARCHITECTURES
 from edgekit.model.geometry import Geometry
 from edgekit.model.manifest import Normalization
+from edgekit.vision.view import Region
 from tests.convert.feeding.networks import AT_64, network, prepared, untouched_pictures
 
 
@@ -159,3 +161,35 @@ class TestGiven:
         pictures = np.zeros((4, 64, 64, 1), np.uint8)
         with pytest.raises(EdgekitError, match="is grey"):
             self._gather(nn.Identity(), pictures, pictures[1:])
+
+
+def test_a_region_is_of_the_pictures_that_are_read(
+    named: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def spy(*arguments: object, **_: object) -> None:
+        asked.append(arguments[-1])
+        raise EdgekitError("seen")
+
+    region = Region(0.5, 0, 0.5, 1)
+    monkeypatch.setattr(material, "load_calibration", spy)
+    monkeypatch.setattr(material, "load_evaluation", spy)
+    for evaluation in (None, named["evaluation"]):
+        request = _request(
+            {"model": InMemory(network(way=AT_64)), "calibration": named["calibration"]},
+            classes=["a", "b", "c"], evaluation=evaluation, region=region,
+        )  # fmt: skip
+        with pytest.raises(EdgekitError, match="seen"):
+            gather(request, Reporter())
+    assert asked == [region, region]
+
+
+def test_a_region_without_pictures_of_files_is_refused(named: dict[str, Any]) -> None:
+    region = Region(0.5, 0, 0.5, 1)
+    nothing = _request(named, calibration=None, evaluation=None, region=region)
+    with pytest.raises(ConfigurationError, match="view_region is of pictures"):
+        check_inputs(nothing)
+    arrays = GivenPictures(prepared(AT_64, untouched_pictures()), "calibration")
+    with pytest.raises(ConfigurationError, match="cut the pictures of calibration yourself"):
+        check_inputs(_request(named, calibration=arrays, region=region))

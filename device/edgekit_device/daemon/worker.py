@@ -346,7 +346,7 @@ class Worker:
                 self._statistics.damaged += source.damaged
 
     def _answer(self, frame: Frame) -> None:
-        if self._remarks.has_turned(frame) and self.loaded and self._pipeline:
+        if self.loaded and self._pipeline and self._remarks.has_turned(frame):
             self.decisions.begin_afresh()
             self._use(self.loaded)
         result = self._process(frame)

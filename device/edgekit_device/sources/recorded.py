@@ -97,9 +97,12 @@ class RecordedSource:
 
     def _frames(self) -> Iterator[Frame]:
         # Opened here, in the thread that decodes: whoever opens the source need not wait for it.
-        recording = self._open(self._view)
+        view = self._view
+        recording = self._open(view)
         for frame in recording:
             geometry = self._geometry
             yield frame if geometry is None else frame.prepared_for(geometry)
-            recording.look(self._view)
+            if self._view is not view:
+                view = self._view
+                recording.look(view)
         self.message = "; ".join(recording.notes)

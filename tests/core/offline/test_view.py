@@ -9,10 +9,14 @@ import msgspec
 import numpy as np
 import pytest
 
+from edgekit.commands import tune
 from edgekit.errors import GoldenError, SourceError
+from edgekit.model.decision import DecisionSettings
 from edgekit.offline.clip import Clip, ClipWriter, schema_of
 from edgekit.offline.golden import check_same, read_golden, write_golden
 from edgekit.offline.labelled_pictures import LabelledPictures
+from edgekit.offline.player import Player
+from edgekit.offline.pytest_plugin import replay_and_compare
 from edgekit.offline.recording import Recording
 from edgekit.vision.encode import encode_png
 from edgekit.vision.preprocess import cut
@@ -20,6 +24,7 @@ from edgekit.vision.turning import View
 from edgekit.vision.view import Region, ViewSettings
 from tests.core.offline.test_clip import HEADER, picture, record
 from tests.core.offline.test_golden import GOLDEN
+from tests.device.fakes import FakeClassifier
 from tests.recordings import Edgekit, failure, write_pictures, write_video
 
 HALF = (0.5, 0.0, 0.5, 1.0)
@@ -190,6 +195,7 @@ def test_a_golden_file_of_another_view_is_refused(
         ("--view-region", "left", "'left' is not X,Y,WIDTH,HEIGHT in numbers like 0.5"),
         ("--view-region", "0.5;0;0.5;1", "is not X,Y,WIDTH,HEIGHT"),
         ("--view-region", "0,0,.5,1", "in numbers like 0.5"),
+        ("--view-region", "[" * 900 + "]" * 900, "view.region"),
         ("--view-region", "[" * 5000, "is not X,Y,WIDTH,HEIGHT"),
         ("--view-region", "0.5,0,0.5", "view: region has 3 numbers"),
         ("--view-region", "NaN,0,0.5,1", "view: region has nan"),
@@ -223,3 +229,63 @@ def test_labelled_pictures_are_taken_as_they_are_but_for_the_region(
     assert told == ["of each picture the region 0.5, 0, 0.5, 1 is used"]
     done = edgekit("evaluate", model, folder, "--view-rotate", "180")
     assert "all but --view-region, need a recording" in done.output
+
+
+def test_inputs_are_compared_only_where_the_model_looks_as_it_did(tmp_path: Path) -> None:
+    classifier: Any = FakeClassifier()
+    classifier.geometry = HEADER.geometry
+    # Its records hold hashes of other inputs.
+    clip = write_clip(tmp_path / "a.clip", ALL)
+    for view, differ in ((None, True), (ViewSettings(region=(0, 0, 1, 1)), False)):
+        recording = Recording(clip, view)
+        player = Player("a", recording.header, classifier, DecisionSettings())
+        assert {player.prepare(frame).input_differs for frame in recording} == {differ}
+
+
+def test_every_offline_command_reads_its_recordings_so(
+    edgekit: Edgekit, model: Path, tmp_path: Path
+) -> None:
+    pictures, truth = halves(tmp_path / "pictures"), tmp_path / "truth.json"
+    truth.write_text('["red"]')
+    left, right = ("--view-region", "0,0,0.5,1"), ("--view-region", "0.5,0,0.5,1")
+
+    def told(*arguments: object) -> Any:
+        done = edgekit(*map(str, arguments), "--json")
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
+
+    both = ("compare", pictures, "--model", model, "--model", model)
+    judged = ("evaluate", model, pictures, "--truth", truth)
+    for region, colour in ((left, "red"), (right, "blue")):
+        assert told(*both, *region)["classes"][0]["label"] == colour
+        found = told(*judged, *region)
+        assert found["model"] == (colour == "red")
+        assert found["sees"][0] == (0.03125 if colour == "red" else 0.53125)
+    folder = tmp_path / "photos"
+    halves(folder / "blue")
+    for region, top1 in ((left, 0), (right, 1)):
+        assert told("evaluate", model, folder, *region)["top1"] == top1
+
+
+def test_tune_reads_its_recordings_so(
+    edgekit: Edgekit, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    truth = tmp_path / "truth.json"
+    truth.write_text(json.dumps(["red", "blue"] * 12))
+
+    def spy(path: Path, view: ViewSettings) -> Recording:
+        raise SourceError(f"read as {view.region}")
+
+    monkeypatch.setattr(tune, "Recording", spy)
+    pictures = halves(tmp_path / "pictures")
+    done = edgekit("tune", model, pictures, "--truth", truth, "--view-region", "0.5,0,0.5,1")
+    assert failure(done) == f"read as {HALF}"
+
+
+def test_a_users_test_takes_the_view_of_its_configuration(model: Path, tmp_path: Path) -> None:
+    halves(tmp_path / "pictures")
+    config = tmp_path / "edgekit.toml"
+    for region, label in (("[0, 0, 0.5, 1]", "red"), ("[0.5, 0, 0.5, 1]", "blue")):
+        config.write_text(f"[view]\nregion = {region}\n")
+        found, _ = replay_and_compare(tmp_path, "pictures", True, model=model, config=config.name)
+        assert found.changes[0].label == label

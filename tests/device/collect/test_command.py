@@ -188,3 +188,15 @@ def test_ctrl_c_interrupts_a_recording_and_ends_a_camera(
 def test_the_count_is_bounded(edgekit: Edgekit, tmp_path: Path, count: int) -> None:
     done = edgekit("collect", "--source", "test:", "--output", tmp_path / "a", "--count", count)
     assert done.exit_code == 2
+
+
+def test_pictures_are_whole_frames_turned_as_the_camera_is(
+    edgekit: Edgekit, tmp_path: Path
+) -> None:
+    video, folder = write_video(tmp_path / "v.avi", ["red"]), tmp_path / "pictures"
+    view = ("--view-rotate", 90, "--view-region", "0,0,0.5,1")
+    done = edgekit("collect", "--source", video, "--output", folder, *view)
+    assert done.exit_code == 0
+    (file,) = image_files(folder)
+    ((_, pixels),) = read_video(video)
+    assert np.array_equal(cv2.imread(str(file))[..., ::-1], np.rot90(pixels, -1))

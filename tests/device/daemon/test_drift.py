@@ -25,6 +25,7 @@ from edgekit.inference.frame import Frame
 from edgekit.inference.pipeline import Result
 from edgekit.model.decision import DecisionSettings
 from edgekit.model.profile import PICTURE_FIGURES, Profile
+from edgekit.vision.view import ViewSettings
 from tests.device.fakes import FakeClassifier
 from tests.device.profiles import BRIGHT, DARKER, make_profile
 
@@ -329,3 +330,14 @@ def test_the_real_one_sees_answers_too() -> None:
     health = watched.watch.health()
     assert health is not None
     assert [sign.figure for sign in health.signs] == ["score"]
+
+
+def test_another_view_of_the_camera_begins_it_afresh() -> None:
+    watched = Watched()
+    watched.see(210)
+    watched.see(10)
+    assert watched.watch.health() is not None
+    for view, gone in ((SETTINGS.view, False), (ViewSettings(mirror=True), True)):
+        settings = msgspec.structs.replace(SETTINGS, view=view)
+        watched.watch.follow(classifier(), settings)
+        assert (watched.watch.health() is None) == gone

@@ -21,12 +21,14 @@ from edgekit.offline.clip import hash_input
 from edgekit.offline.clip_output import ClipFile
 from edgekit.offline.recording import Recording
 from edgekit.vision.preprocess import prepare
+from edgekit.vision.read_ahead import MAXIMUM_ITEMS
 from edgekit.vision.turning import View
 from edgekit.vision.view import Region, ViewSettings
 from tests.core.offline.test_clip import write
 from tests.device.fakes import FakeClassifier
 from tests.device.sinks.samples import make_health
 from tests.device.sources.test_live import FakeCamera
+from tests.recordings import write_pictures
 
 VIEW = ViewSettings(
     rotate=90, mirror=True, region=(0.25, 0.5, 0.7, 0.4),
@@ -156,3 +158,14 @@ def test_a_clip_ends_when_the_view_changes(tmp_path: Path) -> None:
     clip.finish()
     assert clip.outcome.kept == 2
     assert clip.outcome.reason is not None and "another view took over" in clip.outcome.reason
+
+
+def test_another_view_of_a_recording_holds_from_what_is_decoded_next(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "p", ["red"] * (2 * MAXIMUM_ITEMS + 2))
+    source = open_source(Settings(source=str(tmp_path / "p")))
+    assert read(source).view == ViewSettings()
+    source.look(VIEW)
+    views = [read(source).view for _ in range(2 * MAXIMUM_ITEMS + 1)]
+    assert views[-1] == VIEW
+    assert views == sorted(views, key=lambda view: view == VIEW)
+    source.close()
