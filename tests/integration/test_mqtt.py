@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from edgekit_device.config.settings import HttpSettings, MqttSettings, PictureSize
+from edgekit_device.control import Controller
 from edgekit_device.pictures import EventPicture
 from edgekit_device.retry import RetryPolicy
 from edgekit_device.sinks.base import OVERFLOW
@@ -29,6 +30,7 @@ from edgekit.errors import BrokerLostError, ConfigurationError, SettingsError
 from edgekit.inference.events import Event
 from tests.device.fakes import NAMES
 from tests.device.sinks.answers import answer
+from tests.device.sinks.controls import FakeController
 from tests.device.sinks.player import DRIFT, make_pixels
 from tests.device.sinks.samples import make_event, make_health, until
 from tests.integration.broker import Broker, Listener, running_broker
@@ -54,9 +56,13 @@ def _started(
     pictures: PictureSize = "off",
     facts: Facts | None = None,
     http: HttpSettings | None = None,
+    controller: Controller | None = None,
 ) -> Iterator[Mqtt]:
     policy = RetryPolicy(delay, delay)
-    sink = Mqtt(settings, name, pictures, facts=facts, http=http, timeout=timeout, policy=policy)
+    sink = Mqtt(
+        settings, name, pictures, facts=facts, http=http, controller=controller, timeout=timeout,
+        policy=policy,
+    )  # fmt: skip
     sink.start()
     try:
         yield sink
@@ -821,3 +827,31 @@ def test_certificates_that_cannot_be_used_are_named(
         settings = MqttSettings(host="localhost", tls=True, **files)
         with pytest.raises(SettingsError, match=expected):
             Mqtt(settings, "pi")
+
+
+# What is asked for.
+
+
+def test_commands_are_done_and_retained_ones_are_not(broker: Broker) -> None:
+    controller = FakeController()
+    with Listener(broker) as client:
+        client.client.publish("edgekit/pi/command/pause", "ON", qos=1, retain=True)
+        client.await_message("edgekit/pi/command/pause")
+        with _started(_settings(broker), controller=controller) as sink:
+            until(lambda: controller.refused)
+            sink.health(make_health())
+            assert json.loads(client.await_message("edgekit/pi/control"))["paused"] is False
+            client.client.publish("edgekit/pi/command/record", "10", qos=1)
+            outcome = json.loads(client.await_message("edgekit/pi/control/outcome"))
+            assert outcome == {"done": True, "message": "it was done"}
+            assert controller.asked == [("record", {"seconds": 10}, "edgekit/pi/command over MQTT")]
+            assert [(name, why) for name, why, _ in controller.refused] == [("pause", "wrong")]
+
+
+def test_no_label_stays_while_it_is_paused(broker: Broker) -> None:
+    with Listener(broker) as client, _started(_settings(broker)) as sink:
+        sink.event(make_event(1, label="mug"))
+        client.await_message("edgekit/pi/state")
+        sink.health(msgspec.structs.replace(make_health(), state="paused"))
+        paused = json.loads(client.await_message("edgekit/pi/state", count=2))
+        assert paused == {"ts": make_health().ts, "state": "paused"}

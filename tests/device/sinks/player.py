@@ -77,6 +77,7 @@ DRIFT = DriftHealth(
     "mend the light, or collect such pictures (edgekit collect) and convert again",
 )  # fmt: skip
 HEALTH = Health(
+    control={"pause": {"done": 1}},
     ts="2025-06-01T12:00:00.125Z", name="pi", state="running", problems=[], version="0.1.0",
     uptime_s=93784.5, source="test:", model="toys-int8.tflite",
     model_sha256="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",

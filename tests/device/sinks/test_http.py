@@ -104,8 +104,8 @@ class TestPage:
 class TestHealth:
     @pytest.mark.parametrize(
         ("state", "status"),
-        [("starting", 503), ("running", 200), ("degraded", 200), ("stalled", 503),
-         ("stopping", 503)],
+        [("starting", 503), ("running", 200), ("degraded", 200), ("paused", 200),
+         ("stalled", 503), ("stopping", 503)],
     )  # fmt: skip
     def test_healthz(self, state: State, status: int) -> None:
         player = Player(health=msgspec.structs.replace(HEALTH, state=state))
@@ -113,6 +113,32 @@ class TestHealth:
             answer = ask(sink, "/healthz")
         assert answer.status == status
         assert msgspec.json.decode(answer.body, type=Health) == player.health
+
+    def test_while_it_is_paused_nothing_is_left_of_what_was_seen(self) -> None:
+        player = Player()
+        with served(make(player=player)) as sink:
+            sink.frame(make_result(1))
+            sink.event(make_change(1))
+            for path in ("/api/state", "/api/decision", "/api/snapshot.jpg"):
+                assert ask(sink, path).status == 200
+            player.health = msgspec.structs.replace(HEALTH, state="paused")
+            sink.health(player.health)
+            for path in ("/api/state", "/api/decision", "/api/snapshot.jpg"):
+                answer = ask(sink, path)
+                assert (answer.status, answer.text) == (503, "It is paused.\n")
+            with Viewer(sink, "/events") as viewer:
+                hello = next(viewer.messages("hello"))
+            assert "label" not in hello and hello["health"]["state"] == "paused"
+            # What was decided before is history, and stays.
+            assert ask(sink, "/api/history").json["changes"]
+
+    def test_what_was_asked_for_is_counted(self) -> None:
+        control = {"pause": {"done": 2, "refused": 1}}
+        player = Player(health=msgspec.structs.replace(HEALTH, control=control))
+        with served(make(player=player)) as sink:
+            text = ask(sink, "/metrics").text
+        assert 'edgekit_control_total{action="pause",outcome="done"} 2.0' in text
+        assert 'edgekit_control_total{action="pause",outcome="refused"} 1.0' in text
 
     def test_drift_is_in_it_and_no_reason_to_fail(self) -> None:
         player = Player(health=msgspec.structs.replace(HEALTH, drift=DRIFT))

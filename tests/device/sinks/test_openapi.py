@@ -19,7 +19,7 @@ from tests.device.sinks.player import Player, make_change, make_result
 from tests.device.sinks.web import TOKEN, ask, served
 
 # More where somebody looks for faults: EDGEKIT_EXAMPLES=1000 pytest …
-EXAMPLES = int(os.environ.get("EDGEKIT_EXAMPLES", "4"))
+EXAMPLES = int(os.environ.get("EDGEKIT_EXAMPLES", "2"))
 # They do not end.
 STREAMS = ("/stream.mjpg", "/events")
 
@@ -83,8 +83,10 @@ def test_the_interface_keeps_to_it(sink: Http) -> None:
             continue
         looked_at.add(operation.path)
 
-        for mode in GenerationMode:
-            _send(operation.as_strategy(generation_mode=mode), headers)
+        _send(operation.as_strategy(), headers)
+        # What is wrong, where anything can be.
+        if operation.body or operation.path_parameters or operation.query:
+            _send(operation.as_strategy(generation_mode=GenerationMode.NEGATIVE), headers)
     assert len(looked_at) == len(document()["paths"]) - len(STREAMS)
 
 

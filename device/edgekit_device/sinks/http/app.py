@@ -60,7 +60,11 @@ class Application:
         self._page, self._policy = _assemble(name)
         own = (
             Operation(
-                "GET", "/", self._index, "The page.", {200: Answer("HTML.", media="text/html")}
+                "GET", "/", self._index, "The page.",
+                {
+                    200: Answer("HTML.", media="text/html"),
+                    401: Answer("A form that asks for the token.", media="text/html"),
+                },
             ),
             Operation(
                 "GET", "/stream.mjpg", self._stream, "Live pictures, until the client has enough.",

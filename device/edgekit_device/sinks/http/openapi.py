@@ -79,6 +79,8 @@ def _describe(operation: Operation, schema_of: dict[str, Any]) -> dict[str, Any]
     if operation.body is not None:
         content = {JSON: {"schema": schema_of[_key(operation.body)]}}
         described["requestBody"] = {"required": False, "content": content}
+    if operation.public:
+        described["security"] = [{}, *_TOKEN]
     described["responses"] = _responses(operation, schema_of)
     return described
 

@@ -69,6 +69,7 @@ class Operation(Route):
         answers: by status. What every operation may answer (401, 403, 413 …) is not repeated.
         parameters: of the path, which are all needed, and of the query, of which none is.
         body: what `json_body` reads; None where nothing is sent along.
+        public: whether it answers without the token, too.
     """
 
     def __init__(
@@ -81,7 +82,9 @@ class Operation(Route):
         *,
         parameters: Sequence[Parameter] = (),
         body: Any = None,
+        public: bool = False,
     ) -> None:
+        self.public = public
         self.method = method
         self.text = text
         self.answers = answers

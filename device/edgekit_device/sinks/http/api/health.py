@@ -49,6 +49,7 @@ def health(feed: Feed) -> Iterable[Operation]:
             200: Answer("Running, degraded or paused.", (Health, StateAlone)),
             503: Answer("Starting, stalled or stopping.", (Health, StateAlone)),
         },
+        public=True,
     )  # fmt: skip
     yield Operation(
         "GET", "/metrics", metrics, "Metrics for Prometheus.",
