@@ -231,7 +231,7 @@ def _explained(schema: type[msgspec.Struct], path: Path | None, text: str, messa
         reason = f"this value will not do: {_note(known[name])}"
     for theirs, ours in _TYPES.items():
         reason = reason.replace(theirs, ours)
-    line = _line(text, name)
+    line = _line(text, re.sub(r"(\[\d+\])+$", "", name))
     place = f"{path}, line {line}: " if line else f"{path}: " if path else ""
     return one_line(f"{place}{name + ': ' if name else ''}{reason[0].lower()}{reason[1:]}")
 

@@ -45,6 +45,7 @@ def convert(
     classes: Sequence[str] | StrPath | None = None,
     calibration: Any = None,
     evaluate: Any = None,
+    view_region: Sequence[float] | None = None,
     size: int = 224,
     crop: float | None = None,
     mean: _Triple = IMAGENET_MEAN,
@@ -84,6 +85,8 @@ def convert(
         evaluate: held-out pictures to measure fidelity on: a folder for each class, or any of the
             above, with labels where there are any, or a tuple of pictures and labels. By default a
             fifth of the calibration pictures.
+        view_region: x, y, width and height of what is used of each picture of a folder or a video,
+            in fractions of it: where the device looks in its frames (`view.region`).
         size: height and width of the model's input, in pixels.
         crop: fraction of a picture's shorter side that is kept; 1 by default.
         mean, std: what the network was trained with, for pixels from 0 to 1.
@@ -124,6 +127,7 @@ def convert(
         classes=Path(classes) if isinstance(classes, (str, os.PathLike)) else classes,
         calibration=_pictures(calibration, "calibration"),
         evaluation=_pictures(evaluate, "evaluate"),
+        region=checked("view_region", view_region),
         reference=_path(reference),
         io=checked("io", io),
         target=_target(checked("target", target), checked("device_memory", device_memory)),

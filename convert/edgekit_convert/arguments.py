@@ -8,7 +8,7 @@ import click
 
 from edgekit.errors import ConfigurationError
 from edgekit.model.architectures import ARCHITECTURES
-from edgekit_convert.option_types import Head, Memory, Triple
+from edgekit_convert.option_types import Head, Memory, RegionType, Triple
 from edgekit_convert.target.memory import TARGETS
 from edgekit_convert.verify.fidelity import Thresholds
 from edgekit_convert.weights.imagenet import IMAGENET_MEAN, IMAGENET_STD
@@ -31,6 +31,7 @@ class Argument(NamedTuple):
 ARGUMENTS = {
     "arch": Argument(click.Choice(list(ARCHITECTURES))),
     "head": Argument(Head()),
+    "view_region": Argument(RegionType()),
     "size": Argument(click.IntRange(32, 1024), 224),
     "crop": Argument(click.FloatRange(0, 1, min_open=True)),
     "mean": Argument(Triple(), IMAGENET_MEAN),

@@ -107,6 +107,12 @@ def _option(name: str, **more: Any) -> Callable[[_Command], _Command]:
     "pictures without labels. By default a fifth of the calibration pictures is held out.",
 )
 @_option(
+    "view_region",
+    help="What is used of each picture in --calibration and --evaluate, in fractions of it: the "
+    "region that view.region of the device's configuration names, where they are whole frames. By "
+    "default the whole, and of a clip what its model looked at.",
+)
+@_option(
     "size",
     help="Height and width of the model's input, in pixels.",
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import onnx
 
-from edgekit.errors import ConversionError, DatasetError, ImageError
+from edgekit.errors import ConfigurationError, ConversionError, DatasetError, ImageError
 from edgekit.model.labels import distinct, read_labels
 from edgekit.model.manifest import Origin
 from edgekit.vision.folders import image_files
@@ -88,6 +88,8 @@ def check_inputs(request: Request) -> None:
     if isinstance(request.classes, Path):
         read_labels(request.classes)
     calibration, evaluation = request.calibration, request.evaluation
+    if request.region is not None and calibration is None and evaluation is None:
+        raise ConfigurationError("view_region is of pictures; give calibration or evaluate")
     if isinstance(calibration, Path) and not calibration.exists():
         raise ImageError(
             f"no calibration pictures at {calibration}; name an image folder or a video"
@@ -104,6 +106,11 @@ def check_inputs(request: Request) -> None:
             "used, or leave evaluate out: a fifth of the calibration is held out then"
         )
     for pictures in (calibration, evaluation):
+        if request.region is not None and isinstance(pictures, GivenPictures):
+            raise ConfigurationError(
+                f"view_region is for folders and videos; cut the pictures of {pictures.name} "
+                "yourself"
+            )
         if isinstance(pictures, GivenPictures):
             pictures.check(request.normalization)
         elif pictures is not None and pictures.is_dir():
@@ -199,7 +206,9 @@ def _evaluation(
     advance: Advance,
 ) -> Pictures:
     if isinstance(source, Path):
-        return load_evaluation(source, labels, request.geometry, advance, reporter.note)
+        return load_evaluation(
+            source, labels, request.geometry, advance, reporter.note, request.region
+        )
     return source.load(request.geometry, request.normalization, advance, labels, reporter.note)
 
 
@@ -221,7 +230,7 @@ def _check_feeding(
         return check.check_pictures(
             pictures.tensors,
             lambda chosen: (
-                untouched(source, pictures.of(chosen).names)
+                untouched(source, pictures.of(chosen).names, request.region)
                 if isinstance(source, Path)
                 else source.untouched(request.geometry, chosen)
             ),
@@ -230,7 +239,7 @@ def _check_feeding(
 
 def _load_calibration(request: Request, source: Path | GivenPictures, advance: Advance) -> Pictures:
     if isinstance(source, Path):
-        return load_calibration(source, request.geometry, advance)
+        return load_calibration(source, request.geometry, advance, request.region)
     return source.load(request.geometry, request.normalization, advance)
 
 

@@ -2,6 +2,7 @@
 
 import click
 
+from edgekit.vision.view import Region, ViewSettings
 from edgekit_convert.target.memory import parse_memory
 from edgekit_convert.weights.head_layers import parse_head
 from edgekit_convert.weights.imagenet import IMAGENET_MEAN
@@ -32,6 +33,24 @@ class Triple(click.ParamType[tuple[float, float, float]]):
         if self.positive and min(red, green, blue) <= 0:
             self.fail(f"{value!r} holds a standard deviation that is not above 0", param, ctx)
         return red, green, blue
+
+
+class RegionType(click.ParamType[Region]):
+    """A part of a picture, in fractions of it."""
+
+    name = "X,Y,WIDTH,HEIGHT"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Region:
+        try:
+            numbers = tuple(float(part) for part in str(value).strip("[] ").split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not four fractions like 0.5,0,0.5,1", param, ctx)
+        try:
+            return Region(*ViewSettings(region=numbers).region)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Memory(click.ParamType[int]):

@@ -17,7 +17,8 @@ from edgekit.vision.dataset import TABLE, class_folders, labelled_images
 from edgekit.vision.folders import left_out, picture_folder
 from edgekit.vision.notes import Notes
 from edgekit.vision.pictures import is_image, read_image
-from edgekit.vision.preprocess import prepare
+from edgekit.vision.preprocess import cut, prepare
+from edgekit.vision.view import Region, ViewSettings
 
 _T = TypeVar("_T")
 
@@ -63,13 +64,18 @@ def _read(
     folder: Path,
     geometry: Geometry,
     advance: Callable[[int], None],
+    region: Region | None,
 ) -> Pictures:
-    tensors, notes = [], Notes(left_out(folder))
+    tensors, notes = [], Notes(left_out(folder), _of_region(region))
     for file in files:
-        tensors.append(prepare(read_image(file, notes), geometry))
+        tensors.append(prepare(read_image(file, notes), geometry, region))
         advance(1)
     names = [str(file.relative_to(folder)) for file in files]
     return Pictures(np.concatenate(tensors), names, _digest(files), notes=tuple(notes.lines))
+
+
+def _of_region(region: Region | None) -> str:
+    return "" if region is None else f"of each picture the region {region} is used"
 
 
 def evenly_spread(count: int, limit: int) -> NDArray[np.intp]:
@@ -108,7 +114,12 @@ class Thinned(Generic[_T]):
         return [self._kept[i] for i in evenly_spread(len(self._kept), self._limit)]
 
 
-def load_calibration(source: Path, geometry: Geometry, advance: Callable[[int], None]) -> Pictures:
+def load_calibration(
+    source: Path,
+    geometry: Geometry,
+    advance: Callable[[int], None],
+    region: Region | None = None,
+) -> Pictures:
     """Prepare the pictures of a folder, or the frames of a video.
 
     Of more than `MAXIMUM_CALIBRATION`, that many are taken, evenly spread.
@@ -117,6 +128,8 @@ def load_calibration(source: Path, geometry: Geometry, advance: Callable[[int], 
         source: image folder (searched in depth) or video file.
         geometry: the model's input geometry.
         advance: called with the number of pictures read since.
+        region: what is used of each picture; by default the whole, and of a clip what its model
+            looked at.
 
     Raises:
         ImageError, SourceError: nothing there, or a picture cannot be read.
@@ -126,37 +139,41 @@ def load_calibration(source: Path, geometry: Geometry, advance: Callable[[int], 
     if source.is_dir():
         found = picture_folder(source).files
         files = [found[i] for i in evenly_spread(len(found), MAXIMUM_CALIBRATION)]
-        return _read(files, source, geometry, advance)
+        return _read(files, source, geometry, advance, region)
     if is_image(source):
         raise ImageError(f"{source} is one picture; calibration needs a folder or a video of many")
     kept = Thinned[tuple[int, NDArray[np.uint8]]](MAXIMUM_CALIBRATION)
-    recording = Recording(source)
+    recording = Recording(source, ViewSettings(region=region or ()))
     for frame in recording:
         if kept.wanted(frame.position):
-            kept.add((frame.position, prepare(frame.pixels, geometry)))
+            kept.add((frame.position, prepare(frame.pixels, geometry, frame.region)))
             advance(1)
     chosen = kept.evenly()
     tensors = np.concatenate([tensor for _, tensor in chosen])
     names = [_frame_name(source, number) for number, _ in chosen]
-    return Pictures(tensors, names, _digest([source]), notes=tuple(recording.notes))
+    notes = [*filter(None, [_of_region(recording.view.looks_at)]), *recording.notes]
+    return Pictures(tensors, names, _digest([source]), notes=tuple(notes))
 
 
-def untouched(source: Path, names: list[str]) -> Iterator[NDArray[np.uint8]]:
+def untouched(
+    source: Path, names: list[str], region: Region | None = None
+) -> Iterator[NDArray[np.uint8]]:
     """Pictures (H, W, 3) uint8, RGB, of a calibration source once more, before any resizing.
 
     Args:
         source: as `load_calibration` takes it.
         names: as `load_calibration` gave them, in its order.
+        region: as `load_calibration` took it; the pictures are cut to it.
 
     Raises:
         ImageError, SourceError: a picture cannot be read any more.
     """
     if source.is_dir():
-        yield from (read_image(source / name) for name in names)
+        yield from (cut(read_image(source / name), region) for name in names)
         return
-    for frame in Recording(source):
+    for frame in Recording(source, ViewSettings(region=region or ())):
         if _frame_name(source, frame.position) in names:
-            yield frame.pixels
+            yield cut(frame.pixels, frame.region)
 
 
 def _frame_name(source: Path, position: int) -> str:
@@ -169,6 +186,7 @@ def load_evaluation(
     geometry: Geometry,
     advance: Callable[[int], None],
     notify: Notify = ignore,
+    region: Region | None = None,
 ) -> Pictures:
     """Prepare held-out pictures, with their labels where the folder has them.
 
@@ -178,6 +196,7 @@ def load_evaluation(
         geometry: the model's input geometry.
         advance: called with the number of pictures read since.
         notify: called with a line about what was guessed, is missing or is left out.
+        region: what is used of each picture; the whole by default.
 
     Raises:
         DatasetError, ImageError: nothing there, or a picture cannot be read.
@@ -185,9 +204,9 @@ def load_evaluation(
     if not folder.is_dir():
         raise DatasetError(f"{folder} is not a folder of evaluation pictures")
     if not class_folders(folder) and not (folder / TABLE).is_file():
-        return _read(picture_folder(folder).files, folder, geometry, advance)
+        return _read(picture_folder(folder).files, folder, geometry, advance, region)
     images = labelled_images(folder, labels, notify=notify)
-    pictures = _read([image.path for image in images], folder, geometry, advance)
+    pictures = _read([image.path for image in images], folder, geometry, advance, region)
     truth = np.array([image.index for image in images])
     return replace(pictures, truth=truth)
 

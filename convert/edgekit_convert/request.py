@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edgekit.model.geometry import Geometry
 from edgekit.model.manifest import Normalization
+from edgekit.vision.view import Region
 from edgekit_convert.given.pictures import GivenPictures
 from edgekit_convert.source_models import SourceModel
 from edgekit_convert.target.memory import Target
@@ -25,6 +26,7 @@ class Request:
         calibration: image folder or video, or what a user has in Python; None for pictures
             distilled from BatchNorm statistics.
         evaluation: pictures held out from training and calibration, with labels or without.
+        region: what is used of each picture of a folder or a video; None for the whole.
         reference: file of the user's own network's answers, or of that network as ONNX.
         io: type of input and output: `uint8`, `int8` or `float32`.
         target: the device, where one was named.
@@ -42,6 +44,7 @@ class Request:
     classes: Path | Sequence[str] | None = None
     calibration: Path | GivenPictures | None = None
     evaluation: Path | GivenPictures | None = None
+    region: Region | None = None
     reference: Path | None = None
     io: str = "uint8"
     target: Target | None = None

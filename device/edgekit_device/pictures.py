@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edgekit.inference.looking import Look
 from edgekit.inference.pipeline import Result
 from edgekit.vision.encode import encode_jpeg, fit
+from edgekit.vision.pictures import decode_image
 from edgekit.vision.view import Region
 from edgekit_device.config.settings import PictureSize
 
@@ -79,10 +80,11 @@ class EventPicture:
         pixels = self._result.frame.pixels
         if size == "small":
             pixels = fit(pixels, _SMALL, _SMALL)
-        return encode_jpeg(_mark(pixels, self.sees) if marked else pixels, _QUALITY)
+        return encode_jpeg(mark(pixels, self.sees) if marked else pixels, _QUALITY)
 
 
-def _mark(pixels: NDArray[np.uint8], sees: Region) -> NDArray[np.uint8]:
+def mark(pixels: NDArray[np.uint8], sees: Region) -> NDArray[np.uint8]:
+    """A picture (H, W, 3) uint8 with all darkened but what the model saw, in fractions of it."""
     height, width = pixels.shape[:2]
     left, right = (round(width * at) for at in (sees.x, sees.x + sees.width))
     top, bottom = (round(height * at) for at in (sees.y, sees.y + sees.height))
@@ -93,6 +95,15 @@ def _mark(pixels: NDArray[np.uint8], sees: Region) -> NDArray[np.uint8]:
     marked[max(0, top - line) : bottom + line, max(0, left - line) : right + line] = 255
     marked[top:bottom, left:right] = pixels[top:bottom, left:right]
     return marked
+
+
+def marked_jpeg(jpeg: bytes, sees: Region) -> bytes:
+    """A picture without marks, as JPEG, with them.
+
+    Raises:
+        ImageError: it is damaged.
+    """
+    return encode_jpeg(mark(decode_image(jpeg, "the picture"), sees), _QUALITY)
 
 
 class KeptPictures:

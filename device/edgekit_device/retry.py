@@ -48,6 +48,8 @@ DELEGATE_PROBE = RetryPolicy(60.0, 60.0, jitter=0.0)
 BROKER = RetryPolicy(1.0, 60.0)
 # An event that a webhook did not take is sent again; webhook.tries bounds it.
 WEBHOOK = RetryPolicy(1.0, 60.0)
+# A history that the disk did not take is written again.
+HISTORY = RetryPolicy(1.0, 60.0, jitter=0.0)
 # After wrong tokens in a row, a client's next one is not looked at for as long.
 WRONG_TOKEN = RetryPolicy(1.0, 60.0, jitter=0.0)
 # A service that keeps failing is started again by systemd, after its RestartSec= and this; it

@@ -24,7 +24,7 @@ from edgekit.inference.classifier import Classifier
 from edgekit.model.manifest import Confidence
 from edgekit.model.settled import Settled
 from edgekit.offline.calibration import in_lines
-from edgekit.offline.decision_settings import Recorded, decision_settings
+from edgekit.offline.decision_settings import Recorded, decision_settings, view_settings
 from edgekit.offline.decisions_used import summary
 from edgekit.offline.drift_course import DriftCourse
 from edgekit.offline.drift_course import in_lines as drift_lines
@@ -95,7 +95,8 @@ def command(
     Without --truth, DIR holds a folder per class, named as the classes are, or a table labels.tsv
     with a line "file<TAB>class_index" (or a class's name) for each picture. Pictures are prepared
     and classified exactly as on the device, one at a time. With --compare, a second model with the
-    same classes answers them, too.
+    same classes answers them, too. They are taken as they are, upright, like those that `edgekit
+    collect` keeps; where the device looks at a region of its frames, give it as --view-region.
 
     With --truth, RECORDING is a clip, a video or an image folder, and goes through the daemon's
     own pipeline, decision included. The truth is CSV with the columns start,end,label, where
@@ -113,19 +114,25 @@ def command(
     options = given(Recorded, values)
     if truth is None and not path.is_dir() and path.exists():
         raise click.UsageError(f"{path} is no folder of pictures; --truth says what it shows")
-    if truth is None and (config or options):
-        raise click.UsageError("--config and --decision-* need a recording and --truth")
+    if truth is None and (config or options.keys() - {"view.region"}):
+        raise click.UsageError(
+            "--config, --decision-*, and of --view-* all but --view-region, need a recording and "
+            "--truth"
+        )
     if truth is not None and compare is not None:
         raise click.UsageError(
             "--compare is for labelled pictures; two models on a recording: edgekit compare"
         )
     check_outputs([report], [model, compare, truth, opening.labels, config])
+    view = view_settings(config, options)
     classifier = opening.open(model, config)
     if truth is None:
         other = opening.open(compare) if compare else None
         if other is not None:
             class_order(classifier, other)  # which is asked before anything is read
-        labelled = LabelledPictures.in_folder(path, classifier.labels, class_offset, notify)
+        labelled = LabelledPictures.in_folder(
+            path, classifier.labels, class_offset, notify, view.looks_at
+        )
         check_outputs([report], labelled.files)
         measured = _measured(classifier, other, labelled, pictures, hidden=as_json)
         if report is not None:
@@ -136,7 +143,7 @@ def command(
         click.echo(table(measured))
         _print_report(report)
         return
-    recording = Recording(path)
+    recording = Recording(path, view)
     check_outputs([report], recording.files)
     settled = decision_settings(config, options, recording.header, classifier)
     notify(f"decision: {settled}")
@@ -152,11 +159,14 @@ def command(
     seconds = time.monotonic() - begun
     _check_judged(result, intervals, truth)
     _notify_of_other_length(result, truth)
+    if player.look is not None and player.look.is_worth_telling:
+        notify(f"view: the model {player.look}")
     if report is not None:
         facts = {
             "Model": f"{model.name}, SHA-256 {classifier.sha256}",
             "Runtime": f"{classifier.runtime_name} on {classifier.accelerator}",
             "Truth": truth.name,
+            "The model": str(player.look),
             **provenance([str(settled)], [*recording.notes, *ignored], result.span, seconds),
         }
         if classifier.confidence is not None:
@@ -167,6 +177,8 @@ def command(
         told = {
             "file_confidence": classifier.confidence,
             "decision": summary(settled),
+            "view": recording.view,
+            "sees": None if player.look is None else player.look.sees,
             "drift": player.drift.summary(),
         }
         timing = {"seconds": round(seconds, 3), "runtime": classifier.runtime_name}

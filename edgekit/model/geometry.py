@@ -21,3 +21,10 @@ class Geometry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"input size {self.width}x{self.height} is not positive")
         if not 0 < self.crop <= 1:
             raise ValueError(f"crop {self.crop} is not in (0, 1]")
+
+    def centre_of(self, frame_height: int, frame_width: int) -> tuple[int, int]:
+        """Height and width, in pixels, of the middle part of a frame that is kept."""
+        scale = min(frame_height / self.height, frame_width / self.width) * self.crop
+        height = min(frame_height, max(1, round(self.height * scale)))
+        width = min(frame_width, max(1, round(self.width * scale)))
+        return height, width

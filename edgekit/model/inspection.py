@@ -14,6 +14,7 @@ from edgekit.model.container import ModelFile, read_model
 from edgekit.model.decision import Recommendation
 from edgekit.model.flatbuffer import Tensor
 from edgekit.model.foreign import Hints, understand_input
+from edgekit.model.geometry import Geometry
 from edgekit.model.labels import distinct
 from edgekit.model.manifest import Confidence, Feeding, Origin, Quantization
 from edgekit.model.profile import Profile
@@ -48,6 +49,16 @@ def inspect(
     if allowed_signers is not None:
         allowed = AllowedSigners.read(as_path(allowed_signers, "a file of allowed signers"))
     return describe(read_model(as_path(path, "a model file")), allowed)
+
+
+# Of most cameras.
+_FRAME_WIDTH, _FRAME_HEIGHT = 640, 480
+
+
+def _seen(geometry: Geometry) -> str:
+    """How much of a usual frame a model sees, where no region of it is chosen."""
+    height, width = geometry.centre_of(_FRAME_HEIGHT, _FRAME_WIDTH)
+    return f"of a frame of {_FRAME_WIDTH} x {_FRAME_HEIGHT} the middle {width} x {height}"
 
 
 def _tensor(tensor: Tensor) -> dict[str, Any]:
@@ -189,7 +200,7 @@ def _lines(facts: Inspection) -> Iterator[str]:
         geometry, origin = facts["input"]["geometry"], facts["provenance"]
         quantization = msgspec.convert(origin["quantisation"], Quantization)
         rows += [
-            ("sees", f"{geometry['crop']:.4g} of the centred rectangle, raw RGB pixels"),
+            ("sees", f"raw RGB pixels, {_seen(msgspec.convert(geometry, Geometry))}"),
             ("weights", f"{origin['weights']} (sha256 {origin['weights_sha256'][:16]}…)"),
             ("quantized", str(quantization)),
             ("made by", ", ".join(f"{name} {v}" for name, v in origin["tools"].items())),

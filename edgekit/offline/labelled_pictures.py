@@ -15,6 +15,8 @@ from edgekit.vision.dataset import TABLE, labelled_images
 from edgekit.vision.folders import left_out
 from edgekit.vision.notes import Notes
 from edgekit.vision.pictures import read_image
+from edgekit.vision.preprocess import cut
+from edgekit.vision.view import Region
 
 # A picture (H, W, 3) uint8 RGB, and its class: an index or a name.
 Pair = tuple[Any, Any]
@@ -61,18 +63,24 @@ class LabelledPictures:
 
     @classmethod
     def in_folder(
-        cls, folder: Path, labels: list[str], class_offset: int = 0, notify: Notify = ignore
+        cls,
+        folder: Path,
+        labels: list[str],
+        class_offset: int = 0,
+        notify: Notify = ignore,
+        region: Region | None = None,
     ) -> "LabelledPictures":
         """Those of a folder, as `labelled_images` lists them.
 
         Args:
             folder, labels, class_offset: as there.
             notify: called with a line about what was guessed, is missing or is left out.
+            region: what is used of each picture; the whole by default.
 
         Raises:
             DatasetError, ImageError: as there.
         """
-        told: list[str] = []
+        told: list[str] = [] if region is None else [f"of each picture the region {region} is used"]
         images = labelled_images(folder, labels, class_offset, told.append)
         for line in told:
             notify(line)
@@ -85,7 +93,7 @@ class LabelledPictures:
                 path = image.path
                 # A table may name pictures that lie elsewhere.
                 below = path.relative_to(folder) if path.is_relative_to(folder) else path
-                pixels = read_image(path, notes)
+                pixels = cut(read_image(path, notes), region)
                 yield LabelledPicture(encodable(below.as_posix()), pixels, image.index)
 
         return cls(

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import click
 import msgspec
@@ -32,6 +32,22 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 # Longest and shortest time between frames of a video whose rate still counts as constant.
 _STEADY = 1.5
+# What a device keeps its history in, beside corrected pictures, which are labelled ones.
+_HISTORY = "history.sqlite"
+
+
+class Frames(Protocol):
+    """What can be read as a recording is: see `Recording`."""
+
+    name: str
+
+    @property
+    def length(self) -> int: ...
+
+    @property
+    def notes(self) -> list[str]: ...
+
+    def __iter__(self) -> Iterator[Frame]: ...
 
 
 class Recording:
@@ -61,6 +77,11 @@ class Recording:
             raise SourceError(f"no recording at {path}; name a clip, a video or an image folder")
         if not (path.is_file() or path.is_dir()):
             raise SourceError(f"{path} is a device or a pipe; a recording is read more than once")
+        if (path / _HISTORY).is_file():
+            raise SourceError(
+                f"{path} is a history, not a recording; make a clip of its pictures with: edgekit "
+                f"record --source history:{path} --output CLIP"
+            )
         self._clip = Clip(path) if is_clip(path) else None
         self.header: ClipHeader | None = self._clip.header if self._clip else None
         self._pictures: list[Path] = []
@@ -216,7 +237,7 @@ class _Step:
 
 
 def progress(
-    recording: Recording, label: str, each: Callable[[Frame], _T], hidden: bool = False
+    recording: Frames, label: str, each: Callable[[Frame], _T], hidden: bool = False
 ) -> Iterator[_T]:
     """What becomes of a recording's frames, with a bar on stderr and the time left; then its notes.
 

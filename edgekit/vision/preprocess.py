@@ -23,14 +23,32 @@ def crop_box(
         region: where in the frame the model looks; the whole frame by default.
     """
     if region is not None:
-        left, right = (round(frame_width * at) for at in (region.x, region.x + region.width))
-        top, bottom = (round(frame_height * at) for at in (region.y, region.y + region.height))
-        inner = crop_box(max(1, bottom - top), max(1, right - left), geometry)
+        top, left, height, width = region_box(frame_height, frame_width, region)
+        inner = crop_box(height, width, geometry)
         return top + inner[0], left + inner[1], inner[2], inner[3]
-    scale = min(frame_height / geometry.height, frame_width / geometry.width) * geometry.crop
-    height = min(frame_height, max(1, round(geometry.height * scale)))
-    width = min(frame_width, max(1, round(geometry.width * scale)))
+    height, width = geometry.centre_of(frame_height, frame_width)
     return (frame_height - height) // 2, (frame_width - width) // 2, height, width
+
+
+def region_box(frame_height: int, frame_width: int, region: Region) -> tuple[int, int, int, int]:
+    """A region as (top, left, height, width) in whole pixels of a frame, at least one each way."""
+    left, top = round(frame_width * region.x), round(frame_height * region.y)
+    right = round(frame_width * (region.x + region.width))
+    bottom = round(frame_height * (region.y + region.height))
+    # One that begins half a pixel before the end of the frame is rounded to nothing behind it.
+    left, top = min(left, frame_width - 1), min(top, frame_height - 1)
+    return top, left, max(1, bottom - top), max(1, right - left)
+
+
+def cut(frame: NDArray[np.uint8], region: Region | None) -> NDArray[np.uint8]:
+    """The region of a frame (H, W, 3), in the same memory; the frame itself without one.
+
+    `prepare` makes the same of it as of the frame with the region.
+    """
+    if region is None:
+        return frame
+    top, left, height, width = region_box(frame.shape[0], frame.shape[1], region)
+    return frame[top : top + height, left : left + width]
 
 
 def prepare(

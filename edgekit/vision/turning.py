@@ -23,11 +23,11 @@ _Turn = Callable[[NDArray[np.uint8]], object]
 _TURNS: dict[tuple[int, bool], _Turn] = {
     (0, True): lambda frame: cv2.flip(frame, 1),
     (90, False): lambda frame: cv2.rotate(frame, cv2.ROTATE_90_CLOCKWISE),
-    (90, True): lambda frame: cv2.flip(cv2.rotate(frame, cv2.ROTATE_90_CLOCKWISE), 1),
+    (90, True): lambda frame: cv2.transpose(frame),
     (180, False): lambda frame: cv2.rotate(frame, cv2.ROTATE_180),
     (180, True): lambda frame: cv2.flip(frame, 0),
     (270, False): lambda frame: cv2.rotate(frame, cv2.ROTATE_90_COUNTERCLOCKWISE),
-    (270, True): lambda frame: cv2.transpose(frame),
+    (270, True): lambda frame: cv2.flip(cv2.transpose(frame), -1),
 }
 
 

@@ -27,6 +27,9 @@ class Region(NamedTuple):
     width: float
     height: float
 
+    def __str__(self) -> str:
+        return ", ".join(f"{number:g}" for number in self)
+
     @property
     def corners(self) -> list[Point]:
         """Its four corners, around it."""

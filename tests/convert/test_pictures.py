@@ -15,6 +15,10 @@ from edgekit_convert.pictures import (
 from edgekit_convert.quantize.distillation import DISTILLED
 
 from edgekit.model.geometry import Geometry
+from edgekit.offline.recording import Recording
+from edgekit.vision.preprocess import cut, prepare
+from edgekit.vision.view import Region, ViewSettings
+from tests.core.offline.test_view import write_clip
 
 
 def made_up(count: int) -> Pictures:
@@ -49,6 +53,33 @@ def test_what_is_left_out_of_a_folder_is_noted(tmp_path: Path) -> None:
     ):
         assert pictures.tensors[:, 0, 0, 0].tolist() == list(range(12))
         assert pictures.notes == ("left out 2 files: 1 .mp4, 1 .txt",)
+
+
+def test_of_whole_frames_the_region_is_used_that_the_device_looks_at(tmp_path: Path) -> None:
+    pixels = np.zeros((16, 32, 3), np.uint8)
+    pixels[:, 16:] = 200
+    cv2.imwrite(str(tmp_path / "a.png"), pixels)
+    right, none = Region(0.5, 0, 0.5, 1), lambda _: None
+    for pictures in (
+        load_calibration(tmp_path, Geometry(8, 8), none, right),
+        load_evaluation(tmp_path, ["a"], Geometry(8, 8), none, region=right),
+    ):
+        assert (pictures.tensors == 200).all()
+        assert pictures.notes == ("of each picture the region 0.5, 0, 0.5, 1 is used",)
+    (whole,) = untouched(tmp_path, ["a.png"], right)
+    assert whole.shape == (16, 16, 3) and (whole == 200).all()
+
+
+def test_of_a_clip_what_its_model_looked_at_is_used(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "a.clip", ViewSettings(region=(0, 0, 0.5, 0.5)))
+    none, frames = lambda _: None, list(Recording(clip))
+    for region, given in ((frames[0].region, None), (Region(0, 0, 1, 1), Region(0, 0, 1, 1))):
+        pictures = load_calibration(clip, Geometry(4, 4), none, given)
+        assert region is not None
+        for tensor, frame in zip(pictures.tensors, frames, strict=True):
+            assert np.array_equal(tensor, prepare(frame.pixels, Geometry(4, 4), region)[0])
+        again = list(untouched(clip, pictures.names, given))
+        assert [one.shape for one in again] == [cut(f.pixels, region).shape for f in frames]
 
 
 def test_system_folders_do_not_make_a_folder_one_of_classes(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ ROOMS = {
     ),
     "device/edgekit_device": (
         "health", "folders", "board", "retry", "signals", "config", "pictures", "control",
-        "installed", "signers", "trial", "trial_process", "sources", "sinks", "daemon",
+        "history", "installed", "signers", "trial", "trial_process", "sources", "sinks", "daemon",
         "collect", "service", "doctor",
     ),
 }  # fmt: skip

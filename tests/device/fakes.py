@@ -96,6 +96,7 @@ class FakeSource:
         self.script = list(script)
         self.number = 0
         self.closed = 0
+        self.view = ViewSettings()
 
     def read(self, timeout: float) -> Frame | None:
         if not self.script:
@@ -108,7 +109,10 @@ class FakeSource:
             raise step
         if step is None:
             return None
-        frame = Frame(self.number, picture(step), float(self.number), time.monotonic())
+        seconds, view = float(self.number), self.view
+        frame = Frame(
+            self.number, picture(step), seconds, time.monotonic(), region=view.looks_at, view=view
+        )
         self.number += 1
         return frame
 

@@ -12,7 +12,7 @@ from edgekit.commands.options import config_option
 from edgekit.errors import EdgekitError, OutputError, SourceError
 from edgekit.files import write_atomically
 from edgekit.inference.frame import Frame
-from edgekit.offline.recording import Recording, progress
+from edgekit.offline.recording import progress
 from edgekit.vision.encode import encode_png
 from edgekit.vision.folders import IMAGE_SUFFIXES
 from edgekit_device.collect.selection import Selection
@@ -20,7 +20,7 @@ from edgekit_device.config.file import load
 from edgekit_device.config.options import given, settings_of
 from edgekit_device.config.settings import Settings
 from edgekit_device.signals import handled
-from edgekit_device.sources import EndOfSource, is_live, open_source
+from edgekit_device.sources import EndOfSource, is_live, open_recording, open_source
 
 _POLL = 0.25  # seconds
 
@@ -101,8 +101,7 @@ def _live(settings: Settings, stopping: threading.Event) -> Iterator[Frame]:
 
 
 def _recorded(settings: Settings, stopping: threading.Event) -> Iterator[Frame]:
-    assert settings.source is not None
-    recording = Recording(Path(settings.source))
+    recording = open_recording(settings)
     for frame in progress(recording, "collecting", each=lambda frame: frame):
         if stopping.is_set():
             return
@@ -130,7 +129,7 @@ def _recorded(settings: Settings, stopping: threading.Event) -> Iterator[Frame]:
     help="Time to look, in the source's time; a camera is watched until Ctrl-C if unset.",
 )
 @config_option
-@settings_of("source", "source-password-file", "realtime", "camera")
+@settings_of("source", "source-password-file", "realtime", "camera", "view")
 def command(
     output: Path, count: int, max_seconds: float | None, config: Path | None, **values: Any
 ) -> None:
@@ -138,7 +137,8 @@ def command(
 
     Pictures are spread over time and content. Black frames are left out, and those blurred beside
     what is usual; of near-duplicates the sharper stays. The folder is good to use at any moment,
-    and holds at most --count pictures however long this runs. No model is needed. Ctrl-C is the
+    and holds at most --count pictures however long this runs. They are whole frames, turned and
+    masked as the view says, whatever its region. No model is needed. Ctrl-C is the
     end of a camera's (0), and an interruption of a recording (130).
 
     \b

@@ -245,7 +245,8 @@ class Settings(Section, frozen=True):
     source: Annotated[
         str,
         Meta(description="Where frames come from: picamera2:, v4l2:/dev/video0, rtsp://…, "
-             "http://…, a video file, an image folder, or test: for a generated moving picture."),
+             "http://…, a video file, an image folder, history:FOLDER for the pictures that a "
+             "history keeps, or test: for a generated moving picture."),
     ] | None = None  # fmt: skip
     source_password_file: Annotated[
         Path,

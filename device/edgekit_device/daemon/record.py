@@ -82,7 +82,7 @@ def _size(_ctx: click.Context, _option: click.Parameter, value: str) -> int:
 @config_option
 @settings_of(
     "model", "source", "source-password-file", "name", "labels", "channels", "normalization",
-    "softmax", "runtime", "threads", "delegate", "realtime", "camera", "decision",
+    "softmax", "runtime", "threads", "delegate", "realtime", "camera", "view", "decision",
 )  # fmt: skip
 def command(
     output: Path,

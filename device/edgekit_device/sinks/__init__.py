@@ -7,11 +7,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from edgekit.errors import ConfigurationError
 from edgekit_device.config.settings import Settings
 from edgekit_device.health import runtime_folder
 from edgekit_device.sinks.base import Host, Sink
 from edgekit_device.sinks.clip.folder import clip_folder
-from edgekit_device.sources import is_live
+from edgekit_device.sources import is_live, reads_history
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,12 @@ def _http(settings: Settings, host: Host) -> Sink:
     from edgekit_device.sinks.http.api.attention import AttentionPart
     from edgekit_device.sinks.http.api.clips import clips
     from edgekit_device.sinks.http.api.control import control
+    from edgekit_device.sinks.http.api.events import events_of
     from edgekit_device.sinks.http.api.view import view
 
     parts = (
         view,
+        events_of(settings.history),
         AttentionPart(host),
         control(host.controller, settings.control.http),
         clips(clip_folder()),
@@ -91,6 +94,17 @@ def _webhook(settings: Settings, host: Host) -> Sink:
     from edgekit_device.sinks.webhook import Webhook
 
     return Webhook(settings.webhook, settings.device_name)
+
+
+def _history(settings: Settings, host: Host) -> Sink:
+    from edgekit_device.sinks.history import History
+
+    folder = settings.history.folder
+    if folder is not None and reads_history(settings, folder):
+        raise ConfigurationError(
+            f"{folder} would be read and written at once; run it without history.folder"
+        )
+    return History(settings.history, lossless=not is_live(settings))
 
 
 def _record(settings: Settings, host: Host) -> Sink:
@@ -112,7 +126,7 @@ SINKS = (
     SinkEntry(
         "http",
         lambda s: s.http.listen is not None,
-        lambda s: (s.http, s.device_name, s.control.http),
+        lambda s: (s.http, s.history, s.device_name, s.control.http),
         _http,
     ),
     SinkEntry(
@@ -120,6 +134,12 @@ SINKS = (
         lambda s: s.webhook.url is not None,
         lambda s: (s.webhook, s.device_name),
         _webhook,
+    ),
+    SinkEntry(
+        "history",
+        lambda s: s.history.folder is not None,
+        lambda s: (s.history, is_live(s)),
+        _history,
     ),
     # A clip is of one source.
     SinkEntry(

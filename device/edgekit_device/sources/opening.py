@@ -2,12 +2,14 @@
 
 import stat
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 from edgekit.errors import ConfigurationError, SourceError
+from edgekit.offline.recording import Recording
 from edgekit.redaction import redact_address
 from edgekit_device.config.secrets import with_password
 from edgekit_device.config.settings import Settings
@@ -16,11 +18,13 @@ from edgekit_device.sources.live import LiveSource
 from edgekit_device.sources.opencv import is_stream, open_stream, open_v4l2, video_device
 from edgekit_device.sources.pattern import PATTERN, open_pattern
 from edgekit_device.sources.picamera import PICAMERA_PREFIX, open_picamera
-from edgekit_device.sources.recorded import RecordedSource
+from edgekit_device.sources.recorded import AnyRecording, RecordedSource
 
 # How long `open_source` waits for a camera: most open, or fail to, in that time. Less than the
 # two seconds in which the daemon ends when it is asked to.
 _OPEN_TIMEOUT = 1.0
+HISTORY = "history:"
+"""What the name of a history begins with."""
 
 _SOURCE_SETTINGS = ("source", "source_password_file", "camera", "realtime")
 
@@ -55,6 +59,16 @@ def _why_no_recording(name: str) -> str | None:
     return None if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else ": it is no file and no folder"
 
 
+def _open_history(name: str, settings: Settings) -> RecordedSource:
+    # SQLite is for those who use it.
+    from edgekit_device.sources.history import HistoryPictures
+
+    # What is wrong with it shows at once.
+    title = HistoryPictures(name).name
+    pictures = partial(HistoryPictures, name)
+    return RecordedSource(title, pictures, settings.realtime, settings.view)
+
+
 # The first kind that recognizes a name opens it; whatever exists as a file is a recording.
 SOURCES: tuple[SourceKind, ...] = (
     SourceKind(
@@ -84,10 +98,18 @@ SOURCES: tuple[SourceKind, ...] = (
         lambda name, settings: open_v4l2(name, settings.camera),
     ),
     SourceKind(
+        f"the pictures of a history like {HISTORY}FOLDER",
+        lambda name: name.startswith(HISTORY),
+        False,
+        lambda name, settings: _open_history(name, settings),
+    ),
+    SourceKind(
         "a video file, an image folder, a picture",
         lambda name: _why_no_recording(name) is None,
         False,
-        lambda name, settings: RecordedSource(Path(name), settings.realtime, settings.view),
+        lambda name, settings: RecordedSource(
+            Path(name).name, partial(Recording, Path(name)), settings.realtime, settings.view
+        ),
     ),
 )
 
@@ -147,3 +169,25 @@ def open_source(settings: Settings) -> Source:
             source.close()
             raise
     return source
+
+
+def open_recording(settings: Settings) -> AnyRecording:
+    """The recording that `settings.source` names, which is none of a live source.
+
+    Raises:
+        SourceError, ImageError: there is none.
+    """
+    name = settings.source or ""
+    if name.startswith(HISTORY):
+        from edgekit_device.sources.history import HistoryPictures
+
+        return HistoryPictures(name, settings.view)
+    return Recording(Path(name), settings.view)
+
+
+def reads_history(settings: Settings, folder: Path) -> bool:
+    """Whether the source is the history in a folder."""
+    name, _, _ = (settings.source or "").partition("?")
+    if not name.startswith(HISTORY):
+        return False
+    return Path(name.removeprefix(HISTORY)).resolve() == folder.resolve()

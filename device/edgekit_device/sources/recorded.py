@@ -2,22 +2,29 @@
 
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from edgekit.inference.frame import Frame
 from edgekit.model.geometry import Geometry
-from edgekit.offline.recording import Recording
+from edgekit.offline.recording import Frames
 from edgekit.vision.read_ahead import ReadAhead
 from edgekit.vision.view import ViewSettings
 from edgekit_device.sources.base import EndOfSource
+
+
+class AnyRecording(Frames, Protocol):
+    """A recording of which another view may be taken while it is read."""
+
+    def look(self, view: ViewSettings) -> None: ...
 
 
 class RecordedSource:
     """Every frame of a recording, in order, decoded and prepared ahead in a thread of its own.
 
     Args:
-        path: a clip, a video file, an image folder, or a picture.
+        name: in every output.
+        open_recording: opens it, with a view; called in the thread that decodes.
         realtime: hand frames out at their own times, not as fast as they are wanted. Who is too
             slow for that gets them later, and still every one.
         view: how frames are turned and masked, and where in them the model looks; see `Recording`.
@@ -28,11 +35,15 @@ class RecordedSource:
     damaged = 0
 
     def __init__(
-        self, path: Path, realtime: bool = False, view: ViewSettings | None = None
+        self,
+        name: str,
+        open_recording: Callable[[ViewSettings], AnyRecording],
+        realtime: bool = False,
+        view: ViewSettings | None = None,
     ) -> None:
-        self.name = path.name
+        self.name = name
         self.message = ""
-        self._path = path
+        self._open = open_recording
         self._realtime = realtime
         self._view = view or ViewSettings()
         self._started: float | None = None
@@ -86,7 +97,7 @@ class RecordedSource:
 
     def _frames(self) -> Iterator[Frame]:
         # Opened here, in the thread that decodes: whoever opens the source need not wait for it.
-        recording = Recording(self._path, self._view)
+        recording = self._open(self._view)
         for frame in recording:
             geometry = self._geometry
             yield frame if geometry is None else frame.prepared_for(geometry)

@@ -29,6 +29,7 @@ from edgekit.errors import (
 )
 from edgekit.inference.drift import DriftMonitor
 from edgekit.model.decision import DecisionOverrides
+from edgekit.vision.view import ViewSettings
 from tests.device.fakes import (
     Ending,
     FakeClassifier,
@@ -294,6 +295,54 @@ def test_a_model_with_the_same_labels_changes_nothing_of_the_decision() -> None:
     bench = Bench(PLAIN, FakeSource(0, lambda: bench.worker.change_to(other), 0, 1))
     assert bench.run() is None
     assert bench.labels() == ["cat", "dog"]
+
+
+def test_another_view_holds_from_the_next_frame_and_the_decision_begins_afresh() -> None:
+    mirrored = msgspec.structs.replace(PLAIN, view=ViewSettings(mirror=True))
+    source = FakeSource(0, 0, lambda: bench.worker.change_to(mirrored), 0, 1)
+    bench = Bench(PLAIN, source)
+    assert bench.run() is None
+    # As at the beginning, nothing is known to have changed.
+    assert [(e.frame, e.label, e.previous) for e in bench.sink.events] == [
+        (0, "cat", None), (2, "cat", None), (3, "dog", "cat"),
+    ]  # fmt: skip
+    assert [result.frame.view.mirror for result in bench.sink.results] == [
+        False, False, True, True,
+    ]  # fmt: skip
+    # It was the same source all the time.
+    assert (len(bench.sources.settings), source.closed) == (1, 1)
+
+
+def test_a_source_that_is_taken_over_is_looked_at_by_the_settings_of_now() -> None:
+    source = FakeSource(0)
+    settings = msgspec.structs.replace(PLAIN, view=ViewSettings(mirror=True))
+    bench = Bench(settings)
+    bench.worker.source = source
+    assert bench.run() is None
+    assert bench.sink.results[0].frame.view == settings.view
+
+
+def test_it_is_told_once_how_much_of_frames_the_model_sees() -> None:
+    region = ViewSettings(region=(0, 0, 0.5, 1))
+    first, second = msgspec.structs.replace(PLAIN, view=region), PLAIN
+    source = FakeSource(0, lambda: bench.worker.change_to(first), 0, 0,
+                        lambda: bench.worker.change_to(second), 0)  # fmt: skip
+    bench = Bench(PLAIN, source)
+    assert bench.run() is None
+    assert [line for line in bench.messages if line.startswith("view")] == [
+        "view: the model looks at 1 x 1 of 2 x 2 pixels, from (0, 0) on; the model takes 2 x 2, so "
+        "that they are enlarged: choose a larger region, or larger frames"
+    ]
+
+
+def test_masks_that_leave_the_model_nothing_are_a_problem() -> None:
+    # Of what is left the model sees nothing: it looks at the first of two columns.
+    blind = ViewSettings(region=(0, 0, 0.6, 1), masks=((0, 0, 0.55, 1),))
+    source = FakeSource(0)
+    source.view = blind
+    bench = Bench(PLAIN, source)
+    assert bench.run() is None
+    assert bench.worker.problems == {"view": "masks hide all that the model looks at"}
 
 
 def test_other_settings_hold_from_the_next_frame_on() -> None:

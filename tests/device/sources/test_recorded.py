@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from edgekit_device.config.settings import Settings
-from edgekit_device.sources import EndOfSource, open_source, recorded
+from edgekit_device.sources import EndOfSource, open_source, opening, recorded
 
 from edgekit.errors import EdgekitError, ImageError, SourceError
 from edgekit.inference.frame import Frame
@@ -158,7 +158,7 @@ class Decoder:
 @pytest.fixture
 def decoder(monkeypatch: pytest.MonkeyPatch) -> Decoder:
     decoder = Decoder()
-    monkeypatch.setattr(recorded, "Recording", decoder)
+    monkeypatch.setattr(opening, "Recording", decoder)
     return decoder
 
 
