@@ -97,6 +97,15 @@ def mark(pixels: NDArray[np.uint8], sees: Region) -> NDArray[np.uint8]:
     return marked
 
 
+def marked_jpeg(jpeg: bytes, sees: Region) -> bytes:
+    """A picture without marks, as JPEG, with them.
+
+    Raises:
+        ImageError: it is damaged.
+    """
+    return encode_jpeg(mark(decode_image(jpeg, "the picture"), sees), _QUALITY)
+
+
 class KeptPictures:
     """JPEGs by the id of their event, bounded in number and bytes: the oldest go first.
 
@@ -155,12 +164,3 @@ class KeptPictures:
             self.gone += len(self._jpegs)
             self._jpegs.clear()
             self._bytes = 0
-
-
-def marked_jpeg(jpeg: bytes, sees: Region) -> bytes:
-    """A picture without marks, as JPEG, with them.
-
-    Raises:
-        ImageError: it is damaged.
-    """
-    return encode_jpeg(mark(decode_image(jpeg, "the picture"), sees), _QUALITY)

@@ -116,6 +116,7 @@ class History(Sink):
         size = self._settings.pictures
         if picture is not None and size != "off":
             jpeg = picture.jpeg(size, marked=False)
+        if picture is not None and jpeg is not None:
             sees = self._encoder.encode(picture.sees).decode()
         text = self._encoder.encode(event).decode()
         self._put(Item(event.id, milliseconds(event.ts), event.label, text, sees, jpeg))

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from edgekit.inference.events import Event
 from edgekit.inference.looking import Look
@@ -173,9 +174,13 @@ class Feed:
         return self._result
 
     def changes(self) -> list[Change]:
-        """The last changes, oldest first."""
+        """The last changes, oldest first, and whether the picture of each is still held."""
         with self._lock:
-            return list(self._changes)
+            changes = list(self._changes)
+        return [
+            Change(replace(event, picture=self.picture_of(event.id) is not None), view)
+            for event, view in changes
+        ]
 
     def picture_of(self, event_id: str) -> bytes | None:
         """JPEG of one of the last changes, as it goes out; None where it does not, or no more."""

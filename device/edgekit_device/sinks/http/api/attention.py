@@ -100,6 +100,12 @@ class Maps:
             self.state = Attention("failed", 0.0, message=f"no thread is left for it: {error}")
 
     def _run(self, frame: Frame, model: AnyClassifier) -> None:
+        outcome = self._outcome(frame, model)
+        # Before the next may begin, so that two never are in memory.
+        board.release_memory()
+        self.state = outcome
+
+    def _outcome(self, frame: Frame, model: AnyClassifier) -> Attention:
         begun = time.monotonic()
         try:
             pixels = fit(frame.pixels, PICTURE_WIDTH, frame.pixels.shape[0])
@@ -108,12 +114,11 @@ class Maps:
                 # Only now: the interpreter lock is held while a model is opened.
                 with contextlib.suppress(OSError):
                     os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST)
-                self.state = self._made(classifier, model, frame, begun)
+                return self._made(classifier, model, frame, begun)
         # Any: a map that fails is told to who asked, and to nobody else.
         except Exception as error:
             text = str(error) if isinstance(error, EdgekitError) else f"unexpected: {error!r}"
-            self.state = Attention("failed", self.state.done, message=shown(text))
-        board.release_memory()
+            return Attention("failed", self.state.done, message=shown(text))
 
     def _made(
         self, classifier: Classifier, model: AnyClassifier, frame: Frame, begun: float

@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from edgekit import __version__
 from edgekit.errors import EdgekitError, LabelsError
-from edgekit.inference.events import Event, timestamp
+from edgekit.inference.events import timestamp
 from edgekit.inference.pipeline import Result
 from edgekit.offline.clip import ClipHeader, schema_of
 from edgekit_device.config.settings import HistorySettings
@@ -36,6 +36,7 @@ from edgekit_device.sinks.http.api.query import (
     FROM,
     ID,
     LABEL,
+    NOT_HELD,
     NOT_KEPT,
     PLAIN,
     TO,
@@ -145,6 +146,11 @@ class _Events:
             {200: Answer("The changes.", Page), 404: unknown, **usual},
             parameters=[*span, BEFORE, COUNT],
         )  # fmt: skip
+        yield Operation(
+            "GET", "/api/events/{id}.jpg", self._picture, "The picture of a change.",
+            {200: Answer("The picture.", media="image/jpeg"), 404: unknown, **usual},
+            parameters=[ID, PLAIN],
+        )  # fmt: skip
         if self._settings.folder is None:
             return
         yield Operation(
@@ -161,11 +167,6 @@ class _Events:
                 {200: Answer(f"The {kind}.", media=media), 404: unknown, 413: too_much, **usual},
                 parameters=span,
             )  # fmt: skip
-        yield Operation(
-            "GET", "/api/events/{id}.jpg", self._picture, "The picture of a change.",
-            {200: Answer("The picture.", media="image/jpeg"), 404: unknown, **usual},
-            parameters=[ID, PLAIN],
-        )  # fmt: skip
         yield Operation(
             "POST", "/api/events/{id}/wrong", self._correct,
             "Keep the picture of a change by its right label.",
@@ -194,6 +195,10 @@ class _Events:
     async def _picture(self, request: Request) -> Response:
         plain = "plain" in Query(request, PLAIN).values
         event_id = id_of(request)
+        if self._settings.folder is None:
+            if plain or (held := self._feed.picture_of(event_id)) is None:
+                raise HTTPException(404, NOT_HELD)
+            return Response(held, media_type="image/jpeg")
 
         def work(reader: Reader) -> bytes:
             kept, jpeg = _event_and_picture(reader, event_id)
@@ -303,14 +308,17 @@ def _list(span: Span, limit: int, before: str | None, reader: Reader) -> Page:
 
 
 def _in_memory(feed: Feed, span: Span, limit: int, before: str | None) -> Page:
-    changes: list[Event] = feed.history().changes[::-1]
+    changes = feed.changes()[::-1]
     if before is not None:
-        ids = [change.id for change in changes]
+        ids = [change.event.id for change in changes]
         if before not in ids:
             raise HTTPException(404, NOT_KEPT)
         changes = changes[ids.index(before) + 1 :]
-    found = [change for change in changes if span.holds(milliseconds(change.ts), change.label)]
-    events = [msgspec.to_builtins(change) for change in found[:limit]]
+    found = [one for one in changes if span.holds(milliseconds(one.event.ts), one.event.label)]
+    events = [
+        msgspec.to_builtins(event) | ({"view": view} if view else {})
+        for event, view in found[:limit]
+    ]
     return Page(events, more=len(found) > limit, history=False)
 
 

@@ -15,6 +15,10 @@ from edgekit_device.sinks.http.operation import Parameter
 LIMIT = 500
 """Events in one answer."""
 NOT_KEPT = "No such event is kept.\n"
+NOT_HELD = (
+    "No such picture. Without a history those of the last changes are held as they go out, marked: "
+    "where pictures.size is not off.\n"
+)
 _USUAL = 100
 _ID = re.compile(r"\d{8}T\d{9}Z-\d{1,19}", re.ASCII)
 _TIME = "RFC 3339, like 2026-11-27T01:31:07Z"
