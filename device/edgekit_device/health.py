@@ -37,6 +37,7 @@ class SinkHealth(msgspec.Struct, frozen=True, omit_defaults=True):
         queued: messages waiting.
         problem: why it does not deliver now, in words.
         refused: how often a client did not get what it wanted, by reason; of `http` alone.
+        pictures_dropped: pictures that their events went without.
     """
 
     sent: int
@@ -44,6 +45,7 @@ class SinkHealth(msgspec.Struct, frozen=True, omit_defaults=True):
     queued: int
     problem: str | None = None
     refused: dict[str, int] = {}
+    pictures_dropped: int = 0
 
     def shown(self) -> "SinkHealth":
         """The same, with a problem that is `shown`."""
@@ -107,6 +109,7 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
             before enough frames were seen.
         decision_from: who says how scores become labels, in words; the first to speak of a setting
             wins. Empty until a model runs.
+        failed_pictures: frames of changes of which no picture could be made.
         control: how often clients asked for each action that was `done`, `failed` or `refused`.
     """
 
@@ -138,6 +141,7 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
     drift: DriftHealth | None = None
     drift_figures: list[str] = []
     decision_from: str = ""
+    failed_pictures: int = 0
     control: dict[str, dict[str, int]] = {}
 
 

@@ -125,7 +125,7 @@ class Pipeline:
         Args:
             result: what was made of a frame.
             state: of who answers.
-            picture: whether pictures go with changes and snapshots.
+            picture: whether the frame's picture goes with it.
             snapshot: whether there is to be one in any case, of kind `snapshot` but at a change.
         """
         verdict = result.verdict
@@ -148,7 +148,7 @@ class Pipeline:
             state=state,
             time=None if self._live else round(result.frame.time, 6),
             previous=self._name(verdict.previous) if changed else None,
-            picture=picture and kind in ("change", "snapshot"),
+            picture=picture,
         )
 
     def _name(self, index: int | None) -> str:

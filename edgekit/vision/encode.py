@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.errors import ImageError
+
 # Run-length matching at the lowest level: of PNG's ways the fastest and, on a camera's noise, the
 # smallest (docs/offline.md has the figures).
 _PNG = (
@@ -20,7 +22,11 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def encode_jpeg(pixels: NDArray[np.uint8], quality: int = 85) -> bytes:
-    """(H, W, 3) uint8 RGB as a JPEG file; `quality` is from 0 to 100."""
+    """(H, W, 3) uint8 RGB as a JPEG file; `quality` is from 0 to 100.
+
+    Raises:
+        ImageError: it has more than 65,535 pixels in width or height.
+    """
     return _encode(".jpg", pixels, (cv2.IMWRITE_JPEG_QUALITY, quality))
 
 
@@ -38,5 +44,6 @@ def fit(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]
 
 def _encode(suffix: str, pixels: NDArray[np.uint8], parameters: tuple[Any, ...]) -> bytes:
     done, encoded = cv2.imencode(suffix, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), parameters)
-    assert done
+    if not done:
+        raise ImageError(f"a frame {pixels.shape} cannot be encoded as {suffix}")
     return encoded.tobytes()

@@ -148,6 +148,7 @@ class Listener:
 
     def _on_message(self, client: Client, userdata: object, message: MQTTMessage) -> None:
         with self._changed:
-            payload = bytes(message.payload).decode()
+            # A picture is no UTF-8; `encode` with the same gives its bytes back.
+            payload = bytes(message.payload).decode(errors="surrogateescape")
             self.messages.append((message.topic, payload, message.retain))
             self._changed.notify_all()

@@ -14,17 +14,21 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from edgekit_device.config.settings import MqttSettings
+from edgekit_device.config.settings import MqttSettings, PictureSize
+from edgekit_device.pictures import EventPicture
 from edgekit_device.retry import RetryPolicy
 from edgekit_device.sinks.base import OVERFLOW
 from edgekit_device.sinks.mqtt import Mqtt
 from edgekit_device.sinks.mqtt import connection as mqtt_connection
 from edgekit_device.sinks.mqtt import sink as mqtt
+from edgekit_device.sinks.mqtt.pictures import TRIES
 from paho.mqtt.client import Client
 
 from edgekit import __version__
 from edgekit.errors import BrokerLostError, ConfigurationError, SettingsError
-from tests.device.sinks.player import DRIFT
+from edgekit.inference.events import Event
+from tests.device.sinks.answers import answer
+from tests.device.sinks.player import DRIFT, make_pixels
 from tests.device.sinks.samples import make_event, make_health, until
 from tests.integration.broker import Broker, Listener, running_broker
 
@@ -41,9 +45,14 @@ def _settings(broker: Broker, **changes: object) -> MqttSettings:
 
 @contextmanager
 def _started(
-    settings: MqttSettings, *, timeout: float = 20.0, name: str = "pi", delay: float = 0.02
+    settings: MqttSettings,
+    *,
+    timeout: float = 20.0,
+    name: str = "pi",
+    delay: float = 0.02,
+    pictures: PictureSize = "off",
 ) -> Iterator[Mqtt]:
-    sink = Mqtt(settings, name, timeout=timeout, policy=RetryPolicy(delay, delay))
+    sink = Mqtt(settings, name, pictures, timeout=timeout, policy=RetryPolicy(delay, delay))
     sink.start()
     try:
         yield sink
@@ -65,6 +74,50 @@ def _frames(payloads: list[str]) -> list[int]:
 
 
 # What is published.
+
+
+def _event(number: int) -> Event:
+    return msgspec.structs.replace(make_event(number), id=f"2026Z-{number}", picture=True)
+
+
+def test_a_picture_follows_its_event_and_the_newest_stays_until_pictures_are_off(
+    broker: Broker,
+) -> None:
+    picture, topic = EventPicture(answer(1), "full"), "edgekit/pi/picture"
+    jpeg = (picture.published or b"").decode(errors="surrogateescape")
+    with Listener(broker) as listener, _started(_settings(broker, qos=0), pictures="full") as sink:
+        sink.event(_event(1), picture)
+        assert listener.await_message(topic) == jpeg
+        assert listener.payloads(f"{topic}/2026Z-1") == [jpeg]
+        topics = [name for name, _, _ in listener.messages]
+        assert topics.index("edgekit/pi/event") < topics.index(f"{topic}/2026Z-1")
+    with Listener(broker) as later:
+        assert later.await_message(topic) == jpeg
+        assert later.payloads(f"{topic}/2026Z-1") == []
+        with _started(_settings(broker)) as sink:
+            assert later.await_message(topic, "") == ""
+            sink.event(_event(2), picture)  # made just before they were switched off
+            later.await_message("edgekit/pi/event")
+            until(lambda: not sink._pictures.waiting)
+        assert later.payloads(topic) == [jpeg, ""]
+
+
+@pytest.mark.parametrize("limit", ["max_packet_size 2000", "message_size_limit 2000"])
+def test_a_broker_that_takes_no_picture_takes_the_events(tmp_path: Path, limit: str) -> None:
+    picture = EventPicture(answer(1, pixels=make_pixels(1)), "full")
+    assert len(picture.published or b"") > 2000
+    with running_broker(tmp_path, limit) as broker, Listener(broker) as listener:
+        with _started(_settings(broker), pictures="full") as sink:
+            sink.event(_event(1), picture)
+            until(lambda: sink.report().sent == 1 and not sink._pictures.waiting)
+            restarts, problem = sink.restarts, sink.report().problem
+            sink.event(_event(2), picture)
+            until(lambda: sink.report().sent == 2 and not sink._pictures.waiting)
+            assert sink.restarts == restarts <= TRIES
+            # One that takes it, and drops it, says nothing.
+            assert (problem is not None) == (sink.restarts > 0) == ("packet" in limit)
+            listener.await_message("edgekit/pi/event", count=2)
+        assert listener.payloads("edgekit/pi/picture/2026Z-1") == []
 
 
 @pytest.mark.parametrize("qos", [0, 1, 2])

@@ -330,6 +330,11 @@ class Settings(Section, frozen=True):
                 raise ValueError("source-password-file is set, but source is no rtsp://user@host/…")
             if password:
                 raise ValueError("source-password-file is set, and a password in source as well")
+        if self.webhook.picture != "none" and self.pictures.size == "off":
+            raise ValueError(
+                f'webhook.picture is "{self.webhook.picture}", and pictures.size = "off" lets no '
+                'picture go; set pictures.size = "small", or leave webhook.picture out'
+            )
         self.hints()  # what is wrong with them shows here
 
     def hints(self) -> Hints:

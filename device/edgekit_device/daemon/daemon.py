@@ -77,11 +77,11 @@ class Daemon:
         self._control = Control(
             self, self._inbox.put, self._pause, self._recorder, self._snapshots, notify
         )
-        self._teller = Teller(self._told, self.statistics, self._drift, self._snapshots)
+        self._teller = Teller(self._told, self.statistics, self._drift, self._snapshots, notify)
         self._worker = self._new_worker()
         # Each hangs in an inference, and may for ever.
         self._abandoned: list[Worker] = []
-        self._outputs = Outputs(sinks, Host(self.health, self._control), notify)
+        self._outputs = Outputs(sinks, Host(self.health, self._control, self._models), notify)
         self._deliveries = Deliveries(notify)
         self._status = StatusFile(runtime_folder(), notify)
         self._problems: dict[str, str] = {}
@@ -188,6 +188,7 @@ class Daemon:
             drift=self._drift.health(),
             drift_figures=self._drift.figures(),
             decision_from=worker.decisions.source,
+            failed_pictures=statistics.failed_pictures,
             control=self._control.counts(),
         )
 
@@ -198,6 +199,7 @@ class Daemon:
     def _indicators(self) -> Indicators:
         statistics, now, rested = self.statistics, time.monotonic(), self._worker.rested_at
         problems = self._worker.problems | self._problems | self._outputs.problems
+        problems |= self._teller.problems
         for name, sink in self._outputs.by_name.items():
             if problem := sink.report().problem:
                 problems[name] = problem

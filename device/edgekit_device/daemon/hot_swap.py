@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgekit.errors import EdgekitError, ModelFileError
+from edgekit.inference.classifier import Classifier
+from edgekit.inference.pipeline import AnyClassifier
 from edgekit_device import retry
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon.models import (
@@ -13,6 +15,7 @@ from edgekit_device.daemon.models import (
     Signature,
     model_path,
     model_settings,
+    open_again,
     open_model,
     open_on_cpu,
 )
@@ -76,6 +79,10 @@ class ModelWatch:
         """Why the file that should be in use is not; None when it is."""
         gone = f"{model_path(self._settings)} is gone; a restart would fail"
         return gone if self._gone else self._failure
+
+    def open_again(self, model: AnyClassifier) -> Classifier:
+        """See `edgekit_device.sinks.base.Models`; may be called from any thread."""
+        return open_again(self._settings, model)
 
     def follow(self, settings: Settings) -> None:
         """Load models as other settings want them; the one in use anew, if it was opened otherwise.

@@ -8,14 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from edgekit.errors import (
     AcceleratorLostError,
     ConfigurationError,
     EdgekitError,
     InferenceError,
+    ModelFileError,
     RuntimeUnavailableError,
 )
 from edgekit.inference.classifier import Classifier
+from edgekit.inference.pipeline import AnyClassifier
 from edgekit.model.container import ModelFile, parse_model
 from edgekit.model.labels import LabelFile
 from edgekit.model.settled import settle
@@ -144,6 +148,24 @@ def open_model(settings: Settings) -> Loaded:
         lambda: _load(settings, read, wanted), LOAD_TIMEOUT, what
     )
     return Loaded(classifier, signature, signer=read.signer)
+
+
+def open_again(settings: Settings, model: AnyClassifier) -> Classifier:
+    """Another interpreter of the model in use, or of the CPU's in its place, on one thread.
+
+    Raises:
+        ModelFileError: the file has been replaced, or is no good; no model is in use.
+        LabelsError, RuntimeUnavailableError, InferenceError: see their own text.
+    """
+    if not isinstance(model, Classifier):
+        raise ModelFileError("this model cannot be opened twice")
+    path, on_cpu = model.path, model.accelerator == "cpu"
+    if not on_cpu:
+        path = delegate.cpu_model(path, settings.cpu_model)
+    read = _read(settings, path, accelerated=False)
+    if on_cpu and read.model.sha256 != model.sha256:
+        raise ModelFileError(f"{path.name} has been replaced; try again when it is in use")
+    return _load(msgspec.structs.replace(settings, threads=1), read)
 
 
 def _read(settings: Settings, path: Path, *, accelerated: bool) -> _Read:

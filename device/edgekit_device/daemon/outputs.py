@@ -29,7 +29,7 @@ class _Done:
     dropped: int = 0
     restarts: int = 0
     refused: Counter[str] = field(default_factory=Counter)
-
+    pictures_dropped: int = 0
     queued: int = 0
 
     def and_of(self, sink: Sink) -> "_Done":
@@ -39,6 +39,7 @@ class _Done:
             self.dropped + report.dropped,
             self.restarts + sink.restarts,
             self.refused + Counter(report.refused),
+            self.pictures_dropped + report.pictures_dropped,
             self.queued + report.queued,
         )
 
@@ -113,6 +114,7 @@ class Outputs:
                 dropped=done.dropped + now.dropped,
                 queued=done.queued + now.queued,
                 refused=dict(done.refused + Counter(now.refused)),
+                pictures_dropped=done.pictures_dropped + now.pictures_dropped,
             )
         return reports
 

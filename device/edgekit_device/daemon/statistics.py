@@ -58,6 +58,7 @@ class Statistics:
     Attributes:
         frames, dropped, damaged, events: counts; `dropped` and `damaged` are of the sources that
             were closed.
+        failed_pictures: of changes, that could not be encoded.
         restarts: how often each part was opened again.
         fps: frames answered per second lately.
         ready: whether a frame was answered, since it was last resumed.
@@ -70,6 +71,7 @@ class Statistics:
     dropped: int = 0
     damaged: int = 0
     events: int = 0
+    failed_pictures: int = 0
     restarts: dict[str, int] = field(default_factory=dict)
     fps: float = 0.0
     ready: bool = False

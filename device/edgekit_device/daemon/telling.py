@@ -7,8 +7,8 @@ from edgekit.inference.events import Event, State
 from edgekit.inference.pipeline import Pipeline, Result
 from edgekit_device.config.settings import PictureSize
 from edgekit_device.daemon.drift import DriftWatch
+from edgekit_device.daemon.pictures import Pictures
 from edgekit_device.daemon.statistics import Statistics
-from edgekit_device.pictures import EventPicture
 from edgekit_device.sinks.base import Sink
 
 
@@ -42,6 +42,10 @@ class Teller:
         statistics: counted into.
         drift: sees what is answered.
         snapshots: who waits for one.
+        notify: called with a line for people about what happens.
+
+    Attributes:
+        problems: what is not as it should be, by part.
     """
 
     def __init__(
@@ -50,11 +54,14 @@ class Teller:
         statistics: Statistics,
         drift: DriftWatch,
         snapshots: Snapshots,
+        notify: Callable[[str], None],
     ) -> None:
+        self.problems: dict[str, str] = {}
         self._sinks = sinks
         self._statistics = statistics
         self._drift = drift
         self._snapshots = snapshots
+        self._pictures = Pictures(self.problems, statistics, notify)
 
     def tell(self, result: Result, pipeline: Pipeline, state: State, size: PictureSize) -> None:
         """Tell of a frame, and of its event where it has one.
@@ -66,9 +73,10 @@ class Teller:
             size: of pictures that may leave the device.
         """
         wanted = bool(self._snapshots)
-        event = pipeline.event(result, state, picture=size != "off", snapshot=wanted)
-        pictured = event is not None and event.event in ("change", "snapshot")
-        picture = EventPicture(result, size) if pictured else None
+        pictured = wanted or result.verdict.event == "change"
+        picture = self._pictures.of(result, size) if pictured else None
+        goes = picture is not None and picture.published is not None
+        event = pipeline.event(result, state, picture=goes, snapshot=wanted)
         for sink in self._sinks():
             sink.frame(result)
             if event is not None:

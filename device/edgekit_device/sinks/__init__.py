@@ -53,15 +53,16 @@ def _stdout(settings: Settings, host: Host) -> Sink:
 def _mqtt(settings: Settings, host: Host) -> Sink:
     from edgekit_device.sinks.mqtt import Mqtt
 
-    return Mqtt(settings.mqtt, settings.device_name)
+    return Mqtt(settings.mqtt, settings.device_name, settings.pictures.size)
 
 
 def _http(settings: Settings, host: Host) -> Sink:
     from edgekit_device.sinks.http import Http
+    from edgekit_device.sinks.http.api.attention import AttentionPart
     from edgekit_device.sinks.http.api.events import events_of
     from edgekit_device.sinks.http.api.view import view
 
-    parts = (view, events_of(settings.history))
+    parts = (view, AttentionPart(host), events_of(settings.history))
     return Http(settings.http, settings.device_name, host.health, parts=parts)
 
 
@@ -92,7 +93,12 @@ def _record(settings: Settings, host: Host) -> Sink:
 
 SINKS = (
     SinkEntry("stdout", lambda s: s.stdout, lambda s: (s.stdout, is_live(s)), _stdout),
-    SinkEntry("mqtt", lambda s: s.mqtt.host is not None, lambda s: (s.mqtt, s.device_name), _mqtt),
+    SinkEntry(
+        "mqtt",
+        lambda s: s.mqtt.host is not None,
+        lambda s: (s.mqtt, s.device_name, s.pictures.size),
+        _mqtt,
+    ),
     SinkEntry(
         "http",
         lambda s: s.http.listen is not None,

@@ -5,10 +5,11 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
+from edgekit.inference.classifier import Classifier
 from edgekit.inference.events import Event
-from edgekit.inference.pipeline import Result
+from edgekit.inference.pipeline import AnyClassifier, Result
 from edgekit_device.control import Controller
 from edgekit_device.health import Health, SinkHealth
 from edgekit_device.pictures import EventPicture
@@ -20,6 +21,21 @@ STUCK = "it takes nothing"
 """The problem of a sink whose delivery does not come to its end."""
 
 
+class Models(Protocol):
+    """Opens models; from any thread."""
+
+    def open_again(self, model: AnyClassifier) -> Classifier:
+        """Another interpreter of a model in use, on one thread of the CPU; to be closed.
+
+        Args:
+            model: in use. In the place of one that an accelerator runs, the one for the CPU is
+                opened.
+
+        Raises:
+            EdgekitError: it cannot be opened, or its file has been replaced.
+        """
+
+
 @dataclass(frozen=True)
 class Host:
     """The daemon, as sinks may use it; from any thread.
@@ -27,10 +43,12 @@ class Host:
     Attributes:
         health: how it is now.
         controller: does what clients ask for; None where nobody can ask.
+        models: opens the model in use once more; None where there is none.
     """
 
     health: Callable[[], Health]
     controller: Controller | None = None
+    models: Models | None = None
 
 
 class Sink:

@@ -70,7 +70,9 @@ class Bench:
         self.drift_messages: list[str] = []
         self.drift = DriftWatch(self.drift_messages.append)
         self.snapshots = Snapshots()
-        self.teller = Teller(lambda: [self.sink], self.statistics, self.drift, self.snapshots)
+        self.teller = Teller(
+            lambda: [self.sink], self.statistics, self.drift, self.snapshots, self.messages.append
+        )
         self.worker = Worker(
             settings, self.statistics, self.drift, self.teller, self.sources, self.ending,
             lambda text: None if text == PLAIN_TOLD else self.messages.append(text),

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -19,7 +19,9 @@ from edgekit.inference.looking import Look
 from edgekit.inference.pipeline import Result
 from edgekit.model.decision import DecisionSettings
 from edgekit.vision.encode import encode_jpeg, fit
+from edgekit.vision.view import Region
 from edgekit_device.health import Health
+from edgekit_device.pictures import EventPicture, KeptPictures
 
 HISTORY_SECONDS = 300.0
 PICTURE_WIDTH = 640
@@ -28,6 +30,8 @@ _POINT_SECONDS = 0.25
 _TICK_SECONDS = 0.25
 _HEALTH_SECONDS = 2.0
 _CHANGES = 30
+# Bytes of the pictures of these, in all.
+_PICTURE_BYTES = 4 << 20
 _JPEG_QUALITY = 80
 _LABELS = 3
 
@@ -47,6 +51,13 @@ class Point(msgspec.Struct, frozen=True, array_like=True):
     time: float
     label: str
     score: float
+
+
+class Change(NamedTuple):
+    """One of the last changes, and what the model saw then, in fractions of the frame."""
+
+    event: Event
+    view: Region | None
 
 
 class Feed:
@@ -72,7 +83,8 @@ class Feed:
         self._lock = threading.Lock()
         self._history: deque[Point] = deque(maxlen=int(1.5 * HISTORY_SECONDS / _POINT_SECONDS))
         self._points = 0
-        self._changes: deque[Event] = deque(maxlen=_CHANGES)
+        self._changes: deque[Change] = deque(maxlen=_CHANGES)
+        self._pictures = KeptPictures(_CHANGES, _PICTURE_BYTES)
         self._changed = 0
         self._news = asyncio.Event()
         self._closing = False
@@ -90,12 +102,16 @@ class Feed:
             self._history.append(Point(seen, result.label, round(result.verdict.score, 4)))
             self._points += 1
 
-    def put_event(self, event: Event) -> None:
-        """Keep the newest event, and the last changes."""
+    def put_event(self, event: Event, picture: EventPicture | None = None) -> None:
+        """Keep the newest event, and the last changes with their pictures where these go out."""
         self.latest = event
         if event.event == "change":
+            view = None if picture is None else picture.sees
+            jpeg = None if picture is None else picture.published
+            if jpeg is not None:
+                self._pictures.put(event.id, jpeg)
             with self._lock:
-                self._changes.append(event)
+                self._changes.append(Change(event, view))
                 self._changed += 1
 
     def put_health(self, health: Health) -> None:
@@ -105,6 +121,11 @@ class Feed:
             self.latest = self._result = self._jpeg = None
 
     # Called in the server's thread.
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing is shown any more; may be asked from any thread."""
+        return self._closing
 
     def wake(self) -> None:
         """Let the streams look at what is new at once."""
@@ -135,6 +156,15 @@ class Feed:
     def result(self) -> Result | None:
         """The newest answer; None before the first frame."""
         return self._result
+
+    def changes(self) -> list[Change]:
+        """The last changes, oldest first."""
+        with self._lock:
+            return list(self._changes)
+
+    def picture_of(self, event_id: str) -> bytes | None:
+        """JPEG of one of the last changes, as it goes out; None where it does not, or no more."""
+        return self._pictures.get(event_id)
 
     def decision(self) -> DecisionSettings | None:
         """The settings that made the newest label; None before the first frame."""
@@ -241,7 +271,8 @@ class Feed:
 
     def _changes_since(self, seen: int) -> tuple[list[Event], int]:
         with self._lock:
-            return _last(self._changes, self._changed - seen), self._changed
+            new = _last(self._changes, self._changed - seen)
+            return [change.event for change in new], self._changed
 
 
 def _last(items: deque[Any], count: int) -> list[Any]:

@@ -117,6 +117,7 @@ def _counters(health: Health) -> Iterator[Metric]:
         ("dropped_frames", "Frames that came and were never answered.", health.dropped),
         ("damaged_frames", "Dropped frames that arrived damaged.", health.damaged),
         ("events", "Events told.", health.events),
+        ("failed_pictures", "Changes of which no picture could be made.", health.failed_pictures),
     ):
         yield CounterMetricFamily(f"edgekit_{name}", text, value=value)
     restarts = CounterMetricFamily(
@@ -148,6 +149,11 @@ def _sinks(health: Health) -> Iterator[Metric]:
         "How often clients did not get what they wanted.",
         labels=["sink", "reason"],
     )
+    pictures = CounterMetricFamily(
+        "edgekit_sink_dropped_pictures",
+        "Pictures that their events went without.",
+        labels=["sink"],
+    )
     up = GaugeMetricFamily("edgekit_sink_up", "1 while a sink delivers.", labels=["sink"])
     for name, sink in health.sinks.items():
         messages.add_metric([name, "sent"], sink.sent)
@@ -155,5 +161,6 @@ def _sinks(health: Health) -> Iterator[Metric]:
         queue.add_metric([name], sink.queued)
         for reason, count in sink.refused.items():
             refused.add_metric([name, reason], count)
+        pictures.add_metric([name], sink.pictures_dropped)
         up.add_metric([name], sink.problem is None)
-    yield from (messages, queue, refused, up)
+    yield from (messages, queue, refused, pictures, up)

@@ -126,7 +126,7 @@ class Http(Sink):
 
     def event(self, event: Event, picture: EventPicture | None = None) -> None:
         """Show the event to the viewers."""
-        self._feed.put_event(event)
+        self._feed.put_event(event, picture)
         self._call(self._feed.wake)
 
     def health(self, health: Health) -> None:

@@ -97,9 +97,12 @@ class Connection:
             self.abort()
             raise
 
-    def publish(self, topic: str, payload: bytes, retain: bool) -> MQTTMessageInfo:
-        """Begin to send a message; see `has_arrived`."""
-        return self._client.publish(topic, payload, self._qos, retain)
+    def publish(
+        self, topic: str, payload: bytes, retain: bool, *, acknowledged: bool = False
+    ) -> MQTTMessageInfo:
+        """Begin to send a message, one to be acknowledged with QoS 0, too; see `has_arrived`."""
+        qos = max(1, self._qos) if acknowledged else self._qos
+        return self._client.publish(topic, payload, qos, retain)
 
     def subscribe(self, topic: str, callback: Callable[[bytes], None]) -> None:
         """Call back, in `turn`, with the payload of each message to a topic."""

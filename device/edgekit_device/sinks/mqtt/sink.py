@@ -13,7 +13,7 @@ from paho.mqtt.client import MQTTMessageInfo
 
 from edgekit.errors import BrokerLostError, EdgekitError, OutputError, SettingsError
 from edgekit.inference.events import Event
-from edgekit_device.config.settings import MqttSettings
+from edgekit_device.config.settings import MqttSettings, PictureSize
 from edgekit_device.health import Health, SinkHealth
 from edgekit_device.pictures import EventPicture
 from edgekit_device.retry import BROKER, Retry, RetryPolicy
@@ -25,6 +25,7 @@ from edgekit_device.sinks.mqtt.connection import (
     make_client,
 )
 from edgekit_device.sinks.mqtt.homeassistant import announcement, discovery_topic
+from edgekit_device.sinks.mqtt.pictures import Pictures
 from edgekit_device.sinks.mqtt.topics import Topics
 
 LIMIT = 1000
@@ -57,6 +58,8 @@ class _Sent(NamedTuple):
 class Mqtt(Sink):
     """Publishes below PREFIX/NAME: `status`, `state` and `health`, retained, and each `event`.
 
+    Where pictures go out, those of events, too; see `Pictures`.
+
     One thread owns the connection. Of retained topics only the newest value is kept, and all are
     published again after each connection: the broker may have forgotten them. An event counts as
     sent when the broker has acknowledged it (with QoS 0, when it was handed to the system); what
@@ -65,6 +68,7 @@ class Mqtt(Sink):
     Args:
         settings: with a host.
         device_name: NAME; a broker ends the connection of another device with the same one.
+        pictures: of events, how they go out.
         timeout: seconds for each step of connecting.
         policy: delays between the tries.
 
@@ -79,6 +83,7 @@ class Mqtt(Sink):
         self,
         settings: MqttSettings,
         device_name: str,
+        pictures: PictureSize = "off",
         *,
         timeout: float = 5.0,
         policy: RetryPolicy = BROKER,
@@ -102,6 +107,7 @@ class Mqtt(Sink):
         self._sent = 0
         self._dropped = 0
         self._overflowed = False  # since no event waited last
+        self._pictures = Pictures(self._topics, pictures)
         self._problem: str | None = None
         # Of the thread: whether to hear of Home Assistant, and when it is next announced to.
         self._listens = bool(settings.discovery)
@@ -143,12 +149,15 @@ class Mqtt(Sink):
     def event(self, event: Event, picture: EventPicture | None = None) -> None:
         """Queue an event, and keep it as the present state; more than `LIMIT` drop the oldest."""
         payload = self._encoder.encode(event)
+        jpeg = picture.published if picture is not None else None
         with self._lock:
             if self._closing.is_set():
                 self._dropped += 1
                 return
             self._events.append(_Message(self._topics.own("event"), payload, retain=False))
             self._bound()
+            if jpeg is not None:
+                self._pictures.put(event.id, jpeg)
         self._retain("state", payload)
 
     def health(self, health: Health) -> None:
@@ -164,7 +173,13 @@ class Mqtt(Sink):
         with self._lock:
             queued = len(self._events) + sum(not sent.message.retain for sent in self._underway)
             problem = self._problem or (OVERFLOW if self._overflowed else None)
-            return SinkHealth(self._sent, self._dropped, queued, problem)
+            return SinkHealth(
+                self._sent,
+                self._dropped,
+                queued,
+                problem or self._pictures.problem,
+                pictures_dropped=self._pictures.dropped,
+            )
 
     def close(self, timeout: float) -> None:
         """Publish what waits, for at most `timeout` seconds; the last word is `offline`."""
@@ -176,6 +191,7 @@ class Mqtt(Sink):
         with self._lock:
             self._dropped += len(self._events)
             self._events.clear()
+            self._pictures.give_up()
 
     # Called from any thread.
 
@@ -260,6 +276,7 @@ class Mqtt(Sink):
         with self._lock:
             self._problem = None
             self._stale = dict.fromkeys(self._retained)
+            self._pictures.connected()
         return connection
 
     def _on_home_assistant(self, payload: bytes) -> None:
@@ -279,7 +296,7 @@ class Mqtt(Sink):
             while not self._finished():
                 self._announce_again()
                 self._publish(connection)
-                idle = not self._underway
+                idle = self._waits_since() == math.inf
                 left = self._deadline - LAST_WORD - time.monotonic()
                 connection.turn(min(1.0, max(0.0, left)), wake)
                 with contextlib.suppress(BlockingIOError):
@@ -287,7 +304,7 @@ class Mqtt(Sink):
                 if idle:
                     time.sleep(PACE)
                 self._settle()
-                if self._underway and time.monotonic() - self._underway[0].time > ACKNOWLEDGE:
+                if time.monotonic() - self._waits_since() > ACKNOWLEDGE:
                     raise OutputError(f"{connection.where} acknowledges nothing")
             self._say_offline(connection)
         except BaseException:
@@ -300,7 +317,7 @@ class Mqtt(Sink):
         if not self._closing.is_set():
             return False
         with self._lock:
-            waiting = self._events or self._stale or self._underway
+            waiting = self._events or self._stale or self._underway or self._pictures.waiting
         return not waiting or time.monotonic() > self._deadline - LAST_WORD
 
     def _settle(self) -> None:
@@ -310,6 +327,11 @@ class Mqtt(Sink):
             for sent in arrived:
                 self._underway.remove(sent)
                 self._sent += not sent.message.retain
+            self._pictures.settle()
+
+    def _waits_since(self) -> float:
+        """When the oldest of the messages that are not acknowledged was sent; infinite for none."""
+        return min(self._underway[0].time if self._underway else math.inf, self._pictures.since)
 
     def _publish(self, connection: Connection) -> None:
         while len(self._underway) < UNDERWAY and not connection.congested():
@@ -322,6 +344,7 @@ class Mqtt(Sink):
                     message = self._events.popleft()
                     self._overflowed = self._overflowed and bool(self._events)
                 else:
+                    self._pictures.publish(connection, alone=not self._underway)
                     return
                 info = connection.publish(*message)
                 self._underway.append(_Sent(message, info, time.monotonic()))
@@ -330,6 +353,7 @@ class Mqtt(Sink):
         """Put events that were not acknowledged back into the queue."""
         self._settle()
         with self._lock:
+            self._pictures.take_back()
             again = [sent.message for sent in self._underway if not sent.message.retain]
             self._underway.clear()
             self._events.extendleft(reversed(again))

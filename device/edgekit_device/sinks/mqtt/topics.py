@@ -25,7 +25,7 @@ class Topics:
         return cls(settings.prefix, settings.discovery, device_name)
 
     def own(self, name: str) -> str:
-        """A topic of the device: `status`, `event`, `state` or `health`."""
+        """A topic of the device: `status`, `event`, `state`, `health`, `picture`, `picture/ID`."""
         return f"{self.prefix}/{self.device_name}/{name}"
 
     @property
