@@ -80,11 +80,10 @@ class EventPicture:
         pixels = self._result.frame.pixels
         if size == "small":
             pixels = fit(pixels, _SMALL, _SMALL)
-        return encode_jpeg(mark(pixels, self.sees) if marked else pixels, _QUALITY)
+        return encode_jpeg(_mark(pixels, self.sees) if marked else pixels, _QUALITY)
 
 
-def mark(pixels: NDArray[np.uint8], sees: Region) -> NDArray[np.uint8]:
-    """A picture (H, W, 3) uint8 with all darkened but what the model saw, in fractions of it."""
+def _mark(pixels: NDArray[np.uint8], sees: Region) -> NDArray[np.uint8]:
     height, width = pixels.shape[:2]
     left, right = (round(width * at) for at in (sees.x, sees.x + sees.width))
     top, bottom = (round(height * at) for at in (sees.y, sees.y + sees.height))
@@ -103,7 +102,7 @@ def marked_jpeg(jpeg: bytes, sees: Region) -> bytes:
     Raises:
         ImageError: it is damaged.
     """
-    return encode_jpeg(mark(decode_image(jpeg, "the picture"), sees), _QUALITY)
+    return encode_jpeg(_mark(decode_image(jpeg, "the picture"), sees), _QUALITY)
 
 
 class KeptPictures:

@@ -229,6 +229,25 @@ class TestClock:
             tidy(store)
         assert numbers(tmp_path) == []
 
+    def test_events_of_a_run_whose_clock_was_far_ahead_do_not_stay_for_ever(
+        self, tmp_path: Path, clocks: Clocks
+    ) -> None:
+        clocks.wall += 70 * 365 * DAY
+        before = open_store(tmp_path, clocks)
+        before.write([make_item(0)], NOON)
+        before.close()
+        clocks.wall -= 70 * 365 * DAY
+        after = open_store(tmp_path, clocks)
+        for _ in range(7):
+            clocks.run(3600)
+            tidy(after)
+        assert numbers(tmp_path) == [0]
+        for _ in range(31):
+            clocks.run(DAY)
+            tidy(after)
+        assert numbers(tmp_path) == []
+        after.close()
+
     def test_after_weeks_without_power_age_counts_once_the_clock_has_gone_on_for_hours(
         self, tmp_path: Path, clocks: Clocks
     ) -> None:

@@ -158,6 +158,7 @@ class TestList:
             assert frames(get(sink, label=LABELS[1])) == [3, 1]
             assert get(sink, before="20200101T000000000Z-1").status == 404
             assert get(sink, "/summary").status == 404
+            assert ask(sink, f"/api/events/{answer.json['events'][0]['id']}.jpg").status == 404
             assert get(sink, limit=0).status == 400
 
     @settings(
@@ -218,6 +219,17 @@ class TestPicture:
         assert ask(sink, "/api/events/20200101T000000000Z-1.jpg").status == 404
         assert ask(sink, "/api/events/x.jpg").status == 404
         assert ask(sink, f"/api/events/{item(3).id}.jpg?plane").status == 400
+
+    def test_without_a_history_that_in_memory_as_it_goes_out(self) -> None:
+        with served(serve(None)) as sink:
+            result, change = make_result(), make_change()
+            picture = EventPicture(result, "small")
+            sink.event(change, picture)
+            path = f"/api/events/{change.id}.jpg"
+            assert ask(sink, path).body == picture.published
+            assert ask(sink, f"{path}?plain").status == 404
+            (event,) = get(sink).json["events"]
+            assert (event["picture"], event["view"]) == (True, [0.125, 0.0, 0.75, 1.0])
 
 
 class TestWrong:

@@ -30,6 +30,7 @@ from edgekit_device.history.downloads import as_clip, as_zip, shown
 from edgekit_device.history.reader import Kept, Reader, Span
 from edgekit_device.history.times import milliseconds
 from edgekit_device.pictures import marked_jpeg
+from edgekit_device.sinks.http.api.answers import Corrected, Done, Page, Summary, Wrong
 from edgekit_device.sinks.http.api.query import (
     BEFORE,
     COUNT,
@@ -44,7 +45,7 @@ from edgekit_device.sinks.http.api.query import (
     id_of,
 )
 from edgekit_device.sinks.http.app import Part
-from edgekit_device.sinks.http.feed import Feed
+from edgekit_device.sinks.http.feed import Change, Feed
 from edgekit_device.sinks.http.operation import (
     Answer,
     Operation,
@@ -60,67 +61,6 @@ CLIP_FRAMES = 1000
 _READERS = 2
 _DOWNLOADS = 1
 _T = TypeVar("_T")
-
-
-class Wrong(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the picture of an event shows.
-
-    Attributes:
-        label: the right label.
-    """
-
-    label: str
-
-
-class Done(msgspec.Struct, frozen=True):
-    """What was done, in a line for people."""
-
-    message: str
-
-
-class Page(msgspec.Struct, frozen=True):
-    """Events, newest first.
-
-    Attributes:
-        events: as everywhere; `wrong` is the right label where somebody gave one, and `view` what
-            the model saw: x, y, width, height, in fractions of the picture.
-        more: whether there are older ones.
-        history: whether they are kept on the disk; else these are the last ones in memory.
-    """
-
-    events: list[dict[str, Any]]
-    more: bool
-    history: bool
-
-
-class Corrected(msgspec.Struct, frozen=True):
-    """Pictures that were corrected: how many, and their bytes. No bound removes them."""
-
-    pictures: int
-    bytes: int
-
-
-class Summary(msgspec.Struct, frozen=True):
-    """What is kept.
-
-    Attributes:
-        first, last: RFC 3339 times of the events; null without one.
-        events, labels: how many there are, and of each label.
-        bytes: that all of the history takes on the disk, without corrections.
-        days, megabytes: its bounds.
-        gaps: when nobody watched, as `from`, `to` and `why`.
-        corrections: what is kept besides.
-    """
-
-    first: str | None
-    last: str | None
-    events: int
-    labels: dict[str, int]
-    bytes: int
-    days: int
-    megabytes: int
-    gaps: list[dict[str, str]]
-    corrections: Corrected
 
 
 def events_of(settings: HistorySettings) -> Part:
@@ -200,13 +140,20 @@ class _Events:
                 raise HTTPException(404, NOT_HELD)
             return Response(held, media_type="image/jpeg")
 
-        def work(reader: Reader) -> bytes:
-            kept, jpeg = _event_and_picture(reader, event_id)
-            if jpeg is None:
-                raise HTTPException(404, "No picture of this event is kept.\n")
-            return jpeg if plain or kept.sees is None else marked_jpeg(jpeg, kept.sees)
+        def work(reader: Reader) -> bytes | None:
+            kept = reader.event(event_id)
+            jpeg = None if kept is None else reader.picture(kept.seq)
+            if kept is None or jpeg is None or kept.sees is None or plain:
+                return jpeg
+            return marked_jpeg(jpeg, kept.sees)
 
-        return Response(await self._reading(work), media_type="image/jpeg")
+        jpeg = None if self._settings.folder is None else await self._reading(work)
+        if jpeg is None and not plain:
+            # As it went out: marked.
+            jpeg = self._feed.picture_of(event_id)
+        if jpeg is None:
+            raise HTTPException(404, "No such picture of this event is kept.\n")
+        return Response(jpeg, media_type="image/jpeg")
 
     async def _correct(self, request: Request) -> Response:
         event_id, wrong = id_of(request), await json_body(request, Wrong)
@@ -314,12 +261,21 @@ def _in_memory(feed: Feed, span: Span, limit: int, before: str | None) -> Page:
         if before not in ids:
             raise HTTPException(404, NOT_KEPT)
         changes = changes[ids.index(before) + 1 :]
-    found = [one for one in changes if span.holds(milliseconds(one.event.ts), one.event.label)]
-    events = [
-        msgspec.to_builtins(event) | ({"view": view} if view else {})
-        for event, view in found[:limit]
+    found = [
+        change
+        for change in changes
+        if span.holds(milliseconds(change.event.ts), change.event.label)
     ]
+    events = [_in_feed(feed, change) for change in found[:limit]]
     return Page(events, more=len(found) > limit, history=False)
+
+
+def _in_feed(feed: Feed, change: Change) -> dict[str, Any]:
+    event: dict[str, Any] = msgspec.to_builtins(change.event)
+    event.pop("picture", None)
+    if feed.picture_of(change.event.id) is not None:
+        event |= {"picture": True, "view": change.view}
+    return event
 
 
 def _summary(settings: HistorySettings, span: Span, reader: Reader) -> Summary:
