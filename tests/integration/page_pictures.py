@@ -8,6 +8,7 @@ import itertools
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -17,6 +18,8 @@ from edgekit_device.config.settings import HttpSettings
 from edgekit_device.health import SinkHealth
 from edgekit_device.sinks.http import Http
 from numpy.typing import NDArray
+from PIL import Image
+from selenium import webdriver
 from selenium.webdriver.support.ui import WebDriverWait
 
 from edgekit.inference.classifier import Classifier
@@ -47,7 +50,12 @@ WELL = msgspec.structs.replace(
 SHOTS = {
     # By file: the address, the width, the height, and what has to be seen before.
     "live-page.png": ("#live", 1180, 860, "pictured && document.images.length"),
-    "live-page-history.png": ("#history?day={day}", 390, 844, "day && document.images.length"),
+    "live-page-history.png": (
+        "#history?day={day}",
+        390,
+        844,
+        "(day?.events[0] && new Date(day.events[0].ts).getHours() > 20 || (go(true), false))",
+    ),
     "live-page-view.png": ("#view", 390, 844, "bitmap && seen"),
 }
 
@@ -73,18 +81,31 @@ def main() -> None:
             with open_browser() as browser:
                 set_screen(browser, width, height)
                 browser.get(sink.url + address.format(day=day.date()))
-                WebDriverWait(browser, 60).until(
-                    lambda browser, ready=ready: browser.execute_script(
-                        f"return connected && points.length > 500 && frameAge() < 1 && {ready}"
-                    )
+                script = (
+                    "return connected && points.length > 300 && frameAge() < 1 && answer.score > .9"
+                    f" && !['nothing', 'unknown'].includes(answer.label) && {ready}"
                 )
-                time.sleep(2)  # for the page's own half a second, and for small pictures
+                WebDriverWait(browser, 150).until(partial(evaluate, script=script))
+                time.sleep(0.6)  # for the page's own half a second, and for small pictures
                 take_picture(browser, folder / file)
+                make_small(folder / file)
         finally:
             stop.set()
             player.join()
             sink.close(timeout=10)
             stop.clear()
+
+
+def evaluate(browser: webdriver.Chrome, script: str) -> object:
+    """What a script gives."""
+    return browser.execute_script(script)
+
+
+def make_small(file: Path) -> None:
+    """Cut off what lies below, and keep 256 colours."""
+    whole = Image.open(file)
+    picture = whole.crop((0, 0, whole.width, min(whole.height, 1000)))
+    picture.quantize(256).save(file, optimize=True)
 
 
 def read_clip(path: Path) -> list[NDArray[np.uint8]]:
@@ -112,7 +133,7 @@ def play(
     for number in itertools.count():
         if stop.is_set():
             break
-        seen = begin + number / 12.5
+        seen = begin + number / 5
         stop.wait(max(0.0, seen - time.monotonic()))
         place = number % len(clip)
         result = pipeline.process(Frame(number, clip[place], seen, seen))

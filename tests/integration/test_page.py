@@ -232,6 +232,11 @@ def test_a_hidden_page_costs_nothing(browser: webdriver.Chrome) -> None:
         page.shows("state", "Running")
         page.moves()
         assert page.text("notice") == ""
+        # Nor does a part of the page without the picture take it.
+        browser.find_element(By.LINK_TEXT, "History").click()
+        page.until(lambda: status_of(f"{sink.url}stream.mjpg") == 200)
+        browser.find_element(By.LINK_TEXT, "Live").click()
+        page.moves()
 
 
 def status_of(url: str) -> int:
@@ -314,6 +319,8 @@ def test_a_day_of_the_history_is_filtered_and_looked_through(browser: webdriver.
         page.shows("gaps", "(paused)")
         page.shows("kept", "Kept: 130 changes since ")
         assert page.run("return document.querySelectorAll('#timeline .gap').length") == 1
+        # What was seen before the gap is not known to have stayed.
+        assert page.run("return document.querySelectorAll('#timeline .band').length") == 120
         assert {label for label in LABELS if label in page.text("legend")} == set(LABELS)
 
         Select(browser.find_element(By.ID, "wanted")).select_by_value("teapot")

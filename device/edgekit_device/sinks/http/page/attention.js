@@ -35,7 +35,8 @@ async function drawAttention() {
   $("attend").disabled = working;
   $("attention-working").hidden = !working;
   $("attention-progress").value = done ?? 0;
-  tell($("attention-problem"), state === "failed" ? message : "", true);
+  // Of a map that was made, too: what is to be known of it.
+  tell($("attention-problem"), working ? "" : message ?? "", state === "failed");
   $("attention-found").hidden = state !== "done";
   if (state !== "done") return;
   const response = await fetch("/api/attention.jpg");
