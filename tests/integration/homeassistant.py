@@ -145,7 +145,7 @@ class HomeAssistant:
         # That it has lost its broker is what a test has done.
         return "\n".join(x for x in lines if _OURS.search(x) and "mqtt.client" not in x)
 
-    def until(self, condition: Callable[[], object], timeout: float = 30.0) -> None:
+    def until(self, condition: Callable[[], object], timeout: float = 120.0) -> None:
         """Return once `condition` holds; while it is not there yet, it does not."""
         deadline = time.monotonic() + timeout
         while True:

@@ -1,8 +1,11 @@
 """The device in a real Home Assistant, whose log stays empty of what it does not like about us."""
 
 import json
-from collections.abc import Iterator, Sequence
+import re
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,17 +14,22 @@ from edgekit_device.config.settings import HttpSettings, MqttSettings
 from edgekit_device.health import DriftHealth, DriftSign, Latency
 from edgekit_device.retry import RetryPolicy
 from edgekit_device.sinks.mqtt import Facts, Mqtt
+from edgekit_device.sinks.mqtt.entities import ENTITIES
+from edgekit_device.sinks.mqtt.topics import Topics
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
+from tests.conftest import ROOT
 from tests.device.sinks.answers import answer
-from tests.device.sinks.samples import make_event, make_health, until
+from tests.device.sinks.samples import make_event, make_health
 from tests.integration.broker import Broker, Listener, running_broker
-from tests.integration.daemon import start
+from tests.integration.daemon import Daemon, start
 from tests.integration.homeassistant import HomeAssistant
+from tests.tiny import tiny_model
 
 __all__ = ["start"]
 RUNNING = msgspec.structs.replace(make_health(), fps=29.5)
+DOCS = ROOT / "docs" / "home-assistant.md"
 ODD = ["猫 🐈", "ما", "a \"b\" 'c'", "{{ 1 / 0 }}", "1,000", "None of it", "not sure", "x" * 255]
 
 
@@ -37,7 +45,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 
 @pytest.fixture(scope="module")
 def home(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HomeAssistant]:
-    home = HomeAssistant(tmp_path_factory.mktemp("home"))
+    home = HomeAssistant(tmp_path_factory.mktemp("home"), f"automation:\n{documented()}")
     try:
         home.start()
         home.connect(broker.host, broker.port)
@@ -52,6 +60,23 @@ def quiet(home: HomeAssistant) -> Iterator[None]:
     before = home.said()
     yield
     assert home.said() == before
+
+
+def documented() -> str:
+    """The automations of docs/home-assistant.md; what they would tell a phone goes to a topic."""
+    blocks = re.findall("```yaml\n(alias:.*?)```", DOCS.read_text(), re.DOTALL)
+    assert len(blocks) == 2
+    text = "".join("- " + block.strip().replace("\n", "\n  ") + "\n" for block in blocks)
+    for ours, theirs in {
+        "notify.mobile_app_phone": "mqtt.publish",
+        "title: Kitchen": "topic: told",
+        "message: ": "payload: ",
+        '      for: "00:05:00"\n': "",
+    }.items():
+        assert ours in text
+        text = text.replace(ours, theirs)
+    # A path of Home Assistant's; what lies there is looked at elsewhere.
+    return re.sub(" +data:\n +image: /api/image_proxy/image.kitchen_pi_picture\n", "", text)
 
 
 @contextmanager
@@ -347,14 +372,51 @@ def test_what_is_switched_off_is_removed(broker: Broker, home: HomeAssistant) ->
         )
         home.await_state("sensor.less_label", "mug")
     # As docs/home-assistant.md removes the device.
-    with Listener(broker) as listener:
-        until(lambda: len({t for t, _, _ in listener.messages if "/edgekit_less/" in t}) >= 7)
-        topics = {t for t, _, _ in listener.messages if "/edgekit_less/" in t}
-        device_id = home.render("{{ device_id('sensor.less_label') }}")
-        for topic in topics:
-            publish(broker, topic, b"")
+    device_id = home.render("{{ device_id('sensor.less_label') }}")
+    for entity in ENTITIES:
+        topic = Topics("edgekit", "homeassistant", "less").discovery(entity.key, entity.component)
+        publish(broker, topic, b"")
     home.until(lambda: not home.entities("less"))
     assert home.render(f"{{{{ device_attr('{device_id}', 'name') }}}}") == "None"
+
+
+def test_the_daemon(
+    broker: Broker, home: HomeAssistant, start: Callable[..., Daemon], tmp_path: Path
+) -> None:
+    model = tiny_model(tmp_path / "tiny.tflite")
+    options = (
+        "--model", model, "--source", "test:", "--name", "whole", "--pictures-size", "small",
+        "--mqtt-host", broker.host, "--mqtt-port", str(broker.port),
+    )  # fmt: skip
+    daemon = start(*options)
+    home.await_state("sensor.whole_health", "running", "degraded")
+    home.await_state("sensor.whole_model", "tiny.tflite")
+    home.until(lambda: home.state("sensor.whole_label") not in (None, "unavailable", "unknown"))
+    home.until(lambda: "image.whole_picture" in home.entities("whole"))
+    daemon.signal(signal.SIGTERM)
+    assert daemon.end() == 0
+    home.await_state("sensor.whole_label", "unavailable")
+    again = start(*options)
+    home.until(lambda: home.state("sensor.whole_label") not in (None, "unavailable", "unknown"))
+    again.kill()
+    home.await_state("sensor.whole_label", "unavailable")
+
+
+def test_the_documented_automations(broker: Broker, home: HomeAssistant) -> None:
+    with Listener(broker) as listener, device(broker, "kitchen_pi") as sink:
+        sees(sink, "cup", ["mug", "cup"])
+        home.await_state("sensor.kitchen_pi_label", "cup")
+        sees(sink, "unknown", ["mug", "cup"])
+        await_event(home, "kitchen_pi", "not sure")
+        sees(sink, "mug", ["mug", "cup"])
+        listener.await_message("told", "mug, 75 %")
+        sink.health(msgspec.structs.replace(RUNNING, state="degraded", problems=["hot", "dark"]))
+        listener.await_message("told", "hot; dark")
+        sink.health(msgspec.structs.replace(RUNNING, state="paused"))
+        home.await_state("event.kitchen_pi_change", "unavailable")
+        sink.health(RUNNING)
+        await_event(home, "kitchen_pi", "mug")
+        assert listener.payloads("told") == ["mug, 75 %", "hot; dark"]
 
 
 def test_restarts(broker: Broker, home: HomeAssistant) -> None:

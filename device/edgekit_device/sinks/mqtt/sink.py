@@ -5,10 +5,10 @@ import threading
 import time
 from collections import deque
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
-from paho.mqtt.client import MQTTMessage, MQTTMessageInfo
+from paho.mqtt.client import MQTTMessage
 
 from edgekit.errors import BrokerLostError, EdgekitError, OutputError, SettingsError
 from edgekit.inference.events import Event
@@ -28,6 +28,7 @@ from edgekit_device.sinks.mqtt.connection import (
 )
 from edgekit_device.sinks.mqtt.entities import Facts
 from edgekit_device.sinks.mqtt.homeassistant import announcements, page_address
+from edgekit_device.sinks.mqtt.messages import Message, Sent
 from edgekit_device.sinks.mqtt.pictures import Pictures
 from edgekit_device.sinks.mqtt.topics import Topics
 from edgekit_device.sinks.mqtt.waker import Waker
@@ -48,18 +49,6 @@ ANNOUNCE_AGAIN = 10.0
 SAY_AGAIN = 2.0
 """Seconds after other labels are announced in which Home Assistant follows. A state of that time is
 lost to it."""
-
-
-class _Message(NamedTuple):
-    topic: str
-    payload: bytes
-    retain: bool
-
-
-class _Sent(NamedTuple):
-    message: _Message
-    info: MQTTMessageInfo
-    time: float
 
 
 class Mqtt(Sink):
@@ -110,8 +99,8 @@ class Mqtt(Sink):
         make_client(settings, self._client_id)
         # Guards everything below up to the thread.
         self._lock = threading.RLock()
-        self._events: deque[_Message] = deque()
-        self._underway: deque[_Sent] = deque()
+        self._events: deque[Message] = deque()
+        self._underway: deque[Sent] = deque()
         self._retained: dict[str, bytes] = {}
         self._announced: set[str] = set()  # of these, the topics of Home Assistant
         self._facts = facts or Facts()
@@ -175,7 +164,7 @@ class Mqtt(Sink):
             if self._closing.is_set():
                 self._dropped += 1
                 return
-            self._events.append(_Message(self._topics.own("event"), payload, retain=False))
+            self._events.append(Message(self._topics.own("event"), payload, retain=False))
             self._bound()
             if jpeg is not None:
                 self._pictures.put(event.id, jpeg)
@@ -383,7 +372,7 @@ class Mqtt(Sink):
                 if self._stale:
                     topic = next(iter(self._stale))
                     del self._stale[topic]
-                    message = _Message(topic, self._retained[topic], retain=True)
+                    message = Message(topic, self._retained[topic], retain=True)
                 elif self._events:
                     message = self._events.popleft()
                     self._overflowed = self._overflowed and bool(self._events)
@@ -393,7 +382,7 @@ class Mqtt(Sink):
                         self._commands.tell(connection)
                     return
                 info = connection.publish(*message)
-                self._underway.append(_Sent(message, info, time.monotonic()))
+                self._underway.append(Sent(message, info, time.monotonic()))
 
     def _take_back(self) -> None:
         """Put events that were not acknowledged back into the queue."""
