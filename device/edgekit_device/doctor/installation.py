@@ -36,7 +36,8 @@ def check_control(device: Device) -> Iterator[Diagnosis]:
     if settings is None or not (settings.control.http or settings.control.mqtt):
         return
     http, mqtt = settings.http, settings.mqtt
-    token = device.root / (http.token_file or TOKEN_CREDENTIAL).relative_to("/")
+    named = http.token_file or TOKEN_CREDENTIAL
+    token = device.root / named.relative_to(named.anchor)
     known = bool(mqtt.user or mqtt.cert_file)
     if settings.control.http and http.listen is None:
         yield Diagnosis("control", "problem", "on over HTTP, without [http] listen", _EDIT)

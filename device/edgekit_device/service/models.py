@@ -71,7 +71,7 @@ def describe(layout: Layout, models: list[ModelReport]) -> Iterator[str]:
         role = "runs" if model.current else "before" if model.previous else ""
         classes = "" if model.classes is None else _shortened(model.classes)
         if model.damaged:
-            classes = "damaged on the disk; remove it, and add it again"
+            classes = "damaged on the disk; add it again"
         yield (
             f"{model.name:<{width}}  {model.sha256[:12]}  {model.added}  {role:<6}  {classes}"
         ).rstrip()

@@ -59,7 +59,8 @@ def apply_request(layout: Layout, notify: Callable[[str], None]) -> None:
         _answer(layout, Answer(request.id, "working"))
         state, message = _perform(layout, request, notify)
         _answer(layout, Answer(request.id, state, message))
-        notify(f"{request.kind}: {message}")
+        if state == "failed":
+            notify(f"not done: {message}")
     time.sleep(HOLD)
 
 

@@ -67,6 +67,9 @@ def _state(state: ServiceState) -> str:
     unit = state.unit
     if unit.active == "active":
         said = state.health.state if state.health else "active"
+        if state.is_paused:
+            # Since when, systemd does not know.
+            return said
         return f"{said}{f', since {unit.since}' if unit.since else ''}"
     if unit.sub in ("auto-restart", "start-pre"):
         return f"waiting to be started again; last end: {unit.end}"

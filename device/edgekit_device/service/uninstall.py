@@ -69,14 +69,14 @@ def uninstall(layout: Layout, changes: Changes, *, purge: bool = False) -> None:
 def _remove_data(layout: Layout, changes: Changes, *, purge: bool) -> None:
     """What the daemon has kept on the disk: gone if there is nothing in it, or with `purge`."""
     # The one is what systemd makes of the other, for an account that comes and goes.
-    folders = [path for path in (layout.private_data, layout.data) if path.is_dir()]
+    places = (layout.private_data, layout.data)
+    folders = [path for path in places if path.is_dir() and not path.is_symlink()]
     kept = any(not path.is_dir() for folder in folders for path in folder.rglob("*"))
     if kept and not purge:
         changes.notify(f"keep {layout.data}, with what the service has seen; --purge removes it")
         return
     for folder in folders:
-        if folder.is_symlink():
-            changes.remove(folder)
-        else:
-            # It follows no link that the daemon's account may have left there.
-            changes.do(f"remove {folder} and all in it", partial(shutil.rmtree, folder))
+        # It follows no link that the daemon's account may have left there.
+        changes.do(f"remove {folder} and all in it", partial(shutil.rmtree, folder))
+    if layout.data.is_symlink():
+        changes.remove(layout.data)

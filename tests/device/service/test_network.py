@@ -83,17 +83,17 @@ def test_a_proxy_may_be_anywhere(name: str, monkeypatch: pytest.MonkeyPatch) -> 
 def test_it_is_opened_before_a_start_and_before_a_reload(hook: object, running: Device) -> None:
     running.layout.config.write_text(f"{QUICK}mqtt = {{host = '10.0.0.9'}}\n")
     hook(running.layout, running.said.append)  # type: ignore[operator]
-    assert running.calls == [
+    assert running.calls[0] == (
         "set-property --runtime edgekit.service IPAddressAllow= IPAddressAllow=localhost "
         "IPAddressAllow=10.0.0.9"
-    ]
+    )
     assert running.said == ["network: this machine, 10.0.0.9"]
 
 
 def test_a_wrong_configuration_leaves_it_as_it_was(running: Device) -> None:
     running.layout.config.write_text("thread = 1\n")
     hooks.before_reload(running.layout, running.said.append)
-    assert running.calls == []
+    assert not any("set-property" in call for call in running.calls)
     (told,) = running.said
     assert told.startswith("network: ")
     assert told.endswith("; as it was")

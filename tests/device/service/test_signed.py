@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from edgekit_device.config.file import load
-from edgekit_device.service import environment
+from edgekit_device.service import durable, environment
 from edgekit_device.service.cli import service
+from edgekit_device.service.models import add
 from edgekit_device.service.signed import check_signed
-from edgekit_device.service.upgrade import upgrade
+from edgekit_device.service.upgrade import roll_back, upgrade, use
 from edgekit_device.service.verify import Model
 
 from edgekit import child
@@ -145,6 +146,25 @@ def test_a_model_that_is_not_signed_is_not_even_tried(
     monkeypatch.setattr("edgekit_device.service.signed.verify", None)
     with pytest.raises(SignatureError):
         upgrade(guarded.layout, Model.read(model("new")), guarded.said.append)
+
+
+def test_a_model_that_was_kept_before_signatures_counted_neither_comes_back_nor_is_added(
+    guarded: Device, model: MakeModel
+) -> None:
+    store = guarded.store
+    unsigned = model("unsigned")
+    store.name(store.add(unsigned.read_bytes()), "unsigned")
+    durable.link(store.folder / "previous.tflite", f"models/{sha(unsigned)}.tflite")
+    for work in (
+        lambda: roll_back(guarded.layout, guarded.said.append),
+        lambda: use(guarded.layout, "unsigned", guarded.said.append),
+        lambda: add(guarded.layout, model("other"), None, guarded.said.append),
+    ):
+        with pytest.raises(SignatureError, match="is not signed"):
+            work()
+    assert store.current == sha(model("old"))
+    assert list(store.names) == ["unsigned"]
+    assert guarded.calls == []
 
 
 def test_install_puts_the_signers_in_place_and_sets_them(
