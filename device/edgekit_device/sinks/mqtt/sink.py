@@ -106,8 +106,7 @@ class Mqtt(Sink):
         self._facts = facts or Facts()
         self._http = http or HttpSettings()
         self._stale: dict[str, None] = {}  # topics in their order
-        self._sent = 0
-        self._dropped = 0
+        self._sent = self._dropped = 0
         self._overflowed = False  # since no event waited last
         self._pictures = Pictures(self._topics, pictures)
         self._problem: str | None = None
