@@ -107,6 +107,21 @@ def test_a_map_says_where_the_model_looks(classifier: Classifier, opens: Opens) 
         opens.opened[0].warm_up()
 
 
+def test_one_that_may_have_slowed_the_daemon_says_so(
+    classifier: Classifier, opens: Opens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.setpriority", refuse)
+    with _serving(opens) as sink:
+        sink.frame(_result(classifier))
+        _post(sink)
+        found = _ended(sink)
+    assert found["state"] == "done"
+    assert found["message"].endswith("may have slowed it: Operation not permitted")
+
+
 def test_one_is_made_at_a_time_and_ends_with_the_server(
     classifier: Classifier, opens: Opens
 ) -> None:

@@ -5,7 +5,6 @@ as before, and at the lowest priority. Not of the class SCHED_IDLE: where other 
 of the processor it would not run at all, and may hold Python's interpreter lock meanwhile.
 """
 
-import contextlib
 import os
 import threading
 import time
@@ -112,9 +111,10 @@ class Maps:
             self.picture = encode_jpeg(pixels)
             with self._models.open_again(model) as classifier:
                 # Only now: the interpreter lock is held while a model is opened.
-                with contextlib.suppress(OSError):
-                    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST)
-                return self._made(classifier, model, frame, begun)
+                note = _give_way()
+                made = self._made(classifier, model, frame, begun)
+                said = "; ".join(filter(None, [made.message, note]))
+                return msgspec.structs.replace(made, message=said or None)
         # Any: a map that fails is told to who asked, and to nobody else.
         except Exception as error:
             text = str(error) if isinstance(error, EdgekitError) else f"unexpected: {error!r}"
@@ -161,6 +161,15 @@ class Maps:
             seconds=round(time.monotonic() - begun, 2),
             message="; ".join(notes) or None,
         )
+
+
+def _give_way() -> str | None:
+    """Let every other thread go first; in words, where the system does not allow that."""
+    try:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST)
+    except OSError as error:
+        return f"it had the daemon's own priority, and may have slowed it: {error.strerror}"
+    return None
 
 
 def grid(seconds: float, sides: Sequence[int] = GRIDS) -> int:
