@@ -118,7 +118,7 @@ def fake_delegate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 NOTES = (
     " has no manifest; ", " classes are called ", " classes have no pictures: ",
-    " has no profile of pictures",
+    " has no profile of pictures", "edgekit: view: the model looks at ",
 )  # fmt: skip
 
 

@@ -19,8 +19,8 @@ TREE = {
 }
 # Raised to a library or between two functions, never to a user.
 INTERNAL = {
-    "DamageError", "EndOfLayers", "EndOfSource", "NotFoldedError", "OversizedPacketError",
-    "TruncatedError", "UnsupportedError",
+    "CommandError", "DamageError", "EndOfLayers", "EndOfSource", "NotFoldedError",
+    "OversizedPacketError", "TruncatedError", "UnsupportedError",
 }  # fmt: skip
 
 

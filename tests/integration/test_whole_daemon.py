@@ -203,7 +203,16 @@ class TestCheck:
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         rows = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
-        assert list(rows) == ["model", "source", "stdout", "mqtt", "http", "webhook"]
+        assert list(rows) == [
+            "model",
+            "source",
+            "view",
+            "stdout",
+            "mqtt",
+            "http",
+            "webhook",
+            "history",
+        ]
         assert "3 classes" in rows["model"]
         assert rows["webhook"] == "off"
 

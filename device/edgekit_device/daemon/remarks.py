@@ -23,6 +23,7 @@ class Remarks:
         self._message = ""
         self._view: ViewSettings | None = None
         self._looking = Looking()
+        self._told: tuple[object, ...] | None = None
 
     def of_source(self, source: Source) -> None:
         """Tell what a source gives that is other than was asked for."""
@@ -40,7 +41,10 @@ class Remarks:
         self._problems.pop("view", None)
         if look.is_blind:
             self._problems["view"] = "masks hide all that the model looks at"
-        if look.is_worth_telling:
+        # Not for every size that the pictures of a folder have.
+        told = frame.view, geometry, look.is_small
+        if look.is_worth_telling and told != self._told:
+            self._told = told
             self._notify(f"view: the model {look}")
 
     def has_turned(self, frame: Frame) -> bool:

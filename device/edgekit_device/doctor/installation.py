@@ -35,18 +35,11 @@ def check_control(device: Device) -> Iterator[Diagnosis]:
     settings = _settings(device)
     if settings is None or not (settings.control.http or settings.control.mqtt):
         return
-    http, mqtt = settings.http, settings.mqtt
-    named = http.token_file or TOKEN_CREDENTIAL
+    named = settings.http.token_file or TOKEN_CREDENTIAL
     token = device.root / named.relative_to(named.anchor)
-    known = bool(mqtt.user or mqtt.cert_file)
-    if settings.control.http and http.listen is None:
-        yield Diagnosis("control", "problem", "on over HTTP, without [http] listen", _EDIT)
-    elif settings.control.http and _is_there(token) is False:
+    if settings.control.http and _is_there(token) is False:
         remedy = f"sudo install -D -m 600 /dev/stdin {token}"
         yield Diagnosis("control", "problem", f"on over HTTP, without a token in {token}", remedy)
-    elif settings.control.mqtt and not (mqtt.host and known):
-        text = "on over MQTT, without [mqtt] host, or user or cert-file there"
-        yield Diagnosis("control", "problem", text, _EDIT)
     elif not _is_active(device, CONTROL_PATH):
         text = f"clients cannot choose a model: {CONTROL_PATH} does not run"
         yield Diagnosis("control", "warning", text, "sudo systemctl restart edgekit")

@@ -64,10 +64,7 @@ HTTP = "http = {listen = '127.0.0.1:80'}\n"
 @pytest.mark.parametrize(
     ("text", "level", "said"),
     [
-        ("control = {http = true}\n", "problem", "on over HTTP, without [http] listen"),
         (f"control = {{http = true}}\n{HTTP}", "problem", "without a token"),
-        ("control = {mqtt = true}\n", "problem", "without [mqtt] host"),
-        ("control = {mqtt = true}\nmqtt = {host = 'b'}\n", "problem", "user or cert-file"),
         ("control = {mqtt = true}\nmqtt = {host = 'b', user = 'u'}\n", "ok", "over MQTT"),
     ],
 )

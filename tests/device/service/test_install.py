@@ -152,6 +152,7 @@ def test_the_status_says_what_is_kept_and_who_may_control_it(running: Device) ->
     running.layout.config.write_text(
         f"{QUICK}history = {{folder = '/var/lib/edgekit-data/history', megabytes = 20}}\n"
         "control = {http = true, mqtt = true}\n"
+        "http = {listen = '127.0.0.1:80'}\nmqtt = {host = '::1', user = 'u'}\n"
     )
     history = running.layout.data / "history"
     history.mkdir(parents=True)

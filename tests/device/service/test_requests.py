@@ -15,6 +15,8 @@ from tests.device.service.conftest import QUICK, Device, Model, sha
 
 ID = "0123456789abcdef" * 2
 STOPPED = "stop --no-block edgekit-control.path"
+MQTT = "control = {mqtt = true}\nmqtt = {host = '::1', user = 'u'}\n"
+HTTP = "control = {http = true}\nhttp = {listen = '127.0.0.1:80'}\n"
 WATCHED = "start --no-block edgekit-control.path"
 
 
@@ -30,7 +32,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def asked(running: Device, model: Model, monkeypatch: pytest.MonkeyPatch) -> Device:
     """A device whose clients may ask for models: `old` runs, `night` is installed."""
     monkeypatch.setattr(upgrade, "approve", lambda model, settings, root: None)
-    running.layout.config.write_text(f"{QUICK}control = {{mqtt = true}}\nmqtt = {{host = '::1'}}\n")
+    running.layout.config.write_text(f"{QUICK}{MQTT}")
     store = running.store
     store.name(store.add(model("night").read_bytes()), "night")
     running.layout.runtime.mkdir(parents=True)
@@ -225,8 +227,8 @@ def test_one_that_is_interrupted_says_so(
 @pytest.mark.parametrize(
     ("text", "call"),
     [
-        ("control = {mqtt = true}\n", WATCHED),
-        ("control = {http = true}\n", WATCHED),
+        (MQTT, WATCHED),
+        (HTTP, WATCHED),
         ("", STOPPED),
         ("no TOML [", STOPPED),
     ],
@@ -242,6 +244,6 @@ def test_a_missing_unit_is_told_where_it_is_needed(
     running: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKE_SYSTEMD_REFUSES", "start")
-    running.layout.config.write_text(f"{QUICK}control = {{http = true}}\n")
+    running.layout.config.write_text(f"{QUICK}{HTTP}")
     hooks.before_reload(running.layout, running.said.append)
     assert "edgekit-control.path does not start; repeat" in running.said[-1]
