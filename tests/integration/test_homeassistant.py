@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from edgekit_device.config.settings import HttpSettings, MqttSettings
 from edgekit_device.health import DriftHealth, DriftSign, Latency
+from edgekit_device.pictures import EventPicture
 from edgekit_device.retry import RetryPolicy
 from edgekit_device.sinks.mqtt import Facts, Mqtt
 from edgekit_device.sinks.mqtt.entities import ENTITIES
@@ -83,7 +84,8 @@ def documented() -> str:
 def device(broker: Broker, name: str, **arguments: Any) -> Iterator[Mqtt]:
     """The sink of a daemon, which can do nothing else."""
     settings = MqttSettings(host=broker.host, port=broker.port)
-    sink = Mqtt(settings, name, policy=RetryPolicy(0.1, 0.1), **arguments)
+    pictures = "small" if arguments.get("facts", Facts()).pictures else "off"
+    sink = Mqtt(settings, name, pictures, policy=RetryPolicy(0.1, 0.1), **arguments)
     sink.start()
     try:
         yield sink
@@ -91,12 +93,16 @@ def device(broker: Broker, name: str, **arguments: Any) -> Iterator[Mqtt]:
         sink.close(10)
 
 
-def sees(sink: Mqtt, label: str, labels: Sequence[str], **changes: Any) -> None:
-    """An answer, and the change that it is."""
-    event = make_event(label=label)
-    sink.frame(answer(0, labels=labels))
-    sink.event(msgspec.structs.replace(event, id=f"{event.id}-{label}", **changes))
+def sees(sink: Mqtt, label: str, labels: Sequence[str], **changes: Any) -> bytes:
+    """An answer, and the change that it is; gives its picture."""
+    event, result = make_event(label=label), answer(0, labels=labels)
+    picture = EventPicture(result, "small")
+    sink.frame(result)
+    sink.event(msgspec.structs.replace(event, id=f"{event.id}-{label}", **changes), picture)
     sink.health(RUNNING)
+    jpeg = picture.published
+    assert jpeg is not None
+    return jpeg
 
 
 @contextmanager
@@ -140,7 +146,6 @@ def test_a_device_with_everything(broker: Broker, home: HomeAssistant) -> None:
             )
         )  # fmt: skip
         publish(broker, "edgekit/all/control", '{"paused": false, "model": "mugs"}')
-        publish(broker, "edgekit/all/picture", b"\xff\xd8 a JPEG \xff\xd9")
         home.await_state("sensor.all_label", "mug")
         expected = {
             "sensor.all_confidence": "75.0", "sensor.all_health": "degraded",
@@ -152,7 +157,7 @@ def test_a_device_with_everything(broker: Broker, home: HomeAssistant) -> None:
             home.await_state(entity, state)
         problem = home.entity("binary_sensor.all_problem")
         assert problem is not None and problem["attributes"]["problems"] == ["hot"]
-        sees(sink, "unknown", ["mug", "cup"], previous="mug", score=0.5)
+        jpeg = sees(sink, "unknown", ["mug", "cup"], previous="mug", score=0.5)
         label = home.await_state("sensor.all_label", "not sure")
         assert label["attributes"]["options"] == ["mug", "cup", "not sure"]
         await_event(home, "all", "not sure")
@@ -160,7 +165,7 @@ def test_a_device_with_everything(broker: Broker, home: HomeAssistant) -> None:
         assert (change["event_type"], change["label"], change["previous"], change["score"]) == (
             "change", "not sure", "mug", 0.5,
         )  # fmt: skip
-        assert home.bytes("/api/image_proxy/image.all_picture") == b"\xff\xd8 a JPEG \xff\xd9"
+        assert home.bytes("/api/image_proxy/image.all_picture") == jpeg
         # What is left are buttons, that nobody has pressed yet; two have to be enabled.
         buttons = {
             f"button.all_{key}"
