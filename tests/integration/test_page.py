@@ -4,6 +4,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -274,6 +275,18 @@ def test_fits_the_screen(browser: webdriver.Chrome, width: int) -> None:
         page.shows("state", "Running")
         page.until(lambda: page.run("return document.querySelectorAll('#chart .run').length") > 5)
         assert page.run("return document.documentElement.scrollWidth") <= width
+
+
+def test_text_of_twice_the_size_fits_a_phone(browser: webdriver.Chrome) -> None:
+    with served(Player(), parts=Parts(make_day(DAY, 5), view=dict(VIEW))) as sink:
+        page = Page(browser, sink.url)
+        set_screen(browser, 360, 740)
+        for section in ("live", "history", "view", "control"):
+            browser.get(f"{sink.url}#{section}")
+            page.run("document.documentElement.style.fontSize = '200%'")
+            shown = f"return !document.getElementById('at-{section}').hidden"
+            page.until(partial(page.run, shown))
+            assert page.run("return document.documentElement.scrollWidth") <= 360, section
 
 
 def test_a_browser_gets_in_with_the_token(browser: webdriver.Chrome, tmp_path: Any) -> None:
