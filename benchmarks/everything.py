@@ -20,7 +20,7 @@ from benchmarks.daemon import _CLIP, _MODEL, _bare, _broker, _daemon, _free_port
 from edgekit.inference.classifier import Classifier
 from edgekit.vision.videos import read_video
 
-_MIB = 1 << 20
+_TOKEN = "benchmark-benchmark-benchmark"
 
 
 @contextmanager
@@ -31,7 +31,11 @@ def _viewer(port: int) -> Iterator[None]:
     def look() -> None:
         while not stopping.is_set():
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/stream.mjpg") as stream:
+                request = urllib.request.Request(
+                    f"http://127.0.0.1:{port}/stream.mjpg",
+                    headers={"Authorization": f"Bearer {_TOKEN}"},
+                )
+                with urllib.request.urlopen(request) as stream:
                     while not stopping.is_set() and stream.read(65536):
                         pass
             except OSError:
@@ -46,18 +50,14 @@ def _viewer(port: int) -> Iterator[None]:
         thread.join()
 
 
-def _token(folder: Path) -> Path:
+def _all(port: int, folder: Path) -> list[str]:
+    """Options for all but MQTT."""
     token = folder / "token"
-    token.write_text("benchmark-benchmark-benchmark\n")
-    return token
-
-
-def _page(port: int) -> list[str]:
-    return ["--http-listen", f"127.0.0.1:{port}", "--http-picture-fps", "10"]
-
-
-def _history(folder: Path) -> list[str]:
-    return ["--history-folder", str(folder / "history"), "--history-pictures", "full"]
+    token.write_text(f"{_TOKEN}\n")
+    return [
+        "--http-listen", f"127.0.0.1:{port}", "--http-token-file", str(token), "--control-http",
+        "--history-folder", str(folder / "history"), "--pictures-size", "full",
+    ]  # fmt: skip
 
 
 def rate(rounds: int, count: int) -> None:
@@ -70,7 +70,7 @@ def rate(rounds: int, count: int) -> None:
         bare = _bare(classifier, tensor, count)
         with _broker() as broker, tempfile.TemporaryDirectory() as scratch:
             folder, port = Path(scratch), _free_port()
-            options = [*broker, *_page(port), *_history(folder), "--pictures-size", "full"]
+            options = [*broker, *_all(port, folder)]
             ratios["nothing on"].append(_whole(count, "--no-stdout") / bare)
             ratios["all on"].append(_whole(count, "--no-stdout", *options) / bare)
             with _viewer(port):
@@ -100,7 +100,7 @@ def memory(rounds: int, seconds: float) -> None:
     for _ in range(rounds):
         with _broker() as broker, tempfile.TemporaryDirectory() as scratch:
             folder, port = Path(scratch), _free_port()
-            all_on = [*_page(port), *_history(folder), "--pictures-size", "full"]
+            all_on = _all(port, folder)
             seen.setdefault("MQTT", []).append(_resident(seconds, *broker))
             with _viewer(port):
                 seen.setdefault("with history and page", []).append(
