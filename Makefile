@@ -35,6 +35,7 @@ check: $(READY)  ## lint, format, types, and the generated documentation
 
 bench: $(READY)  ## speed, memory and fidelity, as ratios within one run: a quarter of an hour
 	$(BIN)/python -m benchmarks.daemon
+	$(BIN)/python -m benchmarks.everything
 	$(BIN)/python -m benchmarks.offline
 	$(BIN)/python -m benchmarks.tuning
 	$(BIN)/python -m benchmarks.fidelity
