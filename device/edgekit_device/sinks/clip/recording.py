@@ -1,28 +1,25 @@
 """Keeps answered frames as a clip: all of them, or those around something that happened."""
 
-import platform
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-import cv2
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit import __version__
-from edgekit.inference.events import timestamp
 from edgekit.inference.frame import FrameRecord
 from edgekit.inference.pipeline import Result
 from edgekit.model.decision import DecisionSettings
-from edgekit.offline.clip import MAXIMUM_PIXELS, ClipHeader, ClipWriter, hash_input, schema_of
+from edgekit.offline.clip import MAXIMUM_PIXELS, ClipHeader, ClipWriter, hash_input
 from edgekit.offline.clip_output import ClipOutput
 from edgekit.offline.player import TOP
 from edgekit.vision.encode import encode_png
 from edgekit_device.health import Health, SinkHealth
 from edgekit_device.sinks.base import Sink
+from edgekit_device.sinks.clip.header import header_of
 from edgekit_device.sinks.clip.request import ClipRequest, Outcome
 
 # When the power fails, no more than this is lost.
@@ -166,26 +163,7 @@ class Recording(Sink):
         health = self._health()
         if self._begin is None:
             self._begin = result.frame.time
-        header = ClipHeader(
-            schema=schema_of(result.frame.view),
-            created=timestamp(),
-            device=health.name,
-            source=health.source,
-            model=health.model,
-            model_sha256=health.model_sha256,
-            runtime=health.runtime,
-            accelerator=health.accelerator,
-            geometry=result.model.geometry,
-            decision=msgspec.to_builtins(result.decision),
-            versions={
-                "edgekit": __version__,
-                "opencv": cv2.__version__,
-                "numpy": np.__version__,
-                "python": platform.python_version(),
-                "machine": platform.machine(),
-            },
-            view=result.frame.view,
-        )
+        header = header_of(health, result, health.source)
         with self._changed:
             self._header, self._decision = header, result.decision
             self._changed.notify_all()

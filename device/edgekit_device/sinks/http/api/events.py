@@ -11,25 +11,22 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 import anyio
-import cv2
 import msgspec
-import numpy as np
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from edgekit import __version__
 from edgekit.errors import EdgekitError, LabelsError
-from edgekit.inference.events import timestamp
 from edgekit.inference.pipeline import Result
-from edgekit.offline.clip import ClipHeader, schema_of
+from edgekit.offline.clip import ClipHeader
 from edgekit_device.config.settings import HistorySettings
 from edgekit_device.history.corrections import folder_name
 from edgekit_device.history.downloads import as_clip, as_zip, shown
 from edgekit_device.history.reader import Kept, Reader, Span
 from edgekit_device.history.times import milliseconds
 from edgekit_device.pictures import marked_jpeg
+from edgekit_device.sinks.clip.header import header_of
 from edgekit_device.sinks.http.api.answers import Corrected, Done, Page, Summary, Wrong
 from edgekit_device.sinks.http.api.query import (
     BEFORE,
@@ -337,20 +334,6 @@ def _some(seqs: list[int]) -> list[int]:
 
 def _header(feed: Feed, result: Result) -> ClipHeader:
     """Of a clip of kept pictures: by what is running now, as if that had recorded it."""
-    health, view = feed.health(), result.frame.view
-    return ClipHeader(
-        schema=schema_of(view),
-        created=timestamp(),
-        device=health.name,
-        source=f"{health.source} (pictures of its history, JPEG: not pixel for pixel)",
-        model=health.model,
-        model_sha256=health.model_sha256,
-        runtime=health.runtime,
-        accelerator=health.accelerator,
-        geometry=result.model.geometry,
-        decision=msgspec.to_builtins(result.decision),
-        versions={
-            "edgekit": __version__, "opencv": cv2.__version__, "numpy": np.__version__,
-        },
-        view=view,
-    )  # fmt: skip
+    health = feed.health()
+    source = f"{health.source} (pictures of its history, JPEG: not pixel for pixel)"
+    return header_of(health, result, source)
