@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import onnx
 import pytest
 
@@ -18,6 +19,11 @@ from tests.signing import KeyPair
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
 Edgekit = Callable[..., subprocess.CompletedProcess[str]]
+
+# The same examples in each run: what fails, fails for everybody. `--hypothesis-profile default`
+# looks for others.
+hypothesis.settings.register_profile("same", derandomize=True)
+hypothesis.settings.load_profile("same")
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,8 @@ SCHEMA = 1
 _APPLICATION = 0x6564676B
 _HEADER = 100
 _MAGIC = b"SQLite format 3\0"
+# What SQLite raises. Python cannot put its words of a damaged name into an error of SQLite's own.
+SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 # Seconds to wait for a lock that a reader holds for a moment.
 _PATIENCE = 2.0
 
@@ -85,7 +87,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
 
     Raises:
         SettingsError: see `check_header`.
-        OSError, sqlite3.Error: it cannot be opened.
+        OSError, SQLITE_ERRORS: it cannot be opened.
     """
     check_header(path)
     # Pictures are private; SQLite gives the files beside it the same permissions.
@@ -123,7 +125,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection | None:
         connection.isolation_level = None
         connection.execute("PRAGMA cache_size = -512")
         begun = _schema(connection, path)
-    except (SettingsError, OSError, sqlite3.Error) as error:
+    except (SettingsError, OSError, *SQLITE_ERRORS) as error:
         if connection is not None:
             connection.close()
         raise SourceError(f"cannot read the history {path}: {error}") from error

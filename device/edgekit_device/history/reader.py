@@ -1,6 +1,5 @@
 """What reads a history: on a connection of its own, which never delays who writes it."""
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +12,8 @@ from edgekit.errors import SourceError
 from edgekit.vision.view import WHOLE, Region
 from edgekit_device.history.corrections import Corrections
 from edgekit_device.history.folder import damaged_in
-from edgekit_device.history.layout import FILE, bytes_of, files_of, open_for_reading
-from edgekit_device.history.times import milliseconds, rfc3339
+from edgekit_device.history.layout import FILE, SQLITE_ERRORS, bytes_of, files_of, open_for_reading
+from edgekit_device.history.times import Moment, milliseconds, rfc3339
 
 # Milliseconds without watching that are no gap: a restart.
 _NO_GAP = 5_000
@@ -126,7 +125,7 @@ class Reader:
         if before is not None:
             where, values = f"{where} AND seq < ?", [*values, before]
         query = f"SELECT {_COLUMNS} FROM events WHERE {where} ORDER BY seq DESC LIMIT ?"
-        return [_kept(row) for row in self._rows(query, *values, limit)]
+        return [_kept(row) for row in self._rows(_Row, query, *values, limit)]
 
     def event(self, event_id: str) -> Kept | None:
         """An event by its id; None where it is not kept."""
@@ -135,22 +134,23 @@ class Reader:
         except ValueError:
             return None
         query = f"SELECT {_COLUMNS} FROM events WHERE at = ? AND id = ? ORDER BY seq DESC LIMIT 1"
-        return next((_kept(row) for row in self._rows(query, at, event_id)), None)
+        return next((_kept(row) for row in self._rows(_Row, query, at, event_id)), None)
 
     def picture(self, seq: int) -> bytes | None:
         """The JPEG of an event, without marks; None where none is kept."""
-        rows = self._rows("SELECT jpeg FROM pictures WHERE seq = ?", seq)
+        rows = self._rows(tuple[bytes], "SELECT jpeg FROM pictures WHERE seq = ?", seq)
         return rows[0][0] if rows else None
 
     def pictures(self, span: Span, limit: int | None = None) -> list[int]:
         """`Kept.seq` of the events that have a picture, oldest first."""
         where, values = span.where
         query = f"SELECT seq FROM events WHERE sees IS NOT NULL AND {where} ORDER BY seq LIMIT ?"
-        return [seq for (seq,) in self._rows(query, *values, -1 if limit is None else limit)]
+        wanted = -1 if limit is None else limit
+        return [seq for (seq,) in self._rows(tuple[int], query, *values, wanted)]
 
     def by_seq(self, seq: int) -> Kept | None:
         """An event by its place; None where it is not kept any more."""
-        rows = self._rows(f"SELECT {_COLUMNS} FROM events WHERE seq = ?", seq)
+        rows = self._rows(_Row, f"SELECT {_COLUMNS} FROM events WHERE seq = ?", seq)
         return _kept(rows[0]) if rows else None
 
     def bytes_of_pictures(self, span: Span) -> int:
@@ -160,8 +160,8 @@ class Reader:
             "SELECT coalesce(sum(length(jpeg)), 0) FROM events JOIN pictures USING (seq) "
             f"WHERE {where}"
         )
-        rows = self._rows(query, *values)
-        return int(rows[0][0]) if rows else 0
+        rows = self._rows(tuple[int], query, *values)
+        return rows[0][0] if rows else 0
 
     def labels(self, span: Span) -> dict[str, int]:
         """How many events there are of each label, the most first."""
@@ -169,15 +169,14 @@ class Reader:
         query = (
             f"SELECT label, count(*) FROM events WHERE {where} GROUP BY label ORDER BY 2 DESC, 1"
         )
-        return dict(self._rows(query, *values))
+        return dict(self._rows(tuple[str, int], query, *values))
 
     def first_and_last(self, span: Span) -> tuple[str, str] | None:
         """RFC 3339 times of the first and the last event; None without one."""
         where, values = span.where
-        rows = self._rows(f"SELECT min(at), max(at) FROM events WHERE {where}", *values)
-        if not rows or rows[0][0] is None:
-            return None
-        return rfc3339(rows[0][0]), rfc3339(rows[0][1])
+        query = f"SELECT min(at), max(at) FROM events WHERE {where} HAVING count(*)"
+        rows = self._rows(tuple[Moment, Moment], query, *values)
+        return (rfc3339(rows[0][0]), rfc3339(rows[0][1])) if rows else None
 
     def bytes(self) -> int:
         """Bytes that it takes on the disk, without corrections."""
@@ -190,10 +189,11 @@ class Reader:
             since, until: milliseconds since 1970; None for all.
             now: milliseconds since 1970.
         """
-        rows = self._rows("SELECT since, until, why FROM watching ORDER BY since, until")
+        query = "SELECT since, until, why FROM watching ORDER BY since, until"
+        rows = self._rows(tuple[Moment, Moment, str | None], query)
         if not rows:
             return []
-        *_, (newest,) = [(0,), *self._rows("SELECT max(at) FROM events")]
+        newest = self._rows(tuple[Moment | None], "SELECT max(at) FROM events")[0][0]
         end = min(now, now if until is None else until)
         watched = [list(row) for row in rows]
         # The one that has no end yet goes on, as far as is known.
@@ -204,33 +204,35 @@ class Reader:
         edges = [[begin, begin, "before"], *watched, [end, end, None]]
         return [*_between(edges, begin, end)]
 
-    def _rows(self, query: str, *values: Any) -> list[Any]:
+    def _rows(self, kind: Any, query: str, *values: Any) -> list[Any]:
+        """Rows of a kind; SQLite keeps what it is given, and damage may leave another."""
         if self._connection is None:
             return []
         with self._explained():
-            return self._connection.execute(query, values).fetchall()
+            rows = self._connection.execute(query, values).fetchall()
+            return [msgspec.convert(row, kind, builtin_types=(bytes,)) for row in rows]
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except SQLITE_ERRORS as error:
             raise SourceError(f"cannot read the history {self._path}: {error}") from error
+        except msgspec.ValidationError as error:
+            raise SourceError(f"the history {self._path} is damaged: {error}") from error
 
 
 _COLUMNS = "seq, id, at, label, event, sees"
+_Row = tuple[int, str, Moment, str, str, str | None]
 
 
-def _kept(row: tuple[Any, ...]) -> Kept:
+def _kept(row: _Row) -> Kept:
     seq, event_id, at, label, event, sees = row
-    # SQLite keeps what it is given; garbled bytes may be of another kind.
-    if not all(isinstance(text, str) for text in (event_id, label, event)):
-        raise SourceError(f"an event of the history is damaged, the one in row {seq}")
     return Kept(seq, event_id, at, label, event, _region(sees))
 
 
 def _region(sees: str | None) -> Region | None:
-    if not isinstance(sees, str):
+    if sees is None:
         return None
     try:
         return Region(*msgspec.json.decode(sees, type=tuple[float, float, float, float]))

@@ -15,7 +15,7 @@ from edgekit.errors import OutputError
 from edgekit_device.history.age import IMPOSSIBLE, AgeClock
 from edgekit_device.history.entries import Item, Note
 from edgekit_device.history.folder import damaged_in, set_aside
-from edgekit_device.history.layout import FILE, bytes_of, open_for_writing
+from edgekit_device.history.layout import FILE, SQLITE_ERRORS, bytes_of, open_for_writing
 
 _PAGE = 4096
 _MB = 1_000_000
@@ -120,7 +120,7 @@ class Store:
         """Let go of the file; may be called twice."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            with contextlib.suppress(sqlite3.Error):
+            with contextlib.suppress(*SQLITE_ERRORS):
                 connection.close()
 
     def _open(self) -> sqlite3.Connection:
@@ -145,7 +145,7 @@ class Store:
                 self._execute("COMMIT")
             except BaseException:
                 self._watching = watching
-                with contextlib.suppress(sqlite3.Error):
+                with contextlib.suppress(*SQLITE_ERRORS):
                     self._execute("ROLLBACK")
                 raise
         self._leap = 0
@@ -159,9 +159,9 @@ class Store:
             self.close()
             reason = error.strerror or error
             raise OutputError(f"{self._path} cannot be written: {reason}") from error
-        except sqlite3.Error as error:
+        except SQLITE_ERRORS as error:
             self.close()
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
+            if not _is_damage(error):
                 raise OutputError(f"{self._path} cannot be written: {error}") from error
             aside = set_aside(self._path)
             raise OutputError(
@@ -280,3 +280,9 @@ class Store:
         if self._connection is None:
             raise OutputError(f"{self._path} is closed")
         return self._connection.execute(statement, values)
+
+
+def _is_damage(error: Exception) -> bool:
+    if isinstance(error, UnicodeDecodeError):
+        return True
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED

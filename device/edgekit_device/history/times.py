@@ -1,9 +1,14 @@
 """Times between RFC 3339 and milliseconds since 1970."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from msgspec import Meta
 
 _BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+# Milliseconds since 1970 that are a time: of the years 1 to 9999.
+Moment = Annotated[int, Meta(ge=-62_135_596_800_000, le=253_402_300_799_999)]
 
 
 def milliseconds(text: str) -> int:

@@ -208,7 +208,12 @@ class History(Sink):
     def _work(self) -> None:
         try:
             store = self._store = self._store or self._open()
-            while self._take(store.largest):
+            # What comes meanwhile waits for more, so that writes stay few.
+            due = len(self._waiting)
+            while True:
+                due -= self._take(due, store.largest)
+                if not self._in_hand:
+                    break
                 store.write(self._in_hand, self._now())
                 self._let_go()
             now = time.monotonic()
@@ -231,12 +236,18 @@ class History(Sink):
             store.write([Note(self._now())], self._now())
         return store
 
-    def _take(self, largest: int) -> bool:
-        """Take in hand what is written at once; whether there is any."""
+    def _take(self, count: int, largest: int) -> int:
+        """Take in hand what is written at once, so many of those that wait at most; how many."""
+        taken = 0
         with self._changed:
             size = sum(entry.size for entry in self._in_hand)
-            while self._waiting and (not size or size + self._waiting[0].size <= largest):
+            while (
+                taken < count
+                and self._waiting
+                and (not size or size + self._waiting[0].size <= largest)
+            ):
                 entry = self._waiting.popleft()
+                taken += 1
                 if entry.size > largest and isinstance(entry, Item):
                     self._bytes -= entry.size
                     entry = entry.without_picture()
@@ -244,7 +255,7 @@ class History(Sink):
                     self._left_out += 1
                 self._in_hand.append(entry)
                 size += entry.size
-            return bool(self._in_hand)
+        return taken
 
     def _let_go(self) -> None:
         with self._changed:

@@ -305,6 +305,43 @@ class TestDamage:
         assert numbers(tmp_path) == [7]
         again.close()
 
+    def test_a_name_that_is_no_text(self, tmp_path: Path, store: Store) -> None:
+        store.close()
+        content = (
+            (tmp_path / FILE).read_bytes().replace(b"INDEX events_label", b"INDEX events\x80label")
+        )
+        content = content.replace(b"events_labelevents", b"events\x80labelevents")
+        content = content.replace(b"ON events (label", b"NO events (label")
+        (tmp_path / FILE).write_bytes(content)
+        with pytest.raises(SourceError, match="cannot read the history"):
+            Reader(tmp_path)
+        with pytest.raises(OutputError, match="is damaged"):
+            Store(tmp_path, 30, 10)
+        assert damaged_in(tmp_path)
+
+    @pytest.mark.parametrize("at", [b"", "noon", None, 10**18, 1.5])
+    def test_a_time_that_is_none(self, tmp_path: Path, store: Store, at: object) -> None:
+        store.write([make_item(), Note(NOON), Note(NOON + MINUTE, "off")], NOON)
+        store.close()
+        with sqlite3.connect(tmp_path / FILE) as connection:
+            # As damage may leave it, which no constraint of a table looks at.
+            connection.execute("PRAGMA ignore_check_constraints = 1")
+            connection.execute("PRAGMA writable_schema = 1")
+            connection.execute("UPDATE sqlite_master SET sql = replace(sql, 'INTEGER NOT', 'BLOB')")
+        connection.close()
+        with sqlite3.connect(tmp_path / FILE) as connection:
+            connection.execute("UPDATE events SET at = ?", [at])
+            connection.execute("UPDATE watching SET since = ?", [at])
+        connection.close()
+        with Reader(tmp_path) as reader:
+            for attempt in (
+                lambda: reader.events(Span(), 5),
+                lambda: reader.first_and_last(Span()),
+                lambda: reader.gaps(None, None, NOON),
+            ):
+                with pytest.raises(SourceError, match="is damaged"):
+                    attempt()
+
     def test_a_damaged_file_goes_before_an_event(self, tmp_path: Path, store: Store) -> None:
         aside = tmp_path / f"{FILE}.damaged-2026"
         aside.write_bytes(bytes(6_000_000))
@@ -349,14 +386,17 @@ class TestDamage:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A file with thirty events, the later without a picture."""
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with thirty events, every other with a picture.
+
+    By its name, as hypothesis prints what an example was given.
+    """
     folder = tmp_path_factory.mktemp("whole")
     store = Store(folder, 30, 10)
     store.write([make_item(number, size=100 * (number % 2)) for number in range(30)], NOON)
     store.write([Note(NOON), Note(NOON + MINUTE, "off")], NOON)
     store.close()
-    return (folder / FILE).read_bytes()
+    return folder / FILE
 
 
 class TestAnyDamage:
@@ -366,9 +406,11 @@ class TestAnyDamage:
         st.integers(0, 60_000),
     )
     def test_is_kept_aside_or_told_and_never_more(
-        self, whole: bytes, damages: list[tuple[int, bytes]], cut: int
+        self, whole: Path, damages: list[tuple[int, bytes]], cut: int
     ) -> None:
-        content = bytearray(whole[: len(whole) - cut % len(whole)] if cut % 3 == 0 else whole)
+        content = bytearray(whole.read_bytes())
+        if cut % 3 == 0:
+            del content[len(content) - cut % len(content) :]
         for at, what in damages:
             content[at : at + len(what)] = what
         with TemporaryDirectory() as name:
