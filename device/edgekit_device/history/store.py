@@ -72,7 +72,8 @@ class Store:
             self._inode = self._path.stat().st_ino
             (newest,) = self._one("SELECT max(seq) FROM events")
             query = "SELECT aged FROM events UNION ALL SELECT aged FROM watching"
-            (last,) = self._one(f"SELECT max(aged) FROM ({query})")
+            # Damage may leave another kind of value, which is no time.
+            (last,) = self._one(f"SELECT max(aged) FROM ({query}) WHERE typeof(aged) = 'integer'")
         self._first = (newest or 0) + 1
         self._clock = clock(last)
 
@@ -258,7 +259,7 @@ class Store:
     def _remove(self, count: int, before: int | None = None) -> int:
         """Remove the oldest events, so many or until one is of `before` or later; how many."""
         rows = self._execute("SELECT seq, aged FROM events ORDER BY seq LIMIT ?", count).fetchall()
-        old = [*takewhile(lambda row: before is None or row[1] < before, rows)]
+        old = [*takewhile(lambda row: before is None or _is_before(row[1], before), rows)]
         if old:
             for table in ("pictures", "events"):
                 self._execute(f"DELETE FROM {table} WHERE seq <= ?", old[-1][0])
@@ -280,6 +281,11 @@ class Store:
         if self._connection is None:
             raise OutputError(f"{self._path} is closed")
         return self._connection.execute(statement, values)
+
+
+def _is_before(aged: object, before: int) -> bool:
+    """Whether a row is that old; one without a time, which damage may leave, goes first."""
+    return not isinstance(aged, int) or aged < before
 
 
 def _is_damage(error: Exception) -> bool:

@@ -342,6 +342,20 @@ class TestDamage:
                 with pytest.raises(SourceError, match="is damaged"):
                     attempt()
 
+    def test_an_age_that_is_none(self, tmp_path: Path, clocks: Clocks, store: Store) -> None:
+        store.write([make_item(), Note(NOON)], NOON)
+        store.close()
+        with sqlite3.connect(tmp_path / FILE) as connection:
+            for table in ("events", "watching"):
+                connection.execute(f"UPDATE {table} SET aged = 'old'")
+        connection.close()
+        again = open_store(tmp_path, clocks)
+        again.write([make_item(1)], NOON)
+        tidy(again)
+        again.close()
+        with Reader(tmp_path) as reader:
+            assert [kept.id for kept in reader.events(Span(), 5)] == [make_item(1).id]
+
     def test_a_damaged_file_goes_before_an_event(self, tmp_path: Path, store: Store) -> None:
         aside = tmp_path / f"{FILE}.damaged-2026"
         aside.write_bytes(bytes(6_000_000))
