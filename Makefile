@@ -33,13 +33,8 @@ check: $(READY)  ## lint, format, types, and the generated documentation
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(READY)  ## speed, memory and fidelity, as ratios within one run: a quarter of an hour
-	$(BIN)/python -m benchmarks.daemon
-	$(BIN)/python -m benchmarks.everything
-	$(BIN)/python -m benchmarks.offline
-	$(BIN)/python -m benchmarks.tuning
-	$(BIN)/python -m benchmarks.fidelity
-	$(BIN)/python -m benchmarks.conversion
+bench: $(READY)  ## speed, memory and fidelity, as ratios within one run, into docs/benchmarks.md
+	$(BIN)/python -m benchmarks
 
 soak: $(READY)  ## an hour of frames with every sink on and faults at random
 	$(BIN)/python -m benchmarks.soak

@@ -24,6 +24,7 @@ from edgekit_convert.weights.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from edgekit_convert.weights.torchvision_shim import import_torchvision
 from torch import nn
 
+from benchmarks.figures import found
 from demo.scene import CLASSES, random_picture
 from edgekit.model.geometry import Geometry
 from edgekit.model.manifest import Normalization
@@ -31,6 +32,8 @@ from edgekit.vision.preprocess import prepare
 
 _SIZE = 224
 _PICTURES = 200
+_SECONDS = {"18": "<= 20", "50": "<= 45"}
+_PROCESSOR = {"18": "<= 30"}
 _SAMPLE = "calibration_image_sample_data_20x128x128x3_float32.npy"
 
 
@@ -110,8 +113,16 @@ def _compare(option: str, with_onnx2tf: bool) -> None:
             ],
             folder,
         )  # fmt: skip
-        print(f"edgekit convert --arch {option}: {wall:.0f} s, {cpu:.0f} s of CPU, all "
-              f"processes {memory:,.0f} MiB", flush=True)  # fmt: skip
+        part, name = "Conversion at 224 px from 200 pictures", f"ResNet-{option}"
+        found(
+            part,
+            f"{name}: from the checkpoint to the report",
+            [wall],
+            "s",
+            _SECONDS.get(option, ""),
+        )
+        found(part, f"{name}: processor time", [cpu], "s", _PROCESSOR.get(option, ""))
+        found(part, f"{name}: memory of all processes", [memory], "MiB", "<= 2861")
         if not with_onnx2tf:
             return
         theirs, their_cpu, _ = _measure(
@@ -121,8 +132,8 @@ def _compare(option: str, with_onnx2tf: bool) -> None:
             ],
             folder,
         )  # fmt: skip
-        print(f"onnx2tf -oiqt: {theirs:.0f} s, {their_cpu:.0f} s of CPU; edgekit takes "
-              f"{cpu / their_cpu:.2f} of that CPU time", flush=True)  # fmt: skip
+        found(part, f"{name}: onnx2tf -oiqt, of the ONNX file alone", [theirs], "s")
+        found(part, f"{name}: its processor time, beside edgekit's", [their_cpu / cpu])
 
 
 def main() -> None:

@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
+from benchmarks.figures import found
 from demo.fixtures import make_material
 from edgekit.inference.classifier import Classifier
 from edgekit.inference.frame import Frame
@@ -43,6 +44,7 @@ _FOLDER = Path("build/benchmarks")
 _SMALL_MODEL = _FOLDER / "resnet18-64-int8.tflite"
 _MODEL, _CLIP = _FOLDER / "resnet18-224-int8.tflite", _FOLDER / "clip640.avi"
 _MIB = 1 << 20
+_PART = "The daemon, ResNet-18 at 224 px"
 
 
 def _prepare() -> None:
@@ -95,11 +97,8 @@ def throughput(rounds: int, count: int = 240) -> None:
     classifier = Classifier.open(_MODEL)
     tensor = classifier.prepare(next(read_video(_CLIP))[1])
     _bare(classifier, tensor, 20)
-    pairs = [(_bare(classifier, tensor, count), _whole(count)) for _ in range(rounds)]
-    ratios = [whole / bare for bare, whole in pairs]
-    bare, whole = (statistics.median(values) for values in zip(*pairs, strict=True))
-    spread = f"{statistics.median(ratios):.3f} of it, {min(ratios):.3f} to {max(ratios):.3f}"
-    print(f"recording 640x480 -> 224   {whole:.1f} frames/s, bare invoke {bare:.1f}: {spread}")
+    ratios = [1 / _bare(classifier, tensor, count) * _whole(count) for _ in range(rounds)]
+    found(_PART, "rate on a recording, beside bare invoke", ratios, "", ">= 0.98")
 
 
 def drift(rounds: int, count: int = 2000) -> None:
@@ -108,10 +107,7 @@ def drift(rounds: int, count: int = 2000) -> None:
     for _ in range(rounds):
         without = _whole(count, "--no-health-drift", model=_SMALL_MODEL)
         ratios.append(_whole(count, model=_SMALL_MODEL) / without)
-    print(
-        f"drift noticed, at 64 px    {statistics.median(ratios):.3f} of the rate without, "
-        f"{min(ratios):.3f} to {max(ratios):.3f}"
-    )
+    found(_PART, "rate with drift noticed at 64 px, beside without", ratios)
 
 
 def preprocessing(rounds: int) -> None:
@@ -137,11 +133,10 @@ def preprocessing(rounds: int) -> None:
             start = time.perf_counter()
             work()
             times[name].append(1000 * (time.perf_counter() - start))
-    ours, theirs, pillow = (statistics.median(times[name]) for name in ways)
-    print(
-        f"preprocessing              {ours:.3f} ms a frame, median; torchvision {theirs:.2f} ms "
-        f"({theirs / ours:.1f} x), Pillow {pillow:.2f} ms ({pillow / ours:.1f} x)"
-    )
+    ours, *others = (statistics.median(times[name]) for name in ways)
+    found(_PART, "preprocessing of 640x480, between other work", [ours], "ms", "<= 0.25")
+    for name, taken in zip([*ways][1:], others, strict=True):
+        found(_PART, f"preprocessing in {name}, beside it", [taken / ours])
 
 
 def first_label(rounds: int) -> None:
@@ -154,7 +149,7 @@ def first_label(rounds: int) -> None:
             process.stdout.readline()
             seconds.append(time.perf_counter() - start)
             process.communicate()
-    print(f"start to first label       {statistics.median(seconds):.2f} s, median of {rounds}")
+    found(_PART, "start to first label", seconds, "s", "<= 0.5")
 
 
 def _free_port() -> int:
@@ -186,7 +181,7 @@ def _broker() -> Iterator[list[str]]:
         broker.wait()
 
 
-def memory(name: str, model: Path, frames: int) -> None:
+def memory(name: str, model: Path, frames: int, asked: str = "") -> None:
     """Resident memory with MQTT and metrics on, early and after many frames."""
     port = _free_port()
     with _broker() as options:
@@ -212,11 +207,9 @@ def memory(name: str, model: Path, frames: int) -> None:
     early = next(mib for count, mib in seen if count >= min(200, frames))
     half = next(mib for count, mib in seen if count >= frames / 2)
     count, last = seen[-1]
-    print(
-        f"resident memory            {early:.1f} MiB early, {half:.1f} at half, {last:.1f} after "
-        f"{count:,} frames, {max(mib for _, mib in seen):.1f} at most; {name}, "
-        f"{'MQTT and ' if options else ''}metrics on"
-    )
+    what = f"{name}, {'MQTT and ' if options else ''}metrics on"
+    found(_PART, f"resident, {what}", [early], "MiB", asked)
+    found(_PART, f"grown from half of {count:,} frames to all, {name}", [last - half], "MiB")
 
 
 class _Slow(http.server.BaseHTTPRequestHandler):
@@ -309,10 +302,8 @@ def publishing(count: int) -> None:
                     msgspec.structs.replace(settings, webhook=hook), count
                 )
             median, late = np.percentile(latencies, (50, 99))
-            print(
-                f"capture to subscriber      {median:.1f} ms median, {late:.1f} ms 99th "
-                f"percentile, {name}"
-            )
+            found(_PART, f"capture to subscriber, median, {name}", [median], "ms")
+            found(_PART, f"capture to subscriber, 99th percentile, {name}", [late], "ms")
 
 
 def main() -> None:
@@ -327,7 +318,7 @@ def main() -> None:
     preprocessing(given.rounds)
     first_label(given.rounds)
     publishing(300)
-    memory("ResNet-18 at 224 px", _MODEL, 500)
+    memory("ResNet-18 at 224 px", _MODEL, 500, "<= 95")
     memory("at 64 px", _SMALL_MODEL, given.frames)
 
 

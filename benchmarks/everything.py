@@ -7,7 +7,6 @@ kitchen; and its memory with and without the history and the page, by turns as w
 """
 
 import argparse
-import statistics
 import tempfile
 import threading
 import time
@@ -17,9 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.daemon import _CLIP, _MODEL, _bare, _broker, _daemon, _free_port, _prepare, _whole
+from benchmarks.figures import found
 from edgekit.inference.classifier import Classifier
 from edgekit.vision.videos import read_video
 
+_PART = "The daemon with all that it can do"
 _TOKEN = "benchmark-benchmark-benchmark"
 
 
@@ -76,10 +77,7 @@ def rate(rounds: int, count: int) -> None:
             with _viewer(port):
                 ratios["all on, a viewer"].append(_whole(count, "--no-stdout", *options) / bare)
     for name, values in ratios.items():
-        print(
-            f"rate, {name:<20} {statistics.median(values):.3f} of the bare loop's, "
-            f"{min(values):.3f} to {max(values):.3f}"
-        )
+        found(_PART, f"rate, {name}, beside bare invoke", values, "", ">= 0.98")
 
 
 def _resident(seconds: float, *options: str) -> float:
@@ -107,7 +105,7 @@ def memory(rounds: int, seconds: float) -> None:
                     _resident(seconds, *broker, *all_on)
                 )
     for name, values in seen.items():
-        print(f"memory, {name:<22} {statistics.median(values):.1f} MiB resident")
+        found(_PART, f"resident, {name}", values, "MiB")
 
 
 def main() -> None:

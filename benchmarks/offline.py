@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import figures
 from demo.fixtures import Material, make_material
 from edgekit.inference.classifier import Classifier
 from edgekit.inference.runtimes import installed_runtimes
@@ -206,11 +207,10 @@ def speed(rounds: int) -> None:
             walls.append(bare / 240 * found.frames / found.seconds)
             threads.append(bare_busy / 240 * found.frames / busy)
             paces.append(found.span / found.seconds)
-        print(
-            f"replay of {path.suffix[1:]:<5} {statistics.median(paces):.1f} x real time at 25 "
-            f"frames/s; {statistics.median(walls):.3f} of bare invoke, {min(walls):.3f} to "
-            f"{max(walls):.3f}; {statistics.median(threads):.3f} in processor time"
-        )
+        name = f"Replay of {path.suffix[1:]}"
+        figures.found("Replay at 224 px", f"{name}: beside real time at 25 frames/s", paces)
+        figures.found("Replay at 224 px", f"{name}: beside bare invoke", walls)
+        figures.found("Replay at 224 px", f"{name}: the same in processor time", threads)
 
 
 def long_video(material: Material, minutes: int) -> None:
