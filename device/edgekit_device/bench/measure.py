@@ -18,11 +18,13 @@ from edgekit import child
 from edgekit.errors import RuntimeUnavailableError
 from edgekit.model.foreign import Hints
 from edgekit.text import last_line, one_line
+from edgekit_device.bench.operators import KindTime
 
 MODULE = "edgekit_device.bench.process"
 # Seconds beside those of the measurement: a slow board loads a large model from a slow card, and
-# runs it once before anything is measured.
+# runs it a few times before anything is measured; for operators, a hundred times.
 _PATIENCE = 120.0
+_PATIENCE_FOR_OPERATORS = 900.0
 # A measurement of this many seconds may take so many: what runs only once or twice takes longer.
 _SLOWNESS = 4
 # With fewer runs the slowest of them is what stands at 99 of 100.
@@ -120,6 +122,39 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     problem: str | None = None
 
 
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
+    """How long something takes, in milliseconds; see `Measurement`."""
+
+    p50_ms: float
+    p90_ms: float
+    minimum_ms: float
+    runs: int
+
+
+class KindTimes(msgspec.Struct, frozen=True):
+    """The time of each kind of operator, the longest first; see `KindTime`."""
+
+    kinds: list[KindTime]
+
+
+class Rate(msgspec.Struct, frozen=True, kw_only=True):
+    """How many frames a second are answered, one after the other.
+
+    Attributes:
+        per_second: frames through preprocessing, inference and decision; of a recording, read too.
+        frames, seconds: that were measured.
+        width, height: of the frames, in pixels.
+        source: where they came from.
+    """
+
+    per_second: float
+    frames: int
+    seconds: float
+    width: int
+    height: int
+    source: str
+
+
 def measure(
     model: Path, runtime: str, threads: int, seconds: float, *, delegate: str = "none"
 ) -> Measurement:
@@ -157,7 +192,8 @@ def run(job: Job, answer: type[_Answer]) -> _Answer:
     Raises:
         RuntimeUnavailableError: it crashed, hung, or could not do it; the message says why.
     """
-    seconds = _PATIENCE + _SLOWNESS * job.seconds
+    patience = _PATIENCE_FOR_OPERATORS if job.task == "operators" else _PATIENCE
+    seconds = patience + _SLOWNESS * job.seconds
     try:
         done = child.run(
             child.python_command(MODULE), timeout=seconds, input=msgspec.json.encode(job)
