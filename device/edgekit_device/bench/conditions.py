@@ -41,12 +41,14 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
         celsius: temperature of the processor; None where the board does not tell.
         throttled: what slows it down now.
         since_boot: what has slowed it down since it was switched on.
+        told: whether the board tells of all that slows it down.
         slowdowns: how often an x86 processor has slowed itself down for heat; None for others.
     """
 
     celsius: float | None
     throttled: list[str]
     since_boot: list[str]
+    told: bool
     slowdowns: int | None
 
 
@@ -75,6 +77,7 @@ def look_at_board(root: Path = _ROOT) -> Board:
 
 def look(root: Path = _ROOT) -> Conditions:
     """How the board is now."""
+    board.look_again()
     counts = [
         _read(file) for file in _glob(root / _CPU, "cpu*/thermal_throttle/core_throttle_count")
     ]
@@ -83,6 +86,7 @@ def look(root: Path = _ROOT) -> Conditions:
         celsius=board.temperature(root),
         throttled=board.throttled(root),
         since_boot=board.throttled_since_boot(root),
+        told=board.tells_throttling(root) or bool(numbers),
         slowdowns=sum(numbers) if numbers else None,
     )
 

@@ -39,6 +39,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         task: what of it.
         model: absolute path of the model file.
+        sha256: of the whole file, which has to be that one still; any by default.
         runtime: one of `edgekit.inference.runtimes.choices()`.
         threads: CPU threads for each inference.
         seconds: how long to measure.
@@ -50,6 +51,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     task: Literal["inference", "preprocessing", "pipeline", "operators"]
     model: str
+    sha256: str | None = None
     runtime: str = "auto"
     threads: int = 1
     seconds: float = 2.0
@@ -145,6 +147,7 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
         frames, seconds: that were measured.
         width, height: of the frames, in pixels.
         source: where they came from.
+        notes: what was understood or guessed of the model, a line each.
     """
 
     per_second: float
@@ -153,6 +156,7 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
     width: int
     height: int
     source: str
+    notes: list[str]
 
 
 def measure(

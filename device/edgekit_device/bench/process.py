@@ -19,10 +19,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.errors import EdgekitError, SourceError
+from edgekit.errors import EdgekitError, ModelFileError, SourceError
 from edgekit.inference import runtimes
 from edgekit.inference.interpreter import Interpreter
-from edgekit.model.container import read_model
+from edgekit.model.container import ModelFile, read_model
 from edgekit.model.geometry import Geometry
 from edgekit_device import board
 from edgekit_device.bench.measure import Job, KindTimes, Rate, Run, Timing, percentile
@@ -90,6 +90,18 @@ def noise(geometry: Geometry) -> NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
 
 
+def read(job: Job) -> ModelFile:
+    """The model of a job.
+
+    Raises:
+        ModelFileError: it cannot be read, or is another one by now.
+    """
+    model = read_model(Path(job.model))
+    if job.sha256 not in (None, model.sha256):
+        raise ModelFileError(f"{job.model} was replaced while it was measured; measure again")
+    return model
+
+
 def open_interpreter(flatbuffer: bytes, job: Job) -> Interpreter:
     """An interpreter as the daemon has it.
 
@@ -115,7 +127,7 @@ def inference(job: Job) -> Run:
     """
     runtime, _ = runtimes.load(job.runtime)
     before = board.memory_bytes()
-    model = read_model(Path(job.model))
+    model = read(job)
     picture, flatbuffer = noise(model.geometry), model.flatbuffer
     del model
     start = time.perf_counter()
@@ -145,7 +157,7 @@ def operators(job: Job) -> KindTimes:
     Raises:
         EdgekitError: as `inference`.
     """
-    model = read_model(Path(job.model))
+    model = read(job)
     picture, places = noise(model.geometry), cuts(model.graph)
     seconds = job.seconds / (ROUNDS * len(places))
 
@@ -169,7 +181,7 @@ def preprocessing(job: Job) -> Timing:
     from edgekit.vision.preprocess import prepare
     from edgekit_device.sources.pattern import draw
 
-    geometry = read_model(Path(job.model)).geometry
+    geometry = read(job).geometry
     frame = draw(0, job.width, job.height)
     found = sorted(timed(lambda: prepare(frame, geometry), job.seconds))
     return Timing(
@@ -193,8 +205,8 @@ def pipeline(job: Job) -> Rate:
     from edgekit.model.decision import DecisionOverrides
 
     delegate = parse(job.delegate)
-    classifier = Classifier.open(
-        Path(job.model),
+    classifier = Classifier(
+        read(job),
         hints=job.hints,
         runtime=job.runtime,
         threads=job.threads,
@@ -224,6 +236,7 @@ def pipeline(job: Job) -> Rate:
         width=width,
         height=height,
         source=Path(job.source).name if job.source else "made frames, in memory",
+        notes=classifier.notes,
     )
 
 

@@ -80,14 +80,12 @@ class Heat(msgspec.Struct, frozen=True, kw_only=True):
         before, after: the first measurement and the last.
         hottest: temperature between them, in degrees Celsius; None where the board does not tell.
         throttled: what slowed it down at any time between them.
-        told: whether this board tells of throttling at all.
     """
 
     before: Conditions
     after: Conditions
     hottest: float | None
     throttled: list[str]
-    told: bool
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,7 +111,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         energy: None where the board does not tell.
         marks: what makes figures doubtful, by their name here.
         not_measured: why something is missing, by its name here.
-        warnings: what makes figures doubtful, a line each.
+        warnings: what makes figures doubtful, or was guessed, a line each.
         line: all in a line, to be pasted.
     """
 

@@ -68,6 +68,7 @@ class Plan:
         job = Job(
             task="inference",
             model=str(self.model.path.resolve()),
+            sha256=self.model.sha256,
             seconds=self.seconds,
             delegate=self.delegate,
             width=self.frame[0],
@@ -133,6 +134,7 @@ class Session:
     def __init__(self, plan: Plan, tell: Callable[[str], None]) -> None:
         self._plan = plan
         self._tell = tell
+        self._size = plan.model.path.stat().st_size
         self._board = conditions.look_at_board()
         self._looks: list[Conditions] = [conditions.look()]
         self._meter: Meter | None = None
@@ -167,8 +169,9 @@ class Session:
         latency = [one.latency() for one in self._combinations]
         index = best(latency)
         if index is None:
-            reasons = dict.fromkeys(f"{one.runtime}: {one.problem}" for one in latency)
-            raise RuntimeUnavailableError(f"nothing runs this model here; {'; '.join(reasons)}")
+            reasons = "; ".join(dict.fromkeys(one.problem or "" for one in latency))
+            names = ", ".join(dict.fromkeys(one.runtime for one in latency))
+            raise RuntimeUnavailableError(f"nothing here runs this model ({names}): {reasons}")
         self._measure_best(latency[index])
         self._done = True
 
@@ -255,7 +258,7 @@ class Session:
             model=Model(
                 name=model.path.name,
                 sha256=model.sha256,
-                bytes=model.path.stat().st_size,
+                bytes=self._size,
                 width=model.geometry.width,
                 height=model.geometry.height,
                 operators=model.graph.operator_counts(),
@@ -285,7 +288,6 @@ class Session:
             after=last,
             hottest=max(known, default=None),
             throttled=[*dict.fromkeys(slowed)],
-            told=self._board.name.startswith("Raspberry Pi") or first.slowdowns is not None,
         )
 
     def _warnings(self, latency: list[Latency], heat: Heat) -> Iterator[str]:
@@ -316,6 +318,7 @@ class Session:
                 f"the board was slowed down meanwhile ({', '.join(heat.throttled)}); give it air "
                 "and its own power supply, and measure again"
             )
+        yield from self._pipeline.notes if self._pipeline else ()
         yield from (
             f"{one.runtime}, {_threads(one.threads)}: {one.problem}"
             for one in latency

@@ -47,7 +47,7 @@ def heat(result: Result) -> str:
     if found.throttled:
         slowed = f"throttled ({', '.join(found.throttled)})"
     else:
-        slowed = "not throttled" if found.told else f"throttling {UNKNOWN}"
+        slowed = "not throttled" if found.before.told else f"throttling {UNKNOWN}"
     return f"{'temperature ' if warm == UNKNOWN else ''}{warm}; {slowed}"
 
 

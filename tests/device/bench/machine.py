@@ -9,8 +9,10 @@ from edgekit_device.bench.operators import KindTime
 
 from edgekit.errors import RuntimeUnavailableError
 
-COOL = Conditions(celsius=50.0, throttled=[], since_boot=[], slowdowns=None)
-HOT = Conditions(celsius=84.0, throttled=["throttled"], since_boot=["throttled"], slowdowns=None)
+COOL = Conditions(celsius=50.0, throttled=[], since_boot=[], told=True, slowdowns=None)
+HOT = Conditions(
+    celsius=84.0, throttled=["throttled"], since_boot=["throttled"], told=True, slowdowns=None
+)
 
 
 def run_of(job: Job, *times: float) -> Run:
@@ -29,6 +31,7 @@ class Machine:
         self.times: Callable[[Job], list[float]] = lambda _: []
         self.condition = COOL
         self.others: float | None = 0.0
+        self.notes: list[str] = []
 
     def run(self, job: Job, _answer: type) -> Any:
         self.jobs.append(job)
@@ -40,7 +43,13 @@ class Machine:
             return Timing(p50_ms=0.5, p90_ms=0.6, minimum_ms=0.4, runs=9)
         if job.task == "pipeline":
             return Rate(
-                per_second=30, frames=30, seconds=1, width=job.width, height=job.height, source="x"
+                per_second=30,
+                frames=30,
+                seconds=1,
+                width=job.width,
+                height=job.height,
+                source="x",
+                notes=self.notes,
             )
         pad = KindTime(kind="PAD", count=2, ms=1.0, doubt_ms=2.0)
         return KindTimes([KindTime(kind="CONV_2D", count=1, ms=3.0, doubt_ms=0.5), pad])

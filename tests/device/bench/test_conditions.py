@@ -42,7 +42,9 @@ def test_heat_and_throttling(tmp_path: Path) -> None:
     found = look(write(tmp_path, FILES))
     assert (found.celsius, found.slowdowns) == (61.15, None)
     assert found.throttled == found.since_boot == ["under-voltage", "throttled"]
-    assert look(tmp_path / "nothing").celsius is None
+    assert found.told
+    nothing = look(tmp_path / "nothing")
+    assert (nothing.celsius, nothing.told) == (None, False)
 
 
 def test_an_x86_processor_counts_how_often_it_was_too_hot(tmp_path: Path) -> None:

@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 from edgekit_device.bench import measure as measuring
-from edgekit_device.bench.measure import Job, Measurement, Run, measure, percentile, run, summary
+from edgekit_device.bench.measure import (
+    Job,
+    Measurement,
+    Run,
+    Timing,
+    measure,
+    percentile,
+    run,
+    summary,
+)
 from edgekit_device.bench.process import peak_bytes, timed
 
 from edgekit import child
@@ -54,6 +63,12 @@ def test_a_damaged_model_is_a_problem_and_no_figure(tmp_path: Path) -> None:
     found = measure(model, "litert", 1, 0.01)
     assert found.problem and "damaged.tflite" in found.problem
     assert found.p50_ms is None and found.runs == 0
+
+
+def test_a_model_that_was_replaced_meanwhile_is_a_problem(tmp_path: Path) -> None:
+    model = tiny_model(tmp_path / "tiny.tflite")
+    with pytest.raises(RuntimeUnavailableError, match="was replaced while it was measured"):
+        run(Job(task="preprocessing", model=str(model), sha256="0" * 64, seconds=0), Timing)
 
 
 def test_a_model_for_an_edge_tpu_needs_its_delegate(tmp_path: Path) -> None:

@@ -5,14 +5,25 @@ from typing import Any
 import msgspec
 import pytest
 from edgekit_device.bench import conditions, measure, words
-from edgekit_device.bench.measure import Job
+from edgekit_device.bench.conditions import Board, Conditions
+from edgekit_device.bench.measure import Job, Rate, Timing
+from edgekit_device.bench.operators import KindTime
 from edgekit_device.bench.page import render
-from edgekit_device.bench.result import Result, best, with_marks
+from edgekit_device.bench.result import (
+    Energy,
+    Heat,
+    Latency,
+    Model,
+    Operators,
+    Result,
+    best,
+    with_marks,
+)
 from edgekit_device.bench.session import ROUNDS, Plan, Session, threads_to_try
 
 from edgekit.errors import RuntimeUnavailableError
 from edgekit.model.container import read_model
-from tests.device.bench.machine import HOT, Machine, run_of
+from tests.device.bench.machine import COOL, HOT, Machine, run_of
 from tests.tiny import own_model
 
 
@@ -75,7 +86,7 @@ def test_a_model_that_nothing_runs_is_an_error(
 ) -> None:
     machine.fails = lambda _: "refuses it"
     with pytest.raises(
-        RuntimeUnavailableError, match=r"^nothing runs .*litert: refuses it; tflite"
+        RuntimeUnavailableError, match=r"^nothing here runs .*\(litert, tflite\): refuses it$"
     ):
         make().measure()
 
@@ -184,6 +195,22 @@ def test_threads_to_try(cores: int, counts: list[int]) -> None:
     assert threads_to_try(cores) == counts
 
 
+def test_what_was_guessed_of_a_model_is_told(
+    machine: Machine, make: Callable[..., Session]
+) -> None:
+    machine.notes = ["tiny.tflite has no manifest"]
+    assert _result(make()).warnings == machine.notes
+
+
+def test_silence_about_throttling_is_no_all_clear(
+    machine: Machine, make: Callable[..., Session]
+) -> None:
+    assert words.heat(_result(make())) == "50 to 50 °C, 50 at most; not throttled"
+    machine.condition = msgspec.structs.replace(COOL, told=False, celsius=None)
+    unknown = "temperature not told by this board; throttling not told by this board"
+    assert words.heat(_result(make())) == unknown
+
+
 def test_a_kind_of_operator_that_noise_hides_has_no_share(
     machine: Machine, make: Callable[..., Session]
 ) -> None:
@@ -206,3 +233,22 @@ def test_the_json_says_what_the_structures_say(
 ) -> None:
     found = _result(make())
     assert msgspec.json.decode(msgspec.json.encode(found), type=Result) == found
+
+
+def test_every_key_of_the_json_is_on_its_page() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "bench.md").read_text(encoding="utf-8")
+    for kind in (
+        Result,
+        Board,
+        Model,
+        Latency,
+        Timing,
+        Rate,
+        Operators,
+        KindTime,
+        Heat,
+        Conditions,
+        Energy,
+    ):
+        for key in kind.__struct_fields__:
+            assert f"`{key}`" in page, f"{kind.__name__}: {key}"
