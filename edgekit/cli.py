@@ -19,6 +19,7 @@ GROUP = "edgekit.commands"
 # Every command of ours, with the distribution that brings it and what it does: the list of them
 # needs none of their modules, which would take half a second.
 COMMANDS = {
+    "bench": ("edgekit-device", "Measure how fast a model runs on this device."),
     "collect": ("edgekit-device", "Collect varied pictures to calibrate on."),
     "compare": ("edgekit-core", "Say where two models answer a recording differently."),
     "convert": ("edgekit-convert", "Turn a trained classifier into an int8 model file."),

@@ -39,12 +39,22 @@ def temperature(root: Path = _ROOT) -> float | None:
 
 def throttled(root: Path = _ROOT) -> list[str]:
     """What slows the processor down now: `under-voltage`, `throttled` and so on."""
-    return _names(_throttling(root))
+    return _names(_throttling(root)[0])
 
 
 def throttled_since_boot(root: Path = _ROOT) -> list[str]:
     """What has slowed the processor down at any time since it was switched on."""
-    return _names(_throttling(root) >> _OCCURRED)
+    return _names(_throttling(root)[0] >> _OCCURRED)
+
+
+def tells_throttling(root: Path = _ROOT) -> bool:
+    """Whether this board tells of all that slows it down; else silence means nothing."""
+    return _throttling(root)[1]
+
+
+def look_again() -> None:
+    """Let the next look at throttling ask the firmware, however lately it was asked."""
+    _vcgencmd.cache_clear()
 
 
 def model(root: Path = _ROOT) -> str | None:
@@ -106,21 +116,22 @@ def _names(bits: int) -> list[str]:
     return [name for bit, name in _THROTTLING.items() if bits >> bit & 1]
 
 
-def _throttling(root: Path) -> int:
-    """The firmware's bits, from the cheapest place that tells them."""
+def _throttling(root: Path) -> tuple[int, bool]:
+    """The firmware's bits, from the cheapest place that tells some, and whether it tells all."""
     # soc:firmware up to the Pi 4, soc@107c000000:firmware on the Pi 5.
     for path in _found(root / "sys/devices/platform", "soc*/soc*:firmware/get_throttled"):
         bits = _hexadecimal(_read(path))
         if bits is not None:
-            return bits
+            return bits, True
     for path in _found(root / "sys/class/hwmon", "hwmon*"):
         if _read(path / "name").strip() == "rpi_volt":
             # Latched by the kernel since it last looked, two seconds ago at most.
-            return int(_read(path / "in0_lcrit_alarm").strip() == "1")
+            return int(_read(path / "in0_lcrit_alarm").strip() == "1"), False
     program = shutil.which("vcgencmd", path=f"{root / 'usr/bin'}{os.pathsep}{root / 'opt/vc/bin'}")
     if program is None:
-        return 0
-    return _vcgencmd(program, int(time.monotonic() // _VCGENCMD_INTERVAL))
+        return 0, False
+    found = _vcgencmd(program, int(time.monotonic() // _VCGENCMD_INTERVAL))
+    return found or 0, found is not None
 
 
 def _hexadecimal(text: str) -> int | None:
@@ -132,11 +143,11 @@ def _hexadecimal(text: str) -> int | None:
 
 
 @functools.lru_cache(maxsize=1)
-def _vcgencmd(program: str, interval: int) -> int:
+def _vcgencmd(program: str, interval: int) -> int | None:
     """Bits that vcgencmd prints as `throttled=0x50005`; run once in each interval."""
     try:
         done = child.run([program, "get_throttled"], timeout=_VCGENCMD_TIMEOUT)
     except (OSError, subprocess.SubprocessError):
-        return 0
+        return None
     text = done.stdout.decode("utf-8", "replace").strip()
-    return _hexadecimal(text.removeprefix("throttled=")) or 0
+    return _hexadecimal(text.removeprefix("throttled="))

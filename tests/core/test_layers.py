@@ -23,7 +23,7 @@ ROOMS = {
     "device/edgekit_device": (
         "health", "folders", "board", "retry", "signals", "config", "pictures", "control",
         "history", "installed", "signers", "trial", "trial_process", "sources", "sinks", "daemon",
-        "collect", "service", "doctor",
+        "bench", "collect", "service", "doctor",
     ),
 }  # fmt: skip
 FORBIDDEN = {

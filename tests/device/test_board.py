@@ -175,3 +175,23 @@ def test_a_group_that_is_named_oddly_is_none(tmp_path: Path) -> None:
     for text in ("", "0::/\n", "12:memory:/user\n", "0::/../../x\n"):
         root = _tree(tmp_path, {"proc/self/cgroup": text})
         assert board.memory_limit(root) == everything
+
+
+def test_a_board_tells_of_throttling_where_its_firmware_does(tmp_path: Path) -> None:
+    assert board.tells_throttling(_tree(tmp_path / "5", PI_5))
+    assert not board.tells_throttling(_tree(tmp_path / "desktop", DESKTOP))
+    # The kernel's own sensor tells of under-voltage alone.
+    volt = {name: text for name, text in PI_4.items() if "hwmon" in name}
+    assert not board.tells_throttling(_tree(tmp_path / "volt", volt))
+    _vcgencmd(tmp_path / "works", "echo throttled=0x0")
+    assert board.tells_throttling(tmp_path / "works")
+    _vcgencmd(tmp_path / "fails", "echo cannot open vcio >&2; exit 1")
+    assert not board.tells_throttling(tmp_path / "fails")
+
+
+def test_the_firmware_is_asked_again_where_that_matters(tmp_path: Path) -> None:
+    runs = _vcgencmd(tmp_path, "echo throttled=0x4")
+    board.throttled(tmp_path)
+    board.look_again()
+    assert board.throttled(tmp_path) == ["throttled"]
+    assert len(runs.read_text().splitlines()) == 2
