@@ -135,7 +135,8 @@ def _results(
             future = client.submit(_do, token, sent, item, pure=False)
             running[future] = place
         try:
-            ready = distributed.wait([*running], _LOOK, return_when="FIRST_COMPLETED").done
+            with client.as_current():
+                ready = distributed.wait([*running], _LOOK, return_when="FIRST_COMPLETED").done
         except TimeoutError:
             continue
         for future in ready:
