@@ -43,6 +43,7 @@ from edgekit.errors import (
     SourceError,
     SourceLostError,
     UpgradeError,
+    WorkerLostError,
 )
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ __all__ = [
     "SourceError",
     "SourceLostError",
     "UpgradeError",
+    "WorkerLostError",
     "__version__",
     "evaluate",
     "inspect",

@@ -91,6 +91,23 @@ def run(
     )
 
 
+def start(command: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Start a program that is talked with over its standard input and output, as bytes.
+
+    What is typed on the terminal, Ctrl-C say, does not reach it: who started it has to end it.
+
+    Args:
+        command: the program, absolute, and its arguments; paths have to be absolute.
+    """
+    return subprocess.Popen(
+        command,
+        cwd=WORKING_FOLDER,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
 def signal_name(returncode: int) -> str | None:
     """Name of the signal that ended a process, such as `SIGSEGV`; None where none did."""
     if returncode >= 0:

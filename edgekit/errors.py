@@ -10,6 +10,7 @@
     │   └── SignatureError            1  a model file is not signed, or not by who has to
     ├── RuntimeUnavailableError       1  no TFLite interpreter that was asked for can be loaded
     ├── InferenceError                1  the interpreter, or its delegate, failed on a frame
+    ├── WorkerLostError               1  a process with a part of the work ended early
     ├── AcceleratorLostError         11  the accelerator, or an inference, failed for good
     ├── SettingsError                 1  a setting names what does not work
     │   └── ConfigurationError        2  the settings themselves are wrong
@@ -86,6 +87,10 @@ class RuntimeUnavailableError(EdgekitError):
 
 class InferenceError(EdgekitError):
     """The interpreter, or its delegate, failed on a frame."""
+
+
+class WorkerLostError(EdgekitError):
+    """A process, or a machine, that had a part of the work ended before it was done."""
 
 
 class AcceleratorLostError(EdgekitError):

@@ -1,13 +1,14 @@
 """`edgekit evaluate`: how right a model is, on pictures and on recordings."""
 
 import sys
-import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
+from edgekit.commands.many import Jobs, Many, jobs_options, open_here, settle_all, tell_one
 from edgekit.commands.notify import notify
 from edgekit.commands.options import (
     Opening,
@@ -21,24 +22,17 @@ from edgekit.commands.options import (
 from edgekit.errors import DatasetError
 from edgekit.files import check_outputs, write_atomically
 from edgekit.inference.classifier import Classifier
-from edgekit.model.manifest import Confidence
-from edgekit.model.settled import Settled
-from edgekit.offline.calibration import in_lines
 from edgekit.offline.decision_settings import Recorded, decision_settings, view_settings
-from edgekit.offline.decisions_used import summary
-from edgekit.offline.drift_course import DriftCourse
-from edgekit.offline.drift_course import in_lines as drift_lines
-from edgekit.offline.evaluation import RecordingEvaluation, evaluate_recording
+from edgekit.offline.evaluating import Evaluated, Evaluating, Labelled, evaluate_labelled
 from edgekit.offline.folder_evaluation import class_order, evaluate
 from edgekit.offline.folder_figures import FolderEvaluation
 from edgekit.offline.folder_table import table
 from edgekit.offline.labelled_pictures import LabelledPictures
-from edgekit.offline.pages import provenance, render_evaluation
-from edgekit.offline.player import Player
-from edgekit.offline.recording import Recording, progress
-from edgekit.offline.statistics import in_words
-from edgekit.offline.truth import Truth, read_truth
-from edgekit.text import listed, percent
+from edgekit.offline.recording import Recording
+from edgekit.offline.recordings import Place, beside, several
+from edgekit.offline.told import Told
+from edgekit.offline.truth import read_truth
+from edgekit.text import percent
 
 if TYPE_CHECKING:
     from click._termui_impl import ProgressBar
@@ -46,18 +40,26 @@ if TYPE_CHECKING:
 
 @click.command("evaluate")
 @click.argument("model", type=click.Path(path_type=Path))
-@click.argument("path", metavar="DIR|RECORDING", type=click.Path(path_type=Path))
+@click.argument(
+    "paths",
+    metavar="DIR|RECORDING…",
+    type=click.Path(path_type=Path),
+    nargs=-1,
+    required=True,
+)
 @click.option(
     "--truth",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="What a recording shows: CSV with start,end,label (seconds), or JSON.",
+    help="What a recording shows: CSV with start,end,label (seconds), or JSON. Of several "
+    "recordings, a folder with NAME.csv or NAME.json for each.",
 )
 @click.option(
     "--report",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write a page: figures, confusion, calibration or timeline, and pictures of mistakes.",
+    help="Write a page: figures, confusion, calibration or timeline, and pictures of mistakes. Of "
+    "several recordings, a folder for NAME.html of each.",
 )
 @click.option(
     "--pictures",
@@ -72,6 +74,7 @@ if TYPE_CHECKING:
     metavar="MODEL",
     help="A second model, B, that answers the same pictures.",
 )
+@jobs_options
 @runtime_options
 @class_offset_option
 @config_option
@@ -79,11 +82,12 @@ if TYPE_CHECKING:
 @json_option
 def command(
     model: Path,
-    path: Path,
+    paths: tuple[Path, ...],
     truth: Path | None,
     report: Path | None,
     pictures: int,
     compare: Path | None,
+    jobs: Jobs,
     opening: Opening,
     class_offset: int,
     config: Path | None,
@@ -102,7 +106,8 @@ def command(
     own pipeline, decision included. The truth is CSV with the columns start,end,label, where
     times are seconds or minutes:seconds, or start_frame,end_frame,label; or a JSON list of
     objects with those keys, or of one label for each frame. A label is a class of the model, or
-    `unknown`; what lies in no interval is not judged.
+    `unknown`; what lies in no interval is not judged. Several recordings, or the clips of a folder,
+    are evaluated at once, each by itself; one that cannot be is told, and the exit code is 1 then.
 
     \b
     Examples:
@@ -110,8 +115,16 @@ def command(
       edgekit evaluate mobilenet.tflite photos/ --labels names.txt --class-offset 1
       edgekit evaluate now.tflite photos/ --compare new.tflite --report photos.html
       edgekit evaluate resnet18-int8.tflite door.clip --truth door.csv --report door.html
+      edgekit evaluate resnet18-int8.tflite clips/ --truth truths/ --jobs 4
     """
-    options = given(Recorded, values)
+    options, path = given(Recorded, values), paths[0]
+    if truth is None and len(paths) > 1:
+        raise click.UsageError("several recordings need --truth, a folder with the truth of each")
+    if truth is None and jobs != Jobs(None, None):
+        raise click.UsageError(
+            "--jobs and --dask are for recordings; pictures are answered one at a time, because "
+            "that is timed"
+        )
     if truth is None and not path.is_dir() and path.exists():
         raise click.UsageError(f"{path} is no folder of pictures; --truth says what it shows")
     if truth is None and (config or options.keys() - {"view.region"}):
@@ -123,69 +136,129 @@ def command(
         raise click.UsageError(
             "--compare is for labelled pictures; two models on a recording: edgekit compare"
         )
-    check_outputs([report], [model, compare, truth, opening.labels, config])
-    view = view_settings(config, options)
-    classifier = opening.open(model, config)
     if truth is None:
-        other = opening.open(compare) if compare else None
-        if other is not None:
-            class_order(classifier, other)  # which is asked before anything is read
-        labelled = LabelledPictures.in_folder(
-            path, classifier.labels, class_offset, notify, view.looks_at
+        _evaluate_folder(
+            model, path, compare, opening, class_offset, report, pictures, options, as_json
         )
-        check_outputs([report], labelled.files)
-        measured = _measured(classifier, other, labelled, pictures, hidden=as_json)
-        if report is not None:
-            measured.save_report(report)
-        if as_json:
-            click.echo(msgspec.json.encode(measured.summary()).decode())
-            return
-        click.echo(table(measured))
-        _print_report(report)
         return
+    view = view_settings(config, options)
+    recordings = several(paths, view, notify)
+    if recordings is not None:
+        _evaluate_several(
+            model, recordings, truth, report, pictures, jobs, opening, config, options, as_json
+        )
+        return
+    jobs.check_single()
+    check_outputs([report], [model, truth, opening.labels, config])
+    classifier = opening.open(model, config)
     recording = Recording(path, view)
     check_outputs([report], recording.files)
     settled = decision_settings(config, options, recording.header, classifier)
     notify(f"decision: {settled}")
     intervals = read_truth(truth, classifier.labels)
-    ignored = _ignored(intervals, settled, truth.name)
-    for note in ignored:
+    labelled = Labelled(settled, intervals, truth, pictures, report is not None)
+    for note in labelled.ignored:
         notify(note)
-    player = Player(recording.name, recording.header, classifier, settled.settings)
-    prepared = progress(recording, "evaluating", player.prepare, hidden=as_json)
-    begun = time.monotonic()
-    played = map(player.play, prepared)
-    result = evaluate_recording(played, intervals, classifier, pictures if report else 0)
-    seconds = time.monotonic() - begun
-    _check_judged(result, intervals, truth)
-    _notify_of_other_length(result, truth)
-    if player.look is not None and player.look.is_worth_telling:
-        notify(f"view: the model {player.look}")
+    told = evaluate_labelled(recording, classifier, labelled, hidden=as_json)
+    if report is not None and told.file is not None:
+        write_atomically(report, told.file)
+    tell_one(told, as_json)
+    if not as_json:
+        _print_report(report)
+
+
+def _evaluate_folder(
+    model: Path,
+    path: Path,
+    compare: Path | None,
+    opening: Opening,
+    class_offset: int,
+    report: Path | None,
+    pictures: int,
+    options: dict[str, Any],
+    as_json: bool,
+) -> None:
+    check_outputs([report], [model, compare, opening.labels])
+    view = view_settings(None, options)
+    classifier = opening.open(model)
+    other = opening.open(compare) if compare else None
+    if other is not None:
+        class_order(classifier, other)  # which is asked before anything is read
+    labelled = LabelledPictures.in_folder(
+        path, classifier.labels, class_offset, notify, view.looks_at
+    )
+    check_outputs([report], labelled.files)
+    measured = _measured(classifier, other, labelled, pictures, hidden=as_json)
     if report is not None:
-        facts = {
-            "Model": f"{model.name}, SHA-256 {classifier.sha256}",
-            "Runtime": f"{classifier.runtime_name} on {classifier.accelerator}",
-            "Truth": truth.name,
-            "The model": str(player.look),
-            **provenance([str(settled)], [*recording.notes, *ignored], result.span, seconds),
-        }
-        if classifier.confidence is not None:
-            facts["Calibration in the file"] = str(classifier.confidence)
-        page = render_evaluation(result, settled, player.drift, recording.name, model.name, facts)
-        write_atomically(report, page.encode())
+        measured.save_report(report)
     if as_json:
-        told = {
-            "file_confidence": classifier.confidence,
-            "decision": summary(settled),
-            "view": recording.view,
-            "sees": None if player.look is None else player.look.sees,
-            "drift": player.drift.summary(),
-        }
-        timing = {"seconds": round(seconds, 3), "runtime": classifier.runtime_name}
-        click.echo(msgspec.json.encode({**result.summary(), **told, **timing}).decode())
+        click.echo(msgspec.json.encode(measured.summary()).decode())
         return
-    _print_recording(result, classifier.confidence, player.drift)
+    click.echo(table(measured))
     _print_report(report)
+
+
+def _evaluate_several(
+    model: Path,
+    recordings: list[Recording],
+    truth: Path,
+    report: Path | None,
+    pictures: int,
+    jobs: Jobs,
+    opening: Opening,
+    config: Path | None,
+    options: dict[str, Any],
+    as_json: bool,
+) -> None:
+    view = view_settings(config, options)
+    truths = beside(truth, recordings, lambda stem: _truth_of(truth, stem))
+    pages: list[Path | None] = [None] * len(recordings)
+    if report is not None:
+        pages = [*beside(report, recordings, lambda stem: report / f"{stem}.html")]
+    files = [file for recording in recordings for file in recording.files]
+    check_outputs(pages, [model, opening.labels, config, *truths, *files])
+    source = opening.source(model, config)
+    classifier = open_here(source)
+    known = [read_truth(file, classifier.labels) for file in truths]
+    settled = settle_all(recordings, classifier, config, options)
+    items = [
+        Evaluated(
+            Place.of(recording, view, jobs.elsewhere),
+            Labelled(one, intervals, file, pictures, report is not None),
+        )
+        for recording, one, intervals, file in zip(recordings, settled, known, truths, strict=True)
+    ]
+    told = jobs.run(Evaluating(source), items, classifier, "evaluating", hidden=as_json)
+    many = Many("evaluated", as_json, _total)
+    for item, page, one in zip(items, pages, told, strict=True):
+        if isinstance(one, Told) and page is not None and one.file is not None:
+            write_atomically(page, one.file)
+        many.add(item.name, one)
+    many.finish()
+
+
+def _truth_of(folder: Path, stem: str) -> Path:
+    """The truth of a recording of that name.
+
+    Raises:
+        DatasetError: there is none, or there are two.
+    """
+    found = [file for ending in ("csv", "json") if (file := folder / f"{stem}.{ending}").exists()]
+    if len(found) != 1:
+        there = "both are there" if found else "neither is there"
+        raise DatasetError(
+            f"{folder} has to hold the truth of {stem} as {stem}.csv or {stem}.json, and {there}"
+        )
+    return found[0]
+
+
+def _total(all: Mapping[str, int]) -> str:
+    right = all["decided_right"] / all["judged"]
+    return (
+        f"{percent(right)} of {all['judged']} judged frames decided right, {all['found']} of "
+        f"{all['intervals']} intervals found, {all['right_answers']} of {all['answers']} answers "
+        f"right, {all['mistakes']} mistakes"
+    )
 
 
 def _print_report(report: Path | None) -> None:
@@ -220,52 +293,3 @@ def _measured(
     for note in notes:
         notify(note)
     return measured
-
-
-def _check_judged(result: RecordingEvaluation, truth: Truth, path: Path) -> None:
-    if not result.decided.count:
-        raise DatasetError(
-            f"no frame lies in an interval of {path}: they begin at "
-            f"{truth.intervals[0].start:g}, and the recording ends before; are the times seconds?"
-        )
-
-
-def _ignored(truth: Truth, settled: Settled, name: str) -> list[str]:
-    """A note about labels of the truth that are never decided; none where there are none."""
-    shown = dict.fromkeys(one.label for one in truth.intervals)
-    ignored = [label for label in shown if settled.settings.of(label).ignore]
-    if not ignored:
-        return []
-    return [f"{name} shows {listed(ignored, 5)}, which the decision ignores: always a mistake"]
-
-
-def _notify_of_other_length(result: RecordingEvaluation, truth: Path) -> None:
-    if result.unseen:
-        notify(f"{result.unseen} intervals lie behind the recording's end")
-    if result.beyond < 0:
-        notify(f"{truth} has no label for {-result.beyond:.0f} of {result.frames} frames")
-    elif result.beyond >= 1:
-        unit = "frames" if result.in_frames else "s"
-        notify(f"{truth} goes on for {result.beyond:g} {unit} behind the recording's end")
-
-
-def _print_recording(
-    result: RecordingEvaluation, confidence: Confidence | None, drift: DriftCourse
-) -> None:
-    recall, precision, delay = result.recall()[0], result.precision()[0], result.median_delay()
-    slowest = "" if delay is None else f", slowest {result.delays[-1]:.2f} s"
-    median = "–" if delay is None else f"{delay:.2f} s"
-    click.echo(f"frames      {result.frames} ({result.decided.count} judged), {result.span:.1f} s")
-    for name, fraction in (("decided", result.decided), ("model", result.model)):
-        interval = in_words(fraction.interval())
-        click.echo(f"{name:<11} {percent(fraction.value)} of frames ({interval})")
-    for line in in_lines(result.calibration, result.uncalibrated, confidence):
-        click.echo(line)
-    click.echo(f"intervals   {len(result.delays)} of {len(result.found)} found ({percent(recall)})")
-    click.echo(
-        f"answers     {result.right_answers} of {result.answers} right ({percent(precision)})"
-    )
-    click.echo(f"delay       {median}, median{slowest}")
-    click.echo(f"mistakes    {result.mistake_count}")
-    for line in drift_lines({"": drift}):
-        click.echo(f"drift       {line}")

@@ -17,6 +17,7 @@ from edgekit.settings import Key, keys, load
 
 if TYPE_CHECKING:
     from edgekit.inference.classifier import Classifier
+    from edgekit.offline.jobs.model_source import ModelSource
 
 _HINTS = frozenset(Hints.__struct_fields__)
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -79,6 +80,27 @@ class Opening:
         for note in classifier.notes:
             notify(note)
         return classifier
+
+    def source(self, model: Path, config: Path | None = None) -> "ModelSource":
+        """Read a model file, for processes of which each opens it.
+
+        Args:
+            model, config: as for `open`.
+
+        Raises:
+            EdgekitError: it cannot be read, or the configuration is wrong.
+        """
+        from edgekit.model.container import read_model
+        from edgekit.model.labels import LabelFile
+        from edgekit.offline.jobs.model_source import ModelSource
+
+        return ModelSource(
+            read_model(model),
+            None if self.labels is None else LabelFile.read(self.labels),
+            load(Hints, config, self.hints),
+            self.runtime,
+            self.threads,
+        )
 
 
 def runtime_options(command: _F) -> _F:

@@ -91,7 +91,12 @@ def write_golden(path: Path, golden: Golden) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    write_atomically(path, msgspec.json.format(msgspec.json.encode(golden), indent=2) + b"\n")
+    write_atomically(path, golden_bytes(golden))
+
+
+def golden_bytes(golden: Golden) -> bytes:
+    """The content of a golden file."""
+    return msgspec.json.format(msgspec.json.encode(golden), indent=2) + b"\n"
 
 
 def check_same(path: Path, golden: Golden, now: Golden, any_model: bool) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edgekit.errors import SourceError
 from edgekit.inference.frame import Frame
+from edgekit.model.labels import Notify
 from edgekit.offline.clip import Clip, ClipHeader, is_clip
 from edgekit.settings import toml_value
 from edgekit.text import encodable, printable
@@ -237,7 +238,11 @@ class _Step:
 
 
 def progress(
-    recording: Frames, label: str, each: Callable[[Frame], _T], hidden: bool = False
+    recording: Frames,
+    label: str,
+    each: Callable[[Frame], _T],
+    hidden: bool = False,
+    notify: Notify | None = None,
 ) -> Iterator[_T]:
     """What becomes of a recording's frames, with a bar on stderr and the time left; then its notes.
 
@@ -246,6 +251,7 @@ def progress(
         label: stands before the bar.
         each: called with every frame, ahead and in another thread.
         hidden: show no bar.
+        notify: called with each note; printed on stderr, with the recording's name, by default.
     """
     ahead = ReadAhead(
         ((frame, each(frame)) for frame in recording), lambda item: item[0].pixels.nbytes
@@ -262,4 +268,7 @@ def progress(
             yield item
             bar.update(frame.progress - bar.pos)
     for note in recording.notes:
+        if notify is not None:
+            notify(note)
+            continue
         click.echo(printable(f"edgekit: {recording.name}: {note}"), err=True)

@@ -13,6 +13,7 @@ from edgekit.inference.classifier import Classifier
 from edgekit.inference.events import Event
 from edgekit.inference.looking import Look
 from edgekit.model.decision import DecisionSettings
+from edgekit.model.labels import Notify
 from edgekit.offline.drift_course import DriftCourse
 from edgekit.offline.golden import (
     SCHEMA,
@@ -136,6 +137,14 @@ class Expectation(NamedTuple):
     tolerance: float = TOLERANCE
     frames: int = FRAMES
 
+    def read(self) -> Golden | None:
+        """The golden file to compare with; None where there is none, or it is to be written.
+
+        Raises:
+            GoldenError: it is missing, or none.
+        """
+        return None if self.golden is None or self.update else read_golden(self.golden)
+
 
 def verify(
     recording: Recording,
@@ -144,7 +153,7 @@ def verify(
     expected: Expectation,
     hidden: bool = False,
 ) -> tuple[Replay, list[str] | None]:
-    """Replay a recording, and compare.
+    """Replay a recording, and compare with a file, or write that.
 
     Args:
         recording, classifier, decision: what is replayed, by what and how.
@@ -158,21 +167,47 @@ def verify(
         GoldenError: the golden file is missing, or belongs to something else.
         EdgekitError: the recording or the inference failed.
     """
-    golden, known = expected.golden, None
-    if golden is not None and not expected.update:
+    known = expected.read()
+    found, lines = check(recording, classifier, decision, expected, known, hidden)
+    if expected.golden is not None and expected.update:
+        write_golden(expected.golden, golden_of(recording, classifier, decision, found))
+    return found, lines
+
+
+def check(
+    recording: Recording,
+    classifier: Classifier,
+    decision: DecisionSettings,
+    expected: Expectation,
+    known: Golden | None,
+    hidden: bool = False,
+    notify: Notify | None = None,
+) -> tuple[Replay, list[str] | None]:
+    """Replay a recording, and compare with what is known; no file but the recording is read.
+
+    Args:
+        recording, classifier, decision, expected, hidden: as for `verify`.
+        known: what `expected` has read.
+        notify: as for `progress`.
+
+    Returns:
+        As `verify`.
+
+    Raises:
+        GoldenError: the golden file belongs to something else.
+        EdgekitError: the recording or the inference failed.
+    """
+    if known is not None:
+        assert expected.golden is not None
         # Before the work, not after it.
-        known = read_golden(golden)
         now = golden_of(recording, classifier, decision, Replay())
-        check_same(golden, known, now, expected.any_model)
+        check_same(expected.golden, known, now, expected.any_model)
     player = Player(recording.name, recording.header, classifier, decision)
-    prepared = progress(recording, "replaying", player.prepare, hidden)
+    prepared = progress(recording, "replaying", player.prepare, hidden, notify)
     found = replay(map(player.play, prepared), has_records=recording.header is not None)
     found.drift, found.look = player.drift, player.look
-    if golden is not None and expected.update:
-        write_golden(golden, golden_of(recording, classifier, decision, found))
-        return found, None
     wanted = found.recorded if known is None else known.changes
-    if wanted is None:
+    if wanted is None or expected.update:
         return found, None
     lines = differences(wanted, found.changes, tolerance=expected.tolerance, frames=expected.frames)
     return found, lines

@@ -29,10 +29,14 @@ def check_distinct(recordings: Sequence[Path]) -> None:
     Raises:
         DatasetError: one is.
     """
-    there = [path for path in recordings if path.exists()]
-    for place, path in enumerate(there):
-        if any(path.samefile(other) for other in there[:place]):
-            raise DatasetError(f"{path} is named twice; each recording counts once")
+    known = set()
+    for path in recordings:
+        if path.exists():
+            status = path.stat()
+            file = status.st_dev, status.st_ino
+            if file in known:
+                raise DatasetError(f"{path} is named twice; each recording counts once")
+            known.add(file)
 
 
 def check_truths(truths: Sequence[Truth], paths: Sequence[Path]) -> None:
