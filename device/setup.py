@@ -8,6 +8,12 @@ from setuptools import setup
 # version.py is a link to that file.
 VERSION = re.findall(r'__version__ = "(.+)"', Path(__file__).with_name("version.py").read_text())[0]
 
+# OpenCV comes under several names, which all write the folder cv2/, so that each machine shall have
+# one of them. A Pi takes the one without Qt: less memory, and none of a desktop's libraries. A
+# workstation, which may have edgekit-convert beside this, takes the one that onnx2tf pins.
+ARM = "platform_system == 'Linux' and platform_machine in 'aarch64 armv6l armv7l armv8l'"
+ELSEWHERE = ARM.replace("==", "!=").replace(" and ", " or ").replace(" in ", " not in ")
+
 setup(
     version=VERSION,
     install_requires=[
@@ -18,6 +24,8 @@ setup(
         "numpy<2; python_version < '3.12'",
         "ai-edge-litert==2.1.0; python_version < '3.12' and platform_system != 'Linux'",
         "ai-edge-litert>=2.1; python_version >= '3.12'",
+        f"opencv-python-headless>=4.11,<5; {ARM}",
+        f"opencv-python>=4.11,<5; {ELSEWHERE}",
         "paho-mqtt>=2.1",
     ],
 )

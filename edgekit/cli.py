@@ -80,6 +80,9 @@ class _Commands(click.Group):
             code, message = EdgekitError.exit_code, str(error)
             if isinstance(error, EdgekitError):
                 code = error.exit_code
+            elif isinstance(error, ModuleNotFoundError) and error.name == "cv2":
+                # edgekit-core asks for none: which one, the other distributions know.
+                message = "OpenCV is not installed here; pip install opencv-python-headless"
             else:
                 reason = one_line(message) or type(error).__name__
                 message = f"unexpected failure: {reason} (run edgekit --debug …)"

@@ -24,6 +24,8 @@ _THROTTLING = {
     3: "soft temperature limit",
 }
 _OCCURRED = 16
+# More gain little, and a Raspberry Pi has four processors.
+_MOST_THREADS = 3
 # Seconds between two runs of vcgencmd, and how long one may take.
 _VCGENCMD_INTERVAL = 30
 _VCGENCMD_TIMEOUT = 2.0
@@ -60,6 +62,17 @@ def look_again() -> None:
 def model(root: Path = _ROOT) -> str | None:
     """What the board calls itself, for example `Raspberry Pi 4 Model B Rev 1.4`."""
     return _read(root / "proc/device-tree/model").rstrip("\0").strip() or None
+
+
+def inference_threads(asked: int) -> int:
+    """CPU threads for each inference: as many as asked for, or where that is 0 one for each
+    processor that this process may use but one, three at most.
+    """
+    if asked:
+        return asked
+    # macOS does not say which these are.
+    usable = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return min(max(usable - 1, 1), _MOST_THREADS)
 
 
 def memory_bytes(root: Path = _ROOT) -> int:

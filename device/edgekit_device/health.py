@@ -109,6 +109,8 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
             before enough frames were seen.
         decision_from: who says how scores become labels, in words; the first to speak of a setting
             wins. Empty until a model runs.
+        runtime_from: why `runtime` is the one that runs, in words, with what was measured. Empty
+            until a model runs.
         failed_pictures: frames of changes of which no picture could be made.
         control: how often clients asked for each action that was `done`, `failed` or `refused`.
     """
@@ -141,6 +143,7 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
     drift: DriftHealth | None = None
     drift_figures: list[str] = []
     decision_from: str = ""
+    runtime_from: str = ""
     failed_pictures: int = 0
     control: dict[str, dict[str, int]] = {}
 

@@ -87,6 +87,8 @@ class Job(msgspec.Struct, frozen=True):
         decision: what the user says of decisions; it has to fit the model.
         labels: path of the labels, for messages; None where the model's own are used.
         accelerated: a model that the CPU cannot run is read, and need not answer.
+        threads: CPU threads for each inference.
+        measured_s: seconds for which it answers again and again to be measured, when it is good.
         parent: the process that started it.
     """
 
@@ -98,6 +100,8 @@ class Job(msgspec.Struct, frozen=True):
     decision: DecisionOverrides = DecisionOverrides()
     labels: str | None = None
     accelerated: bool = False
+    threads: int = 1
+    measured_s: float = 0.0
     parent: int = 0
 
 
@@ -109,12 +113,14 @@ class Report(msgspec.Struct, frozen=True):
         kind: whose fault that is, by the name of an error.
         seconds: from the first look at the model to the last answer.
         memory: the process's peak of resident memory, in bytes.
+        answer_ms: median of what an answer took, in milliseconds; None where it was not measured.
     """
 
     refusal: str | None = None
     kind: str = ""
     seconds: float = 0.0
     memory: int = 0
+    answer_ms: float | None = None
 
 
 def read_model_bytes(path: Path) -> bytes:
@@ -143,6 +149,8 @@ def try_model(
     *,
     accelerated: bool,
     limits: Limits | None = None,
+    threads: int = 1,
+    measured_s: float = 0.0,
 ) -> Report:
     """Let a model answer several pictures in a process of its own.
 
@@ -154,6 +162,7 @@ def try_model(
         accelerated: on an accelerator. The process has none: a model that the CPU can run, too,
             answers there; one that it cannot is only read.
         limits: those for a model of its size by default.
+        threads, measured_s: see `Job`.
 
     Raises:
         ModelFileError: the model crashes, hangs, takes too much, or does not answer as it should.
@@ -171,6 +180,8 @@ def try_model(
         decision=settings.decision,
         labels=_told(labels.path) if labels else None,
         accelerated=accelerated,
+        threads=threads,
+        measured_s=measured_s,
         parent=os.getpid(),
     )
     try:

@@ -11,10 +11,11 @@ import os
 import re
 import resource
 import signal
+import statistics
 import sys
 import time
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
@@ -31,8 +32,15 @@ from edgekit.model.labels import LabelFile
 from edgekit.text import one_line
 from edgekit_device.trial import LARGEST_OUTPUT, READY, Job, Report, too_much
 
+if TYPE_CHECKING:
+    from edgekit.inference.classifier import Classifier
+
 _NICENESS = 10
 _NOBODY = 65534
+# Of all that this account runs, where an inference takes several threads.
+_PROCESSES = 256
+# Inferences that are measured at the least, however long they take.
+_MEASURED = 3
 _PDEATHSIG, _NO_NEW_PRIVILEGES = 1, 38
 
 
@@ -52,8 +60,8 @@ def prepare(runtime: str) -> None:
     ours = Path(__file__).with_name("doctor").joinpath("probe.tflite").read_bytes()
     hints = Hints(normalization="imagenet")
     job = Job("a model of ours", len(ours), 0, runtime, hints, labels="its labels")
-    refused = _refusal(job, ours, b"one\ntwo\nthree\n")
-    if refused is not None:
+    refused = _outcome(job, ours, b"one\ntwo\nthree\n")
+    if isinstance(refused, EdgekitError):
         raise RuntimeUnavailableError(str(refused))
 
 
@@ -69,12 +77,12 @@ def run(job: Job, content: bytes, labels: bytes | None) -> Report:
         status = None
     _confine(job, _memory(status, b"VmData"))
     start = time.perf_counter()
-    error = _refusal(job, content, labels)
+    outcome = _outcome(job, content, labels)
     seconds = round(time.perf_counter() - start, 3)
     memory = _memory(status, b"VmHWM")
-    if error is None:
-        return Report(seconds=seconds, memory=memory)
-    return Report(one_line(error), type(error).__name__, seconds, memory)
+    if isinstance(outcome, EdgekitError):
+        return Report(one_line(outcome), type(outcome).__name__, seconds, memory)
+    return Report(seconds=seconds, memory=memory, answer_ms=outcome)
 
 
 def _memory(status: int | None, name: bytes) -> int:
@@ -94,7 +102,8 @@ def _confine(job: Job, memory: int) -> None:
     limits = {
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_FSIZE: LARGEST_OUTPUT,
-        resource.RLIMIT_NPROC: 0,
+        # Threads count as processes, and those of others of this account with them.
+        resource.RLIMIT_NPROC: 0 if job.threads == 1 else _PROCESSES,
         resource.RLIMIT_DATA: memory + job.memory,
     }
     for which, limit in limits.items():
@@ -114,10 +123,12 @@ def _confine(job: Job, memory: int) -> None:
             sys.exit("who started it has gone")
 
 
-def _refusal(job: Job, content: bytes, labels: bytes | None) -> EdgekitError | None:
-    """Why a model is no good, whatever its file makes go wrong."""
+def _outcome(job: Job, content: bytes, labels: bytes | None) -> EdgekitError | float | None:
+    """Why a model is no good, whatever its file makes go wrong; else how long an answer takes, in
+    milliseconds, where that is to be measured.
+    """
     try:
-        _answer(job, content, labels)
+        return _answer(job, content, labels)
     except (ModelFileError, LabelsError, SettingsError) as error:
         return error
     except RuntimeUnavailableError as error:
@@ -128,10 +139,9 @@ def _refusal(job: Job, content: bytes, labels: bytes | None) -> EdgekitError | N
         return ModelFileError(too_much(job))
     except Exception as error:
         return ModelFileError(f"{job.path} gives no answer: {error!r}; convert it again")
-    return None
 
 
-def _answer(job: Job, content: bytes, labels: bytes | None) -> None:
+def _answer(job: Job, content: bytes, labels: bytes | None) -> float | None:
     # Loaded in this process alone: OpenCV and the runtime take memory.
     from edgekit.inference.classifier import Classifier
     from edgekit.model.container import parse_model
@@ -143,8 +153,23 @@ def _answer(job: Job, content: bytes, labels: bytes | None) -> None:
     names = model.class_names(given)
     settle(job.decision, model.recommended(names), names, model=model.path.name)
     if job.accelerated and any(one.name not in OPERATORS for one in model.graph.operators):
-        return
-    Classifier.load(model, labels=given, hints=job.hints, runtime=job.runtime).check_answers()
+        return None
+    classifier = Classifier.load(
+        model, labels=given, hints=job.hints, runtime=job.runtime, threads=job.threads
+    )
+    classifier.check_answers()
+    return _median_ms(classifier, job.measured_s) if job.measured_s else None
+
+
+def _median_ms(classifier: "Classifier", seconds: float) -> float:
+    """Median of what an answer takes, in milliseconds, over so many seconds."""
+    taken: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(taken) < _MEASURED or time.perf_counter() < end:
+        start = time.perf_counter()
+        classifier.warm_up()
+        taken.append(time.perf_counter() - start)
+    return round(1000 * statistics.median(taken), 3)
 
 
 def say(report: Report) -> NoReturn:

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import importlib.metadata
 from typing import Any, NamedTuple
 
 from edgekit.errors import ConfigurationError, RuntimeUnavailableError
@@ -45,6 +46,18 @@ def installed_runtimes() -> list[str]:
             importlib.import_module(runtime.module)
             found.append(name)
     return found
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions of the runtimes whose distribution is installed, by name, preferred first.
+
+    Nothing is imported: one that is broken is among them, and one without a distribution is not.
+    """
+    versions = {}
+    for name, runtime in RUNTIMES.items():
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(runtime.distribution)
+    return versions
 
 
 def load(name: str) -> tuple[str, Any]:

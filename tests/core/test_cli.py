@@ -79,6 +79,18 @@ def test_a_command_of_an_absent_distribution_says_what_to_install(
     assert "pip install edgekit-device" in result.output
 
 
+def test_without_opencv_a_command_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load() -> click.Command:
+        raise ModuleNotFoundError("No module named 'cv2'", name="cv2")
+
+    monkeypatch.setattr(cli, "entry_points", lambda **_: [SimpleNamespace(name="tune", load=load)])
+    result = CliRunner().invoke(cli.edgekit, ["tune", str(tmp_path)])
+    expected = "edgekit: OpenCV is not installed here; pip install opencv-python-headless\n"
+    assert (result.exit_code, result.output) == (1, expected)
+
+
 def test_a_reader_that_has_gone_is_no_failure_to_tell_of(tmp_path: Path) -> None:
     model = tiny_model(tmp_path / "tiny.tflite")
     # A pipe whose reading end is closed already.

@@ -73,6 +73,13 @@ def test_a_model_that_answers_says_what_that_took(content: bytes) -> None:
     assert 30 << 20 < report.memory < 200 << 20
 
 
+def test_a_good_model_is_measured_where_that_is_wanted(content: bytes) -> None:
+    chosen = Settings()
+    report = try_model(PATH, content, None, chosen, accelerated=False, threads=2, measured_s=1e-6)
+    assert report.answer_ms
+    assert _try(content).answer_ms is None
+
+
 def test_it_is_tried_with_what_the_settings_say_of_it(tmp_path: Path) -> None:
     logits = tiny_model(tmp_path / "l.tflite", logits=True).read_bytes()
     with pytest.raises(ModelFileError, match=r"^m\.tflite answers no probabilities"):

@@ -20,11 +20,9 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 VENV = "/opt/edgekit"
 _BASE = ("python3", "python3-venv", "systemd-sysv", "udev", "kmod")
-# The libraries that OpenCV's wheel expects of a system.
-_OPENCV = ("libgl1", "libglib2.0-0", "libsm6", "libxext6")
 _PACKAGES = {
-    "bookworm": (*_BASE, *_OPENCV),
-    "trixie": (*_BASE, *_OPENCV, "initramfs-tools", "linux-image-arm64", "zstd"),
+    "bookworm": _BASE,
+    "trixie": (*_BASE, "initramfs-tools", "linux-image-arm64", "zstd"),
 }
 # Not needed. To hash 150 certificates takes an emulator eight minutes: it gets ours, in one file.
 _LEFT_OUT = ("man", "doc", "locale", "info", "ca-certificates")

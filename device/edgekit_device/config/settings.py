@@ -280,9 +280,14 @@ class Settings(Section, frozen=True):
     softmax: Softmax = False
     runtime: Annotated[
         Literal["auto", "litert", "tflite"],
-        Meta(description="TFLite runtime; auto prefers ai-edge-litert (litert) to tflite-runtime."),
-    ] = "auto"
-    threads: Annotated[int, Meta(ge=1, description="CPU threads for each inference.")] = 1
+        Meta(description="TFLite runtime; auto takes the one that was faster when the service was "
+             "installed, and prefers ai-edge-litert (litert) to tflite-runtime elsewhere."),
+    ] = "auto"  # fmt: skip
+    threads: Annotated[
+        int,
+        Meta(ge=0, description="CPU threads for each inference; 0: one for each processor but one, "
+             "three at most."),
+    ] = 0  # fmt: skip
     delegate: Annotated[
         str,
         Meta(description="Accelerator: none, edgetpu, edgetpu:usb, edgetpu:pci, or the path of "

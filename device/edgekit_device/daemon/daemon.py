@@ -189,6 +189,7 @@ class Daemon:
             drift=self._drift.health(),
             drift_figures=self._drift.figures(),
             decision_from=worker.decisions.source,
+            runtime_from=shown(worker.loaded.runtime_from) if worker.loaded else "",
             failed_pictures=statistics.failed_pictures,
             control=self._control.counts(),
         )
@@ -345,8 +346,7 @@ class Daemon:
         """To systemd in time, to the sinks now and then, and to everybody when it changes."""
         indicators = self._indicators()
         state = state_of(indicators, self._settings.health.stall_after)
-        loaded = self._worker.loaded
-        model = loaded.classifier.sha256 if loaded else ""
+        model = self._worker.loaded and self._worker.loaded.classifier.sha256
         now = (state, indicators.problems, model, self._drift.health() is not None)
         changed, self._sent = now != self._sent, now
         well = state in ("running", "degraded", "paused")

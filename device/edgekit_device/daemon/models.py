@@ -24,9 +24,11 @@ from edgekit.model.container import ModelFile, parse_model
 from edgekit.model.labels import LabelFile
 from edgekit.model.settled import settle
 from edgekit.model.signers import UNSIGNED
+from edgekit_device import board
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon import delegate
 from edgekit_device.retry import Retry
+from edgekit_device.runtime_choice import Choice, choose
 from edgekit_device.signers import check_signer
 from edgekit_device.trial import read_model_bytes, try_model
 
@@ -64,12 +66,14 @@ class Loaded:
         signature: of the file that `settings.model` named when it was read.
         degraded: why it runs on the CPU although an accelerator was asked for; None otherwise.
         signer: who signed it, in words.
+        runtime_from: why this runtime runs it, in words.
     """
 
     classifier: Classifier
     signature: Signature | None
     degraded: str | None = None
     signer: str = UNSIGNED
+    runtime_from: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,11 +84,13 @@ class _Read:
         model: its file.
         labels: names in the place of those in the file; none where there are none.
         signer: see `Loaded`.
+        runtime: to load it with.
     """
 
     model: ModelFile
     labels: LabelFile | None
     signer: str
+    runtime: Choice
 
 
 def model_path(settings: Settings) -> Path:
@@ -125,7 +131,7 @@ def open_on_cpu(settings: Settings, because: str | None = None) -> Loaded:
     if because is not None:
         path = delegate.cpu_model(path, settings.cpu_model)
     read = _read(settings, path, accelerated=False)
-    return Loaded(_load(settings, read), signature, because, read.signer)
+    return Loaded(_load(settings, read), signature, because, read.signer, read.runtime.why)
 
 
 def open_model(settings: Settings) -> Loaded:
@@ -147,7 +153,7 @@ def open_model(settings: Settings) -> Loaded:
     classifier = delegate.call_with_timeout(
         lambda: _load(settings, read, wanted), LOAD_TIMEOUT, what
     )
-    return Loaded(classifier, signature, signer=read.signer)
+    return Loaded(classifier, signature, signer=read.signer, runtime_from=read.runtime.why)
 
 
 def open_again(settings: Settings, model: AnyClassifier) -> Classifier:
@@ -175,12 +181,14 @@ def _read(settings: Settings, path: Path, *, accelerated: bool) -> _Read:
     # Before a runtime meets it.
     signer = check_signer(model, settings)
     labels = LabelFile.read(settings.labels) if settings.labels else None
+    runtime = choose(settings, path, model.sha256)
+    settings = msgspec.structs.replace(settings, runtime=runtime.runtime)
     how = (labels, settings.hints(), settings.runtime, settings.decision)
     tried = (model.sha256, *how, accelerated)
     if tried not in _passed:
         try_model(path, content, labels, settings, accelerated=accelerated)
         _passed.append(tried)
-    return _Read(model, labels, str(signer or UNSIGNED))
+    return _Read(model, labels, str(signer or UNSIGNED), runtime)
 
 
 def _load(
@@ -190,8 +198,8 @@ def _load(
         read.model,
         labels=read.labels,
         hints=settings.hints(),
-        runtime=settings.runtime,
-        threads=settings.threads,
+        runtime=read.runtime.runtime,
+        threads=board.inference_threads(settings.threads),
         delegate=accelerator.library if accelerator else None,
         delegate_options=accelerator.options if accelerator else None,
     )

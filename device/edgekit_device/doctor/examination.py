@@ -39,6 +39,7 @@ CHECKS: dict[str, Check] = {
     "power": machine.check_power,
     "clock": machine.check_clock,
     "service": service.check_service,
+    "runtime": service.check_runtime,
     "units": installation.check_units,
     "control": installation.check_control,
     "kept": installation.check_kept,

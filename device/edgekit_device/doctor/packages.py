@@ -11,14 +11,10 @@ from edgekit.inference.runtimes import RUNTIMES
 from edgekit.text import last_line
 from edgekit_device.doctor.device import Answer, Device
 from edgekit_device.doctor.diagnosis import Diagnosis
+from edgekit_device.doctor.probe import OPENCV
 
-# What a device needs before Python 3.12 (tflite-runtime was built with NumPy 1, and OpenCV 4.11 is
-# the last that goes with it), and since.
-_NUMPY_1 = '"numpy<2" "opencv-python<4.12"'
-_OLD = f"tflite-runtime==2.14.0 {_NUMPY_1}"
-_NEW = 'ai-edge-litert "opencv-python<5"'
-# Debian's packages for what OpenCV's wheel expects of a system.
-_LIBRARIES = "libgl1 libglib2.0-0 libsm6 libxext6"
+# The oldest OpenCV that edgekit is tried with.
+_OLDEST_OPENCV = (4, 11)
 
 
 def complaint(answer: Answer) -> str | None:
@@ -48,10 +44,24 @@ def check_packages(device: Device) -> Iterator[Diagnosis]:
     if STRANGER in packages:
         yield _stranger(device, packages[STRANGER])
     old = int(found["python"].split(".")[1]) < 12
-    install = f"{device.pip} install {_OLD if old else _NEW}"
+    needed = f"tflite-runtime==2.14.0 {_numpy_1(packages)}"
+    if not old:
+        needed = f'ai-edge-litert "{_opencv_name(packages)}<5"'
+    install = f"{device.pip} install {needed}"
     yield _numpy(device, packages, install)
     yield from _runtimes(device, packages, install)
-    yield _opencv(device, install)
+    bound = "<4.12" if old else "<5"
+    yield from _opencv(device, packages, install, f'"{OPENCV[0]}{bound}"')
+
+
+def _opencv_name(packages: dict[str, str]) -> str:
+    """The distribution of OpenCV that is there; where there is none, the one for a device."""
+    return next((name for name in OPENCV if name in packages), OPENCV[0])
+
+
+def _numpy_1(packages: dict[str, str]) -> str:
+    """tflite-runtime was built with NumPy 1, and OpenCV 4.11 is the last that goes with it."""
+    return f'"numpy<2" "{_opencv_name(packages)}<4.12"'
 
 
 def _python(device: Device, found: dict[str, Any]) -> Diagnosis:
@@ -88,7 +98,7 @@ def _numpy(device: Device, packages: dict[str, str], install: str) -> Diagnosis:
             "problem",
             f"{version}: tflite-runtime {packages['tflite-runtime']} was built for NumPy 1 and "
             "cannot be imported with it",
-            f"{device.pip} install {_NUMPY_1}",
+            f"{device.pip} install {_numpy_1(packages)}",
         )
     return Diagnosis("numpy", "ok", version)
 
@@ -111,22 +121,43 @@ def _runtimes(device: Device, packages: dict[str, str], install: str) -> Iterato
             continue
         remedy = f"{device.pip} install --force-reinstall --no-deps {name}=={packages[name]}"
         if "numpy" in wrong.lower() or "_ARRAY_API" in wrong:
-            remedy = f"{device.pip} install {_NUMPY_1}"
+            remedy = f"{device.pip} install {_numpy_1(packages)}"
         yield Diagnosis("runtime", "warning" if works else "problem", f"{title}: {wrong}", remedy)
 
 
-def _opencv(device: Device, install: str) -> Diagnosis:
+def _opencv(
+    device: Device, packages: dict[str, str], install: str, best: str
+) -> Iterator[Diagnosis]:
+    there = [name for name in OPENCV if name in packages]
+    afresh = f"{device.pip} install --force-reinstall --no-deps {best}"
+    if there:
+        afresh = f"{device.pip} uninstall --yes {' '.join(there)}; {afresh}"
+    if len(there) > 1:
+        yield Diagnosis(
+            "opencv",
+            "warning",
+            f"{' and '.join(f'{name} {packages[name]}' for name in there)} write the same folder: "
+            "which of them runs is chance, and to uninstall one breaks the other",
+            afresh,
+        )
     answer = device.probe("module", "cv2")
     wrong = complaint(answer)
     if wrong is None:
-        found = probed(answer)
-        if found:
-            return Diagnosis("opencv", "ok", str(found["version"]))
-        wrong = "not installed"
+        version = str(probed(answer).get("version", ""))
+        numbers = tuple(map(int, re.findall(r"\d+", version)[:2]))
+        if numbers >= _OLDEST_OPENCV:
+            yield Diagnosis("opencv", "ok", version)
+        elif numbers:
+            oldest = ".".join(map(str, _OLDEST_OPENCV))
+            said = f"{version}: edgekit is tried with {oldest} and later"
+            yield Diagnosis("opencv", "warning", said, afresh)
+        else:
+            yield Diagnosis("opencv", "problem", "not installed", install)
+        return
     remedy = install
     if missing := re.search(r"(lib[\w.+-]+): cannot open shared object", wrong):
-        wrong = f"does not load: {missing[1]} is missing"
-        remedy = f"sudo apt install --no-install-recommends {_LIBRARIES}"
+        # Of a desktop, which the distribution for a device does without.
+        wrong, remedy = f"does not load: {missing[1]} is missing", afresh
     elif "numpy" in wrong.lower():
-        remedy = f"{device.pip} install {_NUMPY_1}"
-    return Diagnosis("opencv", "problem", wrong, remedy)
+        remedy = f"{device.pip} install {_numpy_1(packages)}"
+    yield Diagnosis("opencv", "problem", wrong, remedy)

@@ -21,8 +21,13 @@ MODEL = Path(__file__).with_name("probe.tflite")
 # A blue picture, and the answer to it: the brightest channel.
 _PICTURE = (20, 20, 200)
 _ANSWER = 2
+# What brings OpenCV, the one for a device first. All write the same folder.
+OPENCV = (
+    "opencv-python-headless", "opencv-python",
+    "opencv-contrib-python-headless", "opencv-contrib-python",
+)  # fmt: skip
 _PACKAGES = (
-    STRANGER, "numpy", "opencv-python", "opencv-python-headless",
+    STRANGER, "numpy", *OPENCV,
     *(runtime.distribution for runtime in RUNTIMES.values()),
 )  # fmt: skip
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from edgekit_device.doctor.device import Device
 from edgekit_device.doctor.diagnosis import Diagnosis
 from edgekit_device.health import Status, headline, shown
+from edgekit_device.runtime_choice import AGAIN
 from edgekit_device.service.layout import UNIT, Layout
 from edgekit_device.service.state import ServiceState
 from edgekit_device.service.systemctl import SHOW, Unit
@@ -57,6 +58,15 @@ def check_service(device: Device) -> Iterator[Diagnosis]:
         yield Diagnosis("service", "note", text, _LOGS)
     else:
         yield Diagnosis("service", "ok", text)
+
+
+def check_runtime(device: Device) -> Iterator[Diagnosis]:
+    """Which runtime the service runs, and why."""
+    daemon = daemon_of(device)
+    if daemon and daemon.health.runtime_from:
+        health = daemon.health
+        text = f"the service runs {shown(f'{health.runtime}: {health.runtime_from}')}"
+        yield Diagnosis("runtime", "note" if AGAIN in text else "ok", text)
 
 
 def check_signatures(device: Device) -> Iterator[Diagnosis]:

@@ -76,13 +76,15 @@ def install(
         raise ServiceError(f"signatures could not be checked: {missing[0]}; {missing[1]}")
     checked = Model.read(model)
     signer = check_signed(checked, signers)
-    verify(checked, settings)
+    store = Store(layout.state)
     sha256 = checked.sha256
+    measured = verify(checked, settings, None if layout.offline else store.path(sha256))
     changes.notify(
         f"model {sha256[:12]} is sound{f', signed by {signer}' if signer else ''}: {model}"
     )
+    if measured:
+        changes.notify(f"runtime {measured.chosen}: {measured}")
 
-    store = Store(layout.state)
     current = store.current if store.is_whole(store.current) else None
     # A model that may be running is exchanged with the way back open.
     exchange = start and not layout.offline and current not in (None, sha256)
@@ -94,7 +96,12 @@ def install(
     if not exchange and current != sha256:
         changes.do(
             f"write {store.path(sha256)}, and let model.tflite point to it",
-            lambda: store.use(store.add(checked.content)),
+            lambda: store.use(store.add(checked.content, measured)),
+        )
+    elif measured:
+        changes.do(
+            f"keep what was measured beside {store.path(sha256)}",
+            lambda: store.add(checked.content, measured),
         )
     _enable(layout, changes, units)
     if not start or layout.offline:
@@ -104,7 +111,8 @@ def install(
             "upgrade the model", lambda: upgrade(layout, checked, changes.notify, afresh=units)
         )
     else:
-        _start(layout, changes, restart=units, reload=configured)
+        # What was measured counts when the model is opened.
+        _start(layout, changes, restart=units or measured is not None, reload=configured)
 
 
 @dataclass(frozen=True)

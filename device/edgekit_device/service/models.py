@@ -128,8 +128,7 @@ def add(layout: Layout, path: Path, name: str | None, notify: Callable[[str], No
                 "edgekit service models remove NAME"
             )
         _check_room(layout, len(model.content))
-        approve(model, settings, layout.root)
-        store.add(model.content)
+        store.add(model.content, approve(model, settings, layout.root))
         store.name(sha256, name)
     notify(f"model {sha256[:12]} is installed as {name}; edgekit service use {name} changes to it")
 

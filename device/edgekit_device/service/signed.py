@@ -17,6 +17,9 @@ from edgekit.model.container import parse_model
 from edgekit.model.signers import AllowedSigners
 from edgekit.text import last_line, one_line
 from edgekit_device.config.settings import Settings
+from edgekit_device.runtime_choice import Measured
+from edgekit_device.service.layout import Layout
+from edgekit_device.service.store import Store
 from edgekit_device.service.verify import Model, verify
 from edgekit_device.signers import allowed_signers
 
@@ -54,7 +57,7 @@ def check_signed(model: Model, allowed: AllowedSigners | None) -> str | None:
     return one_line(done.stdout.decode())
 
 
-def approve(model: Model, settings: Settings, root: Path) -> None:
+def approve(model: Model, settings: Settings, root: Path) -> Measured | None:
     """What each model has to pass before root stores it or lets it run.
 
     Args:
@@ -62,12 +65,15 @@ def approve(model: Model, settings: Settings, root: Path) -> None:
         settings: of the service.
         root: where the files of the machine lie.
 
+    Returns:
+        What `Store.add` is to keep beside it; see `verify`.
+
     Raises:
         SignatureError, ConfigurationError: see `check_signed`, and `allowed_signers`.
         ModelFileError, LabelsError, RuntimeUnavailableError: see `verify`.
     """
     check_signed(model, allowed_signers(settings, root))
-    verify(model, settings)
+    return verify(model, settings, Store(Layout(root).state).path(model.sha256))
 
 
 def confine() -> None:

@@ -39,6 +39,8 @@ def describe(layout: Layout, state: ServiceState) -> Iterator[str]:
     yield f"model    {model[:12]}{', not yet confirmed after an upgrade' if unconfirmed else ''}"
     if health and health.model_signer:
         yield f"signer   {one_line(health.model_signer)}"
+    if health and health.runtime_from:
+        yield f"runtime  {one_line(f'{health.runtime} ({health.runtime_from})')}"
     if health:
         yield f"rate     {health.fps:g} fps"
         for problem in health.problems:

@@ -1,6 +1,8 @@
 """The models of a device, and which of them runs.
 
     models/SHA256.tflite    each under its own hash
+    models/SHA256.runtimes.json
+                            how the runtimes did with it, where that was measured
     model.tflite            link to the one that runs
     previous.tflite         link to the one before, to fall back to
     pending                 an upgrade whose model is on probation
@@ -19,6 +21,7 @@ import msgspec
 
 from edgekit.files import read_bounded
 from edgekit_device.installed import CURRENT, NAMES, PREVIOUS, Hash, is_name, target
+from edgekit_device.runtime_choice import Measured, record_path
 from edgekit_device.service import durable
 
 # Starts after which a model that never passed its probation is given up.
@@ -99,9 +102,11 @@ class Store:
         except OSError:
             return False
 
-    def add(self, content: bytes) -> str:
-        """Put a model beside the others; returns its hash."""
+    def add(self, content: bytes, measured: Measured | None = None) -> str:
+        """Put a model beside the others, with what was measured; returns its hash."""
         sha256 = hashlib.sha256(content).hexdigest()
+        if measured is not None:
+            durable.write(record_path(self.path(sha256)), msgspec.json.encode(measured))
         if not self.is_whole(sha256):
             durable.write(self.path(sha256), content)
         return sha256
@@ -199,7 +204,8 @@ class Store:
         wanted = [self.current, self.previous, *self.names.values()]
         wanted += [pending.old, pending.new] if pending else []
         kept = {self.path(sha256) for sha256 in wanted if sha256}
-        for path in self._models.glob("*.tflite"):
+        kept |= {record_path(path) for path in kept}
+        for path in (*self._models.glob("*.tflite"), *self._models.glob("*.json")):
             if path not in kept:
                 durable.remove(path)
         for folder in (self.folder, self._models, self._names):

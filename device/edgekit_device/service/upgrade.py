@@ -116,8 +116,10 @@ def _change(
             raise ServiceError(AT_WORK)
         store = Store(layout.state)
         model = choose(store)
-        approve(model, settings, layout.root)
+        measured = approve(model, settings, layout.root)
         sha256 = model.sha256
+        if measured:
+            notify(f"runtime {measured.chosen}: {measured}")
         state = observe(layout)
         if state.is_silent and not afresh:
             raise ServiceError(SILENT)
@@ -133,7 +135,7 @@ def _change(
             return
         if store.current is None:
             raise ServiceError("there is no model to go back to; edgekit service install")
-        store.add(model.content)
+        store.add(model.content, measured)
         # Before the switch: what the service says of the new model must show as news.
         before = observe(layout)
         store.begin(sha256)

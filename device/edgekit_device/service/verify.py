@@ -9,10 +9,14 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from edgekit.errors import ModelFileError
+from edgekit.inference.runtimes import AUTO, installed_versions
 from edgekit.model import limits
 from edgekit.model.labels import LabelFile
 from edgekit_device.config.settings import Settings
+from edgekit_device.runtime_choice import Measured, fitting, measure
 from edgekit_device.trial import read_model_bytes, try_model
 
 STANDARD_INPUT = Path("-")
@@ -51,8 +55,10 @@ class Model:
         return cls(str(path), read_model_bytes(path))
 
 
-def verify(model: Model, settings: Settings) -> None:
+def verify(model: Model, settings: Settings, stored: Path | None = None) -> Measured | None:
     """Have a model tried as the daemon will use it; see `try_model`.
+
+    Where the choice of the runtime is ours, and there is one, it is tried with each, and measured.
 
     A model that only an accelerator can run does not answer here: the service holds the
     accelerator, and lets the model answer itself before it uses it.
@@ -60,6 +66,11 @@ def verify(model: Model, settings: Settings) -> None:
     Args:
         model: the model.
         settings: of the service.
+        stored: where the model lies or will lie, and beside it what was measured before; None for
+            a machine that is not this one, where nothing is measured.
+
+    Returns:
+        What is to lie there now; None where nothing was measured, or what lies there holds.
 
     Raises:
         ModelFileError: the model is no good.
@@ -69,4 +80,12 @@ def verify(model: Model, settings: Settings) -> None:
     labels = LabelFile.read(settings.labels) if settings.labels else None
     accelerated = settings.delegate != "none"
     # Here a model is known by its bytes alone, and nothing has looked into them yet.
-    try_model(Path(model.name), model.content, labels, settings, accelerated=accelerated)
+    path = Path(model.name)
+    several = settings.runtime == AUTO and len(installed_versions()) > 1
+    if stored and several and not accelerated:
+        known = fitting(stored, model.sha256)
+        if known is None:
+            return measure(path, model.content, model.sha256, labels, settings)
+        settings = msgspec.structs.replace(settings, runtime=known.chosen)
+    try_model(path, model.content, labels, settings, accelerated=accelerated)
+    return None

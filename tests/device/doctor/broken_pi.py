@@ -34,7 +34,7 @@ _FILES = {
 }
 # As `systemctl show` has a service that runs.
 RUNS = ("LoadState=loaded", "ActiveState=active", "SubState=running")
-_PACKAGES = {"numpy": "1.26.4", "opencv-python": "4.11.0.86", "tflite-runtime": "2.14.0"}
+_PACKAGES = {"numpy": "1.26.4", "opencv-python-headless": "4.11.0.86", "tflite-runtime": "2.14.0"}
 
 
 class BrokenPi:

@@ -70,7 +70,7 @@ def test_numpy_2_beside_tflite_runtime(pi: BrokenPi) -> None:
     )
     numpy, runtime = [diagnosis for diagnosis in pi.examine() if diagnosis.level != "ok"]
     assert (numpy.check, numpy.level) == ("numpy", "problem")
-    assert numpy.remedy == f'{PIP} "numpy<2" "opencv-python<4.12"'
+    assert numpy.remedy == f'{PIP} "numpy<2" "opencv-python-headless<4.12"'
     assert (runtime.check, runtime.level, runtime.remedy) == ("runtime", "problem", numpy.remedy)
 
 
@@ -96,23 +96,61 @@ def test_no_runtime(pi: BrokenPi) -> None:
     del pi.packages["tflite-runtime"]
     wrong = one(pi, "runtime")
     assert wrong.level == "problem"
-    assert wrong.remedy == f'{PIP} tflite-runtime==2.14.0 "numpy<2" "opencv-python<4.12"'
+    assert wrong.remedy == f'{PIP} tflite-runtime==2.14.0 "numpy<2" "opencv-python-headless<4.12"'
 
 
 def test_no_runtime_on_python_3_13(pi: BrokenPi) -> None:
     pi.python = "3.13.5"
     del pi.packages["tflite-runtime"]
-    assert one(pi, "runtime").remedy == f'{PIP} ai-edge-litert "opencv-python<5"'
+    assert one(pi, "runtime").remedy == f'{PIP} ai-edge-litert "opencv-python-headless<5"'
 
 
 def test_opencv_without_its_libraries(pi: BrokenPi) -> None:
     pi.answers["cv2"] = fails(
         "ImportError: libGL.so.1: cannot open shared object file: No such file or directory"
     )
+    pi.packages["opencv-python"] = pi.packages.pop("opencv-python-headless")
     wrong = one(pi, "opencv")
     assert (wrong.level, wrong.text) == ("problem", "does not load: libGL.so.1 is missing")
-    assert wrong.remedy is not None
-    assert wrong.remedy.startswith("sudo apt install --no-install-recommends libgl1")
+    assert wrong.remedy == (
+        "sudo /opt/edgekit/bin/pip uninstall --yes opencv-python; "
+        f'{PIP} --force-reinstall --no-deps "opencv-python-headless<4.12"'
+    )
+
+
+def test_two_distributions_of_opencv_write_the_same_folder(pi: BrokenPi) -> None:
+    pi.packages["opencv-python"] = "4.10.0.84"
+    there, works = [found for found in pi.examine() if found.check == "opencv"]
+    assert (there.level, works.level) == ("warning", "ok")
+    assert there.text.startswith("opencv-python-headless 4.11.0.86 and opencv-python 4.10.0.84")
+    assert there.remedy == (
+        "sudo /opt/edgekit/bin/pip uninstall --yes opencv-python-headless opencv-python; "
+        f'{PIP} --force-reinstall --no-deps "opencv-python-headless<4.12"'
+    )
+
+
+def test_no_opencv(pi: BrokenPi) -> None:
+    del pi.packages["opencv-python-headless"]
+    pi.answers["cv2"] = "{}"
+    wrong = one(pi, "opencv")
+    assert (wrong.level, wrong.text) == ("problem", "not installed")
+    assert wrong.remedy == f'{PIP} tflite-runtime==2.14.0 "numpy<2" "opencv-python-headless<4.12"'
+
+
+def test_the_systems_own_opencv_is_older_than_what_was_tried(pi: BrokenPi) -> None:
+    del pi.packages["opencv-python-headless"]
+    pi.answers["cv2"] = '{"version": "4.6.0"}'
+    wrong = one(pi, "opencv")
+    assert (wrong.level, wrong.text) == (
+        "warning", "4.6.0: edgekit is tried with 4.11 and later",
+    )  # fmt: skip
+    assert wrong.remedy == f'{PIP} --force-reinstall --no-deps "opencv-python-headless<4.12"'
+
+
+def test_the_opencv_that_is_there_is_named_in_remedies(pi: BrokenPi) -> None:
+    pi.packages["opencv-python"] = pi.packages.pop("opencv-python-headless")
+    pi.packages["numpy"] = "2.2.6"
+    assert one(pi, "numpy").remedy == f'{PIP} "numpy<2" "opencv-python<4.12"'
 
 
 def test_a_python_that_does_not_start(pi: BrokenPi) -> None:

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edgekit_device.service import probation
+from edgekit_device import runtime_choice
+from edgekit_device.service import probation, verify
 from edgekit_device.service.layout import Layout
 from edgekit_device.service.store import Store
+from edgekit_device.trial import Report
 
 from tests.device.service.fake_clock import FakeClock
 from tests.tiny import tiny_model
@@ -127,7 +129,27 @@ def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Device:
     monkeypatch.setenv("FAKE_SYSTEMD", str(device.file))
     monkeypatch.setattr(probation, "time", FakeClock(device.file))
     monkeypatch.setattr(probation, "TIMEOUT", TIMEOUT)
+    # There is nothing to choose, and nothing to measure.
+    monkeypatch.setattr(verify, "installed_versions", lambda: {"litert": "2.1.0"})
     return device
+
+
+def two_runtimes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Two runtimes are installed, of which tflite is faster; returns those that models are tried
+    with.
+    """
+    tried: list[str] = []
+
+    def try_model(*given: Any, **_: Any) -> Report:
+        runtime = given[-1].runtime
+        tried.append(runtime)
+        return Report(answer_ms={"litert": 63.1, "tflite": 4.8}.get(runtime))
+
+    versions = {"litert": "2.1.0", "tflite": "2.14.0"}
+    for module in (verify, runtime_choice):
+        monkeypatch.setattr(module, "installed_versions", lambda: versions)
+        monkeypatch.setattr(module, "try_model", try_model)
+    return tried
 
 
 @pytest.fixture

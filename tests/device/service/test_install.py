@@ -20,7 +20,7 @@ from edgekit_device.service.state import ServiceState, observe
 from edgekit_device.service.status import describe
 
 from edgekit.errors import ServiceError
-from tests.device.service.conftest import QUICK, Device, Model, fake_command, sha
+from tests.device.service.conftest import QUICK, Device, Model, fake_command, sha, two_runtimes
 
 UNITS = Path(__file__).parents[3] / "systemd"
 Run = Callable[..., Result]
@@ -110,6 +110,45 @@ def test_another_model_is_an_upgrade(run: Run, device: Device, model: Model, qui
     assert device.store.current == sha(model("a"))
     assert run("install", "--model", model("c")).exit_code == 0
     assert device.store.previous == sha(model("a"))
+
+
+def test_what_was_measured_is_kept_and_holds_until_a_runtime_changes(
+    run: Run, device: Device, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = two_runtimes(monkeypatch)
+    arguments = ("install", "--source", "test:", "--model", model("a"))
+    assert "runtime tflite: litert 2.1.0: 63.1 ms; tflite" in run(*arguments).output
+    assert tried == ["litert", "tflite"]
+    record = device.store.path(sha(model("a"))).with_suffix(".runtimes.json")
+    assert oct(record.stat().st_mode & 0o777) == "0o644"
+    before = record.read_bytes()
+    assert "nothing was changed" in run(*arguments).output
+    assert tried == ["litert", "tflite", "tflite"]
+    # A worn card, an image on another board, a runtime of another version.
+    for damage in (b"{", before.replace(b'"machine":"', b'"machine":"other'),
+                   before.replace(b"2.1.0", b"2.0.0")):  # fmt: skip
+        record.write_bytes(damage)
+        device.set(calls=[])
+        assert "keep what was measured" in run(*arguments).output
+        assert record.read_bytes() == before
+        assert "restart edgekit.service" in device.calls
+    # Another model: measured once, not by the installation and the upgrade in it.
+    del tried[:]
+    assert run("install", "--model", model("b")).exit_code == 0
+    assert tried == ["litert", "tflite", "tflite"]
+    run("uninstall")
+    assert not device.layout.state.exists()
+
+
+def test_nothing_is_measured_for_an_image(
+    run: Run, device: Device, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = two_runtimes(monkeypatch)
+    root = device.layout.root.with_name("image")
+    (root / "etc").mkdir(parents=True)
+    shutil.copy(device.layout.root / "etc/group", root / "etc/group")
+    run("install", "--root", root, "--source", "test:", "--model", model("a"))
+    assert tried == ["auto"]
 
 
 def test_a_paused_service_is_left_alone(run: Run, device: Device, model: Model) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from edgekit_device.config.file import load
+from edgekit_device.runtime_choice import fitting
 from edgekit_device.service import systemctl
 from edgekit_device.service import upgrade as module
 from edgekit_device.service.durable import locked
@@ -15,7 +16,7 @@ from edgekit_device.service.upgrade import upgrade
 from edgekit_device.service.verify import Model
 
 from edgekit.errors import ModelFileError, ServiceError, UpgradeError
-from tests.device.service.conftest import Device, sha
+from tests.device.service.conftest import Device, sha, two_runtimes
 from tests.device.service.conftest import Model as MakeModel
 
 
@@ -31,6 +32,29 @@ def test_a_good_model_is_changed_to_without_a_restart(running: Device, model: Ma
     assert running.calls == []
     assert running.state["loaded"] == sha(model("new"))
     assert "answers; the one before is kept" in running.said[-1]
+
+
+def test_the_runtime_that_was_faster_is_kept_beside_the_model(
+    running: Device, model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = two_runtimes(monkeypatch)
+    new = model("new")
+    _upgrade(running, new)
+    record = fitting(running.layout.state / "model.tflite", sha(new))
+    assert record is not None
+    assert record.chosen == "tflite"
+    assert running.said[0].startswith("runtime tflite: litert 2.1.0: 63.1 ms; tflite 2.14.0: 4.8")
+    assert tried == ["litert", "tflite"]
+    # It holds: going there again measures nothing, and tries the one that will run.
+    _upgrade(running, model("old"))
+    del tried[:]
+    _upgrade(running, new)
+    assert tried == ["tflite"]
+    # It goes with the model.
+    _upgrade(running, model("old"))
+    _upgrade(running, model("other"))
+    assert len(list((running.layout.state / "models").glob("*.json"))) == 2
+    assert fitting(running.store.path(sha(new)), sha(new)) is None
 
 
 def test_drift_takes_no_model_back(running: Device, model: MakeModel) -> None:

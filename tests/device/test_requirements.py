@@ -1,0 +1,48 @@
+"""What a device's packages ask for: one OpenCV on every machine, the right one on a board."""
+
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import setuptools
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[2]
+
+
+def _opencv(monkeypatch: pytest.MonkeyPatch, system: str, machine: str) -> list[str]:
+    """Names of the distributions of OpenCV that edgekit-device asks for on a machine."""
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(setuptools, "setup", lambda **arguments: given.update(arguments))
+    runpy.run_path(str(ROOT / "device/setup.py"))
+    environment = {"platform_system": system, "platform_machine": machine}
+    asked = map(Requirement, given["install_requires"])
+    return [
+        one.name
+        for one in asked
+        if "opencv" in one.name and (one.marker is None or one.marker.evaluate(environment))
+    ]
+
+
+@pytest.mark.parametrize("machine", ["aarch64", "armv7l", "armv6l", "armv8l"])
+def test_a_board_gets_opencv_without_a_desktop(
+    machine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _opencv(monkeypatch, "Linux", machine) == ["opencv-python-headless"]
+
+
+@pytest.mark.parametrize(
+    ("system", "machine"),
+    [("Linux", "x86_64"), ("Darwin", "arm64"), ("Darwin", "x86_64"), ("Windows", "AMD64"),
+     ("Windows", "ARM64")],
+)  # fmt: skip
+def test_a_workstation_gets_the_opencv_that_the_converter_brings(
+    system: str, machine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # onnx2tf pins opencv-python: a second one would write the same folder.
+    assert _opencv(monkeypatch, system, machine) == ["opencv-python"]
+
+
+def test_what_all_share_asks_for_none() -> None:
+    assert "opencv" not in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
