@@ -56,7 +56,7 @@ def _convert(peer: Peer, variant: str, folder: Path) -> dict[str, Any]:
     """Make a peer's file, and compare its answers; what is known then."""
     target = folder / f"{peer.name}-{variant}{peer.suffix}"
     found: dict[str, Any] = {"variant": variant, "file": str(target)}
-    scratch = ROOT / "run"
+    scratch = folder / "run"
     scratch.mkdir(exist_ok=True)
     here = {"PYTHONPATH": str(Path.cwd())}
     absolute = folder.absolute()
@@ -148,7 +148,7 @@ def _latency(folder: Path) -> dict[str, Any]:
                 }
             for name, (python, tool) in tools.items():
                 command = _module(python, tool, "serve", folder, best["file"], threads)
-                runners.append(_Runner(f"{name}/{threads}", command, ROOT / "serve.log"))
+                runners.append(_Runner(f"{name}/{threads}", command, folder / "serve.log"))
     for _ in range(_ROUNDS):
         for runner in runners:
             runner.take_turn()
@@ -181,8 +181,10 @@ def _table(network: Network, folder: Path) -> None:
             print(f"| {title} | {best['failed']} |" + " |" * 10)
             continue
         cost = best["cost"]
-        cells = [f"{best['agreement']:.2f}", "exact" if best["snr"] is None else
-                 f"{best['snr']:.1f}", f"{best['top1']:.2f}", f"{best['bytes'] / 1e6:.1f}"]  # fmt: skip
+        snr = "exact" if best["snr"] is None else f"{best['snr']:.1f}"
+        cells = [
+            f"{best['agreement']:.2f}", snr, f"{best['top1']:.2f}", f"{best['bytes'] / 1e6:.1f}"
+        ]  # fmt: skip
         for runner in (peer.name, f"{peer.name} newest"):
             for threads in _THREADS:
                 times = latency["times"].get(f"{runner}/{threads}")

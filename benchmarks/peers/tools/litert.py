@@ -17,7 +17,7 @@ def convert(network: Network, file: Path, variant: str) -> None:
     wrapped = litert_torch.to_channel_last_io(module(network), args=[0])
     example = torch.from_numpy(inputs[:1].copy())
     floating = file.with_suffix(".float32")
-    litert_torch.convert(wrapped.eval(), (example,)).export(str(floating))
+    litert_torch.convert(wrapped, (example,)).export(str(floating))
     quantizer = Quantizer(str(floating), recipe.static_wi8_ai8())
     pictures = [{"args_0": inputs[i : i + 1].copy()} for i in range(len(inputs))]
     seen = quantizer.calibrate({"serving_default": pictures}, num_threads=2)

@@ -9,6 +9,8 @@ def module(network: Network) -> torch.nn.Module:
     """As it was trained; through onnx2torch where there is an ONNX file alone."""
     if network.program.is_file():
         found: torch.nn.Module = torch.export.load(network.program).module()
+        # An exported program refuses to be told what it is already.
+        found.train = lambda mode=True: found  # type: ignore[method-assign, assignment, misc]
         return found
     import onnx
     import onnx2torch
