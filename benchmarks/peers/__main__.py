@@ -242,8 +242,7 @@ def main() -> None:
         if (folder / "reference.npy").is_file():
             _table(network, folder)
     print(f"\n{platform.machine()}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}; "
-          f"latency is the median of {_INFERENCES} inferences in the fastest of {_ROUNDS} "
-          "rounds")  # fmt: skip
+          f"latency is that of the fastest of {_INFERENCES * _ROUNDS} inferences")  # fmt: skip
 
 
 def _measure(folder: Path, peers: list[Peer], again: bool) -> None:
