@@ -7,11 +7,7 @@ whole way from the checkpoint to the report.
 """
 
 import argparse
-import os
-import resource
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import cv2
@@ -25,6 +21,7 @@ from edgekit_convert.weights.torchvision_shim import import_torchvision
 from torch import nn
 
 from benchmarks.figures import found
+from benchmarks.processes import measure
 from demo.scene import CLASSES, random_picture
 from edgekit.model.geometry import Geometry
 from edgekit.model.manifest import Normalization
@@ -35,40 +32,6 @@ _PICTURES = 200
 _SECONDS = {"18": "<= 20", "50": "<= 45"}
 _PROCESSOR = {"18": "<= 30"}
 _SAMPLE = "calibration_image_sample_data_20x128x128x3_float32.npy"
-
-
-def _measure(command: list[str], folder: Path) -> tuple[float, float, float]:
-    """Wall-clock and CPU seconds of a command, and the peak memory of all its processes, MiB."""
-    programs = Path(sys.executable).parent
-    environment = os.environ | {
-        "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', '')}",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-    }
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    start = time.monotonic()
-    peak = 0
-    with (folder / "log.txt").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
-        while process.poll() is None:
-            peak = max(peak, _resident(process.pid))
-            time.sleep(0.1)
-    seconds = time.monotonic() - start
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if process.returncode:
-        said = (folder / "log.txt").read_text(errors="replace")
-        raise SystemExit(f"{' '.join(command)} failed:\n{said[-2000:]}")
-    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return seconds, spent, peak / (1 << 20)
-
-
-def _resident(process: int) -> int:
-    """Resident bytes of a process and all below it; pages that they share count for each."""
-    try:
-        pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
-        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
-    except (OSError, IndexError):  # it has just ended
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE") + sum(_resident(int(child)) for child in children)
 
 
 def _head(option: str, classes: int) -> nn.Module:
@@ -105,7 +68,7 @@ def _prepare(folder: Path, option: str) -> None:
 def _compare(option: str, with_onnx2tf: bool) -> None:
     with scratch_folder() as folder:
         _prepare(folder, option)
-        wall, cpu, memory = _measure(
+        wall, cpu, memory = measure(
             [
                 sys.executable, "-m", "edgekit", "convert", "--arch", option, "--int8",
                 "--weights", "network.pth", "--classes", "classes.txt", "--crop", "1",
@@ -125,7 +88,7 @@ def _compare(option: str, with_onnx2tf: bool) -> None:
         found(part, f"{name}: memory of all processes", [memory], "MiB", "<= 2861")
         if not with_onnx2tf:
             return
-        theirs, their_cpu, _ = _measure(
+        theirs, their_cpu, _ = measure(
             [
                 str(Path(sys.executable).with_name("onnx2tf")), "-i", "folded.onnx", "-oiqt",
                 "-cind", "image", "pictures.npy", "[[[[0,0,0]]]]", "[[[[1,1,1]]]]", "-o", "out",

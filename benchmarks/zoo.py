@@ -115,7 +115,7 @@ class _Bench:
         made = time.monotonic() - started
         evaluation = self.pictures("evaluation")
         inputs = normalize(evaluation.tensors, self.normalization)
-        exact = _onnx_answers(self.file, inputs)
+        exact = onnx_answers(self.file, inputs)
 
         def figures(answers: Answers, file: Path) -> dict[str, Any]:
             return {
@@ -143,8 +143,8 @@ class _Bench:
         for calibration in _CALIBRATIONS:
             quantized = self.file.with_suffix(".int8.onnx")
             try:
-                _quantize(self.file, quantized, inputs_of, calibration)
-                answers = _onnx_answers(quantized, inputs, as_written=True)
+                quantize_onnx(self.file, quantized, inputs_of, calibration)
+                answers = onnx_answers(quantized, inputs, as_written=True)
                 found["onnxruntime"][calibration] = figures(answers, quantized)
             except Exception as error:  # whatever it raises is its result
                 found["onnxruntime"][calibration] = {"refused": f"{error}".split("\n")[0]}
@@ -181,7 +181,7 @@ def _top1(answers: Answers, pictures: Pictures) -> float:
     return 100 * float((answers.probabilities.argmax(axis=1) == pictures.truth).mean())
 
 
-def _onnx_answers(file: Path, inputs: NDArray[np.float32], *, as_written: bool = False) -> Answers:
+def onnx_answers(file: Path, inputs: NDArray[np.float32], *, as_written: bool = False) -> Answers:
     """Answers in onnxruntime; `as_written` without its optimizations, of which some round wrongly.
 
     ShuffleNet, quantized by onnxruntime, has 24 dB as written and 4 dB with them.
@@ -205,7 +205,9 @@ class _Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
         return next(self._feeds, None)
 
 
-def _quantize(source: Path, target: Path, inputs: NDArray[np.float32], calibration: str) -> None:
+def quantize_onnx(
+    source: Path, target: Path, inputs: NDArray[np.float32], calibration: str
+) -> None:
     """onnxruntime's own way, as its documentation has it: prepare the graph, then quantize."""
     prepared = source.with_suffix(".prepared.onnx")
     quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
