@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgekit.errors import ConfigurationError, RuntimeUnavailableError
@@ -45,6 +46,12 @@ def installed_runtimes() -> list[str]:
             importlib.import_module(runtime.module)
             found.append(name)
     return found
+
+
+def folder(name: str) -> Path:
+    """Where the libraries of a runtime are that has been loaded."""
+    module = importlib.import_module(RUNTIMES[name].module)
+    return Path(module.__file__ or "").parent
 
 
 def load(name: str) -> tuple[str, Any]:

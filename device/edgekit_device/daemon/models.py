@@ -18,12 +18,14 @@ from edgekit.errors import (
     ModelFileError,
     RuntimeUnavailableError,
 )
+from edgekit.inference import runtimes
 from edgekit.inference.classifier import Classifier
 from edgekit.inference.pipeline import AnyClassifier
 from edgekit.model.container import ModelFile, parse_model
 from edgekit.model.labels import LabelFile
 from edgekit.model.settled import settle
 from edgekit.model.signers import UNSIGNED
+from edgekit_device import board
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon import delegate
 from edgekit_device.retry import Retry
@@ -196,6 +198,8 @@ def _load(
         delegate_options=accelerator.options if accelerator else None,
     )
     classifier.warm_up()
+    # What packs weights and takes a graph apart has done its work.
+    board.release_library_pages(runtimes.folder(classifier.runtime_name))
     return classifier
 
 
