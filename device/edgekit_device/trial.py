@@ -87,6 +87,7 @@ class Job(msgspec.Struct, frozen=True):
         decision: what the user says of decisions; it has to fit the model.
         labels: path of the labels, for messages; None where the model's own are used.
         accelerated: a model that the CPU cannot run is read, and need not answer.
+        urgent: nothing else is done until it has ended, so that it gives way to nobody.
         parent: the process that started it.
     """
 
@@ -98,6 +99,7 @@ class Job(msgspec.Struct, frozen=True):
     decision: DecisionOverrides = DecisionOverrides()
     labels: str | None = None
     accelerated: bool = False
+    urgent: bool = False
     parent: int = 0
 
 
@@ -142,6 +144,7 @@ def try_model(
     settings: "Settings",
     *,
     accelerated: bool,
+    urgent: bool = False,
     limits: Limits | None = None,
 ) -> Report:
     """Let a model answer several pictures in a process of its own.
@@ -153,6 +156,7 @@ def try_model(
         settings: how the daemon will load it.
         accelerated: on an accelerator. The process has none: a model that the CPU can run, too,
             answers there; one that it cannot is only read.
+        urgent: do not give way to others: no frame is answered before it has ended.
         limits: those for a model of its size by default.
 
     Raises:
@@ -171,6 +175,7 @@ def try_model(
         decision=settings.decision,
         labels=_told(labels.path) if labels else None,
         accelerated=accelerated,
+        urgent=urgent,
         parent=os.getpid(),
     )
     try:

@@ -180,7 +180,9 @@ def _read(settings: Settings, path: Path, *, accelerated: bool) -> _Read:
     how = (labels, settings.hints(), settings.runtime, settings.decision)
     tried = (model.sha256, *how, accelerated)
     if tried not in _passed:
-        try_model(path, content, labels, settings, accelerated=accelerated)
+        # The first one holds up no model that answers, and on a busy machine all waits for it.
+        urgent = not _passed
+        try_model(path, content, labels, settings, accelerated=accelerated, urgent=urgent)
         _passed.append(tried)
     return _Read(model, labels, str(signer or UNSIGNED))
 
