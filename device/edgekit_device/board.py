@@ -6,11 +6,14 @@ Files are those of Linux and of Raspberry Pi's kernel; every function takes the 
 import ctypes
 import functools
 import os
+import re
 import resource
 import shutil
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from edgekit import child
@@ -29,6 +32,12 @@ _MOST_THREADS = 3
 # Seconds between two runs of vcgencmd, and how long one may take.
 _VCGENCMD_INTERVAL = 30
 _VCGENCMD_TIMEOUT = 2.0
+# A mapping in /proc/PID/smaps: addresses, rights, the file's name, and then lines of figures.
+_MAPPING = re.compile(
+    r"^([0-9a-f]+)-([0-9a-f]+) (\S{4}) \S+ \S+ \d+ *(.*)\n((?:[A-Z]\w*:.*\n)*)", re.MULTILINE
+)
+_UNWRITTEN = "Anonymous:             0 kB"
+_MADV_DONTNEED = 4
 
 
 def temperature(root: Path = _ROOT) -> float | None:
@@ -107,6 +116,38 @@ def release_memory() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
+
+
+def release_library_pages(folder: Path | None = None) -> None:
+    """Take what was read of libraries while they loaded out of this process.
+
+    A third of what the daemon has resident when all is imported was touched for that alone. The
+    kernel keeps these pages in its cache, and uses them for something else when memory is short;
+    what runs again comes back, 64 KiB at a time.
+
+    Args:
+        folder: where the libraries are, which have been loaded. By default all are meant, and
+            nothing is done while there are other threads: one may be loading a library, whose
+            mappings are not yet what they will be.
+    """
+    madvise = getattr(ctypes.CDLL(None), "madvise", None)
+    if madvise is None or (folder is None and threading.active_count() > 1):
+        return
+    within = "/" if folder is None else f"{folder}/"
+    for start, end in clean_mappings(_read(_ROOT / "proc/self/smaps"), within):
+        madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED)
+
+
+def clean_mappings(smaps: str, within: str) -> Iterator[tuple[int, int]]:
+    """Start and end of each mapping of a file, of some folder, that is exactly what the file has.
+
+    What can be written, or was (`Anonymous`), as a loader does to addresses, is left alone: it
+    would be lost.
+    """
+    for start, end, rights, name, figures in _MAPPING.findall(smaps):
+        clean = "w" not in rights and rights.endswith("p") and _UNWRITTEN in figures.splitlines()
+        if clean and name.startswith(within):
+            yield int(start, 16), int(end, 16)
 
 
 def _read(path: Path) -> str:

@@ -89,6 +89,7 @@ class Job(msgspec.Struct, frozen=True):
         accelerated: a model that the CPU cannot run is read, and need not answer.
         threads: CPU threads for each inference.
         measured_s: seconds for which it answers again and again to be measured, when it is good.
+        urgent: nothing else is done until it has ended, so that it gives way to nobody.
         parent: the process that started it.
     """
 
@@ -102,6 +103,7 @@ class Job(msgspec.Struct, frozen=True):
     accelerated: bool = False
     threads: int = 1
     measured_s: float = 0.0
+    urgent: bool = False
     parent: int = 0
 
 
@@ -148,6 +150,7 @@ def try_model(
     settings: "Settings",
     *,
     accelerated: bool,
+    urgent: bool = False,
     limits: Limits | None = None,
     threads: int = 1,
     measured_s: float = 0.0,
@@ -161,6 +164,7 @@ def try_model(
         settings: how the daemon will load it.
         accelerated: on an accelerator. The process has none: a model that the CPU can run, too,
             answers there; one that it cannot is only read.
+        urgent: do not give way to others: no frame is answered before it has ended.
         limits: those for a model of its size by default.
         threads, measured_s: see `Job`.
 
@@ -182,6 +186,7 @@ def try_model(
         accelerated=accelerated,
         threads=threads,
         measured_s=measured_s,
+        urgent=urgent,
         parent=os.getpid(),
     )
     try:

@@ -95,8 +95,9 @@ def _memory(status: int | None, name: bytes) -> int:
 def _confine(job: Job, memory: int) -> None:
     """Give up what a model could abuse: rights, memory, disk, processes, and to outlive ours."""
     # Where the processor is short the others go first, and where memory is short this one goes.
-    with contextlib.suppress(OSError):
-        os.nice(_NICENESS)
+    if not job.urgent:
+        with contextlib.suppress(OSError):
+            os.nice(_NICENESS)
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="utf-8")
     limits = {

@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import importlib.metadata
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgekit.errors import ConfigurationError, RuntimeUnavailableError
@@ -58,6 +59,12 @@ def installed_versions() -> dict[str, str]:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(runtime.distribution)
     return versions
+
+
+def folder(name: str) -> Path:
+    """Where the libraries of a runtime are that has been loaded."""
+    module = importlib.import_module(RUNTIMES[name].module)
+    return Path(module.__file__ or "").parent
 
 
 def load(name: str) -> tuple[str, Any]:

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -153,6 +155,54 @@ def test_this_machine() -> None:
     board.throttled()
     board.model()
     board.release_memory()
+
+
+_SMAPS = """\
+7f0000000000-7f0000010000 r-xp 00001000 08:01 77                         /opt/edgekit/lib/a.so
+Size:                 64 kB
+Rss:                  64 kB
+Anonymous:             0 kB
+VmFlags: rd ex mr mw me sd
+7f0000010000-7f0000020000 r--p 00011000 08:01 77                         /opt/edgekit/lib/a.so
+Rss:                  64 kB
+Anonymous:             4 kB
+7f0000020000-7f0000030000 rw-p 00021000 08:01 77                         /opt/edgekit/lib/a.so
+Anonymous:             0 kB
+7f0000030000-7f0000040000 r--p 00000000 00:00 0
+Anonymous:             0 kB
+7f0000040000-7f0000050000 r--s 00000000 08:01 79                         /var/tmp/#79 (deleted)
+Anonymous:             0 kB
+7f0000050000-7f0000060000 r--p 00000000 08:01 80                         /usr/lib/with blank.so
+Anonymous:             0 kB
+7ffc00000000-7ffc00002000 r-xp 00000000 00:00 0                          [vdso]
+Anonymous:             0 kB
+"""
+
+
+def test_pages_of_libraries_that_nobody_wrote_to_can_be_let_go() -> None:
+    # Neither what a loader wrote, nor what can be written, nor what is no file of its own.
+    code, other = (0x7F0000000000, 0x7F0000010000), (0x7F0000050000, 0x7F0000060000)
+    assert list(board.clean_mappings(_SMAPS, "/")) == [code, other]
+    assert list(board.clean_mappings(_SMAPS, "/opt/edgekit/")) == [code]
+    assert list(board.clean_mappings("", "/")) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="this system has no smaps")
+def test_libraries_work_on_when_their_pages_were_let_go() -> None:
+    # In a process of its own: here, there may be threads.
+    program = (
+        "import cv2, numpy\nfrom pathlib import Path\nfrom edgekit_device import board\n"
+        "pages = lambda: int(Path('/proc/self/statm').read_text().split()[2])\n"
+        "before = pages(); board.release_library_pages(); after = pages()\n"
+        "assert cv2.resize(numpy.eye(4), (8, 8)).shape == (8, 8)\n"
+        "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+        "numpy.fft.fft(numpy.ones(64)); now = pages(); board.release_library_pages()\n"
+        "assert pages() >= now, 'not while there is a thread'\n"
+        "print(before - after > 1000)"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("True\n", "")
 
 
 def test_memory_is_what_the_machine_has_or_less_where_a_group_is_limited(tmp_path: Path) -> None:

@@ -200,6 +200,14 @@ def test_it_is_no_more_than_it_has_to_be(content: bytes, misbehave: Callable[[st
     assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & {signal.SIGINT, signal.SIGTERM}
 
 
+def test_one_for_which_all_waits_gives_way_to_nobody(
+    content: bytes, misbehave: Callable[[str], None]
+) -> None:
+    misbehave("raise ValueError(os.nice(0))")
+    with pytest.raises(ModelFileError, match=rf"ValueError\({os.nice(0)}\)"):
+        trial.try_model(PATH, content, None, Settings(), accelerated=False, urgent=True)
+
+
 def test_limits_that_are_lower_already_are_left(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -1,5 +1,6 @@
 """`edgekit run`."""
 
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -58,6 +59,8 @@ def _command(
         click.echo(shown(settings), nl=False)
         return
     _require(settings)
+    # NumPy and OpenCV each start threads for a linear algebra that frames do not need.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Imported when it is clear that they are needed: they load OpenCV and the rest.
     if check:
         from edgekit_device.daemon.preflight import check_settings

@@ -18,6 +18,7 @@ from edgekit.errors import (
     ModelFileError,
     RuntimeUnavailableError,
 )
+from edgekit.inference import runtimes
 from edgekit.inference.classifier import Classifier
 from edgekit.inference.pipeline import AnyClassifier
 from edgekit.model.container import ModelFile, parse_model
@@ -186,7 +187,9 @@ def _read(settings: Settings, path: Path, *, accelerated: bool) -> _Read:
     how = (labels, settings.hints(), settings.runtime, settings.decision)
     tried = (model.sha256, *how, accelerated)
     if tried not in _passed:
-        try_model(path, content, labels, settings, accelerated=accelerated)
+        # The first one holds up no model that answers, and on a busy machine all waits for it.
+        urgent = not _passed
+        try_model(path, content, labels, settings, accelerated=accelerated, urgent=urgent)
         _passed.append(tried)
     return _Read(model, labels, str(signer or UNSIGNED), runtime)
 
@@ -204,6 +207,8 @@ def _load(
         delegate_options=accelerator.options if accelerator else None,
     )
     classifier.warm_up()
+    # What packs weights and takes a graph apart has done its work.
+    board.release_library_pages(runtimes.folder(classifier.runtime_name))
     return classifier
 
 

@@ -5,16 +5,18 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgekit.errors import EdgekitError
-from edgekit.offline.clip_output import ClipFile
 from edgekit_device.control import Outcome, RecordingNow
 from edgekit_device.daemon.outputs import in_words
 from edgekit_device.health import Health
 from edgekit_device.sinks.base import Sink
 from edgekit_device.sinks.clip.folder import ClipFolder
-from edgekit_device.sinks.clip.recording import MEMORY, Recording
 from edgekit_device.sinks.clip.request import ClipRequest
+
+if TYPE_CHECKING:
+    from edgekit_device.sinks.clip.recording import Recording
 
 # Seconds for the frames to come on which a clip ends by itself; a camera may be lost meanwhile.
 _SLACK = 10.0
@@ -71,6 +73,10 @@ class Recorder:
 
     def begin(self, seconds: int) -> Outcome:
         """Record for so many seconds from the next frame on."""
+        # Few daemons are asked to.
+        from edgekit.offline.clip_output import ClipFile
+        from edgekit_device.sinks.clip.recording import MEMORY, Recording
+
         with self._lock:
             if (obstacle := self.obstacle()) is not None:
                 return Outcome(False, obstacle)
@@ -111,7 +117,7 @@ class Recorder:
             self._thread.join(timeout)
 
     def _finish(
-        self, recording: Recording, path: Path, ended: threading.Event, seconds: int
+        self, recording: "Recording", path: Path, ended: threading.Event, seconds: int
     ) -> None:
         ended.wait(seconds + _SLACK)
         try:
@@ -125,7 +131,7 @@ class Recorder:
         self._notify(f"recorded: {text}")
 
 
-def _describe(recording: Recording, path: Path, because: str) -> str:
+def _describe(recording: "Recording", path: Path, because: str) -> str:
     """What became of a clip, and what is not in it."""
     outcome = recording.outcome
     if not outcome.kept:

@@ -4,12 +4,11 @@ import stat
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from edgekit.errors import ConfigurationError, SourceError
-from edgekit.offline.recording import Recording
 from edgekit.redaction import redact_address
 from edgekit_device.config.secrets import with_password
 from edgekit_device.config.settings import Settings
@@ -18,7 +17,9 @@ from edgekit_device.sources.live import LiveSource
 from edgekit_device.sources.opencv import is_stream, open_stream, open_v4l2, video_device
 from edgekit_device.sources.pattern import PATTERN, open_pattern
 from edgekit_device.sources.picamera import PICAMERA_PREFIX, open_picamera
-from edgekit_device.sources.recorded import AnyRecording, RecordedSource
+
+if TYPE_CHECKING:
+    from edgekit_device.sources.recorded import AnyRecording, RecordedSource
 
 # How long `open_source` waits for a camera: most open, or fail to, in that time. Less than the
 # two seconds in which the daemon ends when it is asked to.
@@ -59,9 +60,20 @@ def _why_no_recording(name: str) -> str | None:
     return None if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else ": it is no file and no folder"
 
 
-def _open_history(name: str, settings: Settings) -> RecordedSource:
-    # SQLite is for those who use it.
+# What reads recordings, and SQLite, are for those who use it: a camera needs neither.
+
+
+def _open_recorded(name: str, settings: Settings) -> "RecordedSource":
+    from edgekit.offline.recording import Recording
+    from edgekit_device.sources.recorded import RecordedSource
+
+    path = Path(name)
+    return RecordedSource(path.name, partial(Recording, path), settings.realtime, settings.view)
+
+
+def _open_history(name: str, settings: Settings) -> "RecordedSource":
     from edgekit_device.sources.history import HistoryPictures
+    from edgekit_device.sources.recorded import RecordedSource
 
     # What is wrong with it shows at once.
     title = HistoryPictures(name).name
@@ -107,9 +119,7 @@ SOURCES: tuple[SourceKind, ...] = (
         "a video file, an image folder, a picture",
         lambda name: _why_no_recording(name) is None,
         False,
-        lambda name, settings: RecordedSource(
-            Path(name).name, partial(Recording, Path(name)), settings.realtime, settings.view
-        ),
+        lambda name, settings: _open_recorded(name, settings),
     ),
 )
 
@@ -171,7 +181,7 @@ def open_source(settings: Settings) -> Source:
     return source
 
 
-def open_recording(settings: Settings) -> AnyRecording:
+def open_recording(settings: Settings) -> "AnyRecording":
     """The recording that `settings.source` names, which is none of a live source.
 
     Raises:
@@ -182,6 +192,8 @@ def open_recording(settings: Settings) -> AnyRecording:
         from edgekit_device.sources.history import HistoryPictures
 
         return HistoryPictures(name, settings.view)
+    from edgekit.offline.recording import Recording
+
     return Recording(Path(name), settings.view)
 
 

@@ -27,13 +27,31 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> Tried:
     """What was tried: path, labels, and whether for an accelerator; all of it is good."""
     found: Tried = []
 
-    def try_model(path, content, labels, settings, *, accelerated):  # type: ignore[no-untyped-def]
+    def try_model(path, content, labels, settings, **how):  # type: ignore[no-untyped-def]
+        accelerated = how["accelerated"]
         found.append((path.name, labels.content if labels else b"", accelerated))
         return Report()
 
     monkeypatch.setattr(models, "try_model", try_model)
     monkeypatch.setattr(models, "_passed", type(models._passed)(maxlen=4))
     return found
+
+
+def test_only_the_first_trial_gives_way_to_nobody(
+    path: Path, tried: Tried, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    urgent: list[bool] = []
+
+    def try_model(*_: object, **how: bool) -> Report:
+        urgent.append(how["urgent"])
+        return Report()
+
+    monkeypatch.setattr(models, "try_model", try_model)
+    open_model(Settings(model=path))
+    path.write_bytes(tiny_model(path.with_name("other.tflite"), labels=b"a\nb\nc\n").read_bytes())
+    open_model(Settings(model=path))
+    # One that answers may be in use by then.
+    assert urgent == [True, False]
 
 
 def refuse(monkeypatch: pytest.MonkeyPatch, then: Callable[[], object] = lambda: None) -> None:

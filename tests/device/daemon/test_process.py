@@ -191,13 +191,30 @@ def test_bad_sources_are_one_line(options: list[str], tmp_path: Path, edgekit: E
         assert expected in failure(edgekit("run", *options, "--source", source))
 
 
-def test_it_loads_nothing_that_it_does_not_use(options: list[str]) -> None:
-    code = "import sys; from edgekit.cli import main; main(); print('\\n'.join(sys.modules))"
+def test_it_loads_and_keeps_nothing_that_it_does_not_use(options: list[str]) -> None:
+    # Also says, on stderr, when pages of libraries are let go: how many threads there are, whose.
+    code = (
+        "import os, sys, threading; from edgekit_device import board\n"
+        "release = board.release_library_pages\n"
+        "def told(*of):\n"
+        "    print('released', threading.active_count(), *of, file=sys.stderr); release(*of)\n"
+        "board.release_library_pages = told\n"
+        "from edgekit.cli import main; main(); print(os.environ['OPENBLAS_NUM_THREADS'])\n"
+        "print('\\n'.join(sys.modules))"
+    )
+    command = [sys.executable, "-c", code, "run", *options, "--source", "test:"]
     done = subprocess.run(
-        [sys.executable, "-c", code, "run", *options, "--max-frames", "1"],
-        capture_output=True, text=True, timeout=60, check=True,
-    )  # fmt: skip
-    loaded = set(done.stdout.splitlines()[1:])
+        [*command, "--max-frames", "1"], capture_output=True, text=True, timeout=60, check=True
+    )
+    _event, blas_threads, *names = done.stdout.splitlines()
+    loaded = set(names)
     assert "edgekit_device.daemon.daemon" in loaded
     unwanted = {"torch", "tensorflow", "torchvision", "matplotlib", "rich", "PIL", "onnx", "scipy"}
+    # What reads and writes recordings, and the sinks that nobody asked for.
+    unwanted |= {"edgekit.offline.recording", "edgekit.offline.player", "sqlite3", "tarfile"}
+    unwanted |= {"edgekit_device.sinks.mqtt", "edgekit_device.sinks.http", "urllib.request"}
     assert not loaded & (unwanted | {"edgekit_convert", "demo"})
+    assert blas_threads == "1"
+    released = [line.split() for line in done.stderr.splitlines() if line.startswith("released")]
+    assert released[0] == ["released", "1"]
+    assert Path(released[1][2]).name in ("ai_edge_litert", "tflite_runtime")

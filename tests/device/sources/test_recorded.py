@@ -8,11 +8,12 @@ import cv2
 import numpy as np
 import pytest
 from edgekit_device.config.settings import Settings
-from edgekit_device.sources import EndOfSource, open_source, opening, recorded
+from edgekit_device.sources import EndOfSource, open_source, recorded
 
 from edgekit.errors import EdgekitError, ImageError, SourceError
 from edgekit.inference.frame import Frame
 from edgekit.model.geometry import Geometry
+from edgekit.offline import recording
 from edgekit.offline.recording import Recording
 from edgekit.vision.preprocess import prepare
 from edgekit.vision.read_ahead import MAXIMUM_ITEMS
@@ -158,7 +159,7 @@ class Decoder:
 @pytest.fixture
 def decoder(monkeypatch: pytest.MonkeyPatch) -> Decoder:
     decoder = Decoder()
-    monkeypatch.setattr(opening, "Recording", decoder)
+    monkeypatch.setattr(recording, "Recording", decoder)
     return decoder
 
 
