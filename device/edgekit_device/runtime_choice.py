@@ -68,7 +68,7 @@ class Measured(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         figures = "; ".join(
             f"{one_line(name)} {one_line(one.version)}: "
-            + (f"{one.ms:.3g} ms" if one.ms is not None else one_line(one.problem or "no answer"))
+            + (f"{one.ms:,.1f} ms" if one.ms is not None else one_line(one.problem or "no answer"))
             for name, one in self.figures.items()
         )
         threads = f" with {self.threads} threads" if self.threads > 1 else ""

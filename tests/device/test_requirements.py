@@ -11,18 +11,19 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[2]
 
 
-def _opencv(monkeypatch: pytest.MonkeyPatch, system: str, machine: str) -> list[str]:
-    """Names of the distributions of OpenCV that edgekit-device asks for on a machine."""
+def _asked(monkeypatch: pytest.MonkeyPatch, system: str, machine: str) -> list[str]:
+    """Names of the distributions that edgekit-device asks for on a machine."""
     given: dict[str, Any] = {}
     monkeypatch.setattr(setuptools, "setup", lambda **arguments: given.update(arguments))
     runpy.run_path(str(ROOT / "device/setup.py"))
     environment = {"platform_system": system, "platform_machine": machine}
     asked = map(Requirement, given["install_requires"])
-    return [
-        one.name
-        for one in asked
-        if "opencv" in one.name and (one.marker is None or one.marker.evaluate(environment))
-    ]
+    return [one.name for one in asked if one.marker is None or one.marker.evaluate(environment)]
+
+
+def _opencv(monkeypatch: pytest.MonkeyPatch, system: str, machine: str) -> list[str]:
+    """Those of OpenCV."""
+    return [name for name in _asked(monkeypatch, system, machine) if "opencv" in name]
 
 
 @pytest.mark.parametrize("machine", ["aarch64", "armv7l", "armv6l", "armv8l"])
@@ -42,6 +43,20 @@ def test_a_workstation_gets_the_opencv_that_the_converter_brings(
 ) -> None:
     # onnx2tf pins opencv-python: a second one would write the same folder.
     assert _opencv(monkeypatch, system, machine) == ["opencv-python"]
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "bits"),
+    [("Linux", "aarch64", 64), ("Linux", "x86_64", 64), ("Darwin", "arm64", 64),
+     ("Windows", "AMD64", 64), ("Linux", "armv7l", 32), ("Linux", "armv8l", 32)],
+)  # fmt: skip
+def test_each_machine_gets_the_runtime_that_has_a_wheel_there(
+    system: str, machine: str, bits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = _asked(monkeypatch, system, machine)
+    assert ("ai-edge-litert" in asked) == (bits == 64)
+    # Its predecessor was built with NumPy 1.
+    assert ("tflite-runtime" in asked) == ("numpy" in asked) == (bits == 32)
 
 
 def test_what_all_share_asks_for_none() -> None:

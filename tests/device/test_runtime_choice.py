@@ -88,6 +88,7 @@ def test_of_two_that_are_as_good_as_equal_the_preferred_one_is_taken(
 
 
 def test_what_crashed_is_told_with_what_was_taken() -> None:
+    assert "tflite 2.14.0: 2,770.5 ms" in str(measured(tflite=2770.46))
     text = str(measured(litert=None, threads=3))
     assert text == (
         "litert 2.1.0: m.tflite crashes (SIGILL); tflite 2.14.0: 4.8 ms, measured with 3 threads "
@@ -136,7 +137,7 @@ def test_a_record_that_is_no_file_keeps_nobody(model: Path) -> None:
         ({"sha256": "cd" * 32}, "of another model"),
         ({"machine": "Raspberry Pi 3"}, "on another machine, Raspberry Pi 3"),
         ({"figures": {"litert": Figure("2.1.0", 4.8)}}, "with other runtimes (litert 2.1.0: 4.8"),
-        ({"figures": {"best": Figure("1", 1.0)}}, "with other runtimes (best 1: 1 ms"),
+        ({"figures": {"best": Figure("1", 1.0)}}, "with other runtimes (best 1: 1.0 ms"),
     ],
 )
 def test_a_record_of_something_else_is_told_and_not_used(

@@ -43,7 +43,7 @@ def check_packages(device: Device) -> Iterator[Diagnosis]:
     packages: dict[str, str] = found["packages"]
     if STRANGER in packages:
         yield _stranger(device, packages[STRANGER])
-    old = int(found["python"].split(".")[1]) < 12
+    old = found["bits"] == 32 or "tflite-runtime" in packages
     needed = f"tflite-runtime==2.14.0 {_numpy_1(packages)}"
     if not old:
         needed = f'ai-edge-litert "{_opencv_name(packages)}<5"'

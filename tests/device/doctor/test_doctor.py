@@ -10,6 +10,7 @@ from edgekit_device.doctor.cli import doctor, render
 from edgekit_device.doctor.device import Device
 from edgekit_device.doctor.diagnosis import Diagnosis
 from edgekit_device.health import DriftHealth, DriftSign
+from edgekit_device.runtime_choice import AGAIN
 
 from tests.device.doctor.broken_pi import GROUPS, MIB, RUNS, BrokenPi, fails
 from tests.device.doctor.probe_model import probe_model
@@ -92,17 +93,33 @@ def test_the_second_of_two_runtimes_is_no_problem_when_the_first_works(pi: Broke
     assert one(pi, "runtime").level == "warning"
 
 
-def test_no_runtime(pi: BrokenPi) -> None:
+@pytest.mark.parametrize("python", ["3.11.2", "3.13.5"])
+def test_no_runtime(pi: BrokenPi, python: str) -> None:
+    pi.python = python
     del pi.packages["tflite-runtime"]
     wrong = one(pi, "runtime")
     assert wrong.level == "problem"
-    assert wrong.remedy == f'{PIP} tflite-runtime==2.14.0 "numpy<2" "opencv-python-headless<4.12"'
+    assert wrong.remedy == f'{PIP} ai-edge-litert "opencv-python-headless<5"'
 
 
-def test_no_runtime_on_python_3_13(pi: BrokenPi) -> None:
-    pi.python = "3.13.5"
-    del pi.packages["tflite-runtime"]
-    assert one(pi, "runtime").remedy == f'{PIP} ai-edge-litert "opencv-python-headless<5"'
+def test_no_runtime_on_32_bits(pi: BrokenPi) -> None:
+    found = {"python": "3.11.2", "machine": "armv7l", "bits": 32, "packages": {"numpy": "1.26.4"}}
+    pi.answers["packages"] = json.dumps(found)
+    python, runtime = [diagnosis for diagnosis in pi.examine() if diagnosis.level != "ok"]
+    assert python.check == "python"
+    assert runtime.remedy == f'{PIP} tflite-runtime==2.14.0 "numpy<2" "opencv-python-headless<4.12"'
+
+
+def test_the_service_says_which_runtime_it_runs_and_why(pi: BrokenPi) -> None:
+    def said(why: str) -> Diagnosis:
+        pi.service(*RUNS, model_sha256="12345678" * 8, runtime_from=why)
+        (found,) = [one for one in pi.examine() if "the service runs" in one.text]
+        return found
+
+    found = said("litert 2.1.0: 4.8 ms; tflite 2.14.0: 63 ms, measured")
+    assert found.level == "ok"
+    assert found.text.startswith("the service runs litert: litert 2.1.0: 4.8 ms; tflite")
+    assert said(f"preferred; it was measured of another model: {AGAIN}").level == "note"
 
 
 def test_opencv_without_its_libraries(pi: BrokenPi) -> None:
