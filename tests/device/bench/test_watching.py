@@ -33,5 +33,5 @@ def test_what_comes_and_goes_inside_is_seen(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(watching, "_INTERVAL", 0.001)
     monkeypatch.setattr(conditions, "look", look)
     with Watching(None) as one:
-        assert seen.wait(60)
+        assert seen.wait(30)
     assert one.looks[:3] == [COOL, HOT, COOL]
