@@ -7,20 +7,16 @@ meters are not to be compared.
 import os
 import re
 import shutil
-import statistics
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple
 
 from edgekit import child
 
 _ROOT = Path("/")
-_INTERVAL = 0.5  # seconds between two looks
-_TIMEOUT = 2.0
+_TIMEOUT = 2.0  # seconds
 # `     VDD_CORE_A current(7)=1.88000000A` and `VDD_CORE_V volt(15)=0.87000000V`.
 _RAIL = re.compile(r"^\s*(\w+)_([AV]) (?:current|volt)\(\d+\)=([\d.]+)[AV]\s*$", re.MULTILINE)
 
@@ -119,48 +115,6 @@ def _battery(root: Path) -> Iterator[Meter]:
 
 
 METERS = (_rapl, _pmic, _hwmon, _battery)
-
-
-class Watching:
-    """Looks at a meter inside the `with` block, in a thread of its own.
-
-    Attributes:
-        watts: mean power inside the block, once it has ended; None where nothing was told.
-    """
-
-    def __init__(self, meter: Meter | None) -> None:
-        self.watts: float | None = None
-        self._meter = meter
-        self._done = threading.Event()
-        self._found: list[float] = []
-        self._thread = threading.Thread(target=self._look, name="power", daemon=True)
-
-    def __enter__(self) -> "Watching":
-        if self._meter is not None:
-            self._meter.watts()  # A counter begins here.
-            self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._meter is None:
-            return
-        self._done.set()
-        self._thread.join(2 * _TIMEOUT)
-        self.watts = statistics.fmean(self._found) if self._found else None
-
-    def _look(self) -> None:
-        assert self._meter is not None
-        ended = False
-        while not ended:
-            ended = self._done.wait(_INTERVAL)
-            watts = self._meter.watts()
-            if watts is not None:
-                self._found.append(watts)
 
 
 def _scaled(file: Path) -> float | None:

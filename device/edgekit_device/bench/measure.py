@@ -43,7 +43,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         runtime: one of `edgekit.inference.runtimes.choices()`.
         threads: CPU threads for each inference.
         seconds: how long to measure.
-        delegate: as `edgekit run` takes it.
+        delegate: as `edgekit run` takes it; a path is absolute.
         width, height: of a camera's frames, in pixels.
         source: absolute path of a recording for the pipeline; frames that are made by default.
         hints: what a file of others does not say.
@@ -177,13 +177,19 @@ def measure(
         runtime=runtime,
         threads=threads,
         seconds=seconds,
-        delegate=delegate,
+        delegate=absolute(delegate),
     )
     try:
         found, problems = [run(job, Run)], list[str]()
     except RuntimeUnavailableError as error:
         found, problems = [], [str(error)]
     return summary(runtime, threads, found, problems)
+
+
+def absolute(delegate: str) -> str:
+    """A delegate as `edgekit run` takes it, for a process whose working folder is another."""
+    path = Path(delegate)
+    return str(path.resolve()) if path.is_file() else delegate
 
 
 def run(job: Job, answer: type[_Answer]) -> _Answer:

@@ -30,7 +30,9 @@ def _figures(result: Result) -> list[Figure]:
         one = result.latency[result.best]
         found += [
             Figure(
-                "Median inference", f"{one.p50_ms:.3g} ms", f"{one.runtime}, {words.threads(one)}"
+                "Median inference",
+                f"{one.p50_ms:.3g} ms",
+                f"{one.runtime}, {words.threads(one)}{words.marked(one.marks)}",
             ),
             Figure("Memory", f"{one.resident_mib:.0f} MiB", f"{one.peak_mib:.0f} at most"),
         ]

@@ -98,7 +98,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         partial: whether it was interrupted: what is here was measured, the rest is missing.
         board: what was measured on.
         model: what was measured.
-        delegate: the accelerator that ran it; `none` for the CPU.
+        delegate: name of the accelerator's that ran it, such as `edgetpu`; `none` for the CPU.
         seconds: of each combination of a runtime and a number of threads.
         rounds: in which those were measured by turns.
         latency: of each combination.

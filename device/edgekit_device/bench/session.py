@@ -2,7 +2,7 @@
 
 import importlib.util
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,8 +17,8 @@ from edgekit.model.container import ModelFile
 from edgekit.model.foreign import Hints
 from edgekit_device.bench import conditions, measure
 from edgekit_device.bench.conditions import Conditions
-from edgekit_device.bench.energy import Meter, Watching, find_meter
-from edgekit_device.bench.measure import Job, KindTimes, Rate, Run, Timing
+from edgekit_device.bench.energy import Meter, find_meter
+from edgekit_device.bench.measure import Job, KindTimes, Rate, Run, Timing, absolute
 from edgekit_device.bench.result import (
     BUSY,
     Energy,
@@ -31,6 +31,8 @@ from edgekit_device.bench.result import (
     marks_of,
     with_marks,
 )
+from edgekit_device.bench.watching import Watching
+from edgekit_device.daemon.delegate import parse
 
 ROUNDS = 3
 _IDLE = 1.0  # seconds
@@ -70,7 +72,7 @@ class Plan:
             model=str(self.model.path.resolve()),
             sha256=self.model.sha256,
             seconds=self.seconds,
-            delegate=self.delegate,
+            delegate=absolute(self.delegate),
             width=self.frame[0],
             height=self.frame[1],
             source=str(self.source.resolve()) if self.source else None,
@@ -180,7 +182,7 @@ class Session:
         self._tell("looking at the board")
         self._meter = find_meter()
         processor = conditions.Processor()
-        with Watching(self._meter) as watching:
+        with self._watching() as watching:
             time.sleep(_IDLE)
         self._idle, self._busy = watching.watts, processor.others()
 
@@ -189,9 +191,8 @@ class Session:
         self._tell(f"round {number + 1} of {ROUNDS}: {one.runtime}, {_threads(one.threads)}")
         job = plan.job(runtime=one.runtime, threads=one.threads, seconds=plan.seconds / ROUNDS)
         processor = conditions.Processor()
-        before = self._look()
         try:
-            with Watching(self._meter) as watching:
+            with self._watching() as watching:
                 one.found.append(measure.run(job, Run))
         except RuntimeUnavailableError as error:
             one.problems.append(str(error))
@@ -201,7 +202,7 @@ class Session:
         others = processor.others()
         if others is not None:
             one.others.append(others)
-        one.throttled |= bool(_slowed(before, self._look()))
+        one.throttled |= bool(_slowed(watching.looks))
 
     def _measure_best(self, one: Latency) -> None:
         plan, job = self._plan, self._plan.job(runtime=one.runtime, threads=one.threads)
@@ -223,26 +224,32 @@ class Session:
 
     @contextmanager
     def _or_why(self, name: str) -> Iterator[None]:
-        processor, before = conditions.Processor(), self._look()
+        processor = conditions.Processor()
         try:
-            yield
+            with self._watching() as watching:
+                yield
         except RuntimeUnavailableError as error:
             self._missing[name] = str(error)
             return
-        marks = marks_of(processor.others(), bool(_slowed(before, self._look())))
+        marks = marks_of(processor.others(), bool(_slowed(watching.looks)))
         if marks:
             self._marks[name] = tuple(marks)
 
-    def _look(self) -> Conditions:
-        self._looks.append(conditions.look())
-        return self._looks[-1]
+    @contextmanager
+    def _watching(self) -> Iterator[Watching]:
+        watching = Watching(self._meter)
+        try:
+            with watching:
+                yield watching
+        finally:
+            self._looks += watching.looks
 
     def result(self) -> Result:
         """What was found."""
-        self._look()
         plan, model = self._plan, self._plan.model
         latency = [one.latency() for one in self._combinations if one.begun]
         heat, missing = self._heat(), dict(self._missing)
+        delegate = parse(plan.delegate)
         if not self._done:
             for name in ("preprocessing", "pipeline", "operators"):
                 if getattr(self, f"_{name}") is None:
@@ -263,7 +270,7 @@ class Session:
                 height=model.geometry.height,
                 operators=model.graph.operator_counts(),
             ),
-            delegate=plan.delegate,
+            delegate=delegate.name if delegate else "none",
             seconds=plan.seconds,
             rounds=ROUNDS,
             latency=latency,
@@ -280,14 +287,13 @@ class Session:
         )
 
     def _heat(self) -> Heat:
-        first, last = self._looks[0], self._looks[-1]
-        known = [look.celsius for look in self._looks if look.celsius is not None]
-        slowed = [name for look in self._looks for name in _slowed(first, look)]
+        looks = [*self._looks, conditions.look()]
+        known = [look.celsius for look in looks if look.celsius is not None]
         return Heat(
-            before=first,
-            after=last,
+            before=looks[0],
+            after=looks[-1],
             hottest=max(known, default=None),
-            throttled=[*dict.fromkeys(slowed)],
+            throttled=_slowed(looks),
         )
 
     def _warnings(self, latency: list[Latency], heat: Heat) -> Iterator[str]:
@@ -326,12 +332,14 @@ class Session:
         )
 
 
-def _slowed(before: Conditions, after: Conditions) -> list[str]:
-    """What has slowed the board down between two looks, or does so at one of them."""
-    new = [name for name in after.since_boot if name not in before.since_boot]
-    if before.slowdowns is not None and after.slowdowns is not None:
-        new += ["too hot"] if after.slowdowns > before.slowdowns else []
-    return [*dict.fromkeys([*before.throttled, *after.throttled, *new])]
+def _slowed(looks: Sequence[Conditions]) -> list[str]:
+    """What slowed the board down at one of some looks, or between the first and the last."""
+    first, last = looks[0], looks[-1]
+    found = [name for look in looks for name in look.throttled]
+    found += [name for name in last.since_boot if name not in first.since_boot]
+    if first.slowdowns is not None and last.slowdowns is not None:
+        found += ["too hot"] if last.slowdowns > first.slowdowns else []
+    return [*dict.fromkeys(found)]
 
 
 def _threads(count: int) -> str:

@@ -65,7 +65,8 @@ def marked(marks: Iterable[str]) -> str:
 def kinds(result: Result) -> list[tuple[KindTime, str]]:
     """Kinds of operators, and the share of each; `?` where noise hides it."""
     found = result.operators.kinds if result.operators else []
-    total = sum(one.ms for one in found)
+    # What noise makes less than nothing takes no share from others.
+    total = sum(max(0.0, one.ms) for one in found)
     return [
         (one, percent(one.ms / total) if total > 0 and one.ms > one.doubt_ms else "?")
         for one in found

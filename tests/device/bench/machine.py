@@ -52,4 +52,5 @@ class Machine:
                 notes=self.notes,
             )
         pad = KindTime(kind="PAD", count=2, ms=1.0, doubt_ms=2.0)
-        return KindTimes([KindTime(kind="CONV_2D", count=1, ms=3.0, doubt_ms=0.5), pad])
+        add = KindTime(kind="ADD", count=1, ms=-0.5, doubt_ms=2.0)
+        return KindTimes([KindTime(kind="CONV_2D", count=1, ms=3.0, doubt_ms=0.5), pad, add])

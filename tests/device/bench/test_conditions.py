@@ -58,8 +58,11 @@ class TestOthers:
         self.used = 0.0
         monkeypatch.setattr(conditions.os, "times", lambda: (self.used, 0, 0, 0, 0))
 
-    def _stat(self, root: Path, busy: float, idle: float, steal: float = 0) -> None:
-        ticks = [round(TICK * one) for one in (busy, 0, 0, idle, 0, 0, 0, steal, 99, 99)]
+    def _stat(
+        self, root: Path, busy: float, idle: float, steal: float = 0, iowait: float = 0
+    ) -> None:
+        times = (busy, 0, 0, idle, iowait, 0, 0, steal, 99, 99)
+        ticks = [round(TICK * one) for one in times]
         write(root, {"proc/stat": f"cpu  {' '.join(map(str, ticks))}\ncpu0 1 1\n"})
 
     def test_what_we_use_ourselves_does_not_count(self, tmp_path: Path) -> None:
@@ -74,6 +77,12 @@ class TestOthers:
         processor = Processor(tmp_path)
         self._stat(tmp_path, 10, 15, steal=5)
         assert processor.others() == pytest.approx(0.5)
+
+    def test_waiting_for_a_disk_takes_no_processor(self, tmp_path: Path) -> None:
+        self._stat(tmp_path, 10, 10)
+        processor = Processor(tmp_path)
+        self._stat(tmp_path, 10, 15, iowait=5)
+        assert processor.others() == 0
 
     def test_what_is_not_told_is_unknown(self, tmp_path: Path) -> None:
         assert Processor(tmp_path).others() is None

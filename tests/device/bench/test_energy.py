@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 from edgekit_device.bench import energy
-from edgekit_device.bench.energy import Meter, Watching, find_meter, rails_watts
+from edgekit_device.bench.energy import find_meter, rails_watts
 
 from tests.device.bench.test_conditions import write
 
@@ -65,14 +65,3 @@ def test_a_sensor_and_a_battery_tell_microwatts(tmp_path: Path) -> None:
     write(tmp_path, {f"{sensor}/power1_input": "2500000", f"{sensor}/name": "ina226"})
     found = find_meter(tmp_path)
     assert found and "ina226" in found.of and found.watts() == 2.5
-
-
-def test_power_is_the_mean_of_what_was_told() -> None:
-    told = iter([99.0, 3.0, None, 5.0])
-    watching = Watching(Meter("a test", lambda: next(told)))
-    with watching:
-        pass
-    assert watching.watts == 3
-    with Watching(None) as without:
-        pass
-    assert without.watts is None

@@ -31,8 +31,9 @@ def test_what_is_cut_off_answers_as_the_whole_graph_does_there() -> None:
     assert np.array_equal(whole, Interpreter(flatbuffer, runtime="litert").answer(picture))
 
 
-def test_several_outputs_fit_where_there_was_one() -> None:
-    part = parse(cut_off(tiny_flatbuffer(), Cut("MEAN", 1, (2, 0))))
+@pytest.mark.parametrize("behind", [b"", b"x"])
+def test_several_outputs_fit_where_there_was_one(behind: bytes) -> None:
+    part = parse(cut_off(tiny_flatbuffer() + behind, Cut("MEAN", 1, (2, 0))))
     assert (part.outputs, len(part.operators)) == ((2, 0), 1)
 
 

@@ -102,11 +102,19 @@ def test_what_cannot_be_looked_at_closer_is_told(
 
 
 def test_an_accelerators_operators_are_left_out(
-    machine: Machine, make: Callable[..., Session]
+    machine: Machine,
+    make: Callable[..., Session],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    found = _result(make(delegate="edgetpu"))
+    library = tmp_path / "libother.so"
+    library.touch()
+    monkeypatch.chdir(tmp_path)
+    found = _result(make(delegate="libother.so"))
     assert found.operators is None and "accelerator" in found.not_measured["operators"]
-    assert {job.delegate for job in machine.jobs} == {"edgetpu"}
+    # The processes work elsewhere, and what is shown is no path.
+    assert {job.delegate for job in machine.jobs} == {str(library)}
+    assert found.delegate == "other"
 
 
 def test_what_was_measured_until_an_interruption_is_told(
@@ -152,6 +160,32 @@ def test_throttling_marks_the_figures_that_it_touched(
     assert (found.heat.hottest, found.heat.throttled) == (84, ["throttled"])
     assert "slowed down meanwhile (throttled)" in found.warnings[0]
     assert "throttled (throttled)" in words.in_a_line(found)
+
+
+def test_throttling_that_ended_before_the_next_look_is_told(
+    machine: Machine, make: Callable[..., Session]
+) -> None:
+    def heat(job: Job) -> None:
+        if job.task == "pipeline":
+            machine.condition = msgspec.structs.replace(COOL, since_boot=["throttled"])
+
+    machine.fails = heat
+    found = _result(make())
+    assert found.marks == {"pipeline": ("throttled",)}
+    assert found.heat.throttled == ["throttled"]
+
+
+def test_an_x86_processor_that_slowed_itself_down_is_told(
+    machine: Machine, make: Callable[..., Session]
+) -> None:
+    machine.condition = msgspec.structs.replace(COOL, slowdowns=7)
+
+    def heat(job: Job) -> None:
+        if job.task == "pipeline":
+            machine.condition = msgspec.structs.replace(COOL, slowdowns=8)
+
+    machine.fails = heat
+    assert _result(make()).heat.throttled == ["too hot"]
 
 
 def test_a_slow_governor_is_told(
@@ -214,7 +248,7 @@ def test_silence_about_throttling_is_no_all_clear(
 def test_a_kind_of_operator_that_noise_hides_has_no_share(
     machine: Machine, make: Callable[..., Session]
 ) -> None:
-    assert [share for _, share in words.kinds(_result(make()))] == ["75.0%", "?"]
+    assert [share for _, share in words.kinds(_result(make()))] == ["75.0%", "?", "?"]
 
 
 def test_the_page_shows_all_of_it(machine: Machine, make: Callable[..., Session]) -> None:
@@ -225,6 +259,7 @@ def test_the_page_shows_all_of_it(machine: Machine, make: Callable[..., Session]
     page = render(found)
     for text in ("ended by &lt;SIGSEGV&gt;", "busy", "to be pasted", found.model.sha256, "CONV_2D"):
         assert text in page
+    assert "litert, 1 thread [busy]" in page
     assert "<script" not in page
 
 
