@@ -2,6 +2,7 @@
 
 import os
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -54,11 +55,13 @@ def measure(command: Sequence[str], folder: Path, timeout: float | None = None,
     start = time.monotonic()
     peak, ended = 0, False
     with (folder / "log.txt").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, env=variables, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            command, cwd=folder, env=variables, stdout=log, stderr=log, start_new_session=True
+        )
         while process.poll() is None:
             peak = max(peak, _resident(process.pid))
             if timeout is not None and time.monotonic() - start > timeout:
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)  # what it started, too
                 ended = True
             time.sleep(_INTERVAL)
     seconds = time.monotonic() - start

@@ -25,6 +25,6 @@ def rebuilt(network: Network) -> torch.nn.Module:
     import onnx2torch
 
     model = onnx.load(network.onnx)
-    if model.opset_import[0].version < 13:
+    if model.opset_import[0].version != 13:
         model = onnx.version_converter.convert_version(model, 13)
     return onnx2torch.convert(model).eval()
