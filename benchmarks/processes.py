@@ -58,12 +58,17 @@ def measure(command: Sequence[str], folder: Path, timeout: float | None = None,
         process = subprocess.Popen(
             command, cwd=folder, env=variables, stdout=log, stderr=log, start_new_session=True
         )
-        while process.poll() is None:
-            peak = max(peak, _resident(process.pid))
-            if timeout is not None and time.monotonic() - start > timeout:
+        try:
+            while process.poll() is None:
+                peak = max(peak, _resident(process.pid))
+                ended = timeout is not None and time.monotonic() - start > timeout
+                if ended:
+                    break
+                time.sleep(_INTERVAL)
+        finally:
+            if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)  # what it started, too
-                ended = True
-            time.sleep(_INTERVAL)
+            process.wait()
     seconds = time.monotonic() - start
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if process.returncode:
