@@ -20,7 +20,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from edgekit_convert.graph.flatbuffer import FlatbufferEditor, without_unread
 
-_ROUNDS, _INFERENCES = 50, 8
+_ROUNDS, _INFERENCES = 25, 8
 _ARITHMETIC = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD")
 
 

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -54,13 +55,20 @@ def measure(command: Sequence[str], folder: Path, timeout: float | None = None,
     start = time.monotonic()
     peak, ended = 0, False
     with (folder / "log.txt").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, env=variables, stdout=log, stderr=log)
-        while process.poll() is None:
-            peak = max(peak, _resident(process.pid))
-            if timeout is not None and time.monotonic() - start > timeout:
-                process.kill()
-                ended = True
-            time.sleep(_INTERVAL)
+        process = subprocess.Popen(
+            command, cwd=folder, env=variables, stdout=log, stderr=log, start_new_session=True
+        )
+        try:
+            while process.poll() is None:
+                peak = max(peak, _resident(process.pid))
+                ended = timeout is not None and time.monotonic() - start > timeout
+                if ended:
+                    break
+                time.sleep(_INTERVAL)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)  # what it started, too
+            process.wait()
     seconds = time.monotonic() - start
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if process.returncode:

@@ -25,7 +25,7 @@ from benchmarks.peers.environments import PEERS, ROOT, Peer, environment_python,
 from benchmarks.peers.networks import NETWORKS, MissingError, Network, prepare, reference
 from benchmarks.processes import ProgramError, measure
 
-_TIMEOUT = 900.0  # seconds of a conversion
+_TIMEOUT = 1800.0  # seconds of a conversion
 _THREADS = (1, 2)
 _ROUNDS, _INFERENCES = 15, 20
 # TFLite files of all makers run in this repository's LiteRT, and in the newest.

@@ -6,7 +6,7 @@ import litert_torch
 import torch
 from litert_quantizer import Quantizer, recipe
 
-from benchmarks.peers.tools.modules import module
+from benchmarks.peers.tools.modules import exported
 from benchmarks.peers.tools.serving import Network, main
 from benchmarks.peers.tools.tflite import load
 
@@ -14,7 +14,7 @@ from benchmarks.peers.tools.tflite import load
 def convert(network: Network, file: Path, variant: str) -> None:
     """With the channels of the input last, which saves a transposition."""
     inputs = network.normalized(network.pixels("calibration")).transpose(0, 2, 3, 1)
-    wrapped = litert_torch.to_channel_last_io(module(network), args=[0])
+    wrapped = litert_torch.to_channel_last_io(exported(network), args=[0])
     example = torch.from_numpy(inputs[:1].copy())
     floating = file.with_suffix(".float32")
     litert_torch.convert(wrapped, (example,)).export(str(floating))

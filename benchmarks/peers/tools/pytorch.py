@@ -12,7 +12,7 @@ from torchao.quantization.pt2e.quantizer.x86_inductor_quantizer import (
     get_default_x86_inductor_quantization_config,
 )
 
-from benchmarks.peers.tools.modules import module
+from benchmarks.peers.tools.modules import rebuilt
 from benchmarks.peers.tools.serving import Model, Network, main
 
 
@@ -23,8 +23,8 @@ def convert(network: Network, file: Path, variant: str) -> None:
     quantizer = X86InductorQuantizer()
     quantizer.set_global(get_default_x86_inductor_quantization_config())
     with torch.no_grad():
-        exported = torch.export.export(module(network), example).module()
-        prepared = prepare_pt2e(exported, quantizer)
+        program = torch.export.export(rebuilt(network), example).module()
+        prepared = prepare_pt2e(program, quantizer)
         for picture in inputs:
             prepared(picture[None])
         quantized = convert_pt2e(prepared)
