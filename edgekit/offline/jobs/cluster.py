@@ -79,13 +79,20 @@ def on_cluster(
             'Dask is not installed here; install it with: pip install "edgekit-core[dask]"'
         ) from error
     try:
+        distributed.comm.get_address_host_port(address)
+    except ValueError as error:
+        raise SettingsError(
+            f"{address} is no address of a Dask scheduler: {error}; give one such as "
+            "tcp://host:8786"
+        ) from error
+    try:
         client = distributed.Client(  # type: ignore[no-untyped-call]
             address, timeout=_CONNECT, set_as_default=False
         )
-    except (OSError, ValueError, TypeError, ImportError) as error:
+    except (OSError, ImportError) as error:
         raise SettingsError(
-            f"no Dask scheduler answers at {address} within {_CONNECT:g} s: "
-            f"{str(error) or type(error).__name__}; start one with: dask scheduler"
+            f"no Dask scheduler answers at {address} within {_CONNECT:g} s; start one with: dask "
+            "scheduler"
         ) from error
     try:
         yield from _results(distributed, client, work, items, address, done)
