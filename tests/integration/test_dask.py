@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from edgekit.offline.jobs import cluster as module
-from edgekit.offline.jobs.model_source import ModelSource, versions
-from tests.conftest import failure
-from tests.recordings import Edgekit, edgekit, write_pictures
+from edgekit.offline.jobs.model_source import versions
+from tests.recordings import Edgekit, edgekit, failure, write_pictures
 from tests.tiny import tiny_model
 
 distributed = pytest.importorskip("distributed", reason="Dask is not installed")
@@ -23,7 +22,7 @@ def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with distributed.LocalCluster(
         n_workers=2,
         threads_per_worker=1,
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
         local_directory=str(tmp_path_factory.mktemp("dask")),
     ) as local:
         yield local.scheduler_address
@@ -73,7 +72,6 @@ def test_workers_that_would_answer_otherwise_are_refused(
     assert "must not take part: it has edgekit 0.1.0, not 0.0.1; install the same" in said
     monkeypatch.setattr(
         "edgekit.offline.jobs.model_source.ModelSource.answers_sha256",
-        "answers_sha256",
         lambda _: "other answers",
     )
     said = failure(edgekit(*command, "--dask", scheduler))
@@ -99,7 +97,7 @@ def test_an_address_without_workers_is_told(
     ):
         assert said in failure(edgekit(*command, "--dask", address))
     with distributed.LocalCluster(
-        n_workers=0, processes=False, protocol="tcp", dashboard_address=None
+        n_workers=0, processes=False, protocol="tcp", dashboard_address="127.0.0.1:0"
     ) as empty:
         address = empty.scheduler_address
         said = failure(edgekit(*command, "--dask", address))
