@@ -1,7 +1,7 @@
 """What many clips cost: `python -m benchmarks.clips [--help]`.
 
-Replays of equal small clips by the demo's model at 64 px, in 1 and 2 processes, and on two workers of a
-Dask scheduler of this machine. Rounds are interleaved; what is printed are medians.
+Replays of equal small clips by the demo's model at 64 px, in 1 and 2 processes, and on two workers
+of a Dask scheduler of this machine. Rounds are interleaved; what is printed are medians.
 """
 
 import argparse

@@ -74,21 +74,20 @@ def on_cluster(
     """
     try:
         import distributed
+        from distributed.comm.addressing import get_address_host_port
     except ImportError as error:
         raise SettingsError(
             'Dask is not installed here; install it with: pip install "edgekit-core[dask]"'
         ) from error
     try:
-        distributed.comm.get_address_host_port(address)
+        get_address_host_port(address)
     except ValueError as error:
         raise SettingsError(
             f"{address} is no address of a Dask scheduler: {error}; give one such as "
             "tcp://host:8786"
         ) from error
     try:
-        client = distributed.Client(  # type: ignore[no-untyped-call]
-            address, timeout=_CONNECT, set_as_default=False
-        )
+        client = distributed.Client(address, timeout=_CONNECT, set_as_default=False)
     except (OSError, ImportError) as error:
         raise SettingsError(
             f"no Dask scheduler answers at {address} within {_CONNECT:g} s; start one with: dask "
@@ -98,7 +97,7 @@ def on_cluster(
         yield from _results(distributed, client, work, items, address, done)
     finally:
         # What was not done is given up.
-        client.close(timeout=_LOOK)  # type: ignore[no-untyped-call]
+        client.close(timeout=_LOOK)
 
 
 def _results(
