@@ -74,24 +74,30 @@ def on_cluster(
     """
     try:
         import distributed
+        from distributed.comm.addressing import get_address_host_port
     except ImportError as error:
         raise SettingsError(
             'Dask is not installed here; install it with: pip install "edgekit-core[dask]"'
         ) from error
     try:
-        client = distributed.Client(  # type: ignore[no-untyped-call]
-            address, timeout=_CONNECT, set_as_default=False
-        )
-    except (OSError, ValueError, TypeError, ImportError) as error:
+        get_address_host_port(address)
+    except ValueError as error:
         raise SettingsError(
-            f"no Dask scheduler answers at {address} within {_CONNECT:g} s: "
-            f"{str(error) or type(error).__name__}; start one with: dask scheduler"
+            f"{address} is no address of a Dask scheduler: {error}; give one such as "
+            "tcp://host:8786"
+        ) from error
+    try:
+        client = distributed.Client(address, timeout=_CONNECT, set_as_default=False)
+    except (OSError, ImportError) as error:
+        raise SettingsError(
+            f"no Dask scheduler answers at {address} within {_CONNECT:g} s; start one with: dask "
+            "scheduler"
         ) from error
     try:
         yield from _results(distributed, client, work, items, address, done)
     finally:
         # What was not done is given up.
-        client.close(timeout=_LOOK)  # type: ignore[no-untyped-call]
+        client.close(timeout=_LOOK)
 
 
 def _results(
