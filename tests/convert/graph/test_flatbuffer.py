@@ -81,3 +81,13 @@ def test_what_nobody_reads_is_left_out() -> None:
     assert len(lean) < len(changed) - 4 * 4 * 4
     pictures = noise(2, 2, 2, 3)
     assert np.array_equal(run(lean, pictures)["softmax4"], run(changed, pictures)["softmax4"])
+
+
+def test_exposing_changes_nothing_but_the_outputs() -> None:
+    graph = _classifier()
+    shown = FlatbufferEditor(expose_logits(graph))
+    assert not shown.model.signatureDefs
+    shown.graph.outputs = FlatbufferEditor(graph).graph.outputs
+    plain = FlatbufferEditor(graph)
+    plain.model.signatureDefs = shown.model.signatureDefs
+    assert shown.pack() == plain.pack()
