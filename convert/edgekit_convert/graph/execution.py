@@ -12,6 +12,7 @@ from edgekit.model.manifest import Normalization
 from edgekit_convert.answers import Answer, Answers
 from edgekit_convert.graph.flatbuffer import expose_logits
 from edgekit_convert.graph.fold import IMAGE, LOGITS, PROBABILITIES, with_logits
+from edgekit_convert.graph.interpreters import Interpreters
 from edgekit_convert.graph.session import Session
 from edgekit_convert.weights.trained import normalize
 
@@ -45,13 +46,13 @@ def folded_answer(model: onnx.ModelProto) -> Answer:
 
 def tflite_answer(flatbuffer: bytes, threads: int, runtime: str = "auto") -> Answer:
     """A TFLite classifier that ends in a softmax."""
-    interpreter = Interpreter(expose_logits(flatbuffer), threads=threads, runtime=runtime)
+    interpreters = Interpreters(expose_logits(flatbuffer), threads, runtime)
 
-    def read() -> Answers:
+    def read(interpreter: Interpreter, index: int) -> Answers:
         probabilities, logits = (values for _, values in interpreter.outputs())
         return Answers(logits.reshape(1, -1), probabilities.reshape(1, -1))
 
-    return _one_by_one(interpreter, read)
+    return lambda pictures: Answers.join(list(interpreters.map(pictures, read)))
 
 
 def edgetpu_answer(flatbuffer: bytes) -> Answer | None:
@@ -64,20 +65,9 @@ def edgetpu_answer(flatbuffer: bytes) -> Answer | None:
     except RuntimeUnavailableError:
         return None
 
-    def read() -> Answers:
-        return Answers.of_probabilities(interpreter.output().reshape(1, -1))
-
-    return _one_by_one(interpreter, read)
-
-
-def _one_by_one(interpreter: Interpreter, read: Callable[[], Answers]) -> Answer:
     def answer(pictures: NDArray[np.uint8]) -> Answers:
-        rows = []
-        for index in range(len(pictures)):
-            interpreter.set_input(pictures[index : index + 1])
-            interpreter.invoke()
-            rows.append(read())
-        return Answers.join(rows)
+        rows = [interpreter.answer(pictures[i : i + 1]) for i in range(len(pictures))]
+        return Answers.of_probabilities(np.stack(rows))
 
     return answer
 

@@ -1,6 +1,7 @@
 """Edit a TFLite flatbuffer: its operators, constants and outputs."""
 
 import copy
+import struct
 from typing import Any
 
 import flatbuffers
@@ -8,11 +9,15 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from edgekit.model.flatbuffer import IDENTIFIER
+from edgekit.model.flatbuffer import IDENTIFIER, parse
 from edgekit.model.schema import OPERATORS
 
 # The schema's number of the fused activation.
 RELU = 1
+# Places in their tables of a graph's outputs and a model's signatures, by the schema; bytes of an
+# offset, a length, and an index.
+_OUTPUTS, _SIGNATURES = 8, 18
+_WORD = 4
 # Operators with a weight (input 1) and a bias (input 2).
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
@@ -166,20 +171,33 @@ def expose_activations(flatbuffer: bytes) -> bytes:
 
     The interpreter then keeps them, at full speed: its own switch for that turns XNNPACK off.
     """
-    model = FlatbufferEditor(flatbuffer)
-    outputs = list(model.graph.outputs)
-    outputs += [i for op in model.graph.operators for i in op.outputs if i not in outputs]
-    return _with_outputs(model, outputs)
+    graph = parse(flatbuffer)
+    outputs = list(graph.outputs)
+    outputs += [i for op in graph.operators for i in op.outputs if i not in outputs]
+    return _with_outputs(flatbuffer, outputs)
 
 
 def expose_logits(flatbuffer: bytes) -> bytes:
     """A copy with two outputs: the probabilities and what the last SOFTMAX makes them of."""
-    model = FlatbufferEditor(flatbuffer)
-    last = [op for op in model.graph.operators if model.kind(op) == "SOFTMAX"][-1]
-    return _with_outputs(model, [model.graph.outputs[0], last.inputs[0]])
+    graph = parse(flatbuffer)
+    last = [op for op in graph.operators if op.name == "SOFTMAX"][-1]
+    return _with_outputs(flatbuffer, [graph.outputs[0], last.inputs[0]])
 
 
-def _with_outputs(model: FlatbufferEditor, outputs: list[int]) -> bytes:
-    model.graph.outputs = outputs
-    model.model.signatureDefs = []
-    return model.pack()
+def _with_outputs(flatbuffer: bytes, outputs: list[int]) -> bytes:
+    """A copy with other outputs, at the price of a copy: a search does it for every candidate.
+
+    Offsets point forward, so the new outputs are appended, and the graph's offset points there.
+    Signatures, which name the old ones, are none.
+    """
+    changed = bytearray(flatbuffer)
+    model = schema.Model.GetRootAs(changed, 0)
+    if signatures := model._tab.Offset(_SIGNATURES):
+        length = model._tab.Vector(signatures) - _WORD
+        changed[length : length + _WORD] = bytes(_WORD)
+    graph = model.Subgraphs(0)._tab
+    place = graph.Pos + graph.Offset(_OUTPUTS)
+    changed += bytes(-len(changed) % _WORD)
+    changed[place : place + _WORD] = struct.pack("<I", len(changed) - place)
+    changed += struct.pack(f"<{1 + len(outputs)}i", len(outputs), *outputs)
+    return bytes(changed)

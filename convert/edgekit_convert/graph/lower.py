@@ -42,6 +42,8 @@ def _write_through_keras(source: Path, target: Path) -> None:
     keras = onnx2tf.convert(
         onnx_graph=onnx.load(str(source)),
         disable_model_save=True,
+        # It works on files only, and fails on a graph in memory, after seconds.
+        not_use_onnxsim=True,
         non_verbose=True,
         verbosity="error",
     )

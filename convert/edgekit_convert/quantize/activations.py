@@ -1,8 +1,9 @@
 """What the activations of a float model look like over the calibration pictures."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgekit.inference.interpreter import Interpreter
 from edgekit_convert.graph.flatbuffer import RELU, FlatbufferEditor, expose_activations
+from edgekit_convert.graph.interpreters import Interpreters
 
 # Values kept of each activation, and of all: enough for ranges and channel covariances, and in
 # deep networks, too, no more than a gigabyte.
@@ -52,6 +54,14 @@ class Activation:
         return Activation(self.lows * factors, self.highs * factors, self.sample * factors)
 
 
+class _Seen(NamedTuple):
+    """An activation of one picture: its extremes (C,), no lows behind a ReLU, and rows of it."""
+
+    low: NDArray[np.float32] | None
+    high: NDArray[np.float32]
+    sample: NDArray[np.float32] | None
+
+
 def observe(
     flatbuffer: bytes,
     pictures: NDArray[np.uint8],
@@ -65,7 +75,7 @@ def observe(
         tensor name -> activation, for the output of every operator and the input.
     """
     rng = np.random.default_rng(seed)
-    interpreter = Interpreter(expose_activations(flatbuffer), threads=threads)
+    interpreters = Interpreters(expose_activations(flatbuffer), threads)
     model = FlatbufferEditor(flatbuffer)
     entry = model.name(model.graph.inputs[0])
     written = [int(i) for operator in model.graph.operators for i in operator.outputs]
@@ -82,26 +92,44 @@ def observe(
     lows: dict[str, NDArray[np.float32]] = {}
     highs: dict[str, NDArray[np.float32]] = {}
     samples: dict[str, list[NDArray[np.float32]]] = {}
-    for index in range(len(pictures)):
-        interpreter.set_input(pictures[index : index + 1])
-        interpreter.invoke()
-        chosen: dict[int, NDArray[np.intp]] = {}
-        tensors = [*interpreter.outputs(), (entry, pictures[index].astype(np.float32))]
-        for name, values in tensors:
-            if name not in floats and name != entry:
-                continue  # shapes, indices and conditions
-            rows = values.reshape(-1, values.shape[-1] if values.ndim else 1)
-            if name not in positive:
-                lows[name] = np.minimum(lows.get(name, np.float32(0)), _reduce(np.minimum, rows))
-            highs[name] = np.maximum(highs.get(name, np.float32(0)), _reduce(np.maximum, rows))
-            count = len(rows)
-            if count not in chosen:
-                chosen[count] = rng.permutation(count)
+
+    def seen(interpreter: Interpreter, index: int) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        """Name and values (positions, channels) of each activation of a picture."""
+        for name, values in (*interpreter.outputs(), (entry, pictures[index].astype(np.float32))):
+            if name in floats or name == entry:  # less shapes, indices and conditions
+                yield name, values.reshape(-1, values.shape[-1] if values.ndim else 1)
+
+    def shapes(interpreter: Interpreter, index: int) -> dict[str, tuple[int, ...]]:
+        return {name: rows.shape for name, rows in seen(interpreter, index)}
+
+    (shape,) = interpreters.map(pictures[:1], shapes)
+    wanted = {name: limit / (len(pictures) * channels) for name, (_, channels) in shape.items()}
+    # Drawn beforehand, in the order of the pictures; they are read in any.
+    most = {count: 1 for count, _ in shape.values()}
+    for name, (count, _) in shape.items():
+        most[count] = max(most[count], int(wanted[name]))
+    chosen = [
+        {count: rng.permutation(count)[:kept].copy() for count, kept in most.items()}
+        for _ in range(len(pictures))
+    ]
+
+    def read(interpreter: Interpreter, index: int) -> dict[str, _Seen]:
+        found = {}
+        for name, rows in seen(interpreter, index):
+            low = None if name in positive else _reduce(np.minimum, rows)
+            kept = chosen[index][len(rows)][: max(1, int(wanted[name]))]
             # Of what has too many channels, a position in some of the pictures only.
-            wanted = limit / (len(pictures) * rows.shape[1])
-            if wanted >= 1 or index % math.ceil(1 / wanted) == 0:
-                kept = chosen[count][: max(1, int(wanted))]
-                samples.setdefault(name, []).append(rows[kept])
+            some = wanted[name] >= 1 or index % math.ceil(1 / wanted[name]) == 0
+            found[name] = _Seen(low, _reduce(np.maximum, rows), rows[kept] if some else None)
+        return found
+
+    for picture in interpreters.map(pictures, read):
+        for name, (low, high, sample) in picture.items():
+            if low is not None:
+                lows[name] = np.minimum(lows.get(name, np.float32(0)), low)
+            highs[name] = np.maximum(highs.get(name, np.float32(0)), high)
+            if sample is not None:
+                samples.setdefault(name, []).append(sample)
         advance(1)
     return {
         name: Activation(

@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,11 @@ class FloatModel:
     rounded: Rounded = field(default_factory=dict, repr=False)
     ranges: dict[str, list[tuple[float, float]]] = field(default_factory=dict, repr=False)
 
+    @cached_property
+    def exact(self) -> FlatbufferEditor:
+        """The flatbuffer taken apart; not to be changed."""
+        return FlatbufferEditor(self.flatbuffer)
+
     @classmethod
     def prepare(cls, flatbuffer: bytes, activations: dict[str, Activation]) -> "FloatModel":
         """A model with what quantizing it in any way has in common.
@@ -63,10 +69,9 @@ def quantize(model: FloatModel, recipe: Recipe) -> bytes:
     """
     groups = model.structure.groups
     if recipe.ranges not in model.ranges:
-        found = choose_ranges(model.flatbuffer, groups, model.activations, recipe.ranges)
+        found = choose_ranges(model.exact, groups, model.activations, recipe.ranges)
         model.ranges[recipe.ranges] = found
-    exact = FlatbufferEditor(model.flatbuffer)
-    quantized = FlatbufferEditor(model.structure.flatbuffer)
+    exact, quantized = model.exact, model.structure.editor
     for group, (low, high) in zip(groups, model.ranges[recipe.ranges], strict=True):
         scale, zero_point = scale_and_zero_point(low, high)
         for index in group.tensors:

@@ -107,7 +107,7 @@ def error_of_sum(values: NDArray[np.float32], other: NDArray[np.float32], *, rel
 
 
 def choose_ranges(
-    flatbuffer: bytes, groups: list[Group], activations: dict[str, Activation], rule: str
+    model: FlatbufferEditor, groups: list[Group], activations: dict[str, Activation], rule: str
 ) -> list[tuple[float, float]]:
     """Range of each group of a float model's tensors by one of `RULES`.
 
@@ -115,7 +115,6 @@ def choose_ranges(
     only added to another, that of the sum, behind its ReLU: what a ReLU cuts off anyway needs no
     precision. A group holds the range of each of its sources, and its constants.
     """
-    model = FlatbufferEditor(flatbuffer)
 
     def choose(group: Group, source: int) -> tuple[float, float]:
         readers = [

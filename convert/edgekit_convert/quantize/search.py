@@ -1,6 +1,7 @@
 """Find the recipe whose int8 model is closest to the original."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from edgekit.model.manifest import Recipe
@@ -58,17 +59,19 @@ def search(model: FloatModel, score: Scoring, advance: Callable[[int], None]) ->
     equalized = model.equalized()
     attempts: list[_Attempt] = []
 
-    def attempt(recipe: Recipe) -> None:
-        flatbuffer = quantize(equalized if recipe.equalized else model, recipe)
-        attempts.append(_Attempt(recipe, flatbuffer, score(flatbuffer)))
-        advance(1)
+    def attempt(recipes: Sequence[Recipe]) -> None:
+        made = (quantize(equalized if one.equalized else model, one) for one in recipes)
+        # One is scored while the next is made.
+        with ThreadPoolExecutor(1) as scorer:
+            scored = [(flatbuffer, scorer.submit(score, flatbuffer)) for flatbuffer in made]
+            for recipe, (flatbuffer, pending) in zip(recipes, scored, strict=True):
+                attempts.append(_Attempt(recipe, flatbuffer, pending.result()))
+                advance(1)
 
-    for recipe in RECIPES:
-        attempt(recipe)
+    attempt(RECIPES)
     full = _best(one for one in attempts if without_each_technique(one.recipe))
-    for recipe in without_each_technique(full.recipe):
-        if recipe not in [one.recipe for one in attempts]:
-            attempt(recipe)
+    tried = [one.recipe for one in attempts]
+    attempt([one for one in without_each_technique(full.recipe) if one not in tried])
     winner = _best(attempts)
     return Found(
         flatbuffer=winner.flatbuffer,

@@ -10,6 +10,7 @@ import copy
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,11 @@ class Structure:
 
     flatbuffer: bytes
     groups: list[Group]
+
+    @cached_property
+    def editor(self) -> FlatbufferEditor:
+        """It taken apart. Whoever writes numbers writes all of them, over those written before."""
+        return FlatbufferEditor(self.flatbuffer)
 
 
 def check_operators(flatbuffer: bytes) -> None:

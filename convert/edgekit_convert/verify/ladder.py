@@ -15,7 +15,7 @@ from edgekit_convert.verify.fidelity import Kind, Stage, compare
 # The stages between the reference and int8 compute the same function, and so do further runtimes,
 # of which one may be twenty times slower: a sample of the pictures shows whether one is broken. The
 # reference and the first int8 stage answer all of them.
-SAMPLE = 32
+SAMPLE = 16
 # The user's own network, beside which the one rebuilt from a state dict is a stage as others are.
 REFERENCE_STAGE = "reference"
 _THREADS = os.cpu_count() or 1

@@ -1,6 +1,7 @@
 """Edits of a TFLite flatbuffer."""
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 from edgekit_convert.graph.flatbuffer import (
     FlatbufferEditor,
     expose_activations,
@@ -81,3 +82,15 @@ def test_what_nobody_reads_is_left_out() -> None:
     assert len(lean) < len(changed) - 4 * 4 * 4
     pictures = noise(2, 2, 2, 3)
     assert np.array_equal(run(lean, pictures)["softmax4"], run(changed, pictures)["softmax4"])
+
+
+def test_exposing_changes_nothing_but_the_outputs_and_drops_signatures() -> None:
+    signed = FlatbufferEditor(_classifier())
+    signature = schema.SignatureDefT()
+    signature.signatureKey, signature.inputs, signature.outputs = b"serving_default", [], []
+    signed.model.signatureDefs = [signature]
+    shown = FlatbufferEditor(expose_logits(signed.pack()))
+    assert not shown.model.signatureDefs
+    shown.graph.outputs = signed.graph.outputs
+    signed.model.signatureDefs = shown.model.signatureDefs
+    assert shown.pack() == signed.pack()

@@ -36,7 +36,7 @@ def _chosen(graph: bytes, seen: dict[str, Activation], rule: str) -> dict[str, t
     editor = FlatbufferEditor(graph)
     return {
         editor.name(tensor): found
-        for group, found in zip(groups, choose_ranges(graph, groups, seen, rule), strict=True)
+        for group, found in zip(groups, choose_ranges(editor, groups, seen, rule), strict=True)
         for tensor in group.tensors
     }
 
