@@ -224,11 +224,11 @@ class Many:
 
 def tell_one(told: Told, as_json: bool) -> None:
     """Print what is told of a single recording."""
+    for line in told.before:
+        notify(line)
     if as_json:
         click.echo(msgspec.json.encode(told.summary).decode())
         return
-    for line in told.before:
-        notify(line)
     for line in told.lines:
         click.echo(line)
     for line in (*told.after, *filter(None, [told.pace])):
