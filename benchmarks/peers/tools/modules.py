@@ -25,6 +25,8 @@ def rebuilt(network: Network) -> torch.nn.Module:
     import onnx2torch
 
     model = onnx.load(network.onnx)
-    if model.opset_import[0].version != 13:
-        model = onnx.version_converter.convert_version(model, 13)
+    # What onnx2torch knows: ReduceMean until 17, BatchNormalization from 9.
+    version = model.opset_import[0].version
+    if version != (known := min(max(version, 13), 17)):
+        model = onnx.version_converter.convert_version(model, known)
     return onnx2torch.convert(model).eval()
