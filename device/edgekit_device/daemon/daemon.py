@@ -127,11 +127,8 @@ class Daemon:
             BrokenPipeError: the reader of stdout has gone.
         """
         self._outputs.open(self._settings)
-        # All but the runtime has been imported, and no thread has been started.
-        board.release_library_pages()
         try:
-            for sink in self._outputs.sinks:
-                sink.start()
+            self._outputs.start()
             self._worker.start()
             while not (self._ended or self._stopping):
                 self._turn()

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from edgekit.errors import EdgekitError
+from edgekit_device import board
 from edgekit_device.config.settings import Settings
 from edgekit_device.health import SinkHealth
 from edgekit_device.sinks import SinkEntry
@@ -134,6 +135,17 @@ class Outputs:
         """
         opened = {entry.name: entry.open(settings, self._host) for entry in self._entries}
         self._state = _State({name: sink for name, sink in opened.items() if sink is not None})
+
+    def start(self) -> None:
+        """Begin to deliver; before any other thread is started.
+
+        Raises:
+            EdgekitError: a sink cannot work at all.
+        """
+        # All but the runtime has been imported.
+        board.release_library_pages()
+        for sink in self.sinks:
+            sink.start()
 
     def changed(self, before: Settings, after: Settings) -> dict[str, Sink | None]:
         """For `exchange`: sinks, not started, that other settings want otherwise, or no more.
