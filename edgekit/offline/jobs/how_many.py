@@ -24,7 +24,7 @@ def how_many(asked: int | None, items: int, model: int, notify: Notify) -> int:
         model: bytes of the model file.
         notify: called with a line where memory allows fewer.
     """
-    wanted = min(asked or len(os.sched_getaffinity(0)), items)
+    wanted = min(asked or _cores(), items)
     each, free = _BASE + _OF_MODEL * model, free_memory()
     allowed = max(1, free // each)
     if allowed >= wanted:
@@ -37,8 +37,20 @@ def how_many(asked: int | None, items: int, model: int, notify: Notify) -> int:
 
 
 def free_memory(meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> int:
-    """Bytes of memory that can be had: of the machine, or of the container that this runs in."""
+    """Bytes of memory that can be had: of the machine, or of the container that this runs in.
+
+    Without bound where the system does not tell, as macOS does not.
+    """
+    if not meminfo.exists():
+        return 1 << 62
     found = re.search(r"MemAvailable:\s+(\d+) kB", meminfo.read_text(encoding="ascii"))
     assert found is not None
     limit = cgroup.read_text(encoding="ascii").strip() if cgroup.exists() else "max"
     return min(int(found[1]) << 10, int(limit) if limit.isdigit() else 1 << 62)
+
+
+def _cores() -> int:
+    """Those that this process may use, where the system tells."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
