@@ -48,7 +48,7 @@ def test_options_win_over_the_file(tmp_path: Path) -> None:
         ("zzz = 3", "line 1: zzz: there is no such key; see edgekit run --print-config"),
         ('[mqtt]\nport = "x"', "line 2: mqtt.port: expected whole number, got string"),
         ("mqtt.port = 0", "line 1: mqtt.port: expected whole number >= 1"),
-        ("threads = 0", "line 1: threads: expected whole number >= 1"),
+        ("threads = -1", "line 1: threads: expected whole number >= 0"),
         ("threads = true", "line 1: threads: expected whole number, got true or false"),
         ("mqtt = 3", "line 1: mqtt: expected section, got whole number"),
         ("model = 3", "line 1: model: expected string, got whole number"),
