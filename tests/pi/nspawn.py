@@ -22,8 +22,9 @@ CPU part\t: 0xd08
 CPU revision\t: 3
 
 """
-# ProtectProc= gives the service a /proc of its own.
-_DROP_IN = Path("usr/lib/systemd/system/edgekit.service.d/emulated.conf")
+# ProtectProc= gives units a /proc of their own.
+_UNITS = Path("usr/lib/systemd/system")
+_SANDBOXED = ("edgekit.service", "edgekit-control.service")
 _SAME_CORE = "[Service]\nBindReadOnlyPaths=/cpuinfo:/proc/cpuinfo\n"
 
 
@@ -39,9 +40,10 @@ def run(cache: Path) -> Path:
     payload.make_payload(parts["payload"], "container", "/srv/edgekit/clip.avi")
     cores = "".join(map(_CORE.format, range(4)))
     (parts["changes"] / "cpuinfo").write_text(cores, encoding="ascii")
-    drop_in = parts["changes"] / _DROP_IN
-    drop_in.parent.mkdir(parents=True)
-    drop_in.write_text(_SAME_CORE, encoding="ascii")
+    for unit in _SANDBOXED:
+        drop_in = parts["changes"] / _UNITS / f"{unit}.d" / "emulated.conf"
+        drop_in.parent.mkdir(parents=True)
+        drop_in.write_text(_SAME_CORE, encoding="ascii")
     layers = f"lowerdir={root},upperdir={parts['changes']},workdir={parts['scratch']}"
     image.run("mount", "-t", "overlay", "overlay", "-o", layers, parts["root"],
               refused="this kernel mounts no overlay")  # fmt: skip
