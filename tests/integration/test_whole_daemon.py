@@ -127,9 +127,9 @@ def test_sighup_reads_the_configuration_again(
     top = f'model = "{model}"\nsource = "test:"\n'
     daemon = start("--config", configuration(tmp_path, top=top))
     daemon.wait_for_event(lambda event: event["event"] == "change")
-    configuration(tmp_path, top=top + "threads = 0\n")
+    configuration(tmp_path, top=top + "threads = -1\n")
     daemon.signal(signal.SIGHUP)
-    assert "line 3: threads: expected whole number >= 1" in daemon.wait_for("configuration: ")
+    assert "line 3: threads: expected whole number >= 0" in daemon.wait_for("configuration: ")
     configuration(tmp_path, top=top + "every-frame = true\n")
     daemon.signal(signal.SIGHUP)
     daemon.wait_for("the configuration was read again")
