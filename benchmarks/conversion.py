@@ -72,7 +72,8 @@ def _compare(option: str, with_onnx2tf: bool) -> None:
             [
                 sys.executable, "-m", "edgekit", "convert", "--arch", option, "--int8",
                 "--weights", "network.pth", "--classes", "classes.txt", "--crop", "1",
-                "--calibration", "pictures", "--allow-loss", "--output", "x.tflite",
+                "--calibration", "pictures", "--allow-loss", "--allow-misfit", "--output",
+                "x.tflite",
             ],
             folder,
         )  # fmt: skip
