@@ -113,8 +113,8 @@ def test_wrong_files_many_at_once_and_one_beside_a_swap(
     daemon.is_well()
     good = daemon.config.read_bytes()
     fault = row("reload-bad")
-    for content in (b"threads = -1", b"a = " + b"[" * 3000, b"\xff\xfe", b"threads = " + b"1" * 9999,
-                    b"", b"\0", None, "pipe", "/dev/zero", "/"):  # fmt: skip
+    for content in (b"threads = -1", b"a = " + b"[" * 3000, b"\xff\xfe", b"",
+                    b"threads = " + b"1" * 9999, b"\0", None, "pipe", "/dev/zero", "/"):  # fmt: skip
         daemon.config.unlink(missing_ok=True)
         if content == "pipe":
             os.mkfifo(daemon.config)
