@@ -114,7 +114,8 @@ def test_wrong_files_many_at_once_and_one_beside_a_swap(
     good = daemon.config.read_bytes()
     fault = row("reload-bad")
     for content in (b"threads = -1", b"a = " + b"[" * 3000, b"\xff\xfe", b"",
-                    b"threads = " + b"1" * 9999, b"\0", None, "pipe", "/dev/zero", "/"):  # fmt: skip
+                    b"threads = " + b"1" * 9999, b"\0", None, "pipe", "/dev/zero",
+                    "/"):  # fmt: skip
         daemon.config.unlink(missing_ok=True)
         if content == "pipe":
             os.mkfifo(daemon.config)
