@@ -13,6 +13,13 @@ from pathlib import Path
 WORKING_FOLDER = Path("/")
 
 
+def cores() -> int:
+    """Processors that this process may use; all there are where the system does not tell."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def python_command(module: str, *arguments: str | Path, python: Path | None = None) -> list[str]:
     """The command that runs `python -m module` with nothing but what is installed.
 

@@ -79,9 +79,7 @@ def inference_threads(asked: int) -> int:
     """
     if asked:
         return asked
-    # macOS does not say which these are.
-    usable = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return min(max(usable - 1, 1), _MOST_THREADS)
+    return min(max(child.cores() - 1, 1), _MOST_THREADS)
 
 
 def memory_bytes(root: Path = _ROOT) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 import msgspec
 
+from edgekit.child import cores
 from edgekit.commands.notify import notify
 from edgekit.commands.options import given, json_option, settings_of
 from edgekit.errors import RuntimeUnavailableError
@@ -15,7 +16,6 @@ from edgekit.model.container import read_model
 from edgekit.model.foreign import Hints
 from edgekit.settings import load
 from edgekit_device.bench import words
-from edgekit_device.bench.conditions import cores
 from edgekit_device.bench.session import Plan, Session, installed, threads_to_try
 from edgekit_device.daemon.delegate import parse
 from edgekit_device.signals import handled

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from edgekit.child import cores
 from edgekit_device import board
 
 _ROOT = Path("/")
@@ -50,13 +51,6 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     since_boot: list[str]
     told: bool
     slowdowns: int | None
-
-
-def cores() -> int:
-    """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def look_at_board(root: Path = _ROOT) -> Board:

@@ -1,9 +1,9 @@
 """In how many processes a machine does the same work."""
 
-import os
 import re
 from pathlib import Path
 
+from edgekit.child import cores
 from edgekit.model.labels import Notify
 
 # What a process takes beside the model: libraries, pictures that are read ahead, and what is kept.
@@ -24,7 +24,7 @@ def how_many(asked: int | None, items: int, model: int, notify: Notify) -> int:
         model: bytes of the model file.
         notify: called with a line where memory allows fewer.
     """
-    wanted = min(asked or _cores(), items)
+    wanted = min(asked or cores(), items)
     each, free = _BASE + _OF_MODEL * model, free_memory()
     allowed = max(1, free // each)
     if allowed >= wanted:
@@ -47,10 +47,3 @@ def free_memory(meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> int:
     assert found is not None
     limit = cgroup.read_text(encoding="ascii").strip() if cgroup.exists() else "max"
     return min(int(found[1]) << 10, int(limit) if limit.isdigit() else 1 << 62)
-
-
-def _cores() -> int:
-    """Those that this process may use, where the system tells."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

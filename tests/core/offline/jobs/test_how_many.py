@@ -43,7 +43,7 @@ def test_a_container_has_less_than_the_machine(tmp_path: Path) -> None:
 
 
 def test_a_system_that_does_not_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(module.os, "sched_getaffinity", raising=False)
-    monkeypatch.setattr(module.os, "cpu_count", lambda: 6)
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
     monkeypatch.setattr(module, "free_memory", lambda: free_memory(tmp_path / "absent"))
     assert how_many(None, 9, 1 << 20, pytest.fail) == 6
