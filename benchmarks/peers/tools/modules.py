@@ -29,4 +29,9 @@ def rebuilt(network: Network) -> torch.nn.Module:
     version = model.opset_import[0].version
     if version != (known := min(max(version, 13), 17)):
         model = onnx.version_converter.convert_version(model, known)
+    for node in model.graph.node:
+        # Its Reshape looks at values, which no exporter can follow; after a mean it is a Flatten.
+        if node.op_type == "Reshape":
+            flatten = onnx.helper.make_node("Flatten", node.input[:1], node.output, axis=1)
+            node.CopyFrom(flatten)
     return onnx2torch.convert(model).eval()
