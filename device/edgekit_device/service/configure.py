@@ -32,8 +32,9 @@ from edgekit_device.service.verify import STANDARD_INPUT
 
 # Seconds for a broker, a camera or a page to work with new settings.
 PATIENCE = 30.0
-# Keys by which other models could run, under other names, than somebody has signed.
-_SIGNED = ("allowed_signers", "labels", "delegate")
+# Keys that root's installation alone sets: files that root reads when a model comes; and where
+# signatures are demanded, the library through which a model answers.
+_KEPT, _SIGNED = ("allowed_signers", "labels"), ("delegate",)
 _OF_CONFIGURATION = {"configuration", "source", "decision"}
 _MODE, _ALONE = 0o640, 0o600
 
@@ -66,7 +67,6 @@ def configure(layout: Layout, path: Path, notify: Callable[[str], None]) -> None
     name, content = _read(path)
     settings = parse(name, content)
     check(settings)
-    environment.check_token(layout, settings)
     if not layout.unit.is_file():
         raise ServiceError("no service is installed here; edgekit service install --model FILE")
     with locked(layout.lock) as ours, undisturbed():
@@ -80,7 +80,7 @@ def configure(layout: Layout, path: Path, notify: Callable[[str], None]) -> None
         if before.is_paused:
             raise ServiceError(PAUSED)
         old = _present(layout)
-        _check_not_loosened(layout, old, settings)
+        _check_kept(layout, old, settings)
         _Trial(layout, Probation.of(settings), notify).run(content, old, before)
 
 
@@ -270,27 +270,24 @@ def _write(layout: Layout, content: bytes) -> None:
     durable.write(layout.config, content, _MODE, config_group(layout))
 
 
-def _check_not_loosened(layout: Layout, old: bytes, settings: Settings) -> None:
-    """Refuse what would let other models run, or answer under other names, than are signed.
+def _check_kept(layout: Layout, old: bytes, settings: Settings) -> None:
+    """Refuse what would let other models run, or answer otherwise, than the device allows.
 
     Raises:
         ServiceError: it would.
+        ConfigurationError: what the device allows is not known, because its configuration is wrong.
     """
     try:
         installed = parse(layout.config, old)
     except ConfigurationError:
-        # Of a broken one nobody knows what it demands.
-        if b"allowed-signers" not in old:
-            return
-        raise
-    if settings.allowed_signers == installed.allowed_signers is None:
-        return
-    for key in _SIGNED:
-        if getattr(settings, key) != getattr(installed, key):
-            name = key.replace("_", "-")
-            there = getattr(installed, key)
-            shown = "nothing" if there is None else f'"{there}"'
+        if b"allowed-signers" in old:
+            raise
+        installed = Settings()
+    for key in (*_KEPT, *(_SIGNED if installed.allowed_signers else ())):
+        there = getattr(installed, key)
+        if getattr(settings, key) != there:
+            name, shown = key.replace("_", "-"), "not set" if there is None else f'"{there}"'
             raise ServiceError(
-                f"{name} is {shown} on the device, and decides which models run there: leave it so "
-                "in the configuration, or change it there with `edgekit service install`"
+                f"{name} is {shown} on the device, and decides which models run there and what "
+                "they say: leave it so in the configuration, or set it on the device itself"
             )

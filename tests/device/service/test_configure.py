@@ -178,6 +178,7 @@ def test_standard_input_is_read_and_has_an_end(
         ("allowed-signers = '/etc/edgekit/allowed_signers'\n", ""),
         ("allowed-signers = '/etc/edgekit/allowed_signers'\n", "allowed-signers = '/etc/mine'\n"),
         ("", "allowed-signers = '/etc/mine'\n"),
+        ("", "labels = '/srv/mine.txt'\n"),
         ("allowed-signers = '/etc/a'\n", "allowed-signers = '/etc/a'\nlabels = '/srv/l.txt'\n"),
         ("allowed-signers = '/etc/a'\n", "allowed-signers = '/etc/a'\ndelegate = '/srv/l.so'\n"),
     ],
@@ -187,12 +188,33 @@ def test_which_models_may_run_stays_as_it_is(
 ) -> None:
     running.layout.config.write_text(there + QUICK)
     new.write_text(brought + NEW)
-    with pytest.raises(ServiceError, match="decides which models run there"):
+    with pytest.raises(ServiceError, match="on the device, and decides which models"):
         bring(running, new)
     assert running.layout.config.read_text() == there + QUICK
     # What does not touch that is welcome.
     new.write_text(there + NEW)
     assert "works" in bring(running, new)
+
+
+def test_root_opens_no_file_that_it_names(running: Device, new: Path) -> None:
+    """It may come from somebody who is not root."""
+    files = [running.layout.root / name for name in ("token", "password", "model", "cpu", "ca")]
+    lines = ["mqtt.host = 'localhost'", "mqtt.user = 'me'", "mqtt.tls = true",
+             "http.listen = '127.0.0.1:1'"]  # fmt: skip
+    names = ("http.token-file", "mqtt.password-file", "model", "cpu-model", "mqtt.ca-file")
+    for file, name in zip(files, names, strict=True):
+        os.mkfifo(file)
+        lines.append(f"{name} = '/srv/{file.name}'")
+    opened: list[str] = []
+    real = os.open
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "open", lambda path, *rest, **more: (
+            opened.append(str(path)), real(path, *rest, **more))[1])  # fmt: skip
+        new.write_text(QUICK.replace("health", "\n".join(lines) + "\nhealth"))
+        assert "works" in bring(running, new)
+    assert str(running.layout.config) in opened
+    assert not [path for path in opened if path.startswith("/srv/")]
 
 
 def test_a_broken_one_that_demanded_signatures_is_not_replaced(running: Device, new: Path) -> None:
