@@ -22,8 +22,8 @@
     │   ├── MisfitError               3  the network was trained on pictures fed otherwise
     │   └── FidelityError             3  a stage changed the answers, or labels contradict them
     ├── ServiceError                  1  the service cannot be changed, or does not run
-    │   └── UpgradeError              1  an upgrade was refused, or rolled back
-    ├── PushError                     1  at least one device did not get its model
+    │   └── UpgradeError              1  a model or a configuration was refused, or rolled back
+    ├── PushError                     1  at least one device did not get what was pushed
     └── ExpectationError              1  a result is not what it had to be
         ├── GoldenError               1  a golden file cannot be read, or belongs elsewhere
         ├── ReplayDiffersError        1  a replay gave other events than it should
@@ -157,11 +157,11 @@ class ServiceError(EdgekitError):
 
 
 class UpgradeError(ServiceError):
-    """An upgrade was refused, or rolled back."""
+    """A model or a configuration was refused, or rolled back."""
 
 
 class PushError(EdgekitError):
-    """At least one device did not get its model."""
+    """At least one device did not get what was pushed."""
 
 
 class ExpectationError(EdgekitError):

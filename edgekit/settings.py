@@ -112,18 +112,21 @@ def tables(struct: type[msgspec.Struct]) -> Iterator[Table]:
                 yield Table(section.encode_name, field.encode_name, entry, meta)
 
 
-def load(schema: type[_S], path: Path | None, options: Mapping[str, Any]) -> _S:
+def load(
+    schema: type[_S], path: Path | None, options: Mapping[str, Any], content: bytes | None = None
+) -> _S:
     """Settings from a file, with options put over them.
 
     Args:
         schema: what can be set.
         path: a TOML file, or None.
         options: values by key path, such as `mqtt.host`.
+        content: what was read of the file, or came in its place; it is read by default.
 
     Raises:
         ConfigurationError: the file cannot be read or is wrong; names key and line.
     """
-    text = _read(path) if path is not None else ""
+    text = _read(path, content) if path is not None else ""
     try:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -167,13 +170,14 @@ def _check_values(
 
 
 # Bytes of a configuration; one with every key explained has a tenth of a tenth of that.
-_LONGEST_FILE = 1 << 20
+LONGEST_FILE = 1 << 20
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, content: bytes | None) -> str:
     # Bounded, and no pipe: a daemon reads it again while it works, and must not be kept.
     try:
-        return read_bounded(path, _LONGEST_FILE, follow=True).decode("utf-8")
+        content = read_bounded(path, LONGEST_FILE, follow=True) if content is None else content
+        return content.decode("utf-8")
     except PermissionError as error:
         raise ConfigurationError(
             f"cannot read the configuration {path}: {error.strerror}; it may hold secrets, so use "

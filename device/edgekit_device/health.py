@@ -164,12 +164,14 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
         health: how it is.
         problems: `health.problems` by part: `camera`, `model`, `mqtt` and so on.
         refused_model: why it does not use the model file that is there; None when it does.
+        reloads: how often it has read its configuration again, or found it wrong, since its start.
     """
 
     pid: int
     health: Health
     problems: dict[str, str]
     refused_model: str | None = None
+    reloads: int = 0
 
 
 STATUS_FILE = "status.json"

@@ -18,7 +18,7 @@ from edgekit_device.config.file import load, render, shown
 from edgekit_device.config.secrets import login
 from edgekit_device.health import STATUS_FILE, headline, read_status
 from edgekit_device.retry import RetryPolicy
-from edgekit_device.service.push import _judge
+from edgekit_device.service.push.outcome import ABSENT, BROKEN, DAMAGED, MARK, Answer, judge
 from edgekit_device.service.state import ServiceState
 from edgekit_device.service.store import Store
 from edgekit_device.service.systemctl import Unit
@@ -325,8 +325,11 @@ def unit(data: bytes) -> None:
 
 def push(data: bytes) -> None:
     """What a device answers to a push."""
-    outcome = _judge("pi", last_line(data), data, "00ff")
-    assert one_line(redact(outcome.text)).isprintable()
+    for code in (0, 1, 2, ABSENT, BROKEN, DAMAGED, 255):
+        for output in (data, *(f"{MARK}{key} ".encode() + data for key in ("version", "after"))):
+            outcome = judge("pi", Answer(code, output, data), "00ff")
+            assert (outcome.reason is None) == (outcome.outcome == "done")
+            assert outcome.shown().message.isprintable()
 
 
 class _Peer:

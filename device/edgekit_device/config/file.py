@@ -26,6 +26,16 @@ def load(path: Path | None, options: Mapping[str, Any]) -> Settings:
     return schema.load(Settings, path, options)
 
 
+def parse(name: Path, content: bytes) -> Settings:
+    """Settings from what was read of a TOML file; see `load`.
+
+    Args:
+        name: of the file, for messages.
+        content: its bytes.
+    """
+    return schema.load(Settings, name, {}, content)
+
+
 def render(settings: Settings) -> str:
     """A commented configuration file; what is at its default is commented out."""
     return schema.render(settings, _HEADER)

@@ -246,6 +246,7 @@ class Daemon:
     def reload(self) -> str | None:
         """Read the settings again; what was wrong with them, None for nothing."""
         before = self._settings
+        self._status.count_reload()
         try:
             settings = self._reload()
             sinks = self._outputs.changed(before, settings)
@@ -347,7 +348,7 @@ class Daemon:
         state = state_of(indicators, self._settings.health.stall_after)
         model = self._worker.loaded and self._worker.loaded.classifier.sha256
         now = (state, indicators.problems, model, self._drift.health() is not None)
-        changed, self._sent = now != self._sent, now
+        changed, self._sent = now != self._sent or self._status.is_old, now
         well = state in ("running", "degraded", "paused")
         if changed or self._is_due("health", self._settings.health.interval):
             health = self._publish_health(indicators)

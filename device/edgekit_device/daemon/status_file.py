@@ -16,12 +16,20 @@ class StatusFile:
 
     Attributes:
         problem: why it cannot be written, in words.
+        is_old: whether the configuration was read again since it was written.
     """
 
     def __init__(self, folder: Path | None, notify: Callable[[str], None]) -> None:
         self.problem: str | None = None
+        self.is_old = False
+        self._reloads = 0
         self._folder = folder
         self._notify = notify
+
+    def count_reload(self) -> None:
+        """The configuration is read again, or cannot be."""
+        self._reloads += 1
+        self.is_old = True
 
     def leave(self, health: Health, problems: Mapping[str, str], refused: str | None) -> None:
         """Write it anew.
@@ -31,9 +39,12 @@ class StatusFile:
             problems: of it, by part.
             refused: why it does not use the model file that is there; None when it does.
         """
+        self.is_old = False
         if self._folder is None:
             return
-        status = Status(os.getpid(), health, dict(problems), refused and shown(refused))
+        status = Status(
+            os.getpid(), health, dict(problems), refused and shown(refused), self._reloads
+        )
         try:
             write_status(self._folder, status)
         except OSError as error:

@@ -219,6 +219,25 @@ def upgrade(layout: Layout, model: Path) -> None:
 
 
 @service.command()
+@click.argument(
+    "config", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
+)
+@click.pass_obj
+def configure(layout: Layout, config: Path) -> None:
+    """Let the running service follow CONFIG; `-` reads it from standard input.
+
+    It takes the place of /etc/edgekit/edgekit.toml, which is kept as edgekit.toml.previous, and the
+    service reads it. When it then has a problem that it had not before, or answers no frames, the
+    one before comes back by itself, and the exit code is 1. Which signatures are demanded cannot
+    be changed so.
+    """
+    from edgekit_device.service.configure import configure as work
+
+    _need_root(layout, "a change of the configuration")
+    work(layout, config, _notify)
+
+
+@service.command()
 @click.pass_obj
 def rollback(layout: Layout) -> None:
     """Let the running service change back to the model before, without a pause.

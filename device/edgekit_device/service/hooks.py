@@ -10,6 +10,7 @@ from edgekit.errors import EdgekitError
 from edgekit_device.config.file import load
 from edgekit_device.retry import SERVICE_RESTART
 from edgekit_device.service import systemctl
+from edgekit_device.service.configure import settle
 from edgekit_device.service.durable import locked
 from edgekit_device.service.layout import Layout
 from edgekit_device.service.network import open_network
@@ -21,9 +22,10 @@ from edgekit_device.service.store import Store
 
 
 def before_start(layout: Layout, notify: Callable[[str], None]) -> None:
-    """Open the network, have requests waited for, settle an upgrade that was cut short, and wait
-    after repeated failures.
+    """Settle what was cut short, open the network, have requests waited for; wait after repeated
+    failures.
     """
+    _settle_configuration(layout, notify)
     before_reload(layout, notify)
     with locked(layout.lock) as ours:
         # Otherwise an upgrade is at work: it judges its model itself, and wants no delay.
@@ -38,6 +40,15 @@ def before_start(layout: Layout, notify: Callable[[str], None]) -> None:
     if seconds:
         notify(f"{earlier} other restarts within the hour: waiting for {seconds:g} s")
         time.sleep(seconds)
+
+
+def _settle_configuration(layout: Layout, notify: Callable[[str], None]) -> None:
+    try:
+        with locked(layout.lock) as ours:
+            if ours and (changed := settle(layout)):
+                notify(changed)
+    except EdgekitError as error:
+        notify(f"configuration: {error}")
 
 
 def before_reload(layout: Layout, notify: Callable[[str], None]) -> None:

@@ -257,11 +257,15 @@ def _missing_groups(layout: Layout) -> list[str]:
     return [name for name in _GROUPS if name not in known]
 
 
-def _config_group(layout: Layout, changes: Changes) -> int | None:
-    """Number of the group that reads the configuration; None where files cannot be given to it."""
+def config_group(layout: Layout, *, dry: bool = False) -> int | None:
+    """Number of the group that reads the configuration; None where files cannot be given to it.
+
+    Raises:
+        ServiceError: there is no such group, and it is no dry run.
+    """
     # An image that is not made by root has its files given away when it is packed.
     number = groups(layout).get(GROUP) if os.geteuid() == 0 else None
-    if number is None and os.geteuid() == 0 and not changes.dry:
+    if number is None and os.geteuid() == 0 and not dry:
         raise ServiceError(f"there is no group {GROUP}; make it with: systemd-sysusers")
     return number
 
@@ -282,7 +286,7 @@ def _install_config(layout: Layout, changes: Changes, chosen: _Choice) -> bool:
     path, beside = layout.config, layout.config.with_name("edgekit.toml.new")
     copy = layout.written_config
     # It may hold passwords. The service reads it, and reads it again; root alone reads the copy.
-    private = Private(chosen.shown, group=_config_group(layout, changes))
+    private = Private(chosen.shown, group=config_group(layout, dry=changes.dry))
     alone = Private("", mode=0o600)
     if chosen.beside is not None:
         changes.write(beside, chosen.beside, private)
@@ -293,6 +297,8 @@ def _install_config(layout: Layout, changes: Changes, chosen: _Choice) -> bool:
         changes.restrict(copy, alone)
         return False
     content = chosen.content
+    # What an earlier one was to be taken back for counts no more.
+    changes.remove(layout.pending_config)
     changed = changes.write(path, content, private)
     if changed:
         changes.do(f"keep a copy as {copy}", lambda: durable.write(copy, content, alone.mode))

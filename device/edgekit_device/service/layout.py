@@ -37,6 +37,8 @@ class Layout:
         state: models, and what an upgrade must not forget when the power goes.
         written_config: the configuration as it was last installed, to tell whether the user edited
             it.
+        previous_config: the configuration before the one that was last brought.
+        pending_config: only while a configuration is on probation.
         data: what the daemon keeps on the disk; a link into `private_data`, which systemd makes.
         runtime: what the daemon says of itself, and asks for, as long as it lives.
         answers: what became of that.
@@ -56,6 +58,8 @@ class Layout:
         self.data = root / DATA_FOLDER.relative_to("/")
         self.private_data = self.data.parent / "private" / self.data.name
         self.written_config = self.state / "edgekit.toml"
+        self.previous_config = self.config.with_name("edgekit.toml.previous")
+        self.pending_config = self.state / "edgekit.toml.pending"
         self.runtime = root / SERVICE_FOLDER.relative_to("/")
         self.answers = root / ANSWERS_FOLDER.relative_to("/")
         # Not in `runtime`, which systemd removes whenever the daemon ends.

@@ -46,15 +46,15 @@ def uninstall(layout: Layout, changes: Changes, *, purge: bool = False) -> None:
     if edited and not purge:
         changes.notify(f"keep {layout.config}, which was edited; --purge removes it")
     else:
-        changes.remove(layout.config)
-        changes.remove(layout.allowed_signers)
+        for path in (layout.config, layout.previous_config, layout.allowed_signers):
+            changes.remove(path)
     changes.remove(layout.config.with_name("edgekit.toml.new"))
     if not edited or purge:
         changes.remove_folder(layout.config.parent)
     store = Store(layout.state)
     if store.current or store.previous or store.names:
         changes.do(f"remove the models below {layout.state}", store.clear)
-    for path in (layout.written_config, layout.lock, layout.starts):
+    for path in (layout.written_config, layout.pending_config, layout.lock, layout.starts):
         changes.remove(path)
     changes.remove_folder(layout.state)
     for path in (layout.answers / ANSWER_FILE, layout.answers / CHANGES_FILE):

@@ -111,7 +111,7 @@ def _change(
     if not layout.unit.is_file():
         raise ServiceError("no service is installed here; edgekit service install --model FILE")
     settings = load(layout.config, {})
-    with locked(layout.lock) as ours, _undisturbed():
+    with locked(layout.lock) as ours, undisturbed():
         if not ours:
             raise ServiceError(AT_WORK)
         store = Store(layout.state)
@@ -195,7 +195,7 @@ class _Trial:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def undisturbed() -> Iterator[None]:
     """Go on when the terminal or the ssh connection that it was started from is gone."""
     if threading.current_thread() is not threading.main_thread():
         yield

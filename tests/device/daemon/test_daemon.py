@@ -789,6 +789,25 @@ class TestStatus:
         assert running.stop() is None
         assert self.status(folder).health.state == "stopping"
 
+    def test_each_reading_of_the_configuration_counts_when_it_is_done(
+        self, bench: Callable[..., Bench], folder: Path
+    ) -> None:
+        running = bench(SETTINGS, endless(0)).start()
+        running.manager.wait_for("STATUS=running")
+        assert self.status(folder).reloads == 0
+        # Neither state nor problems change with it; it is written at once all the same.
+        running.daemon.request_reload()
+        until(lambda: self.status(folder).reloads == 1)
+
+        def wrong() -> Settings:
+            raise SettingsError("line 3: no such key")
+
+        running.reload = wrong
+        running.daemon.request_reload()
+        until(lambda: self.status(folder).reloads == 2)
+        assert "line 3: no such key" in self.status(folder).problems["configuration"]
+        assert running.stop() is None
+
     def test_problems_are_told_apart_by_their_part(
         self, bench: Callable[..., Bench], folder: Path
     ) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from edgekit_device import runtime_choice
-from edgekit_device.service import probation, verify
+from edgekit_device.service import configure, probation, verify
 from edgekit_device.service.layout import Layout
 from edgekit_device.service.store import Store
 from edgekit_device.trial import Report
@@ -64,7 +64,8 @@ class Device:
 
     def behaves(self, model: Path, how: str) -> None:
         """Let the service fare so with a model: good, refused, crashes, stalls, pauses, hangs,
-        aborts or ignored."""
+        aborts or ignored. With a configuration: good, refused, crashes, stalls, pauses, away or
+        unread."""
         self.set(behaviour=self.state["behaviour"] | {sha(model): how})
 
     @property
@@ -113,7 +114,7 @@ def make_device(folder: Path) -> Device:
     file = folder / "systemd.json"
     file.write_text(json.dumps({
         "link": str(layout.state / "model.tflite"), "unit": str(layout.unit),
-        "runtime": str(layout.runtime), "now": 1000.0,
+        "runtime": str(layout.runtime), "config": str(layout.config), "now": 1000.0, "reloads": 0,
         "active": "inactive", "sub": "dead", "pid": 0, "next_pid": 100, "restarts": 0,
         "result": "success", "exit": 0, "fed": 1, "loaded": "", "state": "", "problems": {},
         "refused_model": None, "silent": False, "drift": None, "behaviour": {}, "calls": [],
@@ -127,8 +128,10 @@ def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Device:
     device = make_device(tmp_path)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("FAKE_SYSTEMD", str(device.file))
-    monkeypatch.setattr(probation, "time", FakeClock(device.file))
+    for module in (probation, configure):
+        monkeypatch.setattr(module, "time", FakeClock(device.file))
     monkeypatch.setattr(probation, "TIMEOUT", TIMEOUT)
+    monkeypatch.setattr(configure, "PATIENCE", 2.0)
     # There is nothing to choose, and nothing to measure.
     monkeypatch.setattr(verify, "installed_versions", lambda: {"litert": "2.1.0"})
     return device

@@ -1,10 +1,11 @@
-"""Stands in for systemctl, with a service whose model decides how it fares.
+"""Stands in for systemctl, with a service whose model and configuration decide how it fares.
 
 The state is a JSON file that `FAKE_SYSTEMD` names. As with the real thing, time passes between two
 calls: that is when the daemon notices a switched link, and when systemd starts it again. The daemon
 leaves a status in the runtime directory, which systemd removes when it ends.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -22,14 +23,37 @@ def behaviour(state):
     return state["behaviour"].get(target(state), "good")
 
 
+def configured(state):
+    """How the service fares with the configuration that is there."""
+    path = Path(state["config"])
+    content = path.read_bytes() if path.exists() else b""
+    return state["behaviour"].get(hashlib.sha256(content).hexdigest(), "good")
+
+
+def reload(state):
+    """What the daemon does with the configuration that is there."""
+    how = configured(state)
+    if how == "crashes":
+        crash(state)
+    elif how != "unread":
+        state["reloads"] += 1
+        kept = {part: text for part, text in state["problems"].items() if part == "board"}
+        wrong = {
+            "refused": {"configuration": "no good; going on with the one before"},
+            "away": {"mqtt": "connection refused"},
+        }
+        said = {"stalls": "stalled", "pauses": "paused"}.get(how, "running")
+        state.update(problems=kept | wrong.get(how, {}), state=said)
+
+
 def crash(state):
     state.update(active="activating", sub="auto-restart", pid=0, result="signal", exit=11)
 
 
 def start(state):
     """What the daemon does with the model it finds at its start; whether it gets ready."""
-    how = behaviour(state)
-    state.update(problems={}, refused_model=None, state="running", loaded=target(state))
+    how = behaviour(state) if configured(state) not in ("crashes", "refused") else "refused"
+    state.update(problems={}, refused_model=None, state="running", loaded=target(state), reloads=0)
     if how == "good":
         state["next_pid"] += 1
         state.update(active="active", sub="running", pid=state["next_pid"], result="success")
@@ -87,7 +111,8 @@ def leave_status(state):
     }  # fmt: skip
     if state["drift"]:
         health["drift"] = state["drift"]
-    status = {"pid": state["pid"], "health": health, "problems": problems}
+    status = {"pid": state["pid"], "health": health, "problems": problems,
+              "reloads": state["reloads"]}  # fmt: skip
     if state["refused_model"]:
         status["refused_model"] = state["refused_model"]
     folder.mkdir(parents=True, exist_ok=True)
@@ -122,6 +147,8 @@ def main(verb, *rest):
     ours = not any("edgekit-control" in word for word in rest)
     if verb in ("start", "restart") and ours:
         well = start(state)
+    if verb == "reload":
+        reload(state)
     if (verb == "stop" and ours) or "--now" in rest:
         state.update(active="inactive", sub="dead", pid=0, result="success")
     if verb == "enable":
