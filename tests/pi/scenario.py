@@ -131,14 +131,14 @@ def labels() -> list[str]:
     return [label["label"] for event in events for label in event["labels"][:1]]
 
 
-def config(**changes: str) -> None:
-    """Edit the configuration as a user would: keys of the top get other values."""
-    text = CONFIG.read_text(encoding="utf-8")
+def config(file: Path = CONFIG, **changes: str) -> None:
+    """Edit a configuration as a user would: keys of the top get other values."""
+    text = file.read_text(encoding="utf-8")
     for name, value in changes.items():
         key = name.replace("_", "-")
         text, found = re.subn(rf"^#?{key} =.*", f"{key} = {value}", text, count=1, flags=re.M)
         assert found, key
-    CONFIG.write_text(text, encoding="utf-8")
+    file.write_text(text, encoding="utf-8")
 
 
 def snapshot() -> dict[str, int]:
@@ -436,6 +436,24 @@ def _refuse() -> str:
     model = health()["model_sha256"]
     said = run(EDGEKIT, "service", "upgrade", str(PAYLOAD / "damaged.tflite"), code=1)
     assert health()["model_sha256"] == model
+    return said.splitlines()[-1]
+
+
+@step("another configuration is kept where the service does well with it, else taken back")
+def _configure() -> str:
+    pid, other = shown()["MainPID"], MATERIAL / "other.toml"
+    other.write_bytes(ORIGINAL.read_bytes())
+    config(other, stall_after="6.0", inference_timeout="6.0")
+    run(EDGEKIT, "service", "configure", str(other))
+    kept = CONFIG.read_bytes()
+    assert kept == other.read_bytes()
+    config(other, source='"v4l2:/dev/video77"')
+    said = run(EDGEKIT, "service", "configure", str(other), code=1)
+    assert "was taken back" in said, said
+    assert CONFIG.read_bytes() == kept
+    until("answers as before", lambda: is_in("running"))
+    run(EDGEKIT, "service", "configure", str(ORIGINAL))
+    assert shown()["MainPID"] == pid
     return said.splitlines()[-1]
 
 
