@@ -8,7 +8,7 @@ import pytest
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon import models
 from edgekit_device.daemon.models import check_file, open_model, open_on_cpu
-from edgekit_device.trial import Report
+from edgekit_device.trial_protocol import Report
 
 from edgekit.errors import EdgekitError, LabelsError, ModelFileError, SettingsError
 from edgekit.model.decision import DecisionOverrides, LabelOverrides
