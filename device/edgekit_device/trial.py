@@ -28,13 +28,13 @@ from typing import IO, TYPE_CHECKING, Required, Self, TypedDict, Unpack
 import msgspec
 
 from edgekit import child
-from edgekit.errors import ModelFileError
+from edgekit.errors import LabelsError, ModelFileError, RuntimeUnavailableError, SettingsError
 from edgekit.files import read_bounded
 from edgekit.model import limits
 from edgekit.model.labels import LabelFile
-from edgekit.text import one_line
+from edgekit.text import last_line, one_line
 from edgekit_device import board
-from edgekit_device.trial_protocol import LARGEST_OUTPUT, Job, Report, judge
+from edgekit_device.trial_protocol import LARGEST_OUTPUT, READY, Job, Report, too_much
 
 if TYPE_CHECKING:
     from edgekit_device.config.settings import Settings
@@ -249,6 +249,44 @@ def try_model(
     with trial:
         trial.begin(path, content, labels, settings, **how)
         return trial.wait()
+
+
+def judge(job: Job, returncode: int, said: bytes, noise: bytes) -> Report:
+    """What a process's end says of the model.
+
+    Args:
+        job: what it was to do.
+        returncode: as `subprocess` has it.
+        said: on stdout, where it answers.
+        noise: on stderr, where the runtime says what it likes.
+
+    Raises:
+        ModelFileError, LabelsError, RuntimeUnavailableError, SettingsError: as `try_model`.
+    """
+    lines = said.splitlines()
+    if returncode and READY not in lines:
+        why = child.signal_name(returncode) or one_line(last_line(noise))
+        raise RuntimeUnavailableError(
+            f"a model of ours cannot be tried either ({why}); see `edgekit doctor`"
+        )
+    if signal_name := child.signal_name(returncode):
+        if signal_name == "SIGKILL" or b"bad_alloc" in noise:
+            raise ModelFileError(too_much(job))
+        raise ModelFileError(
+            f"{job.path} crashes the TFLite runtime ({signal_name}); convert it again"
+        )
+    try:
+        report = msgspec.json.decode(lines[-1] if lines else b"", type=Report)
+    except msgspec.DecodeError as error:
+        raise ModelFileError(
+            f"{job.path} gives no answer: {one_line(last_line(noise))}; convert it again"
+        ) from error
+    if report.refusal is not None:
+        errors = {
+            one.__name__: one for one in (LabelsError, RuntimeUnavailableError, SettingsError)
+        }
+        raise errors.get(report.kind, ModelFileError)(report.refusal)
+    return report
 
 
 def _told(path: Path) -> str:

@@ -11,7 +11,6 @@ import os
 import re
 import resource
 import signal
-import statistics
 import sys
 import time
 from pathlib import Path
@@ -171,6 +170,9 @@ def _answer(job: Job, content: bytes, labels: bytes | None) -> float | None:
 
 def _median_ms(classifier: "Classifier", seconds: float) -> float:
     """Median of what an answer takes, in milliseconds, over so many seconds."""
+    # For who measures: it takes a while to import.
+    import statistics
+
     taken: list[float] = []
     end = time.perf_counter() + seconds
     while len(taken) < _MEASURED or time.perf_counter() < end:

@@ -1,17 +1,9 @@
-"""What passes between `edgekit_device.trial` and the process that it starts, and what it means."""
+"""What passes between `edgekit_device.trial` and the process that it starts."""
 
 import msgspec
 
-from edgekit import child
-from edgekit.errors import (
-    LabelsError,
-    ModelFileError,
-    RuntimeUnavailableError,
-    SettingsError,
-)
 from edgekit.model.decision import DecisionOverrides
 from edgekit.model.foreign import Hints
-from edgekit.text import last_line, one_line
 
 # What the process may say; a runtime writes a line for each operator that it does not like.
 LARGEST_OUTPUT = 64 << 10
@@ -69,44 +61,6 @@ class Report(msgspec.Struct, frozen=True):
     seconds: float = 0.0
     memory: int = 0
     answer_ms: float | None = None
-
-
-def judge(job: Job, returncode: int, said: bytes, noise: bytes) -> Report:
-    """What a process's end says of the model.
-
-    Args:
-        job: what it was to do.
-        returncode: as `subprocess` has it.
-        said: on stdout, where it answers.
-        noise: on stderr, where the runtime says what it likes.
-
-    Raises:
-        ModelFileError, LabelsError, RuntimeUnavailableError, SettingsError: as `try_model`.
-    """
-    lines = said.splitlines()
-    if returncode and READY not in lines:
-        why = child.signal_name(returncode) or one_line(last_line(noise))
-        raise RuntimeUnavailableError(
-            f"a model of ours cannot be tried either ({why}); see `edgekit doctor`"
-        )
-    if signal_name := child.signal_name(returncode):
-        if signal_name == "SIGKILL" or b"bad_alloc" in noise:
-            raise ModelFileError(too_much(job))
-        raise ModelFileError(
-            f"{job.path} crashes the TFLite runtime ({signal_name}); convert it again"
-        )
-    try:
-        report = msgspec.json.decode(lines[-1] if lines else b"", type=Report)
-    except msgspec.DecodeError as error:
-        raise ModelFileError(
-            f"{job.path} gives no answer: {one_line(last_line(noise))}; convert it again"
-        ) from error
-    if report.refusal is not None:
-        errors = {
-            one.__name__: one for one in (LabelsError, RuntimeUnavailableError, SettingsError)
-        }
-        raise errors.get(report.kind, ModelFileError)(report.refusal)
-    return report
 
 
 def too_much(job: Job) -> str:

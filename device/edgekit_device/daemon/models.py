@@ -80,6 +80,13 @@ class Loaded:
     signer: str = UNSIGNED
     runtime_from: str = ""
 
+    def release_rest(self) -> None:
+        """Give back to the system, where memory is short, what loading it has left."""
+        # What packs weights and takes a graph apart has done its work.
+        board.release_library_pages(runtimes.folder(self.classifier.runtime_name))
+        # What the model before has held.
+        board.release_memory()
+
 
 @dataclass(frozen=True)
 class _Read:
@@ -249,8 +256,6 @@ def _load(
         delegate_options=accelerator.options if accelerator else None,
     )
     classifier.warm_up()
-    # What packs weights and takes a graph apart has done its work.
-    board.release_library_pages(runtimes.folder(classifier.runtime_name))
     return classifier
 
 
