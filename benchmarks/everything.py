@@ -17,6 +17,7 @@ from pathlib import Path
 
 from benchmarks.daemon import _CLIP, _MODEL, _bare, _broker, _daemon, _free_port, _prepare, _whole
 from benchmarks.figures import found
+from benchmarks.processes import resident
 from edgekit.inference.classifier import Classifier
 from edgekit.vision.videos import read_video
 
@@ -81,12 +82,11 @@ def rate(rounds: int, count: int) -> None:
 
 
 def _resident(seconds: float, *options: str) -> float:
-    """Resident memory in MiB of a daemon that has run for some seconds, as the kernel counts it."""
+    """Resident MiB of a daemon that has run for some seconds."""
     process = _daemon("--source", "test:", "--no-stdout", *options)
     try:
         time.sleep(seconds)
-        status = Path(f"/proc/{process.pid}/status").read_text()
-        return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+        return resident(process.pid)
     finally:
         process.terminate()
         process.communicate()
