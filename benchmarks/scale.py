@@ -149,13 +149,14 @@ def viewers(seconds: float) -> None:
     for count in _VIEWERS:
         with tempfile.TemporaryDirectory() as scratch, ExitStack() as looking:
             port = _free_port()
-            options = _all(port, Path(scratch))
+            options = [*_all(port, Path(scratch)), "--http-viewers", str(max(_VIEWERS))]
             process = _daemon("--source", "test:", "--camera-fps", "10", "--no-stdout", *options)
-            for _ in range(count):
-                looking.enter_context(_viewer(port))
+            come = [looking.enter_context(_viewer(port)) for _ in range(count)]
             share = _share(process.pid, seconds)
             process.terminate()
             process.communicate()
+        if not all(come):
+            raise SystemExit(f"of {count} viewers {sum(map(bool, come))} saw something")
         found("Viewers", f"{count} viewers at 10 frames/s: of one core", [share], "%")
 
 
