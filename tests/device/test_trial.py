@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 from edgekit_device import board, trial, trial_process
 from edgekit_device.config.settings import Settings
-from edgekit_device.trial import Limits, read_model_bytes, try_model
+from edgekit_device.trial import Limits, ahead, read_model_bytes, try_model
 from edgekit_device.trial_protocol import LARGEST_OUTPUT, Job, Report
 
 from edgekit.errors import LabelsError, ModelFileError, RuntimeUnavailableError, SettingsError
@@ -312,6 +312,70 @@ class TestAccelerator:
         logits = tiny_model(tmp_path / "l.tflite", logits=True).read_bytes()
         with pytest.raises(ModelFileError, match="answers no probabilities"):
             _try(logits, accelerated=True)
+
+
+class TestAhead:
+    """A process that is started before there is a model to try."""
+
+    def test_it_tries_what_it_gets_later(self, content: bytes) -> None:
+        with ahead("auto") as one:
+            assert one is not None
+            one.begin(PATH, content, None, Settings(), accelerated=False)
+            assert one.wait().refusal is None
+
+    def test_it_ends_where_nothing_is_to_be_tried(self) -> None:
+        with ahead("auto") as one:
+            assert one is not None
+            process = one._process
+            assert process.poll() is None
+        assert process.returncode == -signal.SIGKILL
+
+    def test_it_ends_where_its_starter_has_ended(self) -> None:
+        program = (
+            "import os; from edgekit_device import trial\n"
+            "print(trial.Trial()._process.pid, flush=True); os._exit(0)\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        )
+        deadline = time.monotonic() + 60
+        status = Path(f"/proc/{done.stdout.strip()}/stat")
+        while status.exists() and ") Z" not in status.read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    def test_that_there_is_none_is_no_failure(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(trial.child, "python_command", lambda *_: ["/nowhere/python"])
+        with ahead("auto") as one:
+            assert one is None
+
+    def test_one_that_has_died_meanwhile_is_no_fault_of_the_model(self, content: bytes) -> None:
+        with ahead("auto") as one:
+            assert one is not None
+            one._process.kill()
+            one.begin(PATH, content, None, Settings(), accelerated=False)
+            with pytest.raises(RuntimeUnavailableError, match=r"\(SIGKILL\); see `edgekit doctor`"):
+                one.wait()
+
+    @pytest.mark.parametrize("runtime", ["litert", "tflite"])
+    def test_it_tries_with_another_runtime_than_it_has_loaded(
+        self, content: bytes, runtime: str
+    ) -> None:
+        pytest.importorskip({"litert": "ai_edge_litert", "tflite": "tflite_runtime"}[runtime])
+        with ahead("auto") as one:
+            assert one is not None
+            one.begin(PATH, content, None, Settings(runtime=runtime), accelerated=False)
+            assert one.wait().refusal is None
+
+    def test_one_without_a_manifest_is_tried_by_who_does_not_expect_it(
+        self, tmp_path: Path
+    ) -> None:
+        logits = tiny_model(tmp_path / "l.tflite", logits=True).read_bytes()
+        settings = Settings(softmax=True)
+        with ahead("auto") as one:
+            assert one is not None
+            one.begin(PATH, logits, None, settings, accelerated=False, foreign=False)
+            assert one.wait().refusal is None
 
 
 class TestReading:
