@@ -52,6 +52,9 @@ def test_the_plot_shows_what_has_a_bound() -> None:
     text = page.plot(FIGURES)
     assert text.count("<circle") == 2
     assert "memory &lt;resident&gt;" in text and "inference" not in text
+    # What is to be nothing has no part of its bound.
+    lost = Figure("Scale", "events lost", [0.0], "", "<= 0")
+    assert page.plot([*FIGURES, lost]) == text
 
 
 def test_the_page_keeps_what_was_written_by_hand(
