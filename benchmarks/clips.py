@@ -1,14 +1,13 @@
 """What many clips cost: `python -m benchmarks.clips [--help]`.
 
-Replays of equal small clips by the demo's model at 64 px, in 1 and 2 processes, and on two workers
-of a Dask scheduler of this machine. Rounds are interleaved; what is printed are medians.
+Replays of equal small clips by a model at 64 px, in 1 and 2 processes, and on two workers of a Dask
+scheduler of this machine, by turns. For few clips most of it is the start of the processes, each of
+which loads the model once; what a clip costs shows in many.
 """
 
 import argparse
 import json
-import os
 import shutil
-import statistics
 import subprocess
 import sys
 import time
@@ -16,8 +15,11 @@ from pathlib import Path
 
 import distributed
 
-_MODEL, _VIDEO = Path("build/demo/resnet18-int8.tflite"), Path("build/demo/clip.avi")
+from benchmarks.daemon import _CLIP, _SMALL_MODEL, _prepare
+from benchmarks.figures import found
+
 _FOLDER = Path("build/benchmarks/clips")
+_PART = "Many clips"
 
 
 def _edgekit(*arguments: object) -> str:
@@ -35,7 +37,7 @@ def _clips(count: int, seconds: float) -> Path:
     _FOLDER.mkdir(parents=True, exist_ok=True)
     if not one.exists():
         bounds = ("--output", one, "--max-seconds", seconds)
-        _edgekit("record", "--model", _MODEL, "--source", _VIDEO, *bounds)
+        _edgekit("record", "--model", _SMALL_MODEL, "--source", _CLIP, *bounds)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     for number in range(count):
@@ -46,20 +48,21 @@ def _clips(count: int, seconds: float) -> Path:
 def _measure(folder: Path, who: tuple[str, ...]) -> tuple[float, str]:
     """Seconds of a replay of all clips, and what came, without how long it took."""
     begun = time.monotonic()
-    found = json.loads(_edgekit("replay", folder, "--model", _MODEL, "--json", *who))
+    answer = json.loads(_edgekit("replay", folder, "--model", _SMALL_MODEL, "--json", *who))
     seconds = time.monotonic() - begun
-    for row in found["recordings"]:
+    for row in answer["recordings"]:
         del row["seconds"]
-    return seconds, json.dumps(found)
+    return seconds, json.dumps(answer)
 
 
 def main() -> None:
-    """Measure, and print a table in Markdown."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Print the figures."""
+    parser = argparse.ArgumentParser(prog="benchmarks.clips", description=__doc__)
     parser.add_argument("--counts", type=int, nargs="+", default=[10, 100, 1000])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1.0, help="length of a clip")
-    arguments = parser.parse_args()
+    given = parser.parse_args()
+    _prepare()
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0"
     ) as cluster:
@@ -68,32 +71,24 @@ def main() -> None:
             "2 processes": ("--jobs", "2"),
             "Dask, 2 workers": ("--dask", cluster.scheduler_address),
         }
-        print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, before\n")
-        print("| clips | | seconds | clips a second | beside 1 process |")
-        print("| --- | --- | --- | --- | --- |")
-        for count in arguments.counts:
-            folder = _clips(count, arguments.seconds)
+        for count in given.counts:
+            folder = _clips(count, given.seconds)
             taken: dict[str, list[float]] = {name: [] for name in ways}
-            for _ in range(arguments.rounds):
+            for _ in range(given.rounds):
                 answers = set()
                 for name, who in ways.items():
-                    seconds, found = _measure(folder, who)
+                    seconds, answer = _measure(folder, who)
                     taken[name].append(seconds)
-                    answers.add(found)
+                    answers.add(answer)
                 if len(answers) != 1:
                     raise SystemExit("results differ")
-            alone = taken["1 process"]
-            for name, seconds_of in taken.items():
-                median = statistics.median(seconds_of)
-                ratio = statistics.median(
-                    one / other for one, other in zip(alone, seconds_of, strict=True)
-                )
-                print(
-                    f"| {count} | {name} | {median:.2f} | {count / median:.1f} | {ratio:.2f} |",
-                    flush=True,
-                )
             shutil.rmtree(folder)
-    print(f"\nload {os.getloadavg()[0]:.1f}, after")
+            alone, *others = taken.values()
+            rates = [count / seconds for seconds in alone]
+            found(_PART, f"{count:,} clips, one after the other", rates, "clips/s")
+            for name, seconds_of in zip([*ways][1:], others, strict=True):
+                ratios = [one / other for one, other in zip(alone, seconds_of, strict=True)]
+                found(_PART, f"{count:,} clips, {name}: beside that", ratios)
 
 
 if __name__ == "__main__":

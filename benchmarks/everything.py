@@ -17,6 +17,7 @@ from pathlib import Path
 
 from benchmarks.daemon import _CLIP, _MODEL, _bare, _broker, _daemon, _free_port, _prepare, _whole
 from benchmarks.figures import found
+from benchmarks.processes import resident
 from edgekit.inference.classifier import Classifier
 from edgekit.vision.videos import read_video
 
@@ -25,9 +26,10 @@ _TOKEN = "benchmark-benchmark-benchmark"
 
 
 @contextmanager
-def _viewer(port: int) -> Iterator[None]:
-    """Somebody who looks at the live picture, and takes what comes."""
+def _viewer(port: int) -> Iterator[list[int]]:
+    """Somebody who looks at the live picture; the bytes of what has come, piece by piece."""
     stopping = threading.Event()
+    come: list[int] = []
 
     def look() -> None:
         while not stopping.is_set():
@@ -37,15 +39,15 @@ def _viewer(port: int) -> Iterator[None]:
                     headers={"Authorization": f"Bearer {_TOKEN}"},
                 )
                 with urllib.request.urlopen(request) as stream:
-                    while not stopping.is_set() and stream.read(65536):
-                        pass
+                    while not stopping.is_set() and (piece := stream.read1()):
+                        come.append(len(piece))
             except OSError:
                 time.sleep(0.05)
 
     thread = threading.Thread(target=look, daemon=True)
     thread.start()
     try:
-        yield
+        yield come
     finally:
         stopping.set()
         thread.join()
@@ -81,12 +83,11 @@ def rate(rounds: int, count: int) -> None:
 
 
 def _resident(seconds: float, *options: str) -> float:
-    """Resident memory in MiB of a daemon that has run for some seconds, as the kernel counts it."""
+    """Resident MiB of a daemon that has run for some seconds."""
     process = _daemon("--source", "test:", "--no-stdout", *options)
     try:
         time.sleep(seconds)
-        status = Path(f"/proc/{process.pid}/status").read_text()
-        return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+        return resident(process.pid)
     finally:
         process.terminate()
         process.communicate()

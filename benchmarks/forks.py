@@ -4,8 +4,9 @@ import os
 import select
 import signal
 
-from edgekit_device.trial import READY, Job, Report, judge, nameless
+from edgekit_device.trial import judge, nameless
 from edgekit_device.trial_process import run, say
+from edgekit_device.trial_protocol import READY, Job, Report
 
 from edgekit.errors import ModelFileError
 

@@ -27,8 +27,8 @@ from unittest import mock
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from edgekit_device.trial import Job
 from edgekit_device.trial_process import prepare
+from edgekit_device.trial_protocol import Job
 
 from benchmarks.forks import try_in_fork
 from edgekit.errors import EdgekitError

@@ -52,8 +52,11 @@ def machine(load: float) -> str:
 
 
 def plot(figures: Iterable[Figure]) -> str:
-    """An SVG of figures that have a bound: each as a part of its bound, with its spread."""
-    rows = [figure for figure in figures if figure.asked]
+    """An SVG of figures that have a bound: each as a part of its bound, with its spread.
+
+    One that is to be nothing at all has no such part, and stands in its table alone.
+    """
+    rows = [figure for figure in figures if figure.asked and float(figure.asked.split()[1])]
     height = _ROW * (len(rows) + 2)
     bound = _LEFT + _WIDTH / 2
     parts = [

@@ -1,4 +1,4 @@
-"""What a program takes: wall-clock and CPU seconds, and memory, those of its children included."""
+"""What a process takes of memory and processor; of a program, those of its children included."""
 
 import os
 import resource
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 _INTERVAL = 0.1  # seconds between looks at the memory
+_MIB = 1 << 20
 
 
 class Cost(NamedTuple):
@@ -53,14 +54,14 @@ def measure(command: Sequence[str], folder: Path, timeout: float | None = None,
     }
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.monotonic()
-    peak, ended = 0, False
+    peak, ended = 0.0, False
     with (folder / "log.txt").open("wb") as log:
         process = subprocess.Popen(
             command, cwd=folder, env=variables, stdout=log, stderr=log, start_new_session=True
         )
         try:
             while process.poll() is None:
-                peak = max(peak, _resident(process.pid))
+                peak = max(peak, _with_children(process.pid))
                 ended = timeout is not None and time.monotonic() - start > timeout
                 if ended:
                     break
@@ -75,14 +76,25 @@ def measure(command: Sequence[str], folder: Path, timeout: float | None = None,
         said = (folder / "log.txt").read_text(errors="replace").strip()
         raise ProgramError(f"took longer than {timeout:.0f} s" if ended else said[-2000:])
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Cost(seconds, spent, peak / (1 << 20))
+    return Cost(seconds, spent, peak)
 
 
-def _resident(process: int) -> int:
-    """Resident bytes of a process and all below it; pages that they share count for each."""
+def resident(process: int) -> float:
+    """Resident MiB of a process, as the kernel counts them.
+
+    Raises:
+        OSError: there is no such process, or it has ended.
+    """
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    if not pages:
+        raise ProcessLookupError(f"process {process} has ended")
+    return pages * os.sysconf("SC_PAGE_SIZE") / _MIB
+
+
+def _with_children(process: int) -> float:
+    """The same of a process and all below it; pages that they share count for each."""
     try:
-        pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
         children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
-    except (OSError, IndexError):  # it has just ended
+        return resident(process) + sum(_with_children(int(child)) for child in children)
+    except OSError:  # it has just ended
         return 0
-    return pages * os.sysconf("SC_PAGE_SIZE") + sum(_resident(int(child)) for child in children)

@@ -24,6 +24,7 @@ from edgekit_device.sinks.mqtt.sink import Mqtt
 from benchmarks.daemon import _bare, _broker, _daemon, _free_port, _prepare, _whole
 from benchmarks.everything import _all, _viewer
 from benchmarks.figures import found
+from benchmarks.processes import resident
 from demo.fixtures import make_material
 from edgekit.inference.classifier import Classifier
 from tests.device.sinks.samples import make_event, make_health
@@ -113,10 +114,10 @@ def _memory(model: Path) -> float:
     """Resident MiB of a daemon with nothing on, after five seconds of frames."""
     with _daemon("--source", "test:", "--no-stdout", model=model) as process:
         time.sleep(5)
-        status = Path(f"/proc/{process.pid}/status").read_text()
+        taken = resident(process.pid)
         process.terminate()
         process.communicate()
-    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+    return taken
 
 
 def _busy(process: int) -> float:
@@ -148,13 +149,14 @@ def viewers(seconds: float) -> None:
     for count in _VIEWERS:
         with tempfile.TemporaryDirectory() as scratch, ExitStack() as looking:
             port = _free_port()
-            options = _all(port, Path(scratch))
+            options = [*_all(port, Path(scratch)), "--http-viewers", str(max(_VIEWERS))]
             process = _daemon("--source", "test:", "--camera-fps", "10", "--no-stdout", *options)
-            for _ in range(count):
-                looking.enter_context(_viewer(port))
+            come = [looking.enter_context(_viewer(port)) for _ in range(count)]
             share = _share(process.pid, seconds)
             process.terminate()
             process.communicate()
+        if not all(come):
+            raise SystemExit(f"of {count} viewers {sum(map(bool, come))} saw something")
         found("Viewers", f"{count} viewers at 10 frames/s: of one core", [share], "%")
 
 
@@ -181,14 +183,13 @@ def devices(seconds: float) -> None:
                         sink.event(make_event())
                 time.sleep(max(0.0, start + second + 1 - time.monotonic()))
             spent = (_busy(broker) - before) / (time.monotonic() - start)
-            status = Path(f"/proc/{broker}/status").read_text()
-            resident = int(status.partition("VmRSS:")[2].split()[0]) / 1024
+            memory = resident(broker)
             for sink in sinks:
                 sink.close(5)
             lost = sum(sink.report().dropped for sink in sinks)
         part = "Devices on one broker"
         found(part, f"{count} devices: the broker, of one core", [100 * spent], "%")
-        found(part, f"{count} devices: memory of the broker", [resident], "MiB")
+        found(part, f"{count} devices: memory of the broker", [memory], "MiB")
         found(part, f"{count} devices: events lost", [lost], "", "<= 0")
 
 

@@ -1,5 +1,8 @@
 """What becomes of figures that benchmarks find; the figures themselves are no test."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,6 +10,7 @@ import pytest
 from benchmarks import __main__ as command
 from benchmarks import page
 from benchmarks.figures import Figure, found, short
+from benchmarks.processes import measure, resident
 
 FIGURES = [
     Figure("Daemon", "rate", [0.97, 0.99, 0.98], "", ">= 0.98"),
@@ -48,6 +52,9 @@ def test_the_plot_shows_what_has_a_bound() -> None:
     text = page.plot(FIGURES)
     assert text.count("<circle") == 2
     assert "memory &lt;resident&gt;" in text and "inference" not in text
+    # What is to be nothing has no part of its bound.
+    lost = Figure("Scale", "events lost", [0.0], "", "<= 0")
+    assert page.plot([*FIGURES, lost]) == text
 
 
 def test_the_page_keeps_what_was_written_by_hand(
@@ -74,3 +81,25 @@ def test_the_page_has_its_marks() -> None:
 def test_every_module_that_make_bench_runs_is_there() -> None:
     folder = Path(command.__file__).parent
     assert [name for name in command.MODULES if not (folder / f"{name}.py").exists()] == []
+
+
+def test_resident_memory_is_of_a_process_that_runs() -> None:
+    hold = "held = bytearray(40 << 20); print('ready', flush=True); input()"
+    command_line = [sys.executable, "-c", hold]
+    with subprocess.Popen(command_line, stdin=-1, stdout=-1) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert 40 < resident(process.pid) < 100
+        process.kill()
+        # Before anybody has asked how it ended, it is still listed, and takes nothing.
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        with pytest.raises(OSError, match="has ended"):
+            resident(process.pid)
+    with pytest.raises(OSError, match="No such file"):
+        resident(process.pid)
+
+
+def test_what_a_program_takes_is_with_its_children(tmp_path: Path) -> None:
+    child = "import time; held = bytearray(40 << 20); time.sleep(0.5)"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    assert 40 < measure([sys.executable, "-c", code], tmp_path).memory < 200

@@ -5,36 +5,36 @@ the file may, too. Here that ends a process that has nothing to lose: it gets th
 run, and of ours neither secrets nor rights; its memory and its time are limited, it writes nothing,
 starts nothing, and dies with who started it.
 
-The process is `edgekit_device.trial_process`. It reads a `Job`, a line of JSON, and the bytes of
-the model and of its labels from stdin, and says how it went in the last line on stdout.
+The process is `edgekit_device.trial_process`. It may be started before its model is read, and loads
+what it needs meanwhile, until the pipe ends whose descriptor is its argument. Then it reads a
+`Job`, a line of JSON, and the bytes of the model and of its labels from stdin, and says how it went
+in the last line on stdout.
 """
 
+import contextlib
 import errno
 import os
+import select
 import signal
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Required, Self, TypedDict, Unpack
 
 import msgspec
 
 from edgekit import child
-from edgekit.errors import (
-    LabelsError,
-    ModelFileError,
-    RuntimeUnavailableError,
-    SettingsError,
-)
+from edgekit.errors import LabelsError, ModelFileError, RuntimeUnavailableError, SettingsError
 from edgekit.files import read_bounded
 from edgekit.model import limits
-from edgekit.model.decision import DecisionOverrides
-from edgekit.model.foreign import Hints
 from edgekit.model.labels import LabelFile
 from edgekit.text import last_line, one_line
 from edgekit_device import board
+from edgekit_device.trial_protocol import LARGEST_OUTPUT, READY, Job, Report, too_much
 
 if TYPE_CHECKING:
     from edgekit_device.config.settings import Settings
@@ -47,13 +47,9 @@ TIMEOUT = 60.0
 # flatbuffer in it, its weights as kernels pack them, as float32 where the file has them smaller.
 _MEMORY = 128 << 20
 _MEMORY_PER_BYTE = 8
-# What the process may say; a runtime writes a line for each operator that it does not like.
-LARGEST_OUTPUT = 64 << 10
 _MODULE = "edgekit_device.trial_process"
 # Of ours, all that a Python of a user's own (`pip install --user`) and the loader need.
 _VARIABLES = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH")
-# What the process says when a model of ours has answered in it.
-READY = b"ready"
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -75,56 +71,6 @@ class Limits:
         return cls(_MEMORY + _MEMORY_PER_BYTE * len(content))
 
 
-class Job(msgspec.Struct, frozen=True):
-    """What is to be tried.
-
-    Attributes:
-        path: of the model, for messages.
-        size: of the model, in bytes.
-        memory: see `Limits`.
-        runtime: one of `runtimes.choices()`.
-        hints: what the file does not say.
-        decision: what the user says of decisions; it has to fit the model.
-        labels: path of the labels, for messages; None where the model's own are used.
-        accelerated: a model that the CPU cannot run is read, and need not answer.
-        threads: CPU threads for each inference.
-        measured_s: seconds for which it answers again and again to be measured, when it is good.
-        urgent: nothing else is done until it has ended, so that it gives way to nobody.
-        parent: the process that started it.
-    """
-
-    path: str
-    size: int
-    memory: int
-    runtime: str = "auto"
-    hints: Hints = Hints()
-    decision: DecisionOverrides = DecisionOverrides()
-    labels: str | None = None
-    accelerated: bool = False
-    threads: int = 1
-    measured_s: float = 0.0
-    urgent: bool = False
-    parent: int = 0
-
-
-class Report(msgspec.Struct, frozen=True):
-    """How a trial went.
-
-    Attributes:
-        refusal: why the model is no good, a line; None where it is good.
-        kind: whose fault that is, by the name of an error.
-        seconds: from the first look at the model to the last answer.
-        memory: the process's peak of resident memory, in bytes.
-        answer_ms: median of what an answer took, in milliseconds; None where it was not measured.
-    """
-
-    refusal: str | None = None
-    kind: str = ""
-    seconds: float = 0.0
-    memory: int = 0
-    answer_ms: float | None = None
-
-
 def read_model_bytes(path: Path) -> bytes:
     """The bytes of a model file, read once; a pipe, a device or a circle of links keeps nobody.
 
@@ -143,17 +89,145 @@ def read_model_bytes(path: Path) -> bytes:
         raise ModelFileError(f"cannot read the model {path}: {error.strerror}") from error
 
 
+class How(TypedDict, total=False):
+    """How a model is tried.
+
+    Attributes:
+        accelerated: on an accelerator. The process has none: a model that the CPU can run, too,
+            answers there; one that it cannot is only read.
+        urgent: do not give way to others: no frame is answered before it has ended.
+        limits: those for a model of its size by default.
+        foreign, threads, measured_s: see `Job`.
+    """
+
+    accelerated: Required[bool]
+    urgent: bool
+    limits: Limits | None
+    foreign: bool
+    threads: int
+    measured_s: float
+
+
+class Trial:
+    """A process that tries one model; it ends with the `with` block at the latest.
+
+    Args:
+        runtime: that the model will probably want, one of `runtimes.choices()`.
+
+    Raises:
+        OSError: no process can be started.
+    """
+
+    def __init__(self, runtime: str = "auto") -> None:
+        with contextlib.ExitStack() as files:
+            self._given, self._said, self._noise = (
+                files.enter_context(nameless()) for _ in range(3)
+            )
+            here, there = os.pipe()
+            self._begun = files.enter_context(os.fdopen(there, "wb"))
+            with os.fdopen(here, "rb") as until:
+                self._process = _start(self._given, self._said, self._noise, until, runtime)
+            self._files = files.pop_all()
+        self._job: Job | None = None
+        self._limits = Limits(0)
+        self._deadline = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._files.close()
+
+    def begin(
+        self,
+        path: Path,
+        content: bytes,
+        labels: LabelFile | None,
+        settings: "Settings",
+        *,
+        accelerated: bool,
+        urgent: bool = False,
+        limits: Limits | None = None,
+        foreign: bool = True,
+        threads: int = 1,
+        measured_s: float = 0.0,
+    ) -> None:
+        """Give it a model, and do not wait; once. See `try_model`.
+
+        Raises:
+            ModelFileError: there is no room for it.
+        """
+        self._limits = limits or Limits.of(content)
+        self._job = Job(
+            path=_told(path),
+            size=len(content),
+            memory=self._limits.memory,
+            runtime=settings.runtime,
+            hints=settings.hints(),
+            decision=settings.decision,
+            labels=_told(labels.path) if labels else None,
+            accelerated=accelerated,
+            foreign=foreign,
+            threads=threads,
+            measured_s=measured_s,
+            urgent=urgent,
+            parent=os.getpid(),
+        )
+        self._deadline = time.monotonic() + self._limits.seconds
+        with _said_of(path):
+            self._given.write(msgspec.json.encode(self._job) + b"\n")
+            self._given.write(content)
+            if labels:
+                self._given.write(labels.content)
+            self._given.seek(0)
+            # The process has it now, and lets it go when it has read it.
+            self._given.close()
+            self._begun.close()
+
+    def wait(self) -> Report:
+        """What became of the model that it was given.
+
+        Raises:
+            EdgekitError: as `try_model`.
+        """
+        job = self._job
+        assert job is not None
+        try:
+            _wait(self._process, self._deadline - time.monotonic())
+        except subprocess.TimeoutExpired as error:
+            raise ModelFileError(
+                f"{job.path} gave no answer within {self._limits.seconds:g} s; take a smaller "
+                "network, or convert it again"
+            ) from error
+        self._said.seek(0)
+        self._noise.seek(0)
+        answer, words = self._said.read(LARGEST_OUTPUT), self._noise.read(LARGEST_OUTPUT)
+        return judge(job, self._process.returncode, answer, words)
+
+
+@contextlib.contextmanager
+def ahead(runtime: str) -> Iterator[Trial | None]:
+    """A process for a model that is still to be read; None where none can be started.
+
+    Why that is so is said where one cannot be done without.
+    """
+    try:
+        trial = Trial(runtime)
+    except OSError:
+        yield None
+        return
+    with trial:
+        yield trial
+
+
 def try_model(
     path: Path,
     content: bytes,
     labels: LabelFile | None,
     settings: "Settings",
-    *,
-    accelerated: bool,
-    urgent: bool = False,
-    limits: Limits | None = None,
-    threads: int = 1,
-    measured_s: float = 0.0,
+    **how: Unpack[How],
 ) -> Report:
     """Let a model answer several pictures in a process of its own.
 
@@ -162,11 +236,7 @@ def try_model(
         content: its bytes, which are what has to be loaded afterwards.
         labels: names in the place of those in the model.
         settings: how the daemon will load it.
-        accelerated: on an accelerator. The process has none: a model that the CPU can run, too,
-            answers there; one that it cannot is only read.
-        urgent: do not give way to others: no frame is answered before it has ended.
-        limits: those for a model of its size by default.
-        threads, measured_s: see `Job`.
+        how: see `How`.
 
     Raises:
         ModelFileError: the model crashes, hangs, takes too much, or does not answer as it should.
@@ -174,50 +244,11 @@ def try_model(
         SettingsError: the decision settings do not fit it.
         RuntimeUnavailableError: no runtime works here, whatever the model.
     """
-    limits = limits or Limits.of(content)
-    job = Job(
-        path=_told(path),
-        size=len(content),
-        memory=limits.memory,
-        runtime=settings.runtime,
-        hints=settings.hints(),
-        decision=settings.decision,
-        labels=_told(labels.path) if labels else None,
-        accelerated=accelerated,
-        threads=threads,
-        measured_s=measured_s,
-        urgent=urgent,
-        parent=os.getpid(),
-    )
-    try:
-        with nameless() as given, nameless() as said, nameless() as noise:
-            given.write(msgspec.json.encode(job) + b"\n")
-            given.write(content)
-            if labels:
-                given.write(labels.content)
-            given.seek(0)
-            process = _start(given, said, noise)
-            # The process has it now, and lets it go when it has read it.
-            given.close()
-            try:
-                process.wait(limits.seconds)
-            except subprocess.TimeoutExpired as error:
-                raise ModelFileError(
-                    f"{job.path} gave no answer within {limits.seconds:g} s; take a smaller "
-                    "network, or convert it again"
-                ) from error
-            finally:
-                process.kill()
-                process.wait()
-            said.seek(0)
-            noise.seek(0)
-            answer, words = said.read(LARGEST_OUTPUT), noise.read(LARGEST_OUTPUT)
-    except OSError as error:
-        raise ModelFileError(
-            f"{job.path} cannot be tried: {error.strerror or error}; free memory, and offer it "
-            "again"
-        ) from error
-    return judge(job, process.returncode, answer, words)
+    with _said_of(path):
+        trial = Trial(settings.runtime)
+    with trial:
+        trial.begin(path, content, labels, settings, **how)
+        return trial.wait()
 
 
 def judge(job: Job, returncode: int, said: bytes, noise: bytes) -> Report:
@@ -258,14 +289,6 @@ def judge(job: Job, returncode: int, said: bytes, noise: bytes) -> Report:
     return report
 
 
-def too_much(job: Job) -> str:
-    """That a model takes more memory than it may."""
-    return (
-        f"{job.path} takes more than {job.memory >> 20} MiB of memory, or than is free here; take "
-        "a smaller network, or convert it again"
-    )
-
-
 def _told(path: Path) -> str:
     """A path for a line of JSON; a name may hold bytes that are no text."""
     return one_line(str(path))
@@ -278,19 +301,50 @@ def nameless() -> IO[bytes]:
     return tempfile.TemporaryFile()
 
 
-def _start(given: IO[bytes], said: IO[bytes], noise: IO[bytes]) -> "subprocess.Popen[bytes]":
+@contextlib.contextmanager
+def _said_of(path: Path) -> Iterator[None]:
+    """Whatever the system lacks for a trial is said of the model that was to be tried."""
+    try:
+        yield
+    except OSError as error:
+        raise ModelFileError(
+            f"{_told(path)} cannot be tried: {error.strerror or error}; free memory, and offer it "
+            "again"
+        ) from error
+
+
+def _start(
+    given: IO[bytes], said: IO[bytes], noise: IO[bytes], until: IO[bytes], runtime: str
+) -> "subprocess.Popen[bytes]":
     variables = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
     # A stop of ours is not for it: it would look as if the model had ended it. It inherits this.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     try:
         return subprocess.Popen(
-            child.python_command(_MODULE),
+            child.python_command(_MODULE, str(until.fileno()), runtime),
             cwd=child.WORKING_FOLDER,
             # Threads of a linear algebra that is not used would take memory.
             env={**variables, "OPENBLAS_NUM_THREADS": "1"},
             stdin=given,
             stdout=said,
             stderr=noise,
+            pass_fds=[until.fileno()],
         )
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _wait(process: "subprocess.Popen[bytes]", seconds: float) -> None:
+    """Wait for the end of a process, which `Popen.wait` would notice up to 50 ms late.
+
+    Raises:
+        subprocess.TimeoutExpired: it did not come in time.
+    """
+    deadline = time.monotonic() + seconds
+    if sys.platform == "linux":
+        # An old kernel has no such descriptor.
+        with contextlib.suppress(OSError), os.fdopen(os.pidfd_open(process.pid), "rb") as end:
+            ended = select.poll()
+            ended.register(end, select.POLLIN)
+            ended.poll(1000 * max(0.0, seconds))
+    process.wait(max(0.0, deadline - time.monotonic()))

@@ -11,7 +11,6 @@ import os
 import re
 import resource
 import signal
-import statistics
 import sys
 import time
 from pathlib import Path
@@ -30,7 +29,7 @@ from edgekit.errors import (
 from edgekit.model.foreign import Hints
 from edgekit.model.labels import LabelFile
 from edgekit.text import one_line
-from edgekit_device.trial import LARGEST_OUTPUT, READY, Job, Report, too_much
+from edgekit_device.trial_protocol import LARGEST_OUTPUT, READY, Job, Report, too_much
 
 if TYPE_CHECKING:
     from edgekit.inference.classifier import Classifier
@@ -41,13 +40,20 @@ _NOBODY = 65534
 _PROCESSES = 256
 # Inferences that are measured at the least, however long they take.
 _MEASURED = 3
+# How the model of ours, whose input is of scale 1/32, has its pixels as they are.
+_AS_THEY_ARE = "0,0,0/.1255,.1255,.1255"
 _PDEATHSIG, _NO_NEW_PRIVILEGES = 1, 38
 
 
-def prepare(runtime: str) -> None:
+def prepare(runtime: str, foreign: bool = True) -> None:
     """Use once, on a model of ours, all that a trial may need.
 
     Without root's rights, what is imported late may be out of reach.
+
+    Args:
+        runtime: one of `runtimes.choices()`.
+        foreign: whether a model without a manifest may come. Then OpenCV is loaded, too, with which
+            the pixels for such a one are converted: on a small board it takes most of the time.
 
     Raises:
         RuntimeUnavailableError: the runtime does not work here.
@@ -58,7 +64,7 @@ def prepare(runtime: str) -> None:
     for encoding in ("cp437", "utf-8-sig", "utf-16"):
         codecs.lookup(encoding)
     ours = Path(__file__).with_name("doctor").joinpath("probe.tflite").read_bytes()
-    hints = Hints(normalization="imagenet")
+    hints = Hints(normalization="imagenet" if foreign else _AS_THEY_ARE)
     job = Job("a model of ours", len(ours), 0, runtime, hints, labels="its labels")
     refused = _outcome(job, ours, b"one\ntwo\nthree\n")
     if isinstance(refused, EdgekitError):
@@ -164,13 +170,15 @@ def _answer(job: Job, content: bytes, labels: bytes | None) -> float | None:
 
 def _median_ms(classifier: "Classifier", seconds: float) -> float:
     """Median of what an answer takes, in milliseconds, over so many seconds."""
+    import numpy as np  # loaded before: from here on nothing new may be in reach
+
     taken: list[float] = []
     end = time.perf_counter() + seconds
     while len(taken) < _MEASURED or time.perf_counter() < end:
         start = time.perf_counter()
         classifier.warm_up()
         taken.append(time.perf_counter() - start)
-    return round(1000 * statistics.median(taken), 3)
+    return round(1000 * float(np.median(taken)), 3)
 
 
 def say(report: Report) -> NoReturn:
@@ -180,14 +188,31 @@ def say(report: Report) -> NoReturn:
     os._exit(0)
 
 
-def _main() -> None:
-    job = msgspec.json.decode(sys.stdin.buffer.readline(), type=Job)
+def _prepared(runtime: str, foreign: bool) -> RuntimeUnavailableError | None:
+    """Prepare; why that is of no use, if it is none."""
     try:
-        prepare(job.runtime)
+        prepare(runtime, foreign)
     except RuntimeUnavailableError as error:
-        say(Report(str(error), type(error).__name__))
-    content, labels = sys.stdin.buffer.read(job.size), sys.stdin.buffer.read()
-    sys.stdin.close()
+        return error
+    return None
+
+
+def _main() -> None:
+    until, runtime = sys.argv[1:]
+    unavailable = _prepared(runtime, foreign=False)
+    with os.fdopen(int(until), "rb") as pipe:
+        pipe.read()
+    # Not through `sys.stdin`, which may have looked at the file before there was anything in it.
+    with os.fdopen(0, "rb") as given:
+        line = given.readline()
+        if not line:
+            sys.exit("there is nothing to try")
+        job = msgspec.json.decode(line, type=Job)
+        if job.foreign or job.runtime != runtime:
+            unavailable = _prepared(job.runtime, job.foreign)
+        if unavailable is not None:
+            say(Report(str(unavailable), type(unavailable).__name__))
+        content, labels = given.read(job.size), given.read()
     os.write(1, READY + b"\n")
     say(run(job, content, labels))
 

@@ -18,7 +18,6 @@ from edgekit.model.container import ModelFile, read_model
 from edgekit.model.foreign import Hints
 from edgekit.model.labels import LabelFile, Notify, distinct, ordered_names
 from edgekit.text import one_line
-from edgekit.vision.preprocess import prepare
 
 _NO_HINTS = Hints()
 
@@ -228,6 +227,9 @@ class Classifier:
 
     def prepare(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Frame (H, W, 3) uint8 RGB to input tensor (1, height, width, 3) uint8."""
+        # It needs OpenCV, and where a model is only tried nothing else does.
+        from edgekit.vision.preprocess import prepare
+
         return prepare(frame, self.geometry)
 
     def invoke(self, tensor: NDArray[np.uint8]) -> NDArray[np.float32]:

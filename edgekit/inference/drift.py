@@ -239,20 +239,24 @@ class DriftMonitor:
         answers = ANSWER_FIGURES if self.answers.ready else ()
         return [*pictures, *answers]
 
-    def update(self, tensor: NDArray[np.uint8], scores: NDArray[np.float32], time: float) -> None:
+    def update(self, tensor: NDArray[np.uint8], scores: NDArray[np.float32], time: float) -> bool:
         """Look at a frame, or pass it over where one was looked at less than `INTERVAL` ago.
 
         Args:
             tensor: (1, height, width, 3) uint8, what the model was given.
             scores: (classes,), what it answered.
             time: the frame's own, in seconds; where it runs backwards, a new recording begins.
+
+        Returns:
+            Whether it was looked at; else nothing has changed.
         """
         if time < self._next:
             if time >= self._next - INTERVAL:
-                return
+                return False
             self.reset()
         self._next = time + INTERVAL
         self.add([*picture_figures(tensor), *answer_figures(scores)], time)
+        return True
 
     def add(self, figures: Sequence[float], time: float) -> None:
         """Look at a sample's `PICTURE_FIGURES` and `ANSWER_FIGURES`."""

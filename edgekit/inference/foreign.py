@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -92,6 +91,9 @@ class Foreign:
     def _encoded(self, tensor: NDArray[np.uint8]) -> NDArray[Any]:
         values: NDArray[Any] = tensor
         if self._table is not None:
+            # Where a model is only tried, it may be the one thing that needs OpenCV.
+            import cv2
+
             values = np.asarray(cv2.LUT(tensor[0], self._table))[np.newaxis]
         return np.ascontiguousarray(values[..., ::-1]) if self._bgr else values
 

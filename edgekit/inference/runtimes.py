@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib
-import importlib.metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,10 +53,13 @@ def installed_versions() -> dict[str, str]:
 
     Nothing is imported: one that is broken is among them, and one without a distribution is not.
     """
+    # It takes as long to import as all the rest of this.
+    from importlib.metadata import PackageNotFoundError, version
+
     versions = {}
     for name, runtime in RUNTIMES.items():
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[name] = importlib.metadata.version(runtime.distribution)
+        with contextlib.suppress(PackageNotFoundError):
+            versions[name] = version(runtime.distribution)
     return versions
 
 

@@ -162,8 +162,8 @@ def _decode_manifest(raw: bytes) -> Manifest:
         raise ModelFileError(f"its manifest is damaged ({one_line(error)})") from error
 
 
-def _check(manifest: Manifest, flatbuffer: bytes, graph: tflite.Graph) -> None:
-    if hashlib.sha256(flatbuffer).hexdigest() != manifest.flatbuffer_sha256:
+def _check(manifest: Manifest, sha256: str, graph: tflite.Graph) -> None:
+    if sha256 != manifest.flatbuffer_sha256:
         raise ModelFileError("its contents do not match the hash in its manifest")
     geometry = manifest.geometry
     inputs = [graph.tensors[index].shape for index in graph.inputs]
@@ -180,14 +180,17 @@ def _read(path: Path, content: bytes) -> tuple[ModelFile, list[tflite.Graph]]:
     flatbuffer = parts.flatbuffer
     graphs = tflite.parse_graphs(flatbuffer)
     graph = graphs[0]
+    # Of the flatbuffer, and then, with the zip behind it, of the whole file.
+    digest = hashlib.sha256(flatbuffer)
     manifest: Manifest | None = None
     if MANIFEST in parts.names:
         manifest = _decode_manifest(parts.read(MANIFEST, limits.MANIFEST_BYTES))
-        _check(manifest, flatbuffer, graph)
+        _check(manifest, digest.hexdigest(), graph)
     texts = [name for name in parts.names if name.endswith(".txt")]
     names = [LABELS] if LABELS in texts else texts
     label_file = parts.read(names[0], limits.LABEL_FILE_BYTES) if len(names) == 1 else None
-    sha256 = hashlib.sha256(content).hexdigest()
+    digest.update(memoryview(content)[len(flatbuffer) :])
+    sha256 = digest.hexdigest()
     signature = read_signature(content)
     model = ModelFile(path, flatbuffer, graph, manifest, label_file, sha256, signature)
     if manifest is not None:

@@ -24,7 +24,8 @@ class ReadAhead(Iterator[T], Generic[T]):
 
     Args:
         items: iterated over in the thread. The next item is asked for only when there is room for
-            one as large as the last, and always when no item waits.
+            one as large as the last, and always when no item waits; once there was none, not before
+            half of the places are free.
         size: bytes of an item.
         maximum_bytes, maximum_items: of all items that wait.
     """
@@ -65,7 +66,9 @@ class ReadAhead(Iterator[T], Generic[T]):
                 raise self._end
             item = self._waiting.popleft()
             self._bytes -= self._size(item)
-            self._changed.notify_all()
+            # One wake-up of the thread for several items: it costs more than all else here.
+            if len(self._waiting) <= self._maximum_items // 2:
+                self._changed.notify_all()
             return item
 
     def close(self) -> None:

@@ -22,8 +22,8 @@ ROOMS = {
     ),
     "device/edgekit_device": (
         "health", "folders", "board", "retry", "signals", "config", "pictures", "control",
-        "history", "installed", "signers", "trial", "trial_process", "runtime_choice",
-        "sources", "sinks", "daemon", "bench", "collect", "service", "doctor",
+        "history", "installed", "signers", "trial_protocol", "trial", "trial_process",
+        "runtime_choice", "sources", "sinks", "daemon", "bench", "collect", "service", "doctor",
     ),
 }  # fmt: skip
 FORBIDDEN = {

@@ -28,7 +28,7 @@ NAMES = ("cat", "dog", "eel")
 class FakeClassifier:
     """Says the class that the frame's first pixel names; `failures` are raised first."""
 
-    runtime_name = "fake"
+    runtime_name = "litert"
     geometry = Geometry(height=2, width=2)
     recommended = DecisionOverrides()
     profile = None

@@ -14,7 +14,8 @@ from types import SimpleNamespace
 import pytest
 from edgekit_device import board, trial, trial_process
 from edgekit_device.config.settings import Settings
-from edgekit_device.trial import Job, Limits, Report, read_model_bytes, try_model
+from edgekit_device.trial import Limits, ahead, read_model_bytes, try_model
+from edgekit_device.trial_protocol import LARGEST_OUTPUT, Job, Report
 
 from edgekit.errors import LabelsError, ModelFileError, RuntimeUnavailableError, SettingsError
 from edgekit.model.decision import DecisionOverrides, LabelOverrides
@@ -59,7 +60,9 @@ def misbehave(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
             "process._main()\n"
         )
         monkeypatch.setattr(
-            trial.child, "python_command", lambda module: [sys.executable, "-c", program]
+            trial.child,
+            "python_command",
+            lambda module, *given: [sys.executable, "-c", program, *given],
         )
 
     return set_code
@@ -190,11 +193,11 @@ def test_it_gets_no_variable_in_which_a_secret_may_be(
 
 def test_it_is_no_more_than_it_has_to_be(content: bytes, misbehave: Callable[[str], None]) -> None:
     misbehave(
-        "raise ValueError(os.getuid(), os.getcwd(), os.nice(0) > 0, len(sys.argv),\n"
+        "raise ValueError(os.getuid(), os.getcwd(), os.nice(0) > 0, sys.argv[2:],\n"
         "                 signal.pthread_sigmask(signal.SIG_BLOCK, []) >= {2, 15})"
     )
     user = 65534 if os.geteuid() == 0 else os.getuid()
-    with pytest.raises(ModelFileError, match=rf"\({user}, '/', True, 1, True\)"):
+    with pytest.raises(ModelFileError, match=rf"\({user}, '/', True, \['auto'\], True\)"):
         _try(content)
     # Which of ours are blocked is as it was.
     assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & {signal.SIGINT, signal.SIGTERM}
@@ -222,7 +225,7 @@ def test_limits_that_are_lower_already_are_left(
     trial_process._confine(Job("m", 0, memory=64 << 20, parent=os.getppid()), 1 << 20)
     assert found[resource.RLIMIT_DATA] == (1 << 20, 1 << 20)
     assert found[resource.RLIMIT_NPROC] == (0, 0)
-    assert found[resource.RLIMIT_FSIZE] == (trial.LARGEST_OUTPUT, trial.LARGEST_OUTPUT)
+    assert found[resource.RLIMIT_FSIZE] == (LARGEST_OUTPUT, LARGEST_OUTPUT)
 
 
 def test_it_does_not_outlive_who_started_it(tmp_path: Path, content: bytes) -> None:
@@ -235,16 +238,13 @@ def test_it_does_not_outlive_who_started_it(tmp_path: Path, content: bytes) -> N
         "        'process._answer = lambda job, *_: job.path == \"m\" and (\\n'\n"
         "        '    os.write(1, b\"hangs\"), time.sleep(600))\\n'\n"
         "        'process._main()')\n"
-        "trial.child.python_command = lambda module: [sys.executable, '-c', hang]\n"
-        "real = trial._start\n"
-        "def start(*files):\n"
-        "    process = real(*files)\n"
-        "    while b'hangs' not in os.pread(files[1].fileno(), 99, 0):\n"
+        "trial.child.python_command = lambda _, *given: [sys.executable, '-c', hang, *given]\n"
+        "with trial.Trial() as one:\n"
+        "    one.begin(Path('m'), b'model', None, Settings(), accelerated=False)\n"
+        "    while b'hangs' not in os.pread(one._said.fileno(), 99, 0):\n"
         "        time.sleep(0.01)\n"
-        f"    Path({str(written)!r}).write_text(str(process.pid))\n"
-        "    return process\n"
-        "trial._start = start\n"
-        "trial.try_model(Path('m'), b'model', None, Settings(), accelerated=False)\n"
+        f"    Path({str(written)!r}).write_text(str(one._process.pid))\n"
+        "    one.wait()\n"
     )
     with subprocess.Popen([sys.executable, "-c", program]) as starter:
         deadline = time.monotonic() + 60
@@ -274,7 +274,7 @@ def test_that_no_runtime_works_is_no_fault_of_the_model(
     content: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     crash = [sys.executable, "-c", "import os; os.abort()"]
-    monkeypatch.setattr(trial.child, "python_command", lambda module: crash)
+    monkeypatch.setattr(trial.child, "python_command", lambda *_: crash)
     with pytest.raises(RuntimeUnavailableError, match=r"\(SIGABRT\); see `edgekit doctor`"):
         _try(content)
     absent = (
@@ -282,7 +282,7 @@ def test_that_no_runtime_works_is_no_fault_of_the_model(
         "from edgekit_device.trial_process import _main; _main()\n"
     )
     command = [sys.executable, "-c", absent]
-    monkeypatch.setattr(trial.child, "python_command", lambda module: command)
+    monkeypatch.setattr(trial.child, "python_command", lambda _, *given: [*command, *given])
     with pytest.raises(RuntimeUnavailableError, match=r"^no TFLite runtime can be loaded"):
         _try(content)
 
@@ -290,7 +290,7 @@ def test_that_no_runtime_works_is_no_fault_of_the_model(
 def test_that_no_process_can_be_started_is_said(
     content: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trial.child, "python_command", lambda module: ["/nowhere/python"])
+    monkeypatch.setattr(trial.child, "python_command", lambda *_: ["/nowhere/python"])
     with pytest.raises(ModelFileError, match=r"^m\.tflite cannot be tried: No such file"):
         _try(content)
 
@@ -312,6 +312,70 @@ class TestAccelerator:
         logits = tiny_model(tmp_path / "l.tflite", logits=True).read_bytes()
         with pytest.raises(ModelFileError, match="answers no probabilities"):
             _try(logits, accelerated=True)
+
+
+class TestAhead:
+    """A process that is started before there is a model to try."""
+
+    def test_it_tries_what_it_gets_later(self, content: bytes) -> None:
+        with ahead("auto") as one:
+            assert one is not None
+            one.begin(PATH, content, None, Settings(), accelerated=False)
+            assert one.wait().refusal is None
+
+    def test_it_ends_where_nothing_is_to_be_tried(self) -> None:
+        with ahead("auto") as one:
+            assert one is not None
+            process = one._process
+            assert process.poll() is None
+        assert process.returncode == -signal.SIGKILL
+
+    def test_it_ends_where_its_starter_has_ended(self) -> None:
+        program = (
+            "import os; from edgekit_device import trial\n"
+            "print(trial.Trial()._process.pid, flush=True); os._exit(0)\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        )
+        deadline = time.monotonic() + 60
+        status = Path(f"/proc/{done.stdout.strip()}/stat")
+        while status.exists() and ") Z" not in status.read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    def test_that_there_is_none_is_no_failure(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(trial.child, "python_command", lambda *_: ["/nowhere/python"])
+        with ahead("auto") as one:
+            assert one is None
+
+    def test_one_that_has_died_meanwhile_is_no_fault_of_the_model(self, content: bytes) -> None:
+        with ahead("auto") as one:
+            assert one is not None
+            one._process.kill()
+            one.begin(PATH, content, None, Settings(), accelerated=False)
+            with pytest.raises(RuntimeUnavailableError, match=r"\(SIGKILL\); see `edgekit doctor`"):
+                one.wait()
+
+    @pytest.mark.parametrize("runtime", ["litert", "tflite"])
+    def test_it_tries_with_another_runtime_than_it_has_loaded(
+        self, content: bytes, runtime: str
+    ) -> None:
+        pytest.importorskip({"litert": "ai_edge_litert", "tflite": "tflite_runtime"}[runtime])
+        with ahead("auto") as one:
+            assert one is not None
+            one.begin(PATH, content, None, Settings(runtime=runtime), accelerated=False)
+            assert one.wait().refusal is None
+
+    def test_one_without_a_manifest_is_tried_by_who_does_not_expect_it(
+        self, tmp_path: Path
+    ) -> None:
+        logits = tiny_model(tmp_path / "l.tflite", logits=True).read_bytes()
+        settings = Settings(softmax=True)
+        with ahead("auto") as one:
+            assert one is not None
+            one.begin(PATH, logits, None, settings, accelerated=False, foreign=False)
+            assert one.wait().refusal is None
 
 
 class TestReading:

@@ -78,21 +78,26 @@ def _require(settings: Settings) -> Settings:
 
 
 def _run(settings: Settings, reload: Callable[[], Settings]) -> None:
-    from edgekit_device.daemon.daemon import Daemon
-    from edgekit_device.daemon.models import check_file
-    from edgekit_device.sources import is_live, open_source
+    from edgekit_device.trial import ahead
 
-    check_file(settings)
-    daemon = Daemon(settings, open_source, reload, say)
-    failure: EdgekitError | None = None
-    try:
-        with handled(daemon.request_stop, {signal.SIGHUP: daemon.request_reload}) as stop:
-            daemon.run()
-    except BrokenPipeError:
-        # The reader (`| head`) has what it wanted. Not left to click, which makes it a failure.
-        return
-    except EdgekitError as error:
-        failure = error
-    if failure is None:
-        say(daemon.summary())
-    end(failure, stuck=daemon.stuck, interrupted=stop.interrupted and not is_live(settings))
+    # It loads what it needs while this process does the same: on a small board that takes seconds.
+    with ahead(settings.runtime) as trial:
+        from edgekit_device.daemon.models import check_file
+
+        check_file(settings, trial)
+        from edgekit_device.daemon.daemon import Daemon
+        from edgekit_device.sources import is_live, open_source
+
+        daemon = Daemon(settings, open_source, reload, say)
+        failure: EdgekitError | None = None
+        try:
+            with handled(daemon.request_stop, {signal.SIGHUP: daemon.request_reload}) as stop:
+                daemon.run()
+        except BrokenPipeError:
+            # The reader (`| head`) has what it wanted. Not left to click, which makes it a failure.
+            return
+        except EdgekitError as error:
+            failure = error
+        if failure is None:
+            say(daemon.summary())
+        end(failure, stuck=daemon.stuck, interrupted=stop.interrupted and not is_live(settings))

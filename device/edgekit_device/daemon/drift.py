@@ -108,7 +108,8 @@ class _Watch:
         frame, monitor = result.frame, self._monitor
         if self._started is None:
             self._started = frame.captured
-        monitor.update(result.tensor, result.scores, frame.time)
+        if not monitor.update(result.tensor, result.scores, frame.time):
+            return
         self.figures = monitor.figures
         if (drift := monitor.drift) is not self._drift:
             self._drift = drift

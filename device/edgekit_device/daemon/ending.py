@@ -11,7 +11,6 @@ import click
 from edgekit.errors import INTERRUPTED, EdgekitError
 from edgekit.redaction import redact
 from edgekit.text import printable
-from edgekit_device.sinks.base import Outbox
 
 # Lines that may wait for a reader.
 _LINES = 100
@@ -26,6 +25,9 @@ class _Voice:
     """
 
     def __init__(self) -> None:
+        # When there is something to say: `run --help` has no need of all that it brings.
+        from edgekit_device.sinks.base import Outbox
+
         self._outbox = Outbox("stderr", self._write, limit=_LINES)
         self._outbox.start()
         self._told = 0

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -31,13 +32,16 @@ from edgekit_device.daemon import delegate
 from edgekit_device.retry import Retry
 from edgekit_device.runtime_choice import Choice, choose
 from edgekit_device.signers import check_signer
-from edgekit_device.trial import read_model_bytes, try_model
+from edgekit_device.trial import Trial, read_model_bytes, try_model
 
+_T = TypeVar("_T")
 # A Coral stick takes up to about five seconds when its firmware has to be sent first.
 LOAD_TIMEOUT = 15.0
 # What has passed a trial and need not again: an accelerator that comes back, or an upgrade that is
 # taken back, shall not wait for one.
 _passed: deque[tuple[object, ...]] = deque(maxlen=4)
+# What `check_file` has begun to try, and the trial.
+_begun: deque[tuple[tuple[object, ...], Trial]] = deque(maxlen=1)
 
 
 @dataclass(frozen=True)
@@ -76,22 +80,53 @@ class Loaded:
     signer: str = UNSIGNED
     runtime_from: str = ""
 
+    def release_rest(self) -> None:
+        """Give back to the system, where memory is short, what loading it has left."""
+        # What packs weights and takes a graph apart has done its work.
+        board.release_library_pages(runtimes.folder(self.classifier.runtime_name))
+        # What the model before has held.
+        board.release_memory()
+
 
 @dataclass(frozen=True)
 class _Read:
-    """A model that was read once, may run, and has passed its trial.
+    """A model that was read once, and may run once it has passed its trial.
 
     Attributes:
+        settings: to try it with.
+        accelerated: whether it is for an accelerator.
         model: its file.
         labels: names in the place of those in the file; none where there are none.
         signer: see `Loaded`.
         runtime: to load it with.
     """
 
+    settings: Settings
+    accelerated: bool
     model: ModelFile
     labels: LabelFile | None
     signer: str
     runtime: Choice
+
+    @property
+    def subject(self) -> tuple[object, ...]:
+        """All that decides how its trial ends."""
+        how = self.settings
+        asked = how.hints(), how.runtime, how.decision
+        return self.model.sha256, self.labels, *asked, self.accelerated
+
+    def try_with(self, begin: Callable[..., _T], content: bytes) -> _T:
+        """Have it tried by `try_model`, or by what takes the same."""
+        return begin(
+            self.model.path,
+            content,
+            self.labels,
+            self.settings,
+            accelerated=self.accelerated,
+            foreign=self.model.manifest is None,
+            # The first one holds up no model that answers, and on a busy machine all waits for it.
+            urgent=not _passed,
+        )
 
 
 def model_path(settings: Settings) -> Path:
@@ -105,8 +140,12 @@ def model_path(settings: Settings) -> Path:
     return settings.model
 
 
-def check_file(settings: Settings) -> None:
+def check_file(settings: Settings, trial: Trial | None = None) -> None:
     """Refuse a file that is no classifier, without a runtime: before a camera is opened.
+
+    Args:
+        settings: name it.
+        trial: begins with it here; who opens the model waits for the end.
 
     Raises:
         SettingsError: no model is set, or the decision settings do not fit it.
@@ -114,11 +153,14 @@ def check_file(settings: Settings) -> None:
             has to be.
         LabelsError: the labels cannot be read, or do not fit it.
     """
-    path = model_path(settings)
-    model = parse_model(path, read_model_bytes(path))
-    check_signer(model, settings)
-    names = model.class_names(LabelFile.read(settings.labels) if settings.labels else None)
-    settle(settings.decision, model.recommended(names), names, model=path.name)
+    accelerated = delegate.parse(settings.delegate) is not None
+    content, read = _read(settings, model_path(settings), accelerated=accelerated)
+    names = read.model.class_names(read.labels)
+    recommended = read.model.recommended(names)
+    settle(settings.decision, recommended, names, model=read.model.path.name)
+    if trial is not None:
+        read.try_with(trial.begin, content)
+        _begun.append((read.subject, trial))
 
 
 def open_on_cpu(settings: Settings, because: str | None = None) -> Loaded:
@@ -131,7 +173,7 @@ def open_on_cpu(settings: Settings, because: str | None = None) -> Loaded:
     signature = Signature.of(path)
     if because is not None:
         path = delegate.cpu_model(path, settings.cpu_model)
-    read = _read(settings, path, accelerated=False)
+    read = _tried(settings, path, accelerated=False)
     return Loaded(_load(settings, read), signature, because, read.signer, read.runtime.why)
 
 
@@ -148,7 +190,7 @@ def open_model(settings: Settings) -> Loaded:
         return open_on_cpu(settings)
     path = model_path(settings)
     signature = Signature.of(path)
-    read = _read(settings, path, accelerated=True)
+    read = _tried(settings, path, accelerated=True)
     what = f"loading the delegate {settings.delegate}"
     # A driver can hang in here, and must not take us with it.
     classifier = delegate.call_with_timeout(
@@ -169,14 +211,14 @@ def open_again(settings: Settings, model: AnyClassifier) -> Classifier:
     path, on_cpu = model.path, model.accelerator == "cpu"
     if not on_cpu:
         path = delegate.cpu_model(path, settings.cpu_model)
-    read = _read(settings, path, accelerated=False)
+    read = _tried(settings, path, accelerated=False)
     if on_cpu and read.model.sha256 != model.sha256:
         raise ModelFileError(f"{path.name} has been replaced; try again when it is in use")
     return _load(msgspec.structs.replace(settings, threads=1), read)
 
 
-def _read(settings: Settings, path: Path, *, accelerated: bool) -> _Read:
-    """The model and its labels, read once and tried: what was tried is what runs."""
+def _read(settings: Settings, path: Path, *, accelerated: bool) -> tuple[bytes, _Read]:
+    """The model and its labels, read once: what is tried is what runs; and the model's bytes."""
     content = read_model_bytes(path)
     model = parse_model(path, content)
     # Before a runtime meets it.
@@ -184,14 +226,21 @@ def _read(settings: Settings, path: Path, *, accelerated: bool) -> _Read:
     labels = LabelFile.read(settings.labels) if settings.labels else None
     runtime = choose(settings, path, model.sha256)
     settings = msgspec.structs.replace(settings, runtime=runtime.runtime)
-    how = (labels, settings.hints(), settings.runtime, settings.decision)
-    tried = (model.sha256, *how, accelerated)
-    if tried not in _passed:
-        # The first one holds up no model that answers, and on a busy machine all waits for it.
-        urgent = not _passed
-        try_model(path, content, labels, settings, accelerated=accelerated, urgent=urgent)
-        _passed.append(tried)
-    return _Read(model, labels, str(signer or UNSIGNED), runtime)
+    return content, _Read(settings, accelerated, model, labels, str(signer or UNSIGNED), runtime)
+
+
+def _tried(settings: Settings, path: Path, *, accelerated: bool) -> _Read:
+    """The model and its labels, read once and tried, unless they have passed already."""
+    content, read = _read(settings, path, accelerated=accelerated)
+    if read.subject not in _passed:
+        begun = next((trial for subject, trial in _begun if subject == read.subject), None)
+        _begun.clear()
+        if begun is not None:
+            begun.wait()
+        else:
+            read.try_with(try_model, content)
+        _passed.append(read.subject)
+    return read
 
 
 def _load(
@@ -207,8 +256,6 @@ def _load(
         delegate_options=accelerator.options if accelerator else None,
     )
     classifier.warm_up()
-    # What packs weights and takes a graph apart has done its work.
-    board.release_library_pages(runtimes.folder(classifier.runtime_name))
     return classifier
 
 

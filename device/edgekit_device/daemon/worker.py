@@ -15,7 +15,6 @@ from edgekit.errors import (
 from edgekit.inference.events import State
 from edgekit.inference.frame import Frame
 from edgekit.inference.pipeline import Pipeline, Result
-from edgekit_device import board
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon.decisions import Decisions
 from edgekit_device.daemon.drift import DriftWatch
@@ -94,8 +93,8 @@ class Worker:
         self._set_retries(settings)
         # The settings before, while the source that they were exchanged for has given no frame.
         self._before: Settings | None = None
-        # When a source that was closed is opened again, on the monotonic clock.
-        self._open_at = 0.0
+        self._has_loaded = False  # since the last answer
+        self._open_at = 0.0  # when a source that was closed is opened again, monotonic clock
         # What a source has lost is counted once, also while it is closed.
         self._counting = threading.Lock()
         self._changes: list[Settings | Loaded] = []
@@ -236,8 +235,7 @@ class Worker:
                 classifier, classifier.path.name, decision, self.source.name,
                 live=self.source.live, top_k=self._settings.top_k,
             )  # fmt: skip
-        # What the model before has held goes back to the system, where memory is short.
-        board.release_memory()
+        self._has_loaded = True
 
     def _set_retries(self, settings: Settings) -> None:
         self._camera = Retry(CAMERA, settings.recovery.camera)
@@ -363,6 +361,9 @@ class Worker:
         self._remarks.of_frame(frame, result.model.geometry)
         state: State = "degraded" if self.loaded.degraded else "running"
         self._teller.tell(result, self._pipeline, state, self._settings.pictures.size)
+        if self._has_loaded:
+            self._has_loaded = False
+            self.loaded.release_rest()
 
     def _process(self, frame: Frame) -> Result | None:
         """The answer to a frame, from a model opened again if need be.

@@ -52,6 +52,20 @@ def _on_pci(device: Device) -> bool:
     )
 
 
+def has_coral(device: Device) -> bool:
+    """Whether there is one."""
+    return bool(on_usb(device)) or _on_pci(device)
+
+
+def library_package(device: Device) -> str | None:
+    """Name and version of the package that brings the library; None where none does."""
+    status = device.read("var/lib/dpkg/status")
+    found = re.search(
+        r"^Package: (libedgetpu1-(?:std|max))\n(?:.+\n)*?Version: (\S+)", status, re.MULTILINE
+    )
+    return " ".join(found.groups()) if found else None
+
+
 def check_coral(device: Device) -> Iterator[Diagnosis]:
     """Each accelerator with its speed, its driver, and the library that both need."""
     usb, pci = on_usb(device), _on_pci(device)
@@ -87,14 +101,10 @@ def _library(device: Device) -> Diagnosis:
     if not any(device.glob(pattern) for pattern in _LIBRARY):
         text = "libedgetpu.so.1 is missing"
         return Diagnosis("libedgetpu", "problem", text, _install_library(device))
-    status = device.read("var/lib/dpkg/status")
-    package = re.search(
-        r"^Package: (libedgetpu1-(?:std|max))\n(?:.+\n)*?Version: (\S+)", status, re.MULTILINE
-    )
+    package = library_package(device)
     if package is None:
         return Diagnosis("libedgetpu", "ok", "installed, from no package")
-    name, version = package.groups()
-    if "tf" not in version:
-        text = f"{name} {version} was built for TensorFlow 2.5 and crashes later runtimes"
+    if "tf" not in package:
+        text = f"{package} was built for TensorFlow 2.5 and crashes later runtimes"
         return Diagnosis("libedgetpu", "problem", text, _install_library(device))
-    return Diagnosis("libedgetpu", "ok", f"{name} {version}")
+    return Diagnosis("libedgetpu", "ok", package)

@@ -6,7 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
-from edgekit_device.doctor import cameras, coral, installation, machine, packages, service
+from edgekit_device.doctor import (
+    accelerator,
+    cameras,
+    coral,
+    installation,
+    machine,
+    packages,
+    service,
+)
 from edgekit_device.doctor.device import Device
 from edgekit_device.doctor.diagnosis import Diagnosis
 from edgekit_device.health import Status
@@ -33,6 +41,7 @@ CHECKS: dict[str, Check] = {
     "camera": cameras.check_cameras,
     "picamera2": cameras.check_picamera2,
     "coral": coral.check_coral,
+    "delegate": accelerator.check_delegate,
     "groups": cameras.check_groups,
     "disk": machine.check_disk,
     "memory": machine.check_memory,

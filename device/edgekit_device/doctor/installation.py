@@ -13,7 +13,7 @@ from edgekit_device.service.kept import kept_bytes
 from edgekit_device.service.layout import CONTROL_PATH, MODEL, UNITS, Layout, packaged
 
 _AGAIN = f"sudo edgekit service install --model {MODEL}"
-_EDIT = "sudo nano /etc/edgekit/edgekit.toml && sudo systemctl reload edgekit"
+EDIT = "sudo nano /etc/edgekit/edgekit.toml && sudo systemctl reload edgekit"
 
 
 def check_units(device: Device) -> Iterator[Diagnosis]:
@@ -32,7 +32,7 @@ def check_units(device: Device) -> Iterator[Diagnosis]:
 
 def check_control(device: Device) -> Iterator[Diagnosis]:
     """Whether clients that may control the daemon have to show who they are, and are heard."""
-    settings = _settings(device)
+    settings = configured(device)
     if settings is None or not (settings.control.http or settings.control.mqtt):
         return
     named = settings.http.token_file or TOKEN_CREDENTIAL
@@ -51,7 +51,7 @@ def check_control(device: Device) -> Iterator[Diagnosis]:
 def check_kept(device: Device) -> Iterator[Diagnosis]:
     """What the service keeps on the disk, and whether it can."""
     data = Layout(device.root).data
-    settings = _settings(device)
+    settings = configured(device)
     folder = settings.history.folder if settings else None
     if settings and folder:
         yield _history(settings, device.root / folder.relative_to(folder.anchor), data)
@@ -63,7 +63,7 @@ def _history(settings: Settings, folder: Path, data: Path) -> Diagnosis:
     try:
         check_history(settings)
     except EdgekitError as error:
-        return Diagnosis("history", "problem", str(error), _EDIT)
+        return Diagnosis("history", "problem", str(error), EDIT)
     size = kept_bytes(folder)
     if size is None:
         return Diagnosis("history", "note", f"{folder} cannot be looked at; use sudo")
@@ -80,7 +80,7 @@ def _history(settings: Settings, folder: Path, data: Path) -> Diagnosis:
     return Diagnosis("history", "ok", f"{size / 1e6:.0f} of {megabytes} MB in {folder}")
 
 
-def _settings(device: Device) -> Settings | None:
+def configured(device: Device) -> Settings | None:
     """What the service is configured to do; None where it is not, or that cannot be read."""
     try:
         config = Layout(device.root).config

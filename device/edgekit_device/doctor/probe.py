@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.cli import STRANGER
+from edgekit.errors import RuntimeUnavailableError
+from edgekit.inference.external_delegate import ExternalDelegate
 from edgekit.inference.runtimes import RUNTIMES
 
 MODEL = Path(__file__).with_name("probe.tflite")
@@ -46,11 +48,13 @@ def _packages() -> dict[str, Any]:
     }
 
 
-def _runtime(module: str) -> dict[str, Any]:
+def _runtime(module: str, **options: Any) -> dict[str, Any]:
     """Whether a TFLite runtime answers right."""
     import numpy as np
 
-    interpreter = importlib.import_module(module).Interpreter(model_path=str(MODEL), num_threads=1)
+    interpreter = importlib.import_module(module).Interpreter(
+        model_path=str(MODEL), num_threads=1, **options
+    )
     interpreter.allocate_tensors()
     details = interpreter.get_input_details()[0]
     picture = np.full(details["shape"], _PICTURE, np.uint8)
@@ -58,6 +62,17 @@ def _runtime(module: str) -> dict[str, Any]:
     interpreter.invoke()
     scores = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0]
     return {"right": int(scores.argmax()) == _ANSWER and int(scores[_ANSWER]) > 200}
+
+
+def _delegate(module: str, library: str, options: str) -> dict[str, Any]:
+    """Whether it does so with an accelerator's library, which gets options in JSON."""
+    try:
+        # Held by the interpreter alone, which must go first.
+        return _runtime(
+            module, experimental_delegates=[ExternalDelegate(library, json.loads(options))]
+        )
+    except (RuntimeUnavailableError, ValueError, RuntimeError) as error:
+        return {"wrong": str(error)}
 
 
 def _module(name: str) -> dict[str, Any]:
@@ -71,6 +86,7 @@ def _module(name: str) -> dict[str, Any]:
 _PROBES: dict[str, Callable[..., dict[str, Any]]] = {
     "packages": _packages,
     "runtime": _runtime,
+    "delegate": _delegate,
     "module": _module,
 }
 

@@ -42,7 +42,7 @@ class Source(Protocol):
         """Frames that are read from now on are turned and masked so, and looked at there."""
 
     def expect(self, geometry: Geometry) -> None:
-        """Frames will be prepared for this; a recording does that ahead, on another core."""
+        """Frames will be prepared for this; a source may do that ahead, on another core."""
 
     def close(self) -> None:
         """Let go of it; waits half a second at most, and may be called twice."""

@@ -52,6 +52,30 @@ class Camera(Protocol):
         """Let go of it."""
 
 
+class _Rhythm:
+    """Foretells whether a frame that has come will still be the newest when one is fetched.
+
+    All times are in seconds, on the monotonic clock.
+    """
+
+    def __init__(self) -> None:
+        self._came = self._fetched = time.monotonic()
+        self._between_frames = 0.0
+        self._between_fetches = 0.0
+
+    def came(self, now: float) -> None:
+        """A frame has come."""
+        self._came, self._between_frames = now, now - self._came
+
+    def fetched(self, now: float) -> None:
+        """One was fetched."""
+        self._fetched, self._between_fetches = now, now - self._fetched
+
+    def is_last(self) -> bool:
+        """Whether the next frame is to come after the next fetch, as far as both are regular."""
+        return self._came + self._between_frames > self._fetched + self._between_fetches
+
+
 class LiveSource:
     """The newest frame of a camera; opening begins at once.
 
@@ -82,6 +106,12 @@ class LiveSource:
         self._bgr = True
         self._view = View()
         self._newest: tuple[int, NDArray[np.uint8], float] | None = None
+        # The same, converted and prepared ahead; None where that was not done.
+        self._ready: Frame | None = None
+        self._geometry: Geometry | None = None
+        self._rhythm = _Rhythm()
+        self._has_prepared = False  # a frame, since one was fetched
+        self._awaited = False
         self._opened = False
         # When it last did what it should: began to open, opened, delivered.
         self._progress = time.monotonic()
@@ -121,27 +151,24 @@ class LiveSource:
                     raise SourceError(f"{self.name} {self._complaint()}; {self._advice}")
                 if now >= deadline:
                     return None
+                self._awaited = True
                 self._changed.wait(min(deadline, overdue) - now)
-            (number, pixels, captured), self._newest = self._newest, None
-        # Here and not in the capture thread: a dropped frame costs no conversion.
+                self._awaited = False
+            newest, ready, self._newest, self._ready = self._newest, self._ready, None, None
+            self._rhythm.fetched(time.monotonic())
+            self._has_prepared = False
         view = self._view
-        pixels = view.turn(_to_rgb(pixels, self._bgr))
-        return Frame(
-            number,
-            pixels,
-            time=captured,
-            captured=captured,
-            position=number,
-            region=view.region,
-            view=view.settings,
-        )
+        if ready is not None and ready.view is view.settings:
+            return ready
+        return self._frame(newest, view)
 
     def look(self, view: ViewSettings) -> None:
         """Turn and mask frames so, from the next one on; the camera goes on."""
         self._view = View(view)
 
     def expect(self, geometry: Geometry) -> None:
-        """Nothing: ahead of time there is no knowing which frame will be the newest."""
+        """Prepare frames for this that will probably be fetched, while none is waited for."""
+        self._geometry = geometry
 
     def close(self) -> None:
         """End capturing; the camera is released as soon as it returns from what it is doing.
@@ -152,7 +179,7 @@ class LiveSource:
         self._thread.join(_CLOSE_TIMEOUT)
         with self._changed:
             self.dropped += self._newest is not None
-            self._newest = None
+            self._newest = self._ready = None
 
     def _complaint(self) -> str:
         if not self._opened:
@@ -183,6 +210,7 @@ class LiveSource:
             if self._closing.is_set():
                 return
             self._offer(number, camera.read())
+            self._prepare()
 
     def _offer(self, number: int, pixels: Any) -> None:
         damage = _damage(pixels)
@@ -193,10 +221,41 @@ class LiveSource:
                 self.dropped += 1
             if damage is None:
                 self._progress = time.monotonic()
-                self._newest = number, pixels, self._progress
+                self._newest, self._ready = (number, pixels, self._progress), None
+                self._rhythm.came(self._progress)
                 self._changed.notify_all()
         if damage is not None:
             self._closing.wait(_PAUSE)
+
+    def _prepare(self) -> None:
+        """Make of the newest frame what a model takes, if it will probably be the next one fetched.
+
+        That goes on beside the inference of another one, on another core. Frames that are dropped
+        cost it once for each that is fetched, at most; who waits for one is not kept waiting.
+        """
+        with self._changed:
+            newest, geometry, view = self._newest, self._geometry, self._view
+            wanted = not (self._awaited or self._has_prepared) and self._rhythm.is_last()
+            if newest is None or geometry is None or not wanted:
+                return
+            self._has_prepared = True
+        frame = self._frame(newest, view).prepared_for(geometry)
+        with self._changed:
+            # Unless it was fetched meanwhile, by who has converted it then.
+            if self._newest is newest:
+                self._ready = frame
+
+    def _frame(self, newest: tuple[int, NDArray[np.uint8], float], view: View) -> Frame:
+        number, pixels, captured = newest
+        return Frame(
+            number,
+            view.turn(_to_rgb(pixels, self._bgr)),
+            time=captured,
+            captured=captured,
+            position=number,
+            region=view.region,
+            view=view.settings,
+        )
 
     def _fail(self, error: Exception) -> None:
         if not isinstance(error, SourceError):

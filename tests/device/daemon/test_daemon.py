@@ -195,7 +195,7 @@ def test_a_recording_is_worked_through_and_that_is_the_end(bench: Callable[..., 
     assert [event.label for event in running.sink.events] == ["cat", "dog"]
     summary = running.daemon.summary()
     assert summary.startswith("3 frames (0 dropped), 2 events")
-    assert summary.endswith("(fake, cpu)")
+    assert summary.endswith("(litert, cpu)")
     assert running.sink.healths[-1].state == "stopping"
 
 

@@ -81,11 +81,12 @@ class FakeMonitor:
         self.drift: Drift | None = None
         self.figures = ["brightness"]
 
-    def update(self, *_: object) -> None:
+    def update(self, *_: object) -> bool:
         step = self.script.pop(0) if self.script else None
         if isinstance(step, Exception):
             raise step
         self.drift = step
+        return True
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from edgekit_device.config.settings import Settings
 from edgekit_device.daemon import hot_swap, models
 from edgekit_device.daemon.hot_swap import ModelWatch
 from edgekit_device.daemon.models import Loaded, Signature
-from edgekit_device.trial import Report
+from edgekit_device.trial_protocol import Report
 
 from edgekit.errors import ModelFileError, SettingsError
 from edgekit.model.decision import DecisionOverrides

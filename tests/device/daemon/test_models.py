@@ -8,7 +8,7 @@ import pytest
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon import models
 from edgekit_device.daemon.models import check_file, open_model, open_on_cpu
-from edgekit_device.trial import Report
+from edgekit_device.trial_protocol import Report
 
 from edgekit.errors import EdgekitError, LabelsError, ModelFileError, SettingsError
 from edgekit.model.decision import DecisionOverrides, LabelOverrides
@@ -175,3 +175,76 @@ def test_a_model_is_tried_again_with_other_decision_settings(path: Path, tried: 
         own = DecisionOverrides(labels={"red": LabelOverrides(enter=enter)})
         open_on_cpu(Settings(model=path, decision=own))
     assert len(tried) == 2
+
+
+class FakeTrial:
+    """What was begun, and how that ends."""
+
+    def __init__(self, refusal: str = "") -> None:
+        self.begun: list[bytes] = []
+        self.waits = 0
+        self.how: dict[str, object] = {}
+        self._refusal = refusal
+
+    def begin(self, path: Path, content: bytes, *_: object, **how: object) -> None:
+        self.begun.append(content)
+        self.how = how
+
+    def wait(self) -> Report:
+        self.waits += 1
+        if self._refusal:
+            raise ModelFileError(self._refusal)
+        return Report()
+
+
+class TestAhead:
+    """The first model is tried while the rest of the daemon is still loading."""
+
+    @pytest.fixture(autouse=True)
+    def nothing_begun(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(models, "_begun", type(models._begun)(maxlen=1))
+
+    def test_who_opens_it_waits_for_that_trial(self, path: Path, tried: Tried) -> None:
+        trial = FakeTrial()
+        check_file(Settings(model=path), trial)  # type: ignore[arg-type]
+        assert (trial.begun, trial.waits) == ([path.read_bytes()], 0)
+        assert trial.how == {"accelerated": False, "foreign": True, "urgent": True}
+        open_model(Settings(model=path))
+        assert (trial.waits, tried) == (1, [])
+        # It has passed.
+        open_model(Settings(model=path))
+        assert (trial.waits, tried) == (1, [])
+
+    def test_what_it_refuses_is_not_loaded(
+        self, path: Path, tried: Tried, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def load(*_: object, **__: object) -> None:
+            raise AssertionError("a runtime met it")
+
+        monkeypatch.setattr(models.Classifier, "load", load)
+        trial = FakeTrial("it crashes")
+        check_file(Settings(model=path), trial)  # type: ignore[arg-type]
+        with pytest.raises(ModelFileError, match="it crashes"):
+            open_model(Settings(model=path))
+        # Another try is another trial.
+        with pytest.raises(AssertionError):
+            open_model(Settings(model=path))
+        assert (trial.waits, len(tried)) == (1, 1)
+
+    def test_another_model_and_other_settings_are_tried_by_themselves(
+        self, path: Path, tried: Tried
+    ) -> None:
+        trial = FakeTrial("of another one")
+        check_file(Settings(model=path), trial)  # type: ignore[arg-type]
+        path.write_bytes(tiny_model(path.with_name("b.tflite"), labels=b"a\nb\nc\n").read_bytes())
+        open_model(Settings(model=path))
+        check_file(Settings(model=path), trial)  # type: ignore[arg-type]
+        open_model(Settings(model=path, decision=DecisionOverrides(smoothing=3)))
+        assert (trial.waits, len(tried)) == (0, 2)
+
+    def test_a_file_that_is_no_good_is_not_given_to_it(self, path: Path) -> None:
+        path.write_bytes(b"no model")
+        trial = FakeTrial()
+        with pytest.raises(ModelFileError, match="not a usable model"):
+            check_file(Settings(model=path), trial)  # type: ignore[arg-type]
+        assert trial.begun == []

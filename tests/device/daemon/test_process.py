@@ -110,19 +110,22 @@ def test_a_repeated_sigterm_is_one_sigterm(options: list[str]) -> None:
 def test_a_signal_stops_it_while_it_loads(
     options: list[str], tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
-    # Opening a FIFO to write waits until someone opens it to read: the trial of the model has begun
-    # then, and goes on for as long as nothing is written.
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
+    # Opening a FIFO to write waits until someone opens it to read: the worker waits for the end of
+    # the model's trial then, which goes on for as long as nothing is written.
+    pipe, waits = tmp_path / "pipe", tmp_path / "waits"
+    for fifo in (pipe, waits):
+        os.mkfifo(fifo)
     slow = (
         "from edgekit_device import trial\n"
-        f"trial.child.python_command = lambda module: ['/bin/sh', '-c', 'read line < {pipe}']"
+        f"trial.child.python_command = lambda *_: ['/bin/sh', '-c', 'read line < {pipe}']\n"
+        "wait = trial.Trial.wait\n"
+        f"trial.Trial.wait = lambda one: (open({str(waits)!r}).close(), wait(one))[1]"
     )
     loading = threading.Event()
     writers: list[int] = []
 
     def wait() -> None:
-        writers.append(os.open(pipe, os.O_WRONLY))
+        writers.extend(os.open(fifo, os.O_WRONLY) for fifo in (pipe, waits))
         loading.set()
 
     threading.Thread(target=wait, daemon=True).start()
@@ -131,7 +134,8 @@ def test_a_signal_stops_it_while_it_loads(
         process.send_signal(number)
         assert process.wait(timeout=10) == code
         assert "edgekit: stopped before the first frame\n" in _errors(process)
-    os.close(writers[0])
+    for writer in writers:
+        os.close(writer)
 
 
 def _troubles(said: str) -> list[str]:

@@ -130,7 +130,7 @@ class BrokenPi:
         return examine(device)
 
     def _write_python(self) -> None:
-        """A stand-in for its Python, which is called with `-P -m MODULE WHAT [NAME]`."""
+        """A stand-in for its Python, which is called with `-m MODULE WHAT [NAME …]` at the end."""
         environment = {"python": self.python, "machine": "aarch64", "bits": 64}
         answers = {
             "packages": json.dumps(environment | {"packages": self.packages}),
@@ -140,9 +140,9 @@ class BrokenPi:
         lines = []
         for name, answer in answers.items():
             command = f"echo '{answer}'" if answer.startswith("{") else answer
-            lines.append(f"*{name}) {command};;")
+            lines.append(f"*{name.replace(' ', chr(92) + ' ')}) {command};;")
         script = "\n".join(lines)
-        self._program.write_text(f'#!/bin/sh\ncase "$4${{5:+ $5}}" in\n{script}\nesac\n')
+        self._program.write_text(f'#!/bin/sh\ncase "$*" in\n{script}\nesac\n')
         self._program.chmod(0o755)
 
 

@@ -16,7 +16,7 @@ from edgekit_device import runtime_choice
 from edgekit_device.service import configure, probation, verify
 from edgekit_device.service.layout import Layout
 from edgekit_device.service.store import Store
-from edgekit_device.trial import Report
+from edgekit_device.trial_protocol import Report
 
 from tests.device.service.fake_clock import FakeClock
 from tests.tiny import tiny_model

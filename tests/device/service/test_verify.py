@@ -72,7 +72,7 @@ def test_no_reader_sees_a_model_before_the_rights_of_root_are_given_up(
         "trial_process._main()\n"
     )
     command = [sys.executable, "-c", program]
-    monkeypatch.setattr(trial.child, "python_command", lambda module: command)
+    monkeypatch.setattr(trial.child, "python_command", lambda _, *given: [*command, *given])
     _verify(model("a"))
 
 

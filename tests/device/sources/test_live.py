@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 from edgekit_device.config.settings import CameraSettings
-from edgekit_device.sources.live import LiveSource, differences
+from edgekit_device.sources.live import LiveSource, _Rhythm, differences
 
 from edgekit.errors import SourceError
 from edgekit.inference.frame import Frame
+from edgekit.model.geometry import Geometry
+from edgekit.vision.preprocess import prepare
 from edgekit.vision.threads import is_any_left
+from edgekit.vision.view import ViewSettings
 from tests.device.sources.conftest import DriverThreads
 
 BLUE = np.zeros((4, 6, 3), np.uint8)
@@ -101,6 +104,89 @@ def test_a_frame_that_nobody_fetched_is_counted_at_the_end(camera: FakeCamera) -
     source.close()
     source.close()
     assert source.dropped == 1
+
+
+class TestAhead:
+    """What a model takes is made while it is busy with another frame."""
+
+    GEOMETRY = Geometry(2, 2)
+    NOISE = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)
+
+    @pytest.fixture
+    def source(self, camera: FakeCamera) -> LiveSource:
+        """One that has given a frame."""
+        source = _source(camera)
+        source.expect(self.GEOMETRY)
+        camera.give(BLUE)
+        assert _read(source).tensor is None
+        return source
+
+    def test_the_frame_is_the_same_as_without(
+        self, source: LiveSource, camera: FakeCamera, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(_Rhythm, "is_last", lambda _: True)
+        camera.give(self.NOISE)
+        camera.wait_for_reads(3)
+        frame = _read(source)
+        assert (frame.number, frame.geometry) == (1, self.GEOMETRY)
+        assert frame.tensor is not None
+        assert np.array_equal(frame.pixels, self.NOISE[..., ::-1])
+        assert np.array_equal(frame.tensor, prepare(frame.pixels, self.GEOMETRY))
+        _close(source, camera)
+
+    def test_what_has_been_masked_since_is_masked(
+        self, source: LiveSource, camera: FakeCamera, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(_Rhythm, "is_last", lambda _: True)
+        camera.give(self.NOISE)
+        camera.wait_for_reads(3)
+        source.look(ViewSettings(masks=((0.0, 0.0, 0.5, 1.0),)))
+        frame = _read(source)
+        assert frame.tensor is None
+        assert (frame.pixels[:, :3] == 128).all()
+        _close(source, camera)
+
+    def test_a_dropped_frame_costs_it_once_at_most(
+        self, source: LiveSource, camera: FakeCamera, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        prepared: list[int] = []
+        real = Frame.prepared_for
+
+        def count(frame: Frame, geometry: Geometry) -> Frame:
+            prepared.append(frame.number)
+            return real(frame, geometry)
+
+        monkeypatch.setattr(Frame, "prepared_for", count)
+        monkeypatch.setattr(_Rhythm, "is_last", lambda _: True)
+        camera.give(BLUE, BLUE, BLUE)
+        camera.wait_for_reads(5)
+        frame = _read(source)
+        # The newest one, all the same.
+        assert (frame.number, frame.tensor, prepared) == (3, None, [1])
+        camera.give(BLUE)
+        camera.wait_for_reads(1)
+        assert _read(source).tensor is not None
+        _close(source, camera)
+
+    def test_it_is_not_made_where_it_would_be_dropped_or_nobody_has_asked(
+        self, source: LiveSource, camera: FakeCamera, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(_Rhythm, "is_last", lambda _: False)
+        camera.give(BLUE)
+        camera.wait_for_reads(3)
+        assert _read(source).tensor is None
+        _close(source, camera)
+
+    def test_which_frame_will_be_fetched_is_told_by_the_rhythm(self) -> None:
+        rhythm = _Rhythm()
+        # Frames a third of a second apart, of which every third is fetched.
+        told = []
+        for number in range(30, 39):
+            if number % 3 == 1:
+                rhythm.fetched(number / 3 - 0.1)
+            rhythm.came(number / 3)
+            told.append(rhythm.is_last())
+        assert told[3:] == [True, False, False] * 2
 
 
 @pytest.mark.parametrize(
