@@ -25,6 +25,7 @@ from prometheus_client.samples import Sample
 from tests.conftest import ROOT
 from tests.device.fakes import FakeClassifier
 from tests.device.sinks.player import DRIFT, HEALTH, Player, make_result
+from tests.device.sinks.samples import until
 from tests.device.sinks.web import ask, make, served
 
 
@@ -229,8 +230,12 @@ class TestDisk:
                     assert "edgekit_frames_total" in names
                     assert "edgekit_filesystem_avail_bytes" not in names
                 assert ask(sink, "/healthz").status == 200
-            # No thread more for each who asks.
-            assert len(asked) == 1
+                # No thread more for each who asks.
+                assert len(asked) == 1
+                monkeypatch.undo()
+                release.set()
+                # It is asked again once it answers.
+                until(lambda: "edgekit_filesystem_avail_bytes" in ask(sink, "/metrics").text)
         finally:
             release.set()
 

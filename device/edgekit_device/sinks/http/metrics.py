@@ -221,7 +221,7 @@ def _answers(health: Health, answers: Answers) -> Iterator[Metric]:
             "Smoothed score of the label that is decided now.",
             labels=["label"],
         )
-        score.add_metric([answers.label], answers.score)
+        score.add_metric([answers.label], round(answers.score, 6))
         yield score
 
 
