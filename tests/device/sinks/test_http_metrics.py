@@ -235,7 +235,8 @@ class TestDisk:
                 monkeypatch.undo()
                 release.set()
                 # It is asked again once it answers.
-                until(lambda: "edgekit_filesystem_avail_bytes" in ask(sink, "/metrics").text)
+                available = "edgekit_filesystem_avail_bytes"
+                until(lambda: available in exported(ask(sink, "/metrics").text))
         finally:
             release.set()
 
