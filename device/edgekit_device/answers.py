@@ -1,10 +1,9 @@
 """What was answered since the start, in sums and by label, for metrics."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from edgekit.inference.pipeline import AnyClassifier, Result
+from edgekit.inference.pipeline import Result
 from edgekit.model.labels import UNKNOWN
 
 OWN_LABELS = 50
@@ -52,8 +51,9 @@ class Answers:
 class _Table:
     """Counts by label for as long as models have the same labels."""
 
-    def __init__(self, labels: Sequence[str]) -> None:
-        self.labels = list(labels)
+    def __init__(self, labels: list[str]) -> None:
+        # The very list, not the model, which is to be let go of.
+        self.labels = labels
         folds = len(labels) > OWN_LABELS
         names = [UNKNOWN] if folds else [UNKNOWN, *labels]
         self.counts = dict.fromkeys(names, LabelCount(0, 0))
@@ -84,16 +84,14 @@ class AnswerCounts:
     def __init__(self) -> None:
         self._frames = 0
         self._latency_s = 0.0
-        self._model: AnyClassifier | None = None
-        self._table = _Table(())
+        self._table = _Table([])
         self._newest = ("", 0.0)
 
     def count(self, result: Result) -> None:
         """Count an answer."""
-        if result.model is not self._model:
-            self._model = result.model
-            if result.model.labels != self._table.labels:
-                self._table = _Table(result.model.labels)
+        labels = result.model.labels
+        if labels is not self._table.labels and labels != self._table.labels:
+            self._table = _Table(labels)
         verdict = result.verdict
         name = self._table.count(result.label, verdict.event == "change")
         self._newest = (name, verdict.score)

@@ -88,8 +88,7 @@ class Daemon:
         self._status = StatusFile(runtime_folder(), notify)
         self._problems: dict[str, str] = {}
         self._sent: tuple[object, ...] | None = None
-        self._ready = False
-        self._stopping = False
+        self._ready = self._stopping = False
         self._reload_wanted = False
         self._ended = False
         self._failure: Exception | None = None
