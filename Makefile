@@ -80,11 +80,12 @@ $(HOME_ASSISTANT)/.ready: tests/integration/homeassistant.txt
 home-assistant: $(READY) $(HOME_ASSISTANT)/.ready  ## the device in a real Home Assistant
 	$(BIN)/python -m pytest tests/integration/test_homeassistant.py
 
-docs: $(READY)  ## write docs/cli.md, api.md, openapi.json, reliability.md's tables and systemd/edgekit.toml again
+docs: $(READY)  ## write docs/cli.md, api.md, openapi.json, reliability.md's tables, systemd/edgekit.toml and the dashboard again
 	$(BIN)/python docs/generate_cli.py
 	$(BIN)/python docs/generate_api.py
 	$(BIN)/python docs/generate_reliability.py
 	$(BIN)/python -m docs.generate_openapi
+	$(BIN)/python -m docs.generate_dashboard
 
 clean:
 	rm -rf $(VENV) build

@@ -2,6 +2,7 @@
 
     model.tflite, previous.tflite   links to the one that runs, and to the one before
     names/NAME                      links to those that somebody gave a name
+    rolled-back                     how many upgrades were rolled back
 
 The daemon may only read them. What it wants changed it writes into its runtime folder, where a unit
 of root's looks for it; what became of it comes back in a file of root's.
@@ -25,6 +26,9 @@ from edgekit_device.folders import ANSWERS_FOLDER, MODELS_FOLDER
 from edgekit_device.health import runtime_folder, shown
 
 CURRENT, PREVIOUS, NAMES = "model.tflite", "previous.tflite", "names"
+ROLLED_BACK = "rolled-back"
+# Bytes; it holds a number.
+_ROLLED_BACK_LIMIT = 32
 REQUEST_FILE, ANSWER_FILE = "request.json", "answer.json"
 # Bytes; a request has a few hundred, an answer a few thousand.
 REQUEST_LIMIT, _ANSWER_LIMIT = 4096, 1 << 16
@@ -134,6 +138,17 @@ def list_models(folder: Path) -> list[InstalledModel]:
 def installed_models() -> list[InstalledModel]:
     """The models that the service of this process may change to; none outside the service."""
     return list_models(MODELS_FOLDER) if runtime_folder() else []
+
+
+def count_rollbacks(folder: Path) -> int | None:
+    """How many upgrades below a folder were rolled back; None where that cannot be read."""
+    try:
+        content = read_bounded(folder / ROLLED_BACK, _ROLLED_BACK_LIMIT)
+        return max(0, msgspec.json.decode(content, type=int))
+    except FileNotFoundError:
+        return 0
+    except (OSError, msgspec.MsgspecError, ValueError):
+        return None
 
 
 def request_change(

@@ -21,8 +21,8 @@ ROOMS = {
         "api", "console", "summary", "cli",
     ),
     "device/edgekit_device": (
-        "health", "folders", "board", "retry", "signals", "config", "pictures", "control",
-        "history", "installed", "signers", "trial_protocol", "trial", "trial_process",
+        "health", "answers", "folders", "board", "retry", "signals", "config", "pictures",
+        "control", "history", "installed", "signers", "trial_protocol", "trial", "trial_process",
         "runtime_choice", "sources", "sinks", "daemon", "bench", "collect", "service", "doctor",
     ),
 }  # fmt: skip

@@ -82,13 +82,13 @@ class Daemon:
         self._worker = self._new_worker()
         # Each hangs in an inference, and may for ever.
         self._abandoned: list[Worker] = []
-        self._outputs = Outputs(sinks, Host(self.health, self._control, self._models), notify)
+        host = Host(self.health, self._control, self._models, self.statistics.answers.snapshot)
+        self._outputs = Outputs(sinks, host, notify)
         self._deliveries = Deliveries(notify)
         self._status = StatusFile(runtime_folder(), notify)
         self._problems: dict[str, str] = {}
         self._sent: tuple[object, ...] | None = None
-        self._ready = False
-        self._stopping = False
+        self._ready = self._stopping = False
         self._reload_wanted = False
         self._ended = False
         self._failure: Exception | None = None

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.inference.events import State
+from edgekit_device.answers import AnswerCounts
 from edgekit_device.health import Health, Latency
 
 _LATENCIES = 1000
@@ -59,6 +60,7 @@ class Statistics:
         frames, dropped, damaged, events: counts; `dropped` and `damaged` are of the sources that
             were closed.
         failed_pictures: of changes, that could not be encoded.
+        answers: what was answered, by label.
         restarts: how often each part was opened again.
         fps: frames answered per second lately.
         ready: whether a frame was answered, since it was last resumed.
@@ -72,6 +74,7 @@ class Statistics:
     damaged: int = 0
     events: int = 0
     failed_pictures: int = 0
+    answers: AnswerCounts = field(default_factory=AnswerCounts)
     restarts: dict[str, int] = field(default_factory=dict)
     fps: float = 0.0
     ready: bool = False

@@ -72,6 +72,7 @@ class Teller:
             state: of who answers.
             size: of pictures that may leave the device.
         """
+        self._statistics.answers.count(result)
         wanted = bool(self._snapshots)
         pictured = wanted or result.verdict.event == "change"
         picture = self._pictures.of(result, size) if pictured else None

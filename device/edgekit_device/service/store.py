@@ -7,6 +7,7 @@
     previous.tflite         link to the one before, to fall back to
     pending                 an upgrade whose model is on probation
     names/NAME              links to models that are kept whatever runs
+    rolled-back             how many upgrades were rolled back
 
 An upgrade writes the model, then `pending`, then switches `model.tflite`, then, once the model has
 passed its probation, switches `previous.tflite` and removes `pending`. A power cut between any two
@@ -19,8 +20,18 @@ from pathlib import Path
 
 import msgspec
 
+from edgekit.errors import ServiceError
 from edgekit.files import read_bounded
-from edgekit_device.installed import CURRENT, NAMES, PREVIOUS, Hash, is_name, target
+from edgekit_device.installed import (
+    CURRENT,
+    NAMES,
+    PREVIOUS,
+    ROLLED_BACK,
+    Hash,
+    count_rollbacks,
+    is_name,
+    target,
+)
 from edgekit_device.runtime_choice import Measured, record_path
 from edgekit_device.service import durable
 
@@ -151,6 +162,10 @@ class Store:
     def roll_back(self) -> None:
         """The model did not pass its probation: run the one before again."""
         self._take_back()
+        # Behind what matters: a full disk must not keep the bad model.
+        with contextlib.suppress(ServiceError):
+            rolled_back = (count_rollbacks(self.folder) or 0) + 1
+            durable.write(self.folder / ROLLED_BACK, msgspec.json.encode(rolled_back))
         self._tidy()
 
     def settle(self) -> str | None:
@@ -178,7 +193,8 @@ class Store:
     def clear(self) -> None:
         """Remove every model and link."""
         names = [self._names / name for name in self.names]
-        for path in (*names, self._pending, self._current, self._previous):
+        counted = self.folder / ROLLED_BACK
+        for path in (*names, self._pending, self._current, self._previous, counted):
             durable.remove(path)
         self._tidy()
         for folder in (self._models, self._names):

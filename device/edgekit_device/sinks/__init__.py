@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from edgekit.errors import ConfigurationError
 from edgekit_device.config.settings import Settings
+from edgekit_device.folders import data_folder
 from edgekit_device.health import runtime_folder
 from edgekit_device.sinks.base import Host, Sink
 from edgekit_device.sinks.clip.folder import clip_folder
@@ -72,9 +73,11 @@ def _http(settings: Settings, host: Host) -> Sink:
     from edgekit_device.sinks.http.api.clips import clips
     from edgekit_device.sinks.http.api.control import control
     from edgekit_device.sinks.http.api.events import events_of
+    from edgekit_device.sinks.http.api.metrics import metrics_of
     from edgekit_device.sinks.http.api.view import view
 
     parts = (
+        metrics_of(host, {"data": data_folder(), "history": settings.history.folder}),
         view,
         events_of(settings.history),
         AttentionPart(host),

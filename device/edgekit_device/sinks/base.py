@@ -10,6 +10,7 @@ from typing import Generic, Protocol, TypeVar
 from edgekit.inference.classifier import Classifier
 from edgekit.inference.events import Event
 from edgekit.inference.pipeline import AnyClassifier, Result
+from edgekit_device.answers import Answers
 from edgekit_device.control import Controller
 from edgekit_device.health import Health, SinkHealth
 from edgekit_device.pictures import EventPicture
@@ -44,11 +45,13 @@ class Host:
         health: how it is now.
         controller: does what clients ask for; None where nobody can ask.
         models: opens the model in use once more; None where there is none.
+        answers: what was answered so far.
     """
 
     health: Callable[[], Health]
     controller: Controller | None = None
     models: Models | None = None
+    answers: Callable[[], Answers] = Answers
 
 
 class Sink:

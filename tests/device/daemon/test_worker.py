@@ -133,6 +133,15 @@ def test_every_frame_is_answered_and_changes_are_told() -> None:
     assert bench.statistics.dropped == 3
 
 
+def test_answers_are_counted_by_label() -> None:
+    bench = Bench(PLAIN, FakeSource(0, 0, None, 2, 2, 0))
+    assert bench.run() is None
+    answers = bench.statistics.answers.snapshot()
+    assert (answers.frames, answers.label) == (5, "cat")
+    counts = {label: tuple(count) for label, count in answers.labels.items()}
+    assert counts == {"unknown": (0, 0), "cat": (3, 2), "dog": (0, 0), "eel": (2, 1)}
+
+
 def test_what_a_recording_has_to_say_at_its_end_is_told() -> None:
     source = FakeSource(0, lambda: setattr(source, "message", "left out 1 file: 1 .txt"))
     bench = Bench(PLAIN, source)

@@ -7,6 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from edgekit_device.installed import ROLLED_BACK, count_rollbacks
 from edgekit_device.service.store import TRIES, Store
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -64,12 +65,34 @@ def test_an_upgrade_keeps_the_model_before(tmp_path: Path) -> None:
     assert len(list((store.folder / "models").iterdir())) == 2
 
 
-def test_a_roll_back_leaves_no_trace(tmp_path: Path) -> None:
+def test_a_roll_back_leaves_its_count_alone(tmp_path: Path) -> None:
     store = _fresh(tmp_path / "state")
     before = _files(store)
+    assert count_rollbacks(store.folder) == 0
+    for rolled_back in (1, 2):
+        _fail(store)
+        assert _whole(store) == HASH[OLD]
+        assert _files(store) == before | {ROLLED_BACK}
+        assert count_rollbacks(store.folder) == rolled_back
+    _upgrade(store)
+    assert count_rollbacks(store.folder) == 2
+    store.clear()
+    assert not _files(store)
+
+
+def test_a_roll_back_that_cannot_be_counted_is_one_all_the_same(tmp_path: Path) -> None:
+    store = _fresh(tmp_path / "state")
+    (store.folder / ROLLED_BACK).mkdir()
     _fail(store)
-    assert _whole(store) == HASH[OLD]
-    assert _files(store) == before
+    assert (_whole(store), store.pending) == (HASH[OLD], None)
+    assert count_rollbacks(store.folder) is None
+
+
+def test_a_damaged_count_begins_afresh(tmp_path: Path) -> None:
+    store = _fresh(tmp_path / "state")
+    (store.folder / ROLLED_BACK).write_bytes(b"\x00\x00")
+    _fail(store)
+    assert count_rollbacks(store.folder) == 1
 
 
 def _name(store: Store) -> None:

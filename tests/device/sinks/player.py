@@ -4,10 +4,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 import numpy as np
+from edgekit_device.answers import AnswerCounts
 from edgekit_device.health import DriftHealth, DriftSign, Health, Latency, SinkHealth
 from edgekit_device.sinks.base import Sink
 from numpy.typing import NDArray
@@ -104,6 +106,8 @@ class Player:
         health: what `snapshot` gives.
         paused: whether frames stay away.
         played: frames so far.
+        answers: counts of what was answered.
+        folders: whose disk metrics tell of.
     """
 
     best: int = 0
@@ -112,6 +116,8 @@ class Player:
     health: Health = HEALTH
     paused: bool = False
     played: int = 0
+    answers: AnswerCounts = field(default_factory=AnswerCounts)
+    folders: dict[str, Path | None] = field(default_factory=dict)
 
     def snapshot(self) -> Health:
         """Fresh health."""

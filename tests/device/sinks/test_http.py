@@ -15,10 +15,6 @@ import pytest
 from edgekit_device.health import Health
 from edgekit_device.sinks.http import Http, feed
 from edgekit_device.sinks.http.limits import Limits
-from prometheus_client.openmetrics.parser import (
-    text_string_to_metric_families as parse_openmetrics,
-)
-from prometheus_client.parser import text_string_to_metric_families as parse
 
 from edgekit.errors import ConfigurationError, SettingsError
 from edgekit.inference.events import State
@@ -132,14 +128,6 @@ class TestHealth:
             # What was decided before is history, and stays.
             assert ask(sink, "/api/history").json["changes"]
 
-    def test_what_was_asked_for_is_counted(self) -> None:
-        control = {"pause": {"done": 2, "refused": 1}}
-        player = Player(health=msgspec.structs.replace(HEALTH, control=control))
-        with served(make(player=player)) as sink:
-            text = ask(sink, "/metrics").text
-        assert 'edgekit_control_total{action="pause",outcome="done"} 2.0' in text
-        assert 'edgekit_control_total{action="pause",outcome="refused"} 1.0' in text
-
     def test_drift_is_in_it_and_no_reason_to_fail(self) -> None:
         player = Player(health=msgspec.structs.replace(HEALTH, drift=DRIFT))
         with served(make(player=player)) as sink:
@@ -155,69 +143,6 @@ class TestHealth:
             player.health = msgspec.structs.replace(HEALTH, frames=1234568)
             assert ask(sink, "/api/health").json["frames"] == 1234568
             assert ask(sink, "/healthz").json["frames"] == 1234568
-
-
-def exported(text: str) -> set[str]:
-    # The exposition format writes states and info as gauges; the names are what a user sees.
-    return {sample.name for family in parse(text) for sample in family.samples}
-
-
-class TestMetrics:
-    def test_values(self, sink: Http) -> None:
-        answer = ask(sink, "/metrics")
-        assert answer.headers["Content-Type"].startswith("text/plain; version=")
-        values = {
-            (sample.name, *sample.labels.values()): sample.value
-            for family in parse(answer.text)
-            for sample in family.samples
-        }
-        assert values["edgekit_frames_total",] == 1234567
-        assert values["edgekit_inference_latency_seconds", "0.99"] == 0.01275
-        assert values["edgekit_state", "running"] == 1
-        assert values["edgekit_state", "stalled"] == 0
-        assert values["edgekit_restarts_total", "camera"] == 2
-        assert values["edgekit_throttled", "under-voltage"] == 1
-        assert values["edgekit_drift", "brightness"] == values["edgekit_drift", "sharpness"] == 0
-        assert values["edgekit_sink_messages_total", "dropped", "mqtt"] == 4
-        assert values["edgekit_sink_queue", "webhook"] == 2
-        assert values["edgekit_sink_refused_total", "wrong-token", "http"] == 3
-        assert values["edgekit_sink_up", "mqtt"] == 1
-        assert values["edgekit_sink_up", "webhook"] == 0
-
-    def test_openmetrics_when_asked_for(self, sink: Http) -> None:
-        answer = ask(sink, "/metrics", Accept="application/openmetrics-text; version=1.0.0")
-        assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
-        types = {family.name: family.type for family in parse_openmetrics(answer.text)}
-        assert types["edgekit"] == "info"
-        assert types["edgekit_state"] == "stateset"
-        assert types["edgekit_frames"] == "counter"
-
-    def test_drift_by_figure(self) -> None:
-        health = msgspec.structs.replace(HEALTH, drift=DRIFT)
-        with served(make(player=Player(health=health))) as sink:
-            text = ask(sink, "/metrics").text
-        assert 'edgekit_drift{figure="brightness"} 1.0' in text
-        assert 'edgekit_drift{figure="sharpness"} 0.0' in text
-        assert 'edgekit_state{edgekit_state="running"} 1.0' in text
-        assert "edgekit_problems 0.0" in text
-
-    def test_what_is_not_known_is_left_out(self) -> None:
-        unknown = msgspec.structs.replace(
-            HEALTH, temperature_c=None, latency_ms=None, frame_age_s=None, throttled=[],
-            drift_figures=[],
-        )  # fmt: skip
-        with served(make(player=Player(health=unknown))) as sink:
-            names = exported(ask(sink, "/metrics").text)
-        assert "edgekit_uptime_seconds" in names
-        assert not names & {
-            "edgekit_temperature_celsius", "edgekit_inference_latency_seconds",
-            "edgekit_frame_age_seconds", "edgekit_throttled", "edgekit_drift",
-        }  # fmt: skip
-
-    def test_the_documentation_names_them_all(self, sink: Http) -> None:
-        text = (ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")
-        documented = set(re.findall(r"^\| `(edgekit_\w+)", text, re.MULTILINE))
-        assert documented == exported(ask(sink, "/metrics").text)
 
 
 class TestInterface:

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from edgekit_device.config.settings import HttpSettings
+from edgekit_device.sinks.base import Host
 from edgekit_device.sinks.http import Http
+from edgekit_device.sinks.http.api.metrics import metrics_of
 from edgekit_device.sinks.http.limits import Limits
 
 from tests.device.sinks.player import Player
@@ -22,8 +24,10 @@ def make(
     limits: Limits | None = None,
     **settings: Any,
 ) -> Http:
-    snapshot = (player or Player()).snapshot
-    return Http(HttpSettings(listen=listen, **settings), "pi", snapshot, limits)
+    player = player or Player()
+    host = Host(player.snapshot, answers=player.answers.snapshot)
+    parts = (metrics_of(host, player.folders),)
+    return Http(HttpSettings(listen=listen, **settings), "pi", player.snapshot, limits, parts)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""How the daemon is: for people, for supervisors and for Prometheus."""
+"""How the daemon is: for people and for supervisors."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,7 +10,7 @@ from starlette.responses import Response
 from edgekit.inference.events import State
 from edgekit_device.health import Health
 from edgekit_device.sinks.http.feed import Feed
-from edgekit_device.sinks.http.operation import TEXT, Answer, Operation, json_answer
+from edgekit_device.sinks.http.operation import Answer, Operation, json_answer
 
 # Paused is as somebody wanted it: whoever starts the daemon again for that gains nothing.
 _WELL = ("running", "degraded", "paused")
@@ -33,13 +33,6 @@ def health(feed: Feed) -> Iterable[Operation]:
         content: Any = health if request.scope["known"] else StateAlone(health.state)
         return json_answer(content, 200 if health.state in _WELL else 503)
 
-    async def metrics(request: Request) -> Response:
-        # Only those who ask for metrics pay for the library.
-        from edgekit_device.sinks.http.metrics import exposition
-
-        text, media_type = exposition(feed.health(), request.headers.get("accept", ""))
-        return Response(text, headers={"Content-Type": media_type})
-
     yield Operation(
         "GET", "/api/health", full, "How the daemon is.", {200: Answer("Health.", Health)}
     )
@@ -50,8 +43,4 @@ def health(feed: Feed) -> Iterable[Operation]:
             503: Answer("Starting, stalled or stopping.", (Health, StateAlone)),
         },
         public=True,
-    )  # fmt: skip
-    yield Operation(
-        "GET", "/metrics", metrics, "Metrics for Prometheus.",
-        {200: Answer("As text, or as OpenMetrics where that is asked for.", media=TEXT)},
     )  # fmt: skip
