@@ -170,6 +170,7 @@ class Daemon:
             model=shown(classifier.path.name) if classifier else "",
             model_sha256=classifier.sha256 if classifier else "",
             model_signer=worker.loaded.signer if worker.loaded else "",
+            model_since=worker.loaded.since if worker.loaded else "",
             runtime=classifier.runtime_name if classifier else "",
             accelerator=classifier.accelerator if classifier else "",
             frames=statistics.frames,

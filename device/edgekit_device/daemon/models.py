@@ -28,6 +28,7 @@ from edgekit.model.signers import UNSIGNED
 from edgekit_device import board
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon import delegate
+from edgekit_device.installed import added_at
 from edgekit_device.retry import Retry
 from edgekit_device.runtime_choice import Choice, choose
 from edgekit_device.signers import check_signer
@@ -68,6 +69,7 @@ class Loaded:
         degraded: why it runs on the CPU although an accelerator was asked for; None otherwise.
         signer: who signed it, in words.
         runtime_from: why this runtime runs it, in words.
+        since: when its file, or the link to it, was put in its place; see `added_at`.
     """
 
     classifier: Classifier
@@ -75,6 +77,7 @@ class Loaded:
     degraded: str | None = None
     signer: str = UNSIGNED
     runtime_from: str = ""
+    since: str = ""
 
 
 @dataclass(frozen=True)
@@ -128,11 +131,12 @@ def open_on_cpu(settings: Settings, because: str | None = None) -> Loaded:
         ModelFileError, LabelsError, RuntimeUnavailableError, InferenceError: see their own text.
     """
     path = model_path(settings)
-    signature = Signature.of(path)
+    signature, since = Signature.of(path), added_at(path) or ""
     if because is not None:
         path = delegate.cpu_model(path, settings.cpu_model)
     read = _read(settings, path, accelerated=False)
-    return Loaded(_load(settings, read), signature, because, read.signer, read.runtime.why)
+    classifier = _load(settings, read)
+    return Loaded(classifier, signature, because, read.signer, read.runtime.why, since)
 
 
 def open_model(settings: Settings) -> Loaded:
@@ -147,14 +151,14 @@ def open_model(settings: Settings) -> Loaded:
     if wanted is None:
         return open_on_cpu(settings)
     path = model_path(settings)
-    signature = Signature.of(path)
+    signature, since = Signature.of(path), added_at(path) or ""
     read = _read(settings, path, accelerated=True)
     what = f"loading the delegate {settings.delegate}"
     # A driver can hang in here, and must not take us with it.
     classifier = delegate.call_with_timeout(
         lambda: _load(settings, read, wanted), LOAD_TIMEOUT, what
     )
-    return Loaded(classifier, signature, signer=read.signer, runtime_from=read.runtime.why)
+    return Loaded(classifier, signature, None, read.signer, read.runtime.why, since)
 
 
 def open_again(settings: Settings, model: AnyClassifier) -> Classifier:

@@ -62,6 +62,7 @@ def _mqtt(settings: Settings, host: Host) -> Sink:
         settings.pictures.size,
         facts=facts,
         http=settings.http,
+        health_interval=settings.health.interval,
         controller=controller,
     )
 
@@ -120,7 +121,14 @@ SINKS = (
     SinkEntry(
         "mqtt",
         lambda s: s.mqtt.host is not None,
-        lambda s: (s.mqtt, s.device_name, s.pictures, s.control.mqtt, s.http.listen),
+        lambda s: (
+            s.mqtt,
+            s.device_name,
+            s.pictures,
+            s.control.mqtt,
+            s.http.listen,
+            s.health.interval,
+        ),
         _mqtt,
     ),
     SinkEntry(
