@@ -23,7 +23,7 @@ ROOMS = {
     "device/edgekit_device": (
         "health", "folders", "board", "retry", "signals", "config", "pictures", "control",
         "history", "installed", "signers", "trial", "trial_process", "runtime_choice",
-        "sources", "sinks", "daemon", "bench", "collect", "service", "doctor",
+        "sources", "sinks", "fleet", "daemon", "bench", "collect", "service", "doctor",
     ),
 }  # fmt: skip
 FORBIDDEN = {
