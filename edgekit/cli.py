@@ -25,6 +25,7 @@ COMMANDS = {
     "convert": ("edgekit-convert", "Turn a trained classifier into an int8 model file."),
     "doctor": ("edgekit-device", "Look at this device, and say what is wrong."),
     "evaluate": ("edgekit-core", "Measure how right a model is."),
+    "fleet": ("edgekit-device", "Show all devices of an MQTT broker."),
     "inspect": ("edgekit-core", "Show what is inside a model file."),
     "push": ("edgekit-device", "Bring a model to devices over ssh."),
     "record": ("edgekit-device", "Record what a camera shows."),

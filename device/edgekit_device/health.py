@@ -103,6 +103,8 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
         sinks: by name.
         model_signer: who signed the model: `NAME, KIND SHA256:…` by the allowed signers; without
             these `KIND SHA256:…, not checked`, or `unsigned`. Empty until it runs.
+        model_since: when the model's file, or the service's link to it, was put in its place, RFC
+            3339 in UTC, to the second. Empty until it runs.
         drift: how pictures and answers differ from those that the model was converted with; no
             problem, since frames are answered as well as ever. None where there is no drift.
         drift_figures: what is compared for that; none without a profile in the model file, and
@@ -140,6 +142,7 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
     throttled: list[str] = []
     damaged: int = 0
     model_signer: str = ""
+    model_since: str = ""
     drift: DriftHealth | None = None
     drift_figures: list[str] = []
     decision_from: str = ""

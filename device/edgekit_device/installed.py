@@ -114,6 +114,15 @@ def target(link: Path) -> str | None:
     return sha256 if _HASH.fullmatch(sha256) else None
 
 
+def added_at(path: Path) -> str | None:
+    """When a link or a file was put there, RFC 3339 in UTC, to the second; None for none."""
+    try:
+        seconds = int(path.lstat().st_mtime)
+        return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+    except (OSError, ValueError, OverflowError):
+        return None
+
+
 def list_models(folder: Path) -> list[InstalledModel]:
     """The models below a folder: those with a name in its order, then the one that runs and the
     one before, where they have none. Those whose file is gone are left out.
@@ -127,7 +136,7 @@ def list_models(folder: Path) -> list[InstalledModel]:
     models = []
     for name, path in links.items():
         sha256 = target(path) or path.stem
-        added = _added(path)
+        added = added_at(path)
         if added and (folder / "models" / f"{sha256}.tflite").is_file():
             models.append(
                 InstalledModel(name, sha256, added, sha256 == current, sha256 == previous)
@@ -241,12 +250,3 @@ def _entries(folder: Path) -> list[Path]:
         return [Path(entry.path) for entry in os.scandir(folder)]
     except OSError:
         return []
-
-
-def _added(path: Path) -> str | None:
-    """When a link or a file was made; None where there is none."""
-    try:
-        seconds = int(path.lstat().st_mtime)
-        return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
-    except (OSError, ValueError, OverflowError):
-        return None

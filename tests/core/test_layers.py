@@ -23,7 +23,8 @@ ROOMS = {
     "device/edgekit_device": (
         "health", "answers", "folders", "board", "retry", "signals", "config", "pictures",
         "control", "history", "installed", "signers", "trial_protocol", "trial", "trial_process",
-        "runtime_choice", "sources", "sinks", "daemon", "bench", "collect", "service", "doctor",
+        "runtime_choice", "sources", "sinks", "fleet", "daemon", "bench", "collect", "service",
+        "doctor",
     ),
 }  # fmt: skip
 FORBIDDEN = {

@@ -1,5 +1,7 @@
 """When a part is tried again, and when it is given up."""
 
+import random
+
 from edgekit_device import retry
 from edgekit_device.retry import Retry, RetryPolicy
 from hypothesis import given
@@ -96,3 +98,11 @@ def test_after_a_steady_stretch_it_begins_afresh() -> None:
     assert tries.failed() == 1
     clock.now += 1
     assert tries.failed() == 2
+
+
+def test_devices_that_lose_the_same_broker_come_back_one_after_the_other() -> None:
+    draw = random.Random(0).random
+    for failures in range(1, 8):
+        delays = [retry.BROKER.delay(failures, draw) for _ in range(1000)]
+        busiest = max(sum(second <= d < second + 1 for d in delays) for second in range(60))
+        assert busiest < 300

@@ -16,6 +16,10 @@ import msgspec
 import numpy as np
 from edgekit_device.config.file import load, render, shown
 from edgekit_device.config.secrets import login
+from edgekit_device.fleet import table as fleet_table
+from edgekit_device.fleet.devices import Fleet
+from edgekit_device.fleet.inventory import inventory
+from edgekit_device.fleet.payloads import KINDS
 from edgekit_device.health import STATUS_FILE, headline, read_status
 from edgekit_device.retry import RetryPolicy
 from edgekit_device.service.push.outcome import ABSENT, BROKEN, DAMAGED, MARK, Answer, judge
@@ -330,6 +334,19 @@ def push(data: bytes) -> None:
             outcome = judge("pi", Answer(code, output, data), "00ff")
             assert (outcome.reason is None) == (outcome.outcome == "done")
             assert outcome.shown().message.isprintable()
+
+
+def fleet(data: bytes) -> None:
+    """What a device's topics say on a broker, where anybody may have published it."""
+    found = Fleet()
+    found.take("pi", "status", b"online", None)
+    for kind in KINDS:
+        found.take("pi", kind, data, None)
+    (device,) = found.devices()
+    assert all(text.isprintable() for text in (device.state, device.label, *device.problems))
+    assert fleet_table.line(device).isprintable() and fleet_table.render([device], 80)
+    assert "{{" not in inventory([device])
+    msgspec.json.encode(device)
 
 
 class _Peer:

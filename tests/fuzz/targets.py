@@ -96,6 +96,8 @@ _TABLE = (
            words=("Result=", "ExecMainStatus=", "signal", "core-dump", "exit-code", "oom-kill")),
     Target(checks.push, lambda: seeds.ANSWERS, 1024,
            words=("daemon", "health", "problems", *_JSON)),
+    Target(checks.fleet, lambda: seeds.RETAINED, 1024,
+           words=("state", "problems", "drift", "signs", "health_interval_s", "label", *_JSON)),
     Target(checks.control, seeds.controls, 1024, words=("refusal", "on", "ring", "change", *_JSON)),
     Target(checks.retry_after, lambda: seeds.RETRIES, 128,
            words=("GMT", "Wed, ", " Oct ", ":", "+0000")),

@@ -24,15 +24,16 @@ class Broker:
     Args:
         folder: for its files.
         options: lines of its configuration after the listener.
+        port: any that is free if 0.
     """
 
     host = "127.0.0.1"
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, port: int = 0) -> None:
         program = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
         if program is None:
             pytest.skip("mosquitto is not installed")
-        with socket.create_server((self.host, 0)) as free:
+        with socket.create_server((self.host, port)) as free:
             self.port: int = free.getsockname()[1]
         self._config = folder / "mosquitto.conf"
         lines = [f"listener {self.port} {self.host}", *options, "log_dest stderr"]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from edgekit_device import board
 from edgekit_device.config.settings import HttpSettings, MqttSettings, PictureSize
 from edgekit_device.control import Controller
 from edgekit_device.pictures import EventPicture
@@ -23,6 +24,7 @@ from edgekit_device.sinks.mqtt import Facts, Mqtt
 from edgekit_device.sinks.mqtt import connection as mqtt_connection
 from edgekit_device.sinks.mqtt import sink as mqtt
 from edgekit_device.sinks.mqtt.pictures import TRIES
+from edgekit_device.sinks.mqtt.place import place
 from paho.mqtt.client import Client
 
 from edgekit import __version__
@@ -291,6 +293,36 @@ def test_home_assistant_is_told_where_the_page_is(broker: Broker) -> None:
     with Listener(broker) as listener, _started(_settings(broker), name="pi-2", http=http):
         health = listener.await_message("homeassistant/sensor/edgekit_pi-2/health/config")
         assert "configuration_url" not in json.loads(health)["device"]
+
+
+def test_where_a_device_is_and_how_often_it_is_heard_of_is_retained(broker: Broker) -> None:
+    http = HttpSettings(listen="pi.lan:8080")
+    with Listener(broker) as listener, _started(_settings(broker), http=http):
+        place = json.loads(listener.await_message("edgekit/pi/device"))
+    # Whoever asks a broker on this machine has no address that others could use.
+    assert place == {
+        "host": socket.gethostname(), "health_interval_s": 30.0, "page": "http://pi.lan:8080",
+        **({"board": board.model()} if board.model() else {}),
+    }  # fmt: skip
+    with Listener(broker) as late:
+        late.await_message("edgekit/pi/device")
+        assert ("edgekit/pi/device", True) in [(t, retained) for t, _, retained in late.messages]
+
+
+@pytest.mark.parametrize(
+    ("local", "told"),
+    [
+        ("192.168.1.7", "192.168.1.7"),
+        ("::ffff:192.168.1.7", "192.168.1.7"),
+        ("2001:db8::7", "2001:db8::7"),
+        ("127.0.0.1", ""),
+        ("::1", ""),
+        ("fe80::1", ""),
+        ("", ""),
+    ],
+)
+def test_an_address_that_means_nothing_elsewhere_is_not_told(local: str, told: str) -> None:
+    assert place(local, None, 30.0).address == told
 
 
 def test_drift_is_announced_once_it_can_be_told(broker: Broker) -> None:

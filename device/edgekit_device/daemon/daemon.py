@@ -21,7 +21,7 @@ from edgekit_device.daemon.deliveries import Deliveries
 from edgekit_device.daemon.drift import DriftWatch
 from edgekit_device.daemon.hang import HangWatch
 from edgekit_device.daemon.hot_swap import ModelWatch
-from edgekit_device.daemon.models import Loaded
+from edgekit_device.daemon.models import Loaded, in_use
 from edgekit_device.daemon.outputs import GRACE, Outputs, close, in_words
 from edgekit_device.daemon.pause import Pause
 from edgekit_device.daemon.recorder import Recorder
@@ -156,7 +156,6 @@ class Daemon:
     def _health_of(self, indicators: Indicators) -> Health:
         worker, statistics, settings = self._worker, self.statistics, self._settings
         dropped, damaged = worker.lost_frames()
-        classifier = worker.loaded.classifier if worker.loaded else None
         rests = indicators.rest_age is not None
         ages = indicators.ready and not rests
         return Health(
@@ -167,11 +166,6 @@ class Daemon:
             version=__version__,
             uptime_s=round(time.monotonic() - statistics.started, 1),
             source=shown(worker.source_name),
-            model=shown(classifier.path.name) if classifier else "",
-            model_sha256=classifier.sha256 if classifier else "",
-            model_signer=worker.loaded.signer if worker.loaded else "",
-            runtime=classifier.runtime_name if classifier else "",
-            accelerator=classifier.accelerator if classifier else "",
             frames=statistics.frames,
             dropped=dropped,
             damaged=damaged,
@@ -188,7 +182,7 @@ class Daemon:
             drift=self._drift.health(),
             drift_figures=self._drift.figures(),
             decision_from=worker.decisions.source,
-            runtime_from=shown(worker.loaded.runtime_from) if worker.loaded else "",
+            **in_use(worker.loaded),
             failed_pictures=statistics.failed_pictures,
             control=self._control.counts(),
         )

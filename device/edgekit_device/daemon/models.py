@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TypedDict, TypeVar
 
 import msgspec
 
@@ -29,6 +29,8 @@ from edgekit.model.signers import UNSIGNED
 from edgekit_device import board
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon import delegate
+from edgekit_device.health import shown
+from edgekit_device.installed import added_at
 from edgekit_device.retry import Retry
 from edgekit_device.runtime_choice import Choice, choose
 from edgekit_device.signers import check_signer
@@ -72,6 +74,7 @@ class Loaded:
         degraded: why it runs on the CPU although an accelerator was asked for; None otherwise.
         signer: who signed it, in words.
         runtime_from: why this runtime runs it, in words.
+        since: when its file, or the link to it, was put in its place; see `added_at`.
     """
 
     classifier: Classifier
@@ -79,6 +82,7 @@ class Loaded:
     degraded: str | None = None
     signer: str = UNSIGNED
     runtime_from: str = ""
+    since: str = ""
 
     def release_rest(self) -> None:
         """Give back to the system, where memory is short, what loading it has left."""
@@ -86,6 +90,32 @@ class Loaded:
         board.release_library_pages(runtimes.folder(self.classifier.runtime_name))
         # What the model before has held.
         board.release_memory()
+
+
+class InUse(TypedDict):
+    """What `Health` says of the model in use; see there."""
+
+    model: str
+    model_sha256: str
+    model_signer: str
+    model_since: str
+    runtime: str
+    runtime_from: str
+    accelerator: str
+
+
+def in_use(loaded: Loaded | None) -> InUse:
+    """What is said of a model; nothing while there is none."""
+    classifier = loaded.classifier if loaded else None
+    return {
+        "model": shown(classifier.path.name) if classifier else "",
+        "model_sha256": classifier.sha256 if classifier else "",
+        "model_signer": loaded.signer if loaded else "",
+        "model_since": loaded.since if loaded else "",
+        "runtime": classifier.runtime_name if classifier else "",
+        "runtime_from": shown(loaded.runtime_from) if loaded else "",
+        "accelerator": classifier.accelerator if classifier else "",
+    }
 
 
 @dataclass(frozen=True)
@@ -170,11 +200,12 @@ def open_on_cpu(settings: Settings, because: str | None = None) -> Loaded:
         ModelFileError, LabelsError, RuntimeUnavailableError, InferenceError: see their own text.
     """
     path = model_path(settings)
-    signature = Signature.of(path)
+    signature, since = Signature.of(path), added_at(path) or ""
     if because is not None:
         path = delegate.cpu_model(path, settings.cpu_model)
     read = _tried(settings, path, accelerated=False)
-    return Loaded(_load(settings, read), signature, because, read.signer, read.runtime.why)
+    classifier = _load(settings, read)
+    return Loaded(classifier, signature, because, read.signer, read.runtime.why, since)
 
 
 def open_model(settings: Settings) -> Loaded:
@@ -189,14 +220,14 @@ def open_model(settings: Settings) -> Loaded:
     if wanted is None:
         return open_on_cpu(settings)
     path = model_path(settings)
-    signature = Signature.of(path)
+    signature, since = Signature.of(path), added_at(path) or ""
     read = _tried(settings, path, accelerated=True)
     what = f"loading the delegate {settings.delegate}"
     # A driver can hang in here, and must not take us with it.
     classifier = delegate.call_with_timeout(
         lambda: _load(settings, read, wanted), LOAD_TIMEOUT, what
     )
-    return Loaded(classifier, signature, signer=read.signer, runtime_from=read.runtime.why)
+    return Loaded(classifier, signature, None, read.signer, read.runtime.why, since)
 
 
 def open_again(settings: Settings, model: AnyClassifier) -> Classifier:

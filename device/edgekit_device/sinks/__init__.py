@@ -63,6 +63,7 @@ def _mqtt(settings: Settings, host: Host) -> Sink:
         settings.pictures.size,
         facts=facts,
         http=settings.http,
+        health_interval=settings.health.interval,
         controller=controller,
     )
 
@@ -123,7 +124,14 @@ SINKS = (
     SinkEntry(
         "mqtt",
         lambda s: s.mqtt.host is not None,
-        lambda s: (s.mqtt, s.device_name, s.pictures, s.control.mqtt, s.http.listen),
+        lambda s: (
+            s.mqtt,
+            s.device_name,
+            s.pictures,
+            s.control.mqtt,
+            s.http.listen,
+            s.health.interval,
+        ),
         _mqtt,
     ),
     SinkEntry(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon import models
-from edgekit_device.daemon.models import check_file, open_model, open_on_cpu
+from edgekit_device.daemon.models import Loaded, check_file, open_model, open_on_cpu
 from edgekit_device.trial_protocol import Report
 
 from edgekit.errors import EdgekitError, LabelsError, ModelFileError, SettingsError
@@ -248,3 +248,16 @@ class TestAhead:
         with pytest.raises(ModelFileError, match="not a usable model"):
             check_file(Settings(model=path), trial)  # type: ignore[arg-type]
         assert trial.begun == []
+
+
+@pytest.mark.parametrize("open_it", [open_model, open_on_cpu])
+def test_since_when_a_model_is_in_its_place_is_known(
+    path: Path, tried: Tried, tmp_path: Path, open_it: Callable[[Settings], Loaded]
+) -> None:
+    os.utime(path, (1, 1))
+    assert open_it(Settings(model=path)).since == "1970-01-01T00:00:01Z"
+    # Of the service it is the link that changes; its file may be there for long.
+    link = tmp_path / "current.tflite"
+    link.symlink_to(path)
+    os.utime(link, (60, 60), follow_symlinks=False)
+    assert open_it(Settings(model=link)).since == "1970-01-01T00:01:00Z"

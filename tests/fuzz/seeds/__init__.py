@@ -236,6 +236,12 @@ ANSWERS = [
     b'{"unit":{}}',
     b"edgekit: no such command\n",
 ]
+RETAINED = [
+    b'{"ts":"2026-11-24T15:00:00Z","state":"running","problems":["a"],"model_sha256":"00ff",'
+    b'"frame_age_s":0.5,"drift":{"since":"x","signs":[{"figure":"x","text":"darker"}],"advice":"x"}}',
+    b'{"ts":"2026-11-24T15:00:00Z","label":"mug","score":0.5}',
+    b'{"host":"pi","address":"192.168.1.7","health_interval_s":30.0,"page":"http://pi:8080"}',
+]
 
 
 def controls() -> list[bytes]:

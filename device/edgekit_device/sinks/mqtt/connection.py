@@ -4,7 +4,7 @@ import select
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from paho.mqtt.client import Client, ConnectFlags, MQTTMessage, MQTTMessageInfo
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
@@ -23,7 +23,7 @@ PACKET_LIMIT = 1 << 16
 
 
 class OversizedPacketError(OutputError):
-    """The broker has begun to send a packet larger than `PACKET_LIMIT`."""
+    """The broker has begun to send a packet larger than is taken."""
 
 
 class _Client(Client):
@@ -32,11 +32,13 @@ class _Client(Client):
     MQTT 3.1.1 has no way to ask for small ones, and paho takes up to 256 MB.
     """
 
+    packet_limit = PACKET_LIMIT
+
     def _sock_recv(self, bufsize: int) -> bytes:
         # paho asks for all that is left of a packet.
-        if bufsize > PACKET_LIMIT:
+        if bufsize > self.packet_limit:
             raise OversizedPacketError(
-                f"sends a packet of {bufsize:,} bytes, where {PACKET_LIMIT:,} are the maximum"
+                f"sends a packet of {bufsize:,} bytes, where {self.packet_limit:,} are the maximum"
             )
         return super()._sock_recv(bufsize)
 
@@ -66,6 +68,12 @@ class Connection:
         client_id: a broker ends an older connection of the same name.
         will: retained topic to which the broker publishes `offline` when the connection breaks.
         timeout: seconds for each step of connecting.
+        packet_limit: bytes of the largest packet that is taken.
+
+    Attributes:
+        where: which broker, in words.
+        refused: filters that the broker lets us not subscribe to.
+        marks: of `mark`, how many have come.
 
     Raises:
         OutputError: the broker cannot be reached, or does not want us.
@@ -73,18 +81,30 @@ class Connection:
     """
 
     def __init__(
-        self, settings: MqttSettings, client_id: str, *, will: str | None = None, timeout: float
+        self,
+        settings: MqttSettings,
+        client_id: str,
+        *,
+        will: str | None = None,
+        timeout: float,
+        packet_limit: int = PACKET_LIMIT,
     ) -> None:
         host, port = settings.host or "", settings.port or (8883 if settings.tls else 1883)
         self.where = f"the MQTT broker {host}:{port}"
         self._qos = settings.qos
         self._answer: ReasonCode | None = None
+        self._asked: dict[int | None, Sequence[str]] = {}
+        self.refused: list[str] = []
+        self.marks = 0
         client = make_client(settings, client_id)
+        client.packet_limit = packet_limit
         client.connect_timeout = timeout
         if will is not None:
             client.will_set(will, "offline", settings.qos, retain=True)
         client.on_socket_open = _send_at_once
         client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
+        client.on_unsubscribe = self._on_unsubscribe
         self._client = client
         try:
             client.connect(host, port, KEEPALIVE)
@@ -117,7 +137,28 @@ class Connection:
             callback(message)
 
         self._client.message_callback_add(topic, on_message)
-        self._client.subscribe(topic, self._qos)
+        self.ask_for([topic])
+
+    def hear(self, callback: Callable[[MQTTMessage], None]) -> None:
+        """Call back, in `turn`, with each message that no callback of `subscribe` is for."""
+
+        def on_message(client: Client, userdata: object, message: MQTTMessage) -> None:
+            callback(message)
+
+        self._client.on_message = on_message
+
+    def ask_for(self, filters: Sequence[str]) -> None:
+        """Subscribe to several filters in one request; what comes of them goes to `hear`."""
+        _, number = self._client.subscribe([(one, self._qos) for one in filters])
+        self._asked[number] = filters
+
+    def mark(self, topic: str) -> None:
+        """Unsubscribe from a filter; `marks` says when the broker has answered.
+
+        A broker answers also where there was no such subscription, needs no right for it, and
+        tells nobody: the answer marks in what it sends the place that it has come to.
+        """
+        self._client.unsubscribe(topic)
 
     def congested(self) -> bool:
         """Whether data still waits to go out, so that more would only pile up in memory."""
@@ -186,13 +227,27 @@ class Connection:
     ) -> None:
         self._answer = answer
 
+    def _on_subscribe(
+        self,
+        client: Client,
+        userdata: object,
+        number: int,
+        answers: list[ReasonCode],
+        properties: Properties | None,
+    ) -> None:
+        filters = self._asked.pop(number, ())
+        self.refused += [f for f, a in zip(filters, answers, strict=False) if a.is_failure]
+
+    def _on_unsubscribe(self, *unused: object) -> None:
+        self.marks += 1
+
 
 def has_arrived(info: MQTTMessageInfo) -> bool:
     """Whether the broker has acknowledged a message; with QoS 0, whether it was handed over."""
     return info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS and info.is_published()
 
 
-def make_client(settings: MqttSettings, client_id: str) -> Client:
+def make_client(settings: MqttSettings, client_id: str) -> _Client:
     """A client with the credentials of the settings, not connected.
 
     Raises:

@@ -30,6 +30,8 @@ from edgekit_device.sinks.mqtt.entities import Facts
 from edgekit_device.sinks.mqtt.homeassistant import announcements, page_address
 from edgekit_device.sinks.mqtt.messages import Message, Sent
 from edgekit_device.sinks.mqtt.pictures import Pictures
+from edgekit_device.sinks.mqtt.place import place
+from edgekit_device.sinks.mqtt.retained import Retained
 from edgekit_device.sinks.mqtt.topics import Topics
 from edgekit_device.sinks.mqtt.waker import Waker
 
@@ -52,7 +54,7 @@ lost to it."""
 
 
 class Mqtt(Sink):
-    """Publishes below PREFIX/NAME: `status`, `state` and `health`, retained, and each `event`.
+    """Publishes below PREFIX/NAME what is retained, such as `state` and `health`, and each `event`.
 
     One thread owns the connection. Of retained topics only the newest value is kept, and all are
     published again after each connection: the broker may have forgotten them. An event counts as
@@ -65,6 +67,7 @@ class Mqtt(Sink):
         pictures: of events, how they go out.
         facts: what Home Assistant is to know from the start.
         http: where the device's own page is, to tell Home Assistant.
+        health_interval: seconds between health messages, to tell who watches for them.
         controller: does what clients of the broker ask for; None where nobody may.
         timeout: seconds for each step of connecting.
         policy: delays between the tries.
@@ -84,6 +87,7 @@ class Mqtt(Sink):
         *,
         facts: Facts | None = None,
         http: HttpSettings | None = None,
+        health_interval: float = 30.0,
         controller: Controller | None = None,
         timeout: float = 5.0,
         policy: RetryPolicy = BROKER,
@@ -101,11 +105,11 @@ class Mqtt(Sink):
         self._lock = threading.RLock()
         self._events: deque[Message] = deque()
         self._underway: deque[Sent] = deque()
-        self._retained: dict[str, bytes] = {}
+        self._retained = Retained()
         self._announced: set[str] = set()  # of these, the topics of Home Assistant
         self._facts = facts or Facts()
         self._http = http or HttpSettings()
-        self._stale: dict[str, None] = {}  # topics in their order
+        self._health_interval = health_interval
         self._sent = self._dropped = 0
         self._overflowed = False  # since no event waited last
         self._pictures = Pictures(self._topics, pictures)
@@ -225,7 +229,7 @@ class Mqtt(Sink):
     def _announce(self) -> None:
         if self._settings.discovery:
             for topic, payload in announcements(self._topics, self._facts).items():
-                before = self._retained.get(topic)
+                before = self._retained.payload(topic)
                 if before != payload:
                     self._announced.add(topic)
                     self._keep(topic, payload)
@@ -234,10 +238,7 @@ class Mqtt(Sink):
 
     def _keep(self, topic: str, payload: bytes) -> None:
         with self._lock:
-            self._retained[topic] = payload
-            # The newest last: an announcement that allows a label is before the state that has it.
-            self._stale.pop(topic, None)
-            self._stale[topic] = None
+            self._retained.keep(topic, payload)
         self._rouse()
 
     def _rouse(self) -> None:
@@ -300,10 +301,13 @@ class Mqtt(Sink):
         if self._commands is not None:
             self._commands.listen(connection)
         self._retry.worked()
-        self._learn(page=page_address(self._http, connection.local_address))
+        address = connection.local_address
+        page = page_address(self._http, address)
+        self._learn(page=page)
+        self._retain("device", self._encoder.encode(place(address, page, self._health_interval)))
         with self._lock:
             self._problem = None
-            self._stale = dict.fromkeys(self._retained)
+            self._retained.say_again()
             self._pictures.connected()
         return connection
 
@@ -316,12 +320,11 @@ class Mqtt(Sink):
             self._started_again = False
             self._announce_at = time.monotonic() + ANNOUNCE_AGAIN
             with self._lock:
-                self._stale |= dict.fromkeys(t for t in self._retained if t in self._announced)
+                self._retained.say_again(self._announced)
         if time.monotonic() >= self._say_at:
             with self._lock:
                 self._say_at = math.inf
-                said = (self._topics.own(name) for name in ("state", "control"))
-                self._stale |= dict.fromkeys(t for t in said if t in self._retained)
+                self._retained.say_again(self._topics.own(name) for name in ("state", "control"))
 
     def _serve(self, connection: Connection, waker: Waker) -> None:
         """Publish until it is closed; raises when the connection is lost."""
@@ -349,7 +352,7 @@ class Mqtt(Sink):
         if not self._closing.is_set():
             return False
         with self._lock:
-            waiting = self._events or self._stale or self._underway or self._pictures.waiting
+            waiting = self._events or self._retained or self._underway or self._pictures.waiting
         return not waiting or time.monotonic() > self._deadline - LAST_WORD
 
     def _settle(self) -> None:
@@ -368,14 +371,11 @@ class Mqtt(Sink):
     def _publish(self, connection: Connection) -> None:
         while len(self._underway) < UNDERWAY and not connection.congested():
             with self._lock:
-                if self._stale:
-                    topic = next(iter(self._stale))
-                    del self._stale[topic]
-                    message = Message(topic, self._retained[topic], retain=True)
-                elif self._events:
+                message = self._retained.take()
+                if message is None and self._events:
                     message = self._events.popleft()
                     self._overflowed = self._overflowed and bool(self._events)
-                else:
+                if message is None:
                     self._pictures.publish(connection, alone=not self._underway)
                     if self._commands is not None:
                         self._commands.tell(connection)

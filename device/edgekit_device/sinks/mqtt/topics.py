@@ -25,7 +25,9 @@ class Topics:
         return cls(settings.prefix, settings.discovery, device_name)
 
     def own(self, name: str) -> str:
-        """A topic of the device: `status`, `event`, `state`, `health`, `picture` or `control`."""
+        """A topic of the device: `status`, `device`, `event`, `state`, `health`, `picture` or
+        `control`.
+        """
         return f"{self.prefix}/{self.device_name}/{name}"
 
     @property

@@ -1,0 +1,58 @@
+"""What Ansible gets; it evaluates values, so that none may come from whoever publishes."""
+
+from typing import Any
+
+import pytest
+import yaml
+from edgekit_device.fleet.inventory import inventory, is_found
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.device.fleet.samples import HASH, device_of
+
+
+def _groups(*devices: Any) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(inventory(devices))["all"]["children"]
+    return found
+
+
+def test_a_device_is_found_by_its_address_else_by_its_host_s_name() -> None:
+    devices = device_of("a"), device_of("b", address=""), device_of("c", address="", host="")
+    hosts = _groups(*devices)["edgekit"]["hosts"]
+    assert hosts["a"]["ansible_host"] == "192.168.1.7" and hosts["a"]["edgekit_host"] == "pi"
+    assert hosts["b"]["ansible_host"] == "pi"
+    assert "ansible_host" not in hosts["c"]
+    assert [is_found(device) for device in devices] == [True, True, False]
+
+
+def test_groups_are_by_state_and_model() -> None:
+    groups = _groups(device_of("a"), device_of("b", state="offline", model_sha256=""))
+    assert list(groups["edgekit_running"]["hosts"]) == ["a"]
+    assert list(groups["edgekit_offline"]["hosts"]) == ["b"]
+    assert list(groups[f"edgekit_model_{HASH[:12]}"]["hosts"]) == ["a"]
+
+
+@pytest.mark.parametrize("name", ["no", "007", "1e3", "null", "-", "0x10", "_"])
+def test_a_name_stays_a_name(name: str) -> None:
+    assert list(_groups(device_of(name))["edgekit"]["hosts"]) == [name]
+
+
+@pytest.mark.parametrize(
+    "evil",
+    ["{{ lookup('pipe', 'id') }}", "-oProxyCommand=id", "a\nb: c", "pi; id", "a b", "pi.-x",
+     "fe80::1%{{x}}", "::1%eth0", "1.2.3.4 ansible_connection=local", "\u202e"],
+)  # fmt: skip
+def test_nothing_that_ansible_would_run_goes_in(evil: str) -> None:
+    device = device_of(
+        address=evil, host=evil, version=evil, model=evil, model_sha256=evil, state=evil,
+        label=evil, board=evil, page=evil, problems=[evil],
+    )  # fmt: skip
+    assert _groups(device) == {"edgekit": {"hosts": {"pi": {}}}}
+    assert not is_found(device)
+
+
+@given(st.text(), st.text())
+def test_any_text_is_left_out_or_harmless(host: str, address: str) -> None:
+    text = inventory([device_of(host=host, address=address)])
+    assert "{{" not in text and "{%" not in text
+    yaml.safe_load(text)
