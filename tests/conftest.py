@@ -21,8 +21,10 @@ SHARED = ROOT.parent / "shared"
 Edgekit = Callable[..., subprocess.CompletedProcess[str]]
 
 # The same examples in each run: what fails, fails for everybody. `--hypothesis-profile default`
-# looks for others.
-hypothesis.settings.register_profile("same", derandomize=True)
+# looks for others. How long a machine takes to make them says nothing of the product.
+hypothesis.settings.register_profile(
+    "same", derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("same")
 
 
