@@ -1,9 +1,8 @@
 """A conversion from a trained classifier to a model file, step by step."""
 
-import os
-
 import msgspec
 
+from edgekit.child import cores
 from edgekit.errors import FidelityError
 from edgekit.model import flatbuffer as tflite
 from edgekit.model.manifest import Fidelity
@@ -46,7 +45,7 @@ from edgekit_convert.verify.scoring import scoring
 from edgekit_convert.verify.structure import check_structure
 
 _SAMPLED_LAYERS = 8
-_THREADS = os.cpu_count() or 1
+_THREADS = cores()
 
 
 def run(request: Request, reporter: Reporter) -> Conversion:

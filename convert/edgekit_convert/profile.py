@@ -1,11 +1,11 @@
 """What the pictures of a conversion, and the finished model's answers to them, look like."""
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.child import cores
 from edgekit.inference.figures import answer_figures, picture_figures
 from edgekit.inference.interpreter import Interpreter
 from edgekit.model.profile import (
@@ -25,7 +25,7 @@ MINIMUM = 20
 MAXIMUM_ANSWERED = 500
 # Enough for any figure, and short in the manifest.
 _DECIMALS = 5
-_THREADS = os.cpu_count() or 1
+_THREADS = cores()
 
 
 def make_profile(
