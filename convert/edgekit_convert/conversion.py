@@ -1,16 +1,19 @@
 """A conversion from a trained classifier to a model file, step by step."""
 
-import os
-
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
+from edgekit.child import cores
 from edgekit.errors import FidelityError
 from edgekit.model import flatbuffer as tflite
 from edgekit.model.manifest import Fidelity
+from edgekit.model.profile import Profile
 from edgekit.model.structure import describe, read_structure
 from edgekit_convert.answers import Answers, in_batches
 from edgekit_convert.confidence.calibrate import Calibrated, calibrate
 from edgekit_convert.confidence.check import check_tempered, without_temperature
+from edgekit_convert.confidence.last_layer import answer_integers, integers
 from edgekit_convert.graph.execution import (
     edgetpu_answer,
     exported_answer,
@@ -24,8 +27,8 @@ from edgekit_convert.graph.rewrite import rewrite
 from edgekit_convert.interruption import check_interrupted
 from edgekit_convert.material import Material, check_inputs, gather
 from edgekit_convert.outputs import Conversion, refusal
-from edgekit_convert.pictures import evenly_spread
-from edgekit_convert.profile import make_profile
+from edgekit_convert.pictures import Pictures, evenly_spread
+from edgekit_convert.profile import Seen, make_profile
 from edgekit_convert.progress import Reporter
 from edgekit_convert.provenance import make_manifest
 from edgekit_convert.quantize.activations import observe
@@ -46,7 +49,7 @@ from edgekit_convert.verify.scoring import scoring
 from edgekit_convert.verify.structure import check_structure
 
 _SAMPLED_LAYERS = 8
-_THREADS = os.cpu_count() or 1
+_THREADS = cores()
 
 
 def run(request: Request, reporter: Reporter) -> Conversion:
@@ -62,7 +65,7 @@ def run(request: Request, reporter: Reporter) -> Conversion:
         material = gather(request, reporter)
         ladder = Ladder(material.measured, reporter)
         float_model = _lower(request, material, ladder, onnx2tf, reporter)
-    found = _quantize(request, material, float_model, ladder, reporter)
+    found, fitted = _quantize(request, material, float_model, ladder, reporter)
     # All stages are compared before the temperature.
     model = _finish(request, material, found.flatbuffer)
     answers = ladder.measure_int8(model)
@@ -73,8 +76,7 @@ def run(request: Request, reporter: Reporter) -> Conversion:
             check_tempered(
                 model, before, calibrated.summary.temperature, material.measured, answers
             )
-    real = material.calibration if request.calibration is not None else None
-    profile = make_profile(model, real, material.evaluation, reporter)
+    profile = _profile(request, material, found, calibrated, fitted, answers, reporter)
     edgetpu, compiled = _compile(request, model, calibrated.summary.temperature, ladder, reporter)
     memory = _measure_memory(request, material, found, reporter)
     layers = _compare_layers(material, found, reporter)
@@ -157,7 +159,8 @@ def _check_reference(request: Request, ladder: Ladder) -> None:
 
 def _quantize(
     request: Request, material: Material, float_model: bytes, ladder: Ladder, reporter: Reporter
-) -> Found:
+) -> tuple[Found, NDArray[np.float32]]:
+    """The int8 model, and its logits for the pictures that set its ranges."""
     fitted, held_out = material.fitted.tensors, material.held_out.tensors
     with reporter.step("calibrating", len(fitted)) as advance:
         activations = observe(float_model, fitted, _THREADS, request.seed, advance)
@@ -171,9 +174,7 @@ def _quantize(
         score = scoring(held_out, reference, _THREADS)
         found = search(prepared, score, advance)
     with reporter.step("correcting the output"):
-        return corrected(
-            found, score, lambda int8: tflite_answer(int8, _THREADS)(fitted).logits.mean(axis=0)
-        )
+        return corrected(found, score, tflite_answer(found.flatbuffer, _THREADS)(fitted).logits)
 
 
 def _calibrate(
@@ -188,6 +189,32 @@ def _calibrate(
         return calibrate(
             found.flatbuffer, answers, material.evaluation, keep=keep, seed=request.seed
         )
+
+
+def _profile(
+    request: Request, material: Material, found: Found, calibrated: Calibrated,
+    fitted: NDArray[np.float32], answers: Answers, reporter: Reporter,
+) -> Profile | None:  # fmt: skip
+    """What pictures and answers look like; pictures that were answered are not answered again.
+
+    Args:
+        fitted: logits for the pictures that set ranges.
+        answers: to those that fidelity was measured on.
+    """
+
+    def seen(pictures: Pictures, logits: NDArray[np.float32]) -> Seen:
+        # A temperature leaves the integers as they are.
+        whole = integers(found.flatbuffer, logits)
+        return Seen(pictures.tensors, answer_integers(calibrated.flatbuffer, whole))
+
+    calibration = evaluation = None
+    if material.evaluation is not None:
+        evaluation = seen(material.evaluation, answers.logits)
+    else:
+        fitted = np.concatenate([fitted, answers.logits])
+    if request.calibration is not None:
+        calibration = seen(material.calibration, fitted)
+    return make_profile(calibration, evaluation, reporter)
 
 
 def _finish(request: Request, material: Material, int8: bytes) -> bytes:

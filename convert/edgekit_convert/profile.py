@@ -1,13 +1,12 @@
 """What the pictures of a conversion, and the finished model's answers to them, look like."""
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.inference.figures import answer_figures, picture_figures
-from edgekit.inference.interpreter import Interpreter
 from edgekit.model.profile import (
     ANSWER_FIGURES,
     PICTURE_FIGURES,
@@ -16,20 +15,28 @@ from edgekit.model.profile import (
     Reference,
     Source,
 )
-from edgekit_convert.pictures import Pictures, evenly_spread
-from edgekit_convert.progress import Advance, Reporter
+from edgekit_convert.progress import Reporter
 
 # Of fewer pictures the outermost 5 % are none.
 MINIMUM = 20
-# Answers to so many tell low quantiles well enough; each takes tens of milliseconds.
-MAXIMUM_ANSWERED = 500
 # Enough for any figure, and short in the manifest.
 _DECIMALS = 5
-_THREADS = os.cpu_count() or 1
+
+
+class Seen(NamedTuple):
+    """Real pictures of a conversion.
+
+    Attributes:
+        pictures: (N, H, W, 3) uint8.
+        answers: the finished model's probabilities (M, classes) for all or most of them.
+    """
+
+    pictures: NDArray[np.uint8]
+    answers: NDArray[np.float32]
 
 
 def make_profile(
-    model: bytes, calibration: Pictures | None, evaluation: Pictures | None, reporter: Reporter
+    calibration: Seen | None, evaluation: Seen | None, reporter: Reporter
 ) -> Profile | None:
     """The profile of a finished model; none, which is told, where there are too few pictures.
 
@@ -37,17 +44,16 @@ def make_profile(
     on those that it is calibrated with, and is surer of them than it will be of others.
 
     Args:
-        model: the flatbuffer that is written.
         calibration: none where they were distilled, which look like nothing that a camera sees.
         evaluation: pictures that decide nothing, where there are any.
         reporter: is told of the step.
     """
-    named: list[tuple[Source, Pictures | None]] = [
+    named: list[tuple[Source, Seen | None]] = [
         ("calibration", calibration),
         ("evaluation", evaluation),
     ]
-    real = [(source, pictures.tensors) for source, pictures in named if pictures is not None]
-    enough = [part for part in real if len(part[1]) >= MINIMUM]
+    real = [(source, seen) for source, seen in named if seen is not None]
+    enough = [part for part in real if len(part[1].pictures) >= MINIMUM]
     if not enough:
         reporter.note(
             f"drift will not be noticed: {MINIMUM} calibration or evaluation pictures at least "
@@ -55,23 +61,13 @@ def make_profile(
         )
         return None
     seen_in: Source = real[0][0] if len(real) == 1 else "calibration and evaluation"
-    seen = (picture_figures(one[None]) for _, tensors in real for one in tensors)
-    answered_in, tensors = enough[-1]
-    tensors = tensors[evenly_spread(len(tensors), MAXIMUM_ANSWERED)]
-    with reporter.step("profiling pictures and answers", len(tensors)) as advance:
+    looks = (picture_figures(one[None]) for _, seen in real for one in seen.pictures)
+    answered_in, answered = enough[-1]
+    with reporter.step("profiling pictures and answers"):
         return Profile(
-            pictures=_reference(seen_in, PICTURE_FIGURES, seen),
-            answers=_reference(answered_in, ANSWER_FIGURES, _answers(model, tensors, advance)),
+            pictures=_reference(seen_in, PICTURE_FIGURES, looks),
+            answers=_reference(answered_in, ANSWER_FIGURES, map(answer_figures, answered.answers)),
         )
-
-
-def _answers(
-    model: bytes, tensors: NDArray[np.uint8], advance: Advance
-) -> Iterator[tuple[float, ...]]:
-    interpreter = Interpreter(model, threads=_THREADS)
-    for one in tensors:
-        yield answer_figures(interpreter.answer(one[None]))
-        advance(1)
 
 
 def _reference(

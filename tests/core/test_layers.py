@@ -111,6 +111,11 @@ def test_importing_edgekit_leaves_the_environment_alone() -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+def test_a_conversion_loads_torch_only_for_networks_of_it() -> None:
+    """An ONNX model does without; and while it loads, onnx2tf does already in its own process."""
+    assert not _loaded("import edgekit_convert.conversion") & {"torch", "tensorflow"}
+
+
 def test_the_daemon_loads_neither_torch_nor_tensorflow(converted: Path, tmp_path: Path) -> None:
     program = (
         "from edgekit.cli import main\ntry:\n    main()\nexcept SystemExit as stop:\n"

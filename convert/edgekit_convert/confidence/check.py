@@ -1,11 +1,11 @@
 """Whether a model with a temperature is what it was made of, but for its confidence."""
 
 import math
-import os
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.child import cores
 from edgekit.errors import ConversionError
 from edgekit_convert.answers import Answer, Answers, in_batches, softmax
 from edgekit_convert.confidence.last_layer import integers, logit_scale
@@ -15,7 +15,7 @@ from edgekit_convert.pictures import Pictures, evenly_spread
 _SAMPLE = 16
 # Of a layer with a scale for each class, by a step; see `last_layer.temper`.
 _MAXIMUM_OTHERWISE = 0.001
-_THREADS = os.cpu_count() or 1
+_THREADS = cores()
 
 
 def check_tempered(

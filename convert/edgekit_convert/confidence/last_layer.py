@@ -76,7 +76,7 @@ def temper(flatbuffer: bytes, temperature: float) -> tuple[bytes, float]:
 
 
 def integers(flatbuffer: bytes, logits: NDArray[np.float32]) -> NDArray[np.int8]:
-    """The int8 values of a model's logits, which were read as real numbers.
+    """The int8 values of a model's logits, which were read as real numbers, or are next to them.
 
     Args:
         flatbuffer: the model, with whatever input and output.
@@ -84,8 +84,8 @@ def integers(flatbuffer: bytes, logits: NDArray[np.float32]) -> NDArray[np.int8]
     """
     quantization = _logits(FlatbufferEditor(flatbuffer)).quantization
     scale, zero = np.float32(quantization.scale[0]), int(quantization.zeroPoint[0])
-    values: NDArray[np.int8] = (np.rint(logits / scale).astype(np.int32) + zero).astype(np.int8)
-    return values
+    whole = np.rint(logits / scale) + zero
+    return np.asarray(np.clip(whole, -128, 127), dtype=np.int8)
 
 
 def logit_scale(flatbuffer: bytes) -> float:

@@ -12,6 +12,7 @@ from torch import fx, nn
 from edgekit.errors import ConversionError
 from edgekit.text import first_line
 from edgekit_convert.feeding.statistics import Memory, Moments, Norm, moments
+from edgekit_convert.weights.inference import inference
 
 _aten = torch.ops.aten
 # Where each operator has its running mean and variance, and the epsilon; others come of training.
@@ -38,7 +39,7 @@ def program_memory(program: fx.GraphModule) -> Memory:
     def watch(pictures: NDArray[np.float32], count: int) -> list[Moments]:
         watcher = _Watcher(program, nodes[:count])
         try:
-            with torch.inference_mode(), contextlib.suppress(EndOfLayers):
+            with inference(), contextlib.suppress(EndOfLayers):
                 watcher.run(torch.from_numpy(pictures))
         except Exception as error:  # at a size that it does not take
             raise ConversionError(f"the program fails on pictures ({first_line(error)})") from error

@@ -13,6 +13,7 @@ from edgekit.errors import ConversionError
 from edgekit.text import first_line
 from edgekit_convert.feeding.of_program import program_memory
 from edgekit_convert.feeding.statistics import Memory, Moments, Norm
+from edgekit_convert.weights.inference import inference
 
 
 class EndOfLayers(Exception):
@@ -39,8 +40,10 @@ def pytorch_memory(network: nn.Module, height: int, width: int) -> Memory:
 
         def look(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
             def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-                axes = [axis for axis in range(inputs[0].ndim) if axis != 1]
-                variance, mean = torch.var_mean(inputs[0], dim=axes, correction=0)
+                # Twice as fast in all as torch.var_mean, whose part was a third of the network's.
+                rows = inputs[0].movedim(1, -1).flatten(0, -2)
+                mean = rows.mean(dim=0)
+                variance = (rows - mean).square_().mean(dim=0)
                 seen[name] = Moments(mean.double().numpy(), variance.double().numpy())
                 if len(seen) == count:
                     raise EndOfLayers
@@ -51,7 +54,7 @@ def pytorch_memory(network: nn.Module, height: int, width: int) -> Memory:
         hooks = [layers[name].register_forward_pre_hook(look(name)) for name in watched]
         pixels = torch.from_numpy(pictures).contiguous(memory_format=torch.channels_last)
         try:
-            with torch.inference_mode(), contextlib.suppress(EndOfLayers):
+            with inference(), contextlib.suppress(EndOfLayers):
                 network(pixels)
         except Exception as error:  # a user's own network, at a size that it does not take
             raise ConversionError(f"the network fails on pictures ({first_line(error)})") from error
@@ -77,7 +80,7 @@ def _passed(network: nn.Module, height: int, width: int) -> dict[str, _BatchNorm
 
     hooks = [module.register_forward_pre_hook(note(name)) for name, module in kept.items()]
     try:
-        with torch.inference_mode():
+        with inference():
             network(torch.zeros(1, 3, height, width))
     finally:
         for hook in hooks:

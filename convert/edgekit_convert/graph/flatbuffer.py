@@ -18,6 +18,8 @@ RELU = 1
 # offset, a length, and an index.
 _OUTPUTS, _SIGNATURES = 8, 18
 _WORD = 4
+# Bytes that a model has beside its constants; more are made where it has more.
+_ROOM = 1 << 20
 # Operators with a weight (input 1) and a bias (input 2).
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
@@ -38,9 +40,11 @@ class FlatbufferEditor:
 
     def pack(self) -> bytes:
         """The flatbuffer with all changes."""
-        builder = flatbuffers.Builder(1 << 20)
+        held = sum(len(buffer.data) for buffer in self.model.buffers if buffer.data is not None)
+        # Room for all at once: it would be copied each time that it is doubled.
+        builder = flatbuffers.Builder(held + _ROOM)
         builder.Finish(self.model.Pack(builder), IDENTIFIER)
-        return bytes(builder.Output())
+        return bytes(memoryview(builder.Bytes)[builder.Head() :])
 
     def kind(self, operator: Any) -> str:
         """Name of an operator's type, for example `CONV_2D`."""

@@ -23,6 +23,7 @@ from edgekit_convert.graph.modernize import modernize
 from edgekit_convert.graph.normalization import check_own_normalization
 from edgekit_convert.graph.picture import picture_input
 from edgekit_convert.graph.refusals import check_convertible
+from edgekit_convert.weights.inference import inference
 from edgekit_convert.weights.modules import digest, prepare, said_of, unwrapped
 from edgekit_convert.weights.names import find_names
 from edgekit_convert.weights.recorded import find_recorded
@@ -135,7 +136,7 @@ def _runner(network: nn.Module, pictures: NDArray[np.float32]) -> _Run:
     def together(values: NDArray[np.float32]) -> NDArray[np.float32]:
         # Channels last in memory, which is the faster order here.
         pixels = torch.from_numpy(values).contiguous(memory_format=torch.channels_last)
-        with torch.inference_mode():
+        with inference():
             return np.asarray(network(pixels).numpy(), dtype=np.float32)
 
     def one_by_one(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -6,31 +6,26 @@ pictures only: the empirical form of bias correction (Nagel et al. 2021, arXiv:2
 3.3), for the layer that decides between classes.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeAlias
-
 import numpy as np
 from numpy.typing import NDArray
 
 from edgekit_convert.graph.flatbuffer import FlatbufferEditor
 from edgekit_convert.quantize.activations import Activation
 
-# Means (classes,) of an int8 model's logits over the pictures that activations were observed on.
-MeanLogits: TypeAlias = Callable[[bytes], NDArray[Any]]
-
 
 def correct_output(
-    flatbuffer: bytes, activations: dict[str, Activation], mean_logits: MeanLogits
-) -> bytes | None:
+    flatbuffer: bytes, activations: dict[str, Activation], answered: NDArray[np.float32]
+) -> tuple[bytes, NDArray[np.float32]] | None:
     """The int8 model with the mean logits of the float model, over the same pictures.
 
     Args:
         flatbuffer: the int8 model.
         activations: of the float model.
-        mean_logits: of an int8 model, over the same pictures.
+        answered: the int8 model's logits for the same pictures (N, classes).
 
     Returns:
-        none where the logits do not come from a layer, or from one with an activation.
+        it, and its logits for the pictures, but for the rounding of the output; none where the
+        logits do not come from a layer, or from one with an activation.
     """
     model = FlatbufferEditor(flatbuffer)
     softmax = [op for op in model.graph.operators if model.kind(op) == "SOFTMAX"][-1]
@@ -40,9 +35,10 @@ def correct_output(
         return None
     bias = model.bias(layers[0])
     assert bias is not None
-    lost = activations[model.name(logits)].sample.mean(axis=0) - mean_logits(flatbuffer)
-    steps = np.rint(lost / model.graph.tensors[bias].quantization.scale)
+    lost = activations[model.name(logits)].sample.mean(axis=0) - answered.mean(axis=0)
+    step = model.graph.tensors[bias].quantization.scale
+    steps = np.rint(lost / step)
     integers = model.constant(bias, np.int32) + steps
     limit = np.iinfo(np.int32).max
     model.set_constant(bias, np.clip(integers, -limit, limit).astype(np.int32))
-    return model.pack()
+    return model.pack(), (answered + steps * step).astype(np.float32)

@@ -4,8 +4,11 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edgekit.model.manifest import Recipe
-from edgekit_convert.quantize.output_correction import MeanLogits, correct_output
+from edgekit_convert.quantize.output_correction import correct_output
 from edgekit_convert.quantize.quantizer import FloatModel, quantize
 from edgekit_convert.quantize.recipes import (
     RECIPES,
@@ -81,21 +84,27 @@ def search(model: FloatModel, score: Scoring, advance: Callable[[int], None]) ->
     )
 
 
-def corrected(found: Found, score: Scoring, mean_logits: MeanLogits) -> Found:
+def corrected(
+    found: Found, score: Scoring, answered: NDArray[np.float32]
+) -> tuple[Found, NDArray[np.float32]]:
     """The winner with its output corrected, where that brings it closer to the original.
 
     Args:
         found: the winner, with bias correction or without; only with it its output is corrected.
         score: as for `search`.
-        mean_logits: see `correct_output`.
+        answered: its logits (N, classes) for the pictures that activations were observed on.
+
+    Returns:
+        it, and its logits for the same pictures, but for the rounding of a corrected output.
     """
     if not found.recipe.bias_corrected:
-        return found
-    flatbuffer = correct_output(found.flatbuffer, found.model.activations, mean_logits)
+        return found, answered
+    made = correct_output(found.flatbuffer, found.model.activations, answered)
     before = max(candidate.snr_db for candidate in found.candidates)
-    if flatbuffer is None or score(flatbuffer).snr_db <= before:
-        return found
-    return replace(found, flatbuffer=flatbuffer)
+    if made is None or score(made[0]).snr_db <= before:
+        return found, answered
+    flatbuffer, logits = made
+    return replace(found, flatbuffer=flatbuffer), logits
 
 
 def _best(attempts: Iterable[_Attempt]) -> _Attempt:

@@ -1,9 +1,8 @@
 """The fidelity ladder: every stage of a conversion answers the pictures, beside the first."""
 
-import os
-
 import numpy as np
 
+from edgekit.child import cores
 from edgekit.errors import ConversionError
 from edgekit.inference.runtimes import installed_runtimes
 from edgekit_convert.answers import Answer, Answers, in_batches
@@ -18,7 +17,7 @@ from edgekit_convert.verify.fidelity import Kind, Stage, compare
 SAMPLE = 16
 # The user's own network, beside which the one rebuilt from a state dict is a stage as others are.
 REFERENCE_STAGE = "reference"
-_THREADS = os.cpu_count() or 1
+_THREADS = cores()
 
 
 class Ladder:

@@ -13,14 +13,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from edgekit.errors import CheckpointError
-from edgekit_convert.weights.head_layers import BATCHNORM, LINEAR, WEIGHTED, WEIGHTLESS
+from edgekit_convert.weights.head_layers import BATCHNORM, INSTEAD, LINEAR, WEIGHTED, WEIGHTLESS
 
 PREFIX = "fc."
-# What to do where a state dict does not say enough, or says that it is another network's.
-INSTEAD = (
-    "convert the network itself: edgekit_convert.convert(model, …) in Python, or export it to ONNX "
-    "and pass it with --onnx"
-)
 # What torchmetrics count in.
 _OF_METRICS = re.compile(r".*\.(?:tp|fp|tn|fn|confmat|correct|total|count|preds|target|mean_value)")
 # What a training keeps beside its network: weights of the loss, figures.

@@ -13,6 +13,11 @@ WEIGHTLESS = {
     "dropout": "Dropout",
     "identity": "Identity",
 }
+# What to do where a state dict does not say enough, or says that it is another network's.
+INSTEAD = (
+    "convert the network itself: edgekit_convert.convert(model, …) in Python, or export it to ONNX "
+    "and pass it with --onnx"
+)
 # At the end they change nothing: every model file ends in a softmax.
 _ENDINGS = ("softmax", "log_softmax")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from edgekit.errors import CheckpointError
 from edgekit.model.manifest import Normalization
-from edgekit_convert.weights.head import INSTEAD
+from edgekit_convert.weights.head_layers import INSTEAD
 
 _DEPTH = 4  # dictionaries in dictionaries
 # Options under which a network computes what torchvision's does, by their names in Transformers,

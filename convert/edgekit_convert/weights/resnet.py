@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from edgekit.errors import CheckpointError
 from edgekit.model.architectures import Architecture, find_architecture
 from edgekit.text import listed
-from edgekit_convert.weights.head import INSTEAD, PREFIX, build_head, check_sizes
+from edgekit_convert.weights.head import PREFIX, build_head, check_sizes
+from edgekit_convert.weights.head_layers import INSTEAD
 from edgekit_convert.weights.torchvision_shim import import_torchvision
 
 # Keys of what is not torchvision's network, or not its plain weights: a pattern that one of them

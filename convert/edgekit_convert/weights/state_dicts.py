@@ -11,7 +11,7 @@ from torch import Tensor
 
 from edgekit.errors import CheckpointError
 from edgekit_convert.weights.formats import Content
-from edgekit_convert.weights.head import INSTEAD
+from edgekit_convert.weights.head_layers import INSTEAD
 from edgekit_convert.weights.key_names import in_torchvisions_words, merge_masks
 
 # Every ResNet has a key such as `layer1.0.conv1.weight`, after whatever prefixes its wrappers add;

@@ -121,6 +121,7 @@ def open_resnet(
 
     from edgekit_convert.weights.checkpoint import load_file, load_imagenet
     from edgekit_convert.weights.head import describe_head, guess
+    from edgekit_convert.weights.inference import inference
     from edgekit_convert.weights.resnet import load, recognise
 
     if architecture is not None and weights.startswith("imagenet-v"):
@@ -146,7 +147,7 @@ def open_resnet(
     def forward(tensors: NDArray[np.float32]) -> Answers:
         # Channels last in memory, which is the faster order here.
         pixels = torch.from_numpy(tensors).contiguous(memory_format=torch.channels_last)
-        with torch.inference_mode():
+        with inference():
             logits = np.asarray(network(pixels).numpy(), dtype=np.float32)
         return Answers.of_logits(logits)
 

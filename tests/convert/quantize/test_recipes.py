@@ -127,14 +127,17 @@ class TestCorrected:
         self, model: FloatModel, after: float, kept: bool
     ) -> None:
         found = _search(model, [1, 2, 3, 4, 0, 0, 0, 0])
-        better = corrected(found, _scores([after]), lambda flatbuffer: np.ones(3))
+        answered = np.ones((2, 3), np.float32)
+        better, logits = corrected(found, _scores([after]), answered)
         assert (better.flatbuffer != found.flatbuffer) == kept
+        assert (logits is not answered) == kept
         assert better.recipe == found.recipe
 
     def test_without_bias_correction_the_output_stays(self, model: FloatModel) -> None:
         found = _search(model, [1, 2, 3, 4, 0, 9, 0, 0])
         assert found.recipe == PLAIN
-        assert corrected(found, _scores([]), lambda flatbuffer: np.ones(3)) is found
+        answered = np.ones((2, 3), np.float32)
+        assert corrected(found, _scores([]), answered) == (found, answered)
 
 
 def test_every_rule_for_ranges_is_tried() -> None:
