@@ -144,6 +144,8 @@ def _gone(broker: Broker, group: Devices, how: signal.Signals, what: str, timeou
 
 def _come_back(broker: Broker, groups: Sequence[Devices], count: int, away: float) -> list[float]:
     """Seconds after the broker is there again at which each device connects."""
+    # A device that was connected for as long begins its delays afresh.
+    time.sleep(35)
     killed = time.time()
     broker.kill()
     time.sleep(away)

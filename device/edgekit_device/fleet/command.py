@@ -5,7 +5,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 import msgspec
@@ -21,8 +21,8 @@ from edgekit_device.config.settings import MqttSettings
 from edgekit_device.fleet.devices import Device
 from edgekit_device.fleet.selection import Selection, selection_options
 
-_F = TypeVar("_F", bound=Callable[..., Any])
 _TIMEOUT = 30.0
+_TYPED = click.core.ParameterSource.COMMANDLINE
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -49,13 +49,13 @@ def _reads(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     @click.pass_context
     def reading(ctx: click.Context, /, config: Path | None, **values: Any) -> Any:
+        if ctx.invoked_subcommand is not None:
+            if any(ctx.get_parameter_source(name) is _TYPED for name in ctx.params):
+                raise click.UsageError(f"write options behind {ctx.invoked_subcommand}")
+            return None
         chosen = {name: values.pop(name) for name in Selection.__struct_fields__}
         names = [name for name in values if name.startswith("mqtt_")]
         options = given({name: values.pop(name) for name in names})
-        if ctx.invoked_subcommand is not None:
-            if config or options or any(chosen.values()):
-                raise click.UsageError(f"write options behind {ctx.invoked_subcommand}")
-            return None
         settings = load(config, options).mqtt
         if settings.host is None:
             raise ConfigurationError(

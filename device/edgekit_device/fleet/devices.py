@@ -100,19 +100,6 @@ class Fleet:
         self.foreign_count = 0
         self.left_out = 0
 
-    def __len__(self) -> int:
-        return len(self._records)
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._records
-
-    def lacks(self, name: str) -> bool:
-        """Whether some topic of a device has not come."""
-        record = self._records.get(name)
-        return record is not None and any(
-            getattr(record, kind) is None and kind not in record.unreadable for kind in KINDS
-        )
-
     def take(self, name: str, kind: str, payload: bytes, heard: datetime | None) -> bool:
         """Take note of a message.
 

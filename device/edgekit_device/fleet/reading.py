@@ -56,7 +56,7 @@ class Reading:
         self.fleet = Fleet()
         self.was_complete = False
         self._prefix = settings.prefix
-        self._copies: Counter[str] = Counter()
+        self._copies: Counter[int] = Counter()
         self._waiting: deque[str] = deque()
         # With a higher one, a broker keeps a thousand messages for us at most, and drops the rest.
         settings = msgspec.structs.replace(settings, qos=0)
@@ -134,8 +134,9 @@ class Reading:
             self._last = time.monotonic()
         name, _, kind = message.topic.removeprefix(f"{self._prefix}/").partition("/")
         if message.retain and kind == "status":
-            self._copies[name] += 1
-            if self._copies[name] > 1:
+            # Their hashes: what others call their topics may be long.
+            self._copies[hash(name)] += 1
+            if self._copies[hash(name)] > 1:
                 return
         heard = None if message.retain else datetime.now(UTC)
         if self.fleet.take(name, kind, bytes(message.payload), heard):
