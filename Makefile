@@ -1,7 +1,8 @@
 # The four commands: make demo, make test, make check, make bench. `make clean` starts afresh;
 # `make fuzz` looks for what readers answer wrongly; `make soak` runs the daemon for an hour under
 # faults; `make trainers` reads what other libraries write; `make home-assistant` runs the
-# device in one; `make test-pi` and `make test-pi-vm` run the service on emulated Raspberry Pis.
+# device in one; `make test-pi` and `make test-pi-vm` run the service on emulated Raspberry Pis;
+# `make dist` writes what is published, and `make audit` asks for known vulnerabilities in it.
 # python3 where it fits, else the newest that does and runs: pyenv puts names on PATH that refuse to.
 FITS := import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -12,8 +13,8 @@ READY := $(VENV)/.ready
 
 .PHONY: demo test check bench soak fuzz fuzz-long trainers home-assistant docs clean
 
-$(READY): pyproject.toml convert/pyproject.toml convert/setup.py device/pyproject.toml \
-		device/setup.py constraints.txt
+$(READY): pyproject.toml setup.py convert/pyproject.toml convert/setup.py device/pyproject.toml \
+		device/setup.py release/shared_setup.py constraints.txt
 	@test -n "$(PYTHON)" || { echo "edgekit needs Python 3.11, 3.12 or 3.13, with its venv module:" \
 		"install one, or name it with make PYTHON=…" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
@@ -91,3 +92,4 @@ clean:
 	rm -rf $(VENV) build
 
 include tests/pi/pi.mk
+include release/release.mk

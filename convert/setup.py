@@ -1,15 +1,17 @@
-"""What pyproject.toml cannot say: the version, which stands in `edgekit/__init__.py` alone."""
+"""What pyproject.toml cannot say: see shared_setup.py; and what depends on the version."""
 
-import re
+import sys
 from pathlib import Path
 
-from setuptools import setup
+sys.path.insert(0, str(Path(__file__).parent))
 
-# version.py is a link to that file.
-VERSION = re.findall(r'__version__ = "(.+)"', Path(__file__).with_name("version.py").read_text())[0]
+from shared_setup import set_up, version
 
-setup(
-    version=VERSION,
+VERSION = version(Path(__file__).parent)
+
+set_up(
+    __file__,
+    folder="convert",
     install_requires=[
         f"edgekit-core[media]=={VERSION}",
         # Both pin what they need. The one for Python 3.11 brings TensorFlow; the other does

@@ -117,6 +117,14 @@ def _exit_codes() -> str:
     return "\b\nExit codes:\n" + "\n".join(lines)
 
 
+def _show_version(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:
+    if asked and not ctx.resilient_parsing:
+        from edgekit.origin import describe
+
+        click.echo(f"edgekit, {describe(__version__)}")
+        ctx.exit()
+
+
 @click.group(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -124,7 +132,14 @@ def _exit_codes() -> str:
     + _exit_codes(),
 )
 @click.option("--debug", is_flag=True, help="Show a traceback when something fails.")
-@click.version_option(__version__, prog_name="edgekit")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and what it was built from, and exit.",
+)
 @click.pass_context
 def edgekit(ctx: click.Context, debug: bool) -> None:
     """The command; its help is put together above."""

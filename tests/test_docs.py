@@ -38,7 +38,7 @@ def test_every_name_is_defined_where_the_page_says(name: str, path: str) -> None
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_make_target_exists(target: str) -> None:
-    files = (ROOT / "Makefile", ROOT / "tests" / "pi" / "pi.mk")
+    files = (ROOT / "Makefile", *ROOT.glob("*/**/*.mk"))
     rules = "".join(file.read_text(encoding="utf-8") for file in files)
     assert re.search(rf"^{re.escape(target)}:", rules, flags=re.MULTILINE)
 

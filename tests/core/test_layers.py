@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 ROOMS = {
     "edgekit": (
         "errors", "text", "redaction", "files", "child", "settings", "model", "vision",
-        "inference", "report", "offline", "commands", "cli",
+        "inference", "report", "offline", "commands", "origin", "cli",
     ),
     "convert/edgekit_convert": (
         "interruption", "progress", "scratch", "answers", "pictures", "weights", "graph", "feeding",

@@ -1,6 +1,8 @@
 """What a device's packages ask for: one OpenCV on every machine, the right one on a board."""
 
 import runpy
+import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,11 @@ def _asked(monkeypatch: pytest.MonkeyPatch, system: str, machine: str) -> list[s
     """Names of the distributions that edgekit-device asks for on a machine."""
     given: dict[str, Any] = {}
     monkeypatch.setattr(setuptools, "setup", lambda **arguments: given.update(arguments))
+    # Imported anew, from beside the file, and only for it.
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "shared_setup", raising=False)
     runpy.run_path(str(ROOT / "device/setup.py"))
+    monkeypatch.delitem(sys.modules, "shared_setup")
     environment = {"platform_system": system, "platform_machine": machine}
     asked = map(Requirement, given["install_requires"])
     return [one.name for one in asked if one.marker is None or one.marker.evaluate(environment)]
@@ -26,11 +32,16 @@ def _opencv(monkeypatch: pytest.MonkeyPatch, system: str, machine: str) -> list[
     return [name for name in _asked(monkeypatch, system, machine) if "opencv" in name]
 
 
-@pytest.mark.parametrize("machine", ["aarch64", "armv7l", "armv6l", "armv8l"])
-def test_a_board_gets_opencv_without_a_desktop(
+def test_a_board_gets_opencv_without_a_desktop(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _opencv(monkeypatch, "Linux", "aarch64") == ["opencv-python-headless"]
+
+
+@pytest.mark.parametrize("machine", ["armv7l", "armv6l", "armv8l"])
+def test_a_board_of_32_bits_takes_opencv_from_the_system(
     machine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert _opencv(monkeypatch, "Linux", machine) == ["opencv-python-headless"]
+    # The package index has no wheel of it for them.
+    assert _opencv(monkeypatch, "Linux", machine) == []
 
 
 @pytest.mark.parametrize(
@@ -55,8 +66,25 @@ def test_each_machine_gets_the_runtime_that_has_a_wheel_there(
 ) -> None:
     asked = _asked(monkeypatch, system, machine)
     assert ("ai-edge-litert" in asked) == (bits == 64)
-    # Its predecessor was built with NumPy 1.
-    assert ("tflite-runtime" in asked) == ("numpy" in asked) == (bits == 32)
+    assert ("tflite-runtime" in asked) == (bits == 32)
+
+
+@pytest.mark.parametrize(
+    ("machine", "taken", "refused"),
+    [("aarch64", "2.2.6", "1.24.2"), ("armv7l", "1.24.2", "2.2.6")],
+)
+def test_numpy_is_as_old_as_debian_12_has_it_on_32_bits(
+    machine: str, taken: str, refused: str
+) -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    asked = map(Requirement, tomllib.loads(text)["project"]["dependencies"])
+    (numpy,) = (
+        one for one in asked if one.name == "numpy"
+        if one.marker and one.marker.evaluate({"platform_machine": machine})
+    )  # fmt: skip
+    # Its predecessor of LiteRT was built with NumPy 1.
+    assert taken in numpy.specifier
+    assert refused not in numpy.specifier
 
 
 def test_what_all_share_asks_for_none() -> None:

@@ -28,11 +28,17 @@ _SANDBOXED = ("edgekit.service", "edgekit-control.service")
 _SAME_CORE = "[Service]\nBindReadOnlyPaths=/cpuinfo:/proc/cpuinfo\n"
 
 
-def run(cache: Path) -> Path:
-    """Boot the container once; returns the payload's folder."""
-    image.require("systemd-nspawn")
-    root = image.root_filesystem("bookworm", cache)
-    work = cache / "nspawn"
+def run(cache: Path, name: str = "bookworm") -> Path:
+    """Boot the container once; returns the payload's folder.
+
+    Args:
+        cache: folder in which root file systems are kept.
+        name: of the board.
+    """
+    board = image.BOARDS[name]
+    image.require(board, "systemd-nspawn")
+    root = image.root_filesystem(name, cache)
+    work = cache / f"nspawn-{name}"
     image.remove(work)
     parts = {name: work / name for name in ("payload", "changes", "scratch", "root")}
     for part in parts.values():
@@ -53,7 +59,7 @@ def run(cache: Path) -> Path:
             "--private-network",
             # The path is the container's: what lies in /proc is bound from inside.
             "--bind-ro=/cpuinfo:/proc/cpuinfo",
-            f"--bind={parts['payload']}:/payload", f"--setenv=QEMU_CPU={image.CPU}",
+            f"--bind={parts['payload']}:/payload", f"--setenv=QEMU_CPU={board.processor}",
             "--console=pipe", "-D", str(parts["root"]), "-b", "systemd.unit=edgekit-test.target",
         ]  # fmt: skip
         with (work / "console.log").open("wb") as console:

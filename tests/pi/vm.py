@@ -32,7 +32,14 @@ def _disk(root: Path) -> Path:
 
 def run(cache: Path) -> Path:
     """Boot the virtual machine once; returns the payload's folder."""
-    image.require("systemd-nspawn", "qemu-system-aarch64", "qemu-img", "mke2fs", "debugfs")
+    image.require(
+        image.BOARDS["trixie"],
+        "systemd-nspawn",
+        "qemu-system-aarch64",
+        "qemu-img",
+        "mke2fs",
+        "debugfs",
+    )
     root = image.root_filesystem("trixie", cache)
     base = _disk(root)
     work = cache / "vm"

@@ -13,8 +13,10 @@ from edgekit_device.doctor.device import Answer, Device
 from edgekit_device.doctor.diagnosis import Diagnosis
 from edgekit_device.doctor.probe import OPENCV
 
-# The oldest OpenCV that edgekit is tried with.
-_OLDEST_OPENCV = (4, 11)
+# The oldest OpenCV that edgekit is tried with; on 32 bits it is that of Debian 12.
+_OLDEST_OPENCV = {64: (4, 11), 32: (4, 6)}
+# Where PyPI has no wheels of them.
+_FROM_APT = "sudo apt install python3-numpy python3-opencv"
 
 
 def complaint(answer: Answer) -> str | None:
@@ -43,15 +45,24 @@ def check_packages(device: Device) -> Iterator[Diagnosis]:
     packages: dict[str, str] = found["packages"]
     if STRANGER in packages:
         yield _stranger(device, packages[STRANGER])
-    old = found["bits"] == 32 or "tflite-runtime" in packages
-    needed = f"tflite-runtime==2.14.0 {_numpy_1(packages)}"
-    if not old:
-        needed = f'ai-edge-litert "{_opencv_name(packages)}<5"'
+    bits: int = found["bits"]
+    old = "tflite-runtime" in packages
+    needed = f'ai-edge-litert "{_opencv_name(packages)}<5"'
+    if old:
+        needed = f"tflite-runtime==2.14.0 {_numpy_1(packages)}"
     install = f"{device.pip} install {needed}"
-    yield _numpy(device, packages, install)
-    yield from _runtimes(device, packages, install)
+    if bits == 32:
+        install = f"{_FROM_APT}; {device.pip} install tflite-runtime==2.14.0"
+    numpy_1 = f"{device.pip} install {_numpy_1(packages)}"
+    if bits == 32:
+        numpy_1 = f"{device.pip} uninstall --yes numpy; {_FROM_APT}"
+    yield _numpy(packages, install, numpy_1)
+    yield from _runtimes(device, packages, install, numpy_1)
     bound = "<4.12" if old else "<5"
-    yield from _opencv(device, packages, install, f'"{OPENCV[0]}{bound}"')
+    afresh = f'{device.pip} install --force-reinstall --no-deps "{OPENCV[0]}{bound}"'
+    if bits == 32:
+        afresh = _FROM_APT
+    yield from _opencv(device, packages, install, afresh, numpy_1, _OLDEST_OPENCV[bits])
 
 
 def _opencv_name(packages: dict[str, str]) -> str:
@@ -88,7 +99,7 @@ def _stranger(device: Device, version: str) -> Diagnosis:
     )
 
 
-def _numpy(device: Device, packages: dict[str, str], install: str) -> Diagnosis:
+def _numpy(packages: dict[str, str], install: str, numpy_1: str) -> Diagnosis:
     version = packages.get("numpy")
     if version is None:
         return Diagnosis("numpy", "problem", "not installed", install)
@@ -98,12 +109,14 @@ def _numpy(device: Device, packages: dict[str, str], install: str) -> Diagnosis:
             "problem",
             f"{version}: tflite-runtime {packages['tflite-runtime']} was built for NumPy 1 and "
             "cannot be imported with it",
-            f"{device.pip} install {_numpy_1(packages)}",
+            numpy_1,
         )
     return Diagnosis("numpy", "ok", version)
 
 
-def _runtimes(device: Device, packages: dict[str, str], install: str) -> Iterator[Diagnosis]:
+def _runtimes(
+    device: Device, packages: dict[str, str], install: str, numpy_1: str
+) -> Iterator[Diagnosis]:
     installed = [runtime for runtime in RUNTIMES.values() if runtime.distribution in packages]
     if not installed:
         yield Diagnosis("runtime", "problem", "no TFLite runtime is installed", install)
@@ -121,15 +134,19 @@ def _runtimes(device: Device, packages: dict[str, str], install: str) -> Iterato
             continue
         remedy = f"{device.pip} install --force-reinstall --no-deps {name}=={packages[name]}"
         if "numpy" in wrong.lower() or "_ARRAY_API" in wrong:
-            remedy = f"{device.pip} install {_numpy_1(packages)}"
+            remedy = numpy_1
         yield Diagnosis("runtime", "warning" if works else "problem", f"{title}: {wrong}", remedy)
 
 
 def _opencv(
-    device: Device, packages: dict[str, str], install: str, best: str
+    device: Device,
+    packages: dict[str, str],
+    install: str,
+    afresh: str,
+    numpy_1: str,
+    oldest: tuple[int, int],
 ) -> Iterator[Diagnosis]:
     there = [name for name in OPENCV if name in packages]
-    afresh = f"{device.pip} install --force-reinstall --no-deps {best}"
     if there:
         afresh = f"{device.pip} uninstall --yes {' '.join(there)}; {afresh}"
     if len(there) > 1:
@@ -145,11 +162,10 @@ def _opencv(
     if wrong is None:
         version = str(probed(answer).get("version", ""))
         numbers = tuple(map(int, re.findall(r"\d+", version)[:2]))
-        if numbers >= _OLDEST_OPENCV:
+        if numbers >= oldest:
             yield Diagnosis("opencv", "ok", version)
         elif numbers:
-            oldest = ".".join(map(str, _OLDEST_OPENCV))
-            said = f"{version}: edgekit is tried with {oldest} and later"
+            said = f"{version}: edgekit is tried with {oldest[0]}.{oldest[1]} and later"
             yield Diagnosis("opencv", "warning", said, afresh)
         else:
             yield Diagnosis("opencv", "problem", "not installed", install)
@@ -159,5 +175,5 @@ def _opencv(
         # Of a desktop, which the distribution for a device does without.
         wrong, remedy = f"does not load: {missing[1]} is missing", afresh
     elif "numpy" in wrong.lower():
-        remedy = f"{device.pip} install {_numpy_1(packages)}"
+        remedy = numpy_1
     yield Diagnosis("opencv", "problem", wrong, remedy)

@@ -102,12 +102,36 @@ def test_no_runtime(pi: BrokenPi, python: str) -> None:
     assert wrong.remedy == f'{PIP} ai-edge-litert "opencv-python-headless<5"'
 
 
-def test_no_runtime_on_32_bits(pi: BrokenPi) -> None:
-    found = {"python": "3.11.2", "machine": "armv7l", "bits": 32, "packages": {"numpy": "1.26.4"}}
+def _of_32_bits(pi: BrokenPi, **packages: str) -> list[Diagnosis]:
+    """What is said of a board of 32 bits but for that it is one."""
+    found = {"python": "3.11.2", "machine": "armv7l", "bits": 32, "packages": packages}
     pi.answers["packages"] = json.dumps(found)
-    python, runtime = [diagnosis for diagnosis in pi.examine() if diagnosis.level != "ok"]
-    assert python.check == "python"
-    assert runtime.remedy == f'{PIP} tflite-runtime==2.14.0 "numpy<2" "opencv-python-headless<4.12"'
+    python, *others = [diagnosis for diagnosis in pi.examine() if diagnosis.level != "ok"]
+    assert (python.check, python.level) == ("python", "warning")
+    return others
+
+
+APT = "sudo apt install python3-numpy python3-opencv"
+
+
+def test_no_runtime_on_32_bits(pi: BrokenPi) -> None:
+    (runtime,) = _of_32_bits(pi, numpy="1.24.2")
+    assert runtime.remedy == f"{APT}; {PIP} tflite-runtime==2.14.0"
+
+
+def test_on_32_bits_the_systems_numpy_and_opencv_are_what_was_tried(pi: BrokenPi) -> None:
+    there = {"numpy": "1.24.2", "tflite-runtime": "2.14.0"}
+    pi.answers["cv2"] = '{"version": "4.6.0"}'
+    assert _of_32_bits(pi, **there) == []
+    pi.answers["cv2"] = '{"version": "4.5.1"}'
+    (opencv,) = _of_32_bits(pi, **there)
+    assert (opencv.level, opencv.remedy) == ("warning", APT)
+    pi.answers["cv2"] = "{}"
+    (opencv,) = _of_32_bits(pi, **there)
+    assert (opencv.level, opencv.remedy) == ("problem", f"{APT}; {PIP} tflite-runtime==2.14.0")
+    pi.answers["cv2"] = '{"version": "4.6.0"}'
+    (numpy,) = _of_32_bits(pi, **there | {"numpy": "2.2.6"})
+    assert numpy.remedy == f"sudo /opt/edgekit/bin/pip uninstall --yes numpy; {APT}"
 
 
 def test_the_service_says_which_runtime_it_runs_and_why(pi: BrokenPi) -> None:

@@ -1,0 +1,1 @@
+../release/shared_setup.py

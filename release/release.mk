@@ -1,0 +1,19 @@
+# What is published of a commit: docs/packages.md.
+RELEASE := build/release
+RELEASE_PYTHON := $(RELEASE)/bin/python
+
+.PHONY: dist audit deb
+
+$(RELEASE)/.ready: release/tools.txt | $(READY)
+	$(BIN)/python -m venv --clear $(RELEASE)
+	$(RELEASE)/bin/pip install --quiet --requirement release/tools.txt
+	touch $@
+
+dist: $(RELEASE)/.ready  ## wheels, source distributions, hashes and bills of materials, checked, in dist/
+	$(RELEASE_PYTHON) -m release --output dist
+
+audit: dist  ## known vulnerabilities of all that dist/ brings with it
+	$(RELEASE_PYTHON) -m release.audit dist
+
+deb: dist  ## the device side as Debian packages, in dist/
+	PATH="$(CURDIR)/$(RELEASE)/bin:$$PATH" $(BIN)/python -m release.deb dist
