@@ -159,7 +159,8 @@ def test_the_package_sees_the_files_themselves() -> None:
 def test_wheels_and_source_archives_hold_the_files(tmp_path: Path) -> None:
     (tmp_path / "edgekit").mkdir()
     shutil.copy(ROOT / "edgekit" / "__init__.py", tmp_path / "edgekit")
-    for folder in ("device", "systemd"):
+    shutil.copy(ROOT / "LICENSE", tmp_path)
+    for folder in ("device", "release", "systemd"):
         shutil.copytree(
             ROOT / folder, tmp_path / folder, symlinks=True,
             ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__"),
