@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench soak fuzz fuzz-long trainers home-assistant docs clean
+.PHONY: demo test check bench soak fuzz fuzz-long trainers home-assistant test-ansible docs clean
 
 $(READY): pyproject.toml convert/pyproject.toml convert/setup.py device/pyproject.toml \
 		device/setup.py constraints.txt
@@ -80,10 +80,23 @@ $(HOME_ASSISTANT)/.ready: tests/integration/homeassistant.txt
 home-assistant: $(READY) $(HOME_ASSISTANT)/.ready  ## the device in a real Home Assistant
 	$(BIN)/python -m pytest tests/integration/test_homeassistant.py
 
-docs: $(READY)  ## write docs/cli.md, api.md, openapi.json, reliability.md's tables and systemd/edgekit.toml again
+# Its root file system takes two minutes to make, and is kept there.
+ANSIBLE := build/ansible
+ANSIBLE_CACHE ?= build/test-ansible
+
+$(ANSIBLE)/.ready: tests/ansible/requirements.txt | $(READY)
+	$(BIN)/python -m venv --clear $(ANSIBLE)
+	$(ANSIBLE)/bin/pip install --quiet --requirement $<
+	touch $@
+
+test-ansible: $(READY) $(ANSIBLE)/.ready  ## deploy/ansible on two emulated devices, with sshd and systemd
+	EDGEKIT_ANSIBLE_CACHE=$(ANSIBLE_CACHE) $(BIN)/python -m pytest -n 0 -s tests/ansible
+
+docs: $(READY)  ## write docs/cli.md, api.md, openapi.json, tables of reliability.md and ansible.md, and systemd/edgekit.toml again
 	$(BIN)/python docs/generate_cli.py
 	$(BIN)/python docs/generate_api.py
 	$(BIN)/python docs/generate_reliability.py
+	$(BIN)/python docs/generate_ansible.py
 	$(BIN)/python -m docs.generate_openapi
 
 clean:

@@ -88,6 +88,8 @@ def main():
         },
         supports_check_mode=True,
     )
+    if not module.params["path"]:
+        module.fail_json(msg="name the model file in edgekit_model")
     path, wanted = Path(module.params["path"]), module.params["sha256"].lower()
     try:
         content = path.read_bytes()
