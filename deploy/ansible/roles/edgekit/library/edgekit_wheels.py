@@ -5,6 +5,7 @@ import hashlib
 import zipfile
 from email.parser import Parser
 from pathlib import Path
+from urllib.parse import quote
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -38,7 +39,7 @@ python:
   returned: success
   type: str
 wheels:
-  description: Path, file name and SHA-256, by the name of the distribution.
+  description: Path, end of an address for pip, and SHA-256, by the name of the distribution.
   returned: success
   type: dict
 others:
@@ -72,10 +73,11 @@ def main():
                 metadata = Parser().parsestr(wheel.read(member).decode(), headersonly=True)
         except (OSError, ValueError, zipfile.BadZipFile) as error:
             module.fail_json(msg=f"{found[0]} is no wheel: {error}")
+        sha256 = hashlib.sha256(found[0].read_bytes()).hexdigest()
         wheels[name] = {
             "path": str(found[0]),
-            "file": found[0].name,
-            "sha256": hashlib.sha256(found[0].read_bytes()).hexdigest(),
+            "url": f"{quote(found[0].name)}#sha256={sha256}",
+            "sha256": sha256,
         }
         versions.add(metadata["Version"])
         python = metadata.get("Requires-Python", "")
