@@ -35,7 +35,9 @@ def render() -> str:
     for name, option in options().items():
         text = re.sub(r"C\((.*?)\)", r"`\1`", " ".join(option["description"].split()))
         value = known[name]
-        shown = "" if value in ("", {}) else f"`{json.dumps(value) if value != str(value) else value}`"
+        shown = (
+            "" if value in ("", {}) else f"`{json.dumps(value) if value != str(value) else value}`"
+        )
         rows.append(f"| `{name}` | {shown} | {text} |")
     return _TABLE.sub(lambda _: "\n".join(rows), PAGE.read_text(encoding="utf-8"))
 

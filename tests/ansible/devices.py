@@ -13,7 +13,7 @@ from tests.ansible.image import USER
 from tests.pi.image import remove, run
 
 # Seconds; a container needs two on a machine at rest.
-_BOOT = 90.0
+_BOOT = 300.0
 _SSHD = """\
 Port {port}
 ListenAddress 127.0.0.1
@@ -52,11 +52,13 @@ class Device:
         return done.stdout
 
     def _ssh(self, command: str) -> "subprocess.CompletedProcess[str]":
-        options = ("BatchMode=yes", "StrictHostKeyChecking=no", "ConnectTimeout=5", "LogLevel=ERROR",
-                   "UserKnownHostsFile=/dev/null", "IdentitiesOnly=yes")  # fmt: skip
+        options = ("BatchMode=yes", "StrictHostKeyChecking=no", "ConnectTimeout=5",
+                   "LogLevel=ERROR", "UserKnownHostsFile=/dev/null",
+                   "IdentitiesOnly=yes")  # fmt: skip
         words = [word for option in options for word in ("-o", option)]
         return subprocess.run(
-            ["ssh", *words, "-i", str(self.key), "-p", str(self.port), f"{USER}@127.0.0.1", command],
+            ["ssh", *words, "-i", str(self.key), "-p", str(self.port), f"{USER}@127.0.0.1",
+             command],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
 

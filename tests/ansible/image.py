@@ -1,8 +1,8 @@
-"""The root file system of an emulated device of this machine's own architecture, made once and kept.
+"""The root file system of emulated devices of this machine's own architecture, made once.
 
-It has what Raspberry Pi OS has of itself (systemd, sshd, sudo, Python), and nothing of edgekit. What a
-device takes from elsewhere lies in folders beside, so that no test needs a network: Debian's packages
-in `/srv/apt`, an archive for apt; wheels in the controller's folder.
+It has what Raspberry Pi OS has of itself (systemd, sshd, sudo, Python), and nothing of edgekit.
+What a device takes from elsewhere lies in folders, so that no test needs a network: Debian's packages in
+`/srv/apt`, an archive for apt; wheels on the controller.
 """
 
 import hashlib
@@ -29,7 +29,8 @@ _NEEDED = {"mmdebstrap": "mmdebstrap", "systemd-nspawn": "systemd-container"}
 _DOWNLOAD = """\
 set -e
 mkdir -p "$1/srv/apt/partial"
-chroot "$1" apt-get install --yes --quiet=2 --download-only -o Dir::Cache::archives=/srv/apt {packages}
+chroot "$1" apt-get install --yes --quiet=2 --download-only \\
+    -o Dir::Cache::archives=/srv/apt {packages}
 rm -rf "$1/srv/apt/partial" "$1/srv/apt/lock"
 """
 _ACCOUNT = f"""\
@@ -52,7 +53,7 @@ def root_filesystem(cache: Path) -> Path:
     missing = sorted(name for program, name in _NEEDED.items() if not shutil.which(program))
     if missing:
         raise CannotRunError(f"not installed: apt-get install {' '.join(missing)}")
-    recipe = Path(__file__).read_bytes()
+    recipe = repr((_PACKAGES, _FROM_APT, _LEFT_OUT, _DOWNLOAD, _ACCOUNT)).encode()
     root = cache / f"{SUITE}-{hashlib.sha256(recipe).hexdigest()[:12]}"
     if root.exists():
         return root

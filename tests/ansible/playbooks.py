@@ -87,7 +87,8 @@ class Controller:
         for name, content in (("inventory", self.inventory), ("vars", self.variables | more)):
             (self.folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
         command = [str(BIN / "ansible-playbook"), "-i", str(self.folder / "inventory.json"),
-                   "-e", f"@{self.folder / 'vars.json'}", *words, str(FOLDER / f"{playbook}.yml")]  # fmt: skip
+                   "-e", f"@{self.folder / 'vars.json'}", *words,
+                   str(FOLDER / f"{playbook}.yml")]  # fmt: skip
         with subprocess.Popen(
             command, env=environment(self.folder), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, cwd=self.folder,

@@ -1,4 +1,4 @@
-"""What the role decides: which devices it refuses, which are well, and how a configuration is written."""
+"""What the role decides: which devices are refused, or well, and what a configuration is."""
 
 import copy
 import importlib.util
@@ -35,7 +35,9 @@ def _plugin(name: str) -> Any:
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        return SimpleNamespace(**module.FilterModule().filters(), RESERVE=getattr(module, "RESERVE", 0))
+        return SimpleNamespace(
+            **module.FilterModule().filters(), RESERVE=getattr(module, "RESERVE", 0)
+        )
     finally:
         for key, value in before.items():
             if value is None:
@@ -52,8 +54,13 @@ def status(**health: Any) -> Json:
     """What `edgekit service status --json` says of a device that is well."""
     unit = {"load": "loaded", "active": "active", "sub": "running", "pid": 812, "restarts": 0,
             "result": "success", "exit": 0}  # fmt: skip
-    usual = {"state": "running", "model_sha256": OLD, "problems": [], "frames": 100,
-             "ts": "2026-01-05T10:00:00Z"}
+    usual = {
+        "state": "running",
+        "model_sha256": OLD,
+        "problems": [],
+        "frames": 100,
+        "ts": "2026-01-05T10:00:00Z",
+    }
     return {"unit": unit, "daemon": {"pid": 812, "health": usual | health, "problems": {}}}
 
 
@@ -61,8 +68,8 @@ def device(**changes: Any) -> Json:
     """The fact `edgekit_device` of a device that runs a model and is well."""
     distribution = {"version": "0.1.0", "sha256": ""}
     usual = {
-        "architecture": "aarch64", "bits": 64, "python": "3.11.2", "system": "Debian", "systemd": True,
-        "free_bytes": {"/opt": 10**10, "/var/lib": 10**10},
+        "architecture": "aarch64", "bits": 64, "python": "3.11.2", "system": "Debian",
+        "systemd": True, "free_bytes": {"/opt": 10**10, "/var/lib": 10**10},
         "distributions": {"edgekit-core": distribution, "edgekit-device": distribution},
         "models": {"current": OLD, "previous": "", "stored": [OLD]},
         "configuration": {"present": True, "edited": False, "allowed_signers": "", "problem": ""},
@@ -74,8 +81,8 @@ def device(**changes: Any) -> Json:
 def wanted(**changes: Any) -> Json:
     """What an inventory wants of it."""
     usual = {
-        "architectures": ["aarch64", "x86_64"], "python": ">=3.11", "version": "0.1.0", "wheels": {},
-        "has_model": True, "model_bytes": 10**7, "sha256": NEW, "unsigned_for": {},
+        "architectures": ["aarch64", "x86_64"], "python": ">=3.11", "version": "0.1.0",
+        "wheels": {}, "has_model": True, "model_bytes": 10**7, "sha256": NEW, "unsigned_for": {},
         "allowed_signers": "", "config": True, "replace_config": False, "allow_downgrade": False,
     }  # fmt: skip
     return usual | changes
@@ -158,15 +165,16 @@ def test_what_an_installation_is_not_refused_for(has: Json, wants: Json) -> None
         ({}, {"version": "0.2.0"}, "it has edgekit 0.1.0, not 0.2.0; run install.yml"),
         ({"configuration": configuration(allowed_signers="k")}, {"unsigned_for": {"k": "unsigned"}},
          "it runs signed models alone: unsigned"),
-        ({"configuration": configuration(problem="edgekit.toml: no TOML")}, {}, "edgekit.toml: no TOML"),
+        ({"configuration": configuration(problem="edgekit.toml: no TOML")}, {},
+         "edgekit.toml: no TOML"),
         ({"free_bytes": {"/opt": 0, "/var/lib": 119_999_999}}, {},
          "its disk is full: 120 MB are free below /var/lib, and 120 MB are needed"),
         ({"status": status(state="stalled")}, {},
          "it is not well before anything is changed: it is stalled, and answers no frames"),
         ({"status": None, "status_problem": "there is no systemctl"}, {},
          "it is not well before anything is changed: there is no systemctl"),
-        ({"models": NONE}, {}, f"it is not well before anything is changed: it runs model {OLD[:12]}, "
-         "not none"),
+        ({"models": NONE}, {},
+         f"it is not well before anything is changed: it runs model {OLD[:12]}, not none"),
     ],
 )  # fmt: skip
 def test_what_a_rollout_is_refused_for(has: Json, wants: Json, why: str) -> None:
@@ -231,8 +239,13 @@ def test_a_watch_wants_answers_from_one_process() -> None:
     cases = [
         (look(status(frames=101, ts=later)), []),
         (look(status(ts=later)), ["it answered no frame while it was watched"]),
-        (look(status()), ["it said nothing new while it was watched; let edgekit_watch_seconds be more "
-                          "than its health.interval"]),
+        (
+            look(status()),
+            [
+                "it said nothing new while it was watched; let edgekit_watch_seconds be more "
+                "than its health.interval"
+            ],
+        ),
         (look(restarted), ["it was started again meanwhile"]),
         ({"unreachable": True}, ["it went away while it was watched"]),
         ({"stdout": "", "rc": 1}, ["the service does not say how it is"]),
@@ -245,7 +258,9 @@ WHEELS = {"edgekit-core": {"sha256": "1"}, "edgekit-device": {"sha256": "2"}}
 
 
 def test_wheels_of_one_version_are_told_apart_by_their_hashes() -> None:
-    there = {name: {"version": "0.1.0", "sha256": wheel["sha256"]} for name, wheel in WHEELS.items()}
+    there = {
+        name: {"version": "0.1.0", "sha256": wheel["sha256"]} for name, wheel in WHEELS.items()
+    }
     assert not FILTERS.edgekit_packages_differ(there, wanted(wheels=WHEELS))
     there["edgekit-device"]["sha256"] = "3"
     assert FILTERS.edgekit_packages_differ(there, wanted(wheels=WHEELS))
@@ -273,7 +288,10 @@ def test_a_stage_is_told_device_by_device() -> None:
 
 
 def test_why_a_task_failed_is_its_last_line() -> None:
-    said = {"stderr": "a\nedgekit: model 1 was rolled back: it stalled\n", "msg": "non-zero return code"}
+    said = {
+        "stderr": "a\nedgekit: model 1 was rolled back: it stalled\n",
+        "msg": "non-zero return code",
+    }
     assert FILTERS.edgekit_said_by(said, "Change") == "Change: model 1 was rolled back: it stalled"
     assert FILTERS.edgekit_said_by({"msg": ["one", "two"]}, "Check") == "one; two"
     assert FILTERS.edgekit_said_by({}, "Check") == "it failed"
@@ -299,8 +317,8 @@ def test_a_report_has_a_line_for_each_device() -> None:
     assert [d["text"] for d in report["porch"]["diagnoses"]] == ["under-voltage"]
     assert report["shed"] == {"problem": "away: no route"}
     assert FILTERS.edgekit_table(report) == [
-        f"gate   stalled · model {OLD[:12]} · edgekit 0.1.0 · litert · it is stalled, and answers no "
-        "frames · drift: darker",
+        f"gate   stalled · model {OLD[:12]} · edgekit 0.1.0 · litert · it is stalled, and "
+        "answers no frames · drift: darker",
         f"porch  running · model {OLD[:12]} · edgekit 0.1.0",
         "shed   away: no route",
     ]
@@ -320,7 +338,9 @@ def test_a_report_has_a_line_for_each_device() -> None:
 def test_what_is_wrong_with_a_credential_is_told_without_it(credentials: Json, why: str) -> None:
     (said,) = CONFIGURATION.edgekit_credential_problems(credentials)
     assert why in said
-    assert not any(str(secret) in said for secret in credentials.values() if secret and secret != "short")
+    assert not any(
+        str(secret) in said for secret in credentials.values() if secret and secret != "short"
+    )
 
 
 def test_credentials_that_are_good() -> None:

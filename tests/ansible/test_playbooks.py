@@ -25,15 +25,35 @@ def test_the_table_of_variables_is_fresh() -> None:
 def test_each_variable_has_a_default_a_type_and_a_use() -> None:
     assert VARIABLES.keys() == generate_ansible.options().keys()
     types = {str: "str", bool: "bool", int: "int", list: "list", dict: "dict"}
-    work = "".join(text for path, text in TEXTS.items() if path.parent.name in ("tasks", "vars", "templates"))
+    work = "".join(
+        text for path, text in TEXTS.items() if path.parent.name in ("tasks", "vars", "templates")
+    )
     for name, option in generate_ansible.options().items():
         assert types[type(VARIABLES[name])] == option["type"], name
         assert re.search(rf"\b{name}\b", work), name
 
 
 def test_only_what_comes_with_ansible_is_used() -> None:
-    words = {"name", "block", "rescue", "always", "when", "loop", "loop_control", "register", "vars"}
-    words |= {"run_once", "delegate_to", "become", "changed_when", "failed_when", "check_mode", "diff"}
+    words = {
+        "name",
+        "block",
+        "rescue",
+        "always",
+        "when",
+        "loop",
+        "loop_control",
+        "register",
+        "vars",
+    }
+    words |= {
+        "run_once",
+        "delegate_to",
+        "become",
+        "changed_when",
+        "failed_when",
+        "check_mode",
+        "diff",
+    }
     words |= {"no_log", "ignore_errors", "ignore_unreachable"}
     ours = {path.stem for path in (ROLE / "library").glob("*.py")}
 
@@ -71,8 +91,8 @@ def test_ansible_and_its_linter_take_them(tmp_path: Path) -> None:
     # It knows no inventory.
     settings = environment(tmp_path) | {"ANSIBLE_HOST_PATTERN_MISMATCH": "warning"}
     done = subprocess.run(
-        [str(BIN / "ansible-lint"), "--offline", "--strict", "--profile", "production", "."], cwd=FOLDER,
-        env=settings, capture_output=True, text=True, check=False,
+        [str(BIN / "ansible-lint"), "--offline", "--strict", "--profile", "production", "."],
+        cwd=FOLDER, env=settings, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -81,10 +101,18 @@ def test_ansible_and_its_linter_take_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("playbook", "more", "why"),
     [
-        ("install", {}, "name the folder of the wheels in edgekit_wheels, or the version in edgekit_version"),
+        (
+            "install",
+            {},
+            "name the folder of the wheels in edgekit_wheels, or the version in edgekit_version",
+        ),
         ("install", {"edgekit_wheels": "none"}, "holds no wheels of edgekit-core"),
         ("install", {"edgekit_offline": "maybe"}, "edgekit_offline"),
-        ("install", {"edgekit_credentials": {"mqtt-pasword": "geheim"}}, "mqtt-pasword: there is none"),
+        (
+            "install",
+            {"edgekit_credentials": {"mqtt-pasword": "geheim"}},
+            "mqtt-pasword: there is none",
+        ),
         ("rollout", {}, "name the model file in edgekit_model"),
         ("rollout", {"edgekit_model": "none.tflite"}, "cannot read the model"),
         ("rollback", {}, "say which model is to go"),

@@ -63,13 +63,13 @@ def install_refusals(device: Json, wanted: Json) -> list[str]:
     if wanted["config"] and configuration["present"] and configuration["edited"]:
         if not wanted["replace_config"]:
             reasons.append(
-                "its /etc/edgekit/edgekit.toml was edited there; bring that into edgekit_config, and "
-                "set edgekit_replace_config=true to replace it"
+                "its /etc/edgekit/edgekit.toml was edited there; bring that into edgekit_config, "
+                "and set edgekit_replace_config=true to replace it"
             )
     elif wanted["config"] and _would_loosen(configuration, wanted):
         reasons.append(
-            "it runs signed models alone, and would run any; name the file of those who may sign in "
-            "edgekit_allowed_signers"
+            "it runs signed models alone, and would run any; name the file of those who may sign "
+            "in edgekit_allowed_signers"
         )
     return reasons
 
@@ -125,7 +125,9 @@ def complaints(
     if health["state"] not in ("running", "degraded"):
         wrong.append(f"it is {health['state']}, and answers no frames")
     if health["model_sha256"] != sha256:
-        wrong.append(f"it runs model {health['model_sha256'][:12] or 'none'}, not {sha256[:12] or 'none'}")
+        wrong.append(
+            f"it runs model {health['model_sha256'][:12] or 'none'}, not {sha256[:12] or 'none'}"
+        )
     old = (before or {}).get("daemon") or {}
     if before is not None:
         known = old.get("problems", {})
@@ -140,8 +142,8 @@ def complaints(
         elif health["ts"] == begin["ts"]:
             # A daemon that hangs leaves what it said last.
             wrong.append(
-                "it said nothing new while it was watched; let edgekit_watch_seconds be more than its "
-                "health.interval"
+                "it said nothing new while it was watched; let edgekit_watch_seconds be more than "
+                "its health.interval"
             )
         elif health["frames"] <= begin["frames"]:
             wrong.append("it answered no frame while it was watched")
@@ -322,7 +324,9 @@ def _system(device: Json, wanted: Json) -> list[str]:
     if architecture not in wanted["architectures"]:
         reasons.append(f"its architecture is {architecture}, not {_or(wanted['architectures'])}")
     elif architecture in ("aarch64", "x86_64") and device["bits"] != 64:
-        reasons.append(f"its system has {device['bits']} bits on a kernel of 64; install that of 64")
+        reasons.append(
+            f"its system has {device['bits']} bits on a kernel of 64; install that of 64"
+        )
     try:
         if not SpecifierSet(wanted["python"]).contains(device["python"], prereleases=True):
             reasons.append(f"its Python is {device['python']}, and has to be {wanted['python']}")

@@ -22,13 +22,15 @@ def credential_problems(credentials: Json) -> list[str]:
     problems = []
     for name, secret in credentials.items():
         if name not in CREDENTIALS:
-            problems.append(f"edgekit_credentials.{name}: there is none; it is one of {', '.join(CREDENTIALS)}")
+            problems.append(
+                f"edgekit_credentials.{name}: there is none; it is one of {', '.join(CREDENTIALS)}"
+            )
         elif not isinstance(secret, str) or not secret or len(secret.splitlines()) > 1:
             problems.append(f"edgekit_credentials.{name} has to be one line of text, in quotes")
         elif name == "http-token" and not _is_token(secret):
             problems.append(
-                "edgekit_credentials.http-token has to be 20 ASCII characters or more, without blanks "
-                "around them; make one with: openssl rand -hex 16"
+                "edgekit_credentials.http-token has to be 20 ASCII characters or more, without "
+                "blanks around them; make one with: openssl rand -hex 16"
             )
     return problems
 
@@ -85,7 +87,9 @@ def _value(key: str, value: Any) -> str:
 
 
 def _is_token(secret: str) -> bool:
-    return len(secret) >= 20 and secret.isascii() and secret.isprintable() and secret == secret.strip()
+    return (
+        len(secret) >= 20 and secret.isascii() and secret.isprintable() and secret == secret.strip()
+    )
 
 
 class FilterModule:

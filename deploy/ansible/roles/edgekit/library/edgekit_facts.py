@@ -3,7 +3,6 @@
 
 import ctypes
 import json
-import os
 import platform
 import re
 import shutil
@@ -105,9 +104,17 @@ def missing(packages):
     """Those Debian packages that are not installed."""
     if not packages:
         return []
-    command = ["dpkg-query", "--show", "--showformat", "${db:Status-Status} ${Package}\n", *packages]
+    command = [
+        "dpkg-query",
+        "--show",
+        "--showformat",
+        "${db:Status-Status} ${Package}\n",
+        *packages,
+    ]
     try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False
+        )
     except OSError:
         return list(packages)
     there = {line.split()[1] for line in done.stdout.decode().splitlines()
@@ -120,7 +127,7 @@ def models():
 
     def target(name):
         try:
-            return Path(os.readlink(str(STATE / name))).stem
+            return (STATE / name).readlink().stem
         except OSError:
             return ""
 
@@ -158,8 +165,9 @@ def ask(venv, *words):
     """What a command of edgekit prints as JSON; None, and why, where it prints none."""
     command = [f"{venv}/bin/edgekit", *words, "--json"]
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, timeout=TIMEOUT, check=False)  # fmt: skip
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT, check=False
+        )
     except FileNotFoundError:
         return None, f"there is no {command[0]}"
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -51,7 +51,7 @@ bytes:
   returned: success
   type: int
 unsigned_for:
-  description: By the contents of allowed signers, why these do not vouch for it; absent where they do.
+  description: By the contents of allowed signers, why these do not vouch for it.
   returned: success
   type: dict
 """
@@ -63,8 +63,9 @@ def run(module, *words):
     """Run edgekit on this machine; its exit code and the line that it said last."""
     command = [module.params["command"], *words]
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, timeout=TIMEOUT, check=False)  # fmt: skip
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT, check=False
+        )
     except FileNotFoundError:
         module.fail_json(
             msg=f"there is no {command[0]} on this machine to check the model with: pip install "
