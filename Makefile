@@ -1,7 +1,8 @@
 # The four commands: make demo, make test, make check, make bench. `make clean` starts afresh;
 # `make fuzz` looks for what readers answer wrongly; `make soak` runs the daemon for an hour under
 # faults; `make trainers` reads what other libraries write; `make home-assistant` runs the
-# device in one; `make test-pi` and `make test-pi-vm` run the service on emulated Raspberry Pis.
+# device in one; `make test-ansible` installs devices with Ansible; `make test-pi` and
+# `make test-pi-vm` run the service on emulated Raspberry Pis.
 # python3 where it fits, else the newest that does and runs: pyenv puts names on PATH that refuse to.
 FITS := import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \

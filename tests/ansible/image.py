@@ -1,8 +1,8 @@
 """The root file system of emulated devices of this machine's own architecture, made once.
 
 It has what Raspberry Pi OS has of itself (systemd, sshd, sudo, Python), and nothing of edgekit.
-What a device takes from elsewhere lies in folders, so that no test needs a network: Debian's packages in
-`/srv/apt`, an archive for apt; wheels on the controller.
+What a device takes from elsewhere lies in folders, so that no test needs a network: Debian's
+packages in `/srv/apt`, an archive for apt; wheels on the controller.
 """
 
 import hashlib
@@ -98,8 +98,9 @@ def wheels(cache: Path, folder: Path) -> Path:
 
     Args:
         cache: folder in which those of others are kept.
-        folder: to fill.
+        folder: to fill; emptied first.
     """
+    remove(folder)
     build_wheels(folder)
     (device,) = folder.glob("edgekit_device-*.whl")
     needed = hashlib.sha256(
