@@ -1,11 +1,12 @@
 """Emulated devices: containers with a real systemd and a real sshd, on ports of this machine."""
 
+import os
 import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,13 @@ from tests.pi.image import remove, run
 
 # Seconds; a container needs two on a machine at rest.
 _BOOT = 300.0
+_IN_GROUPS = """\
+for group in $1; do
+    echo $$ > "$group/cgroup.procs" || exit 1
+done
+shift
+exec "$@"
+"""
 _SSHD = """\
 Port {port}
 ListenAddress 127.0.0.1
@@ -105,9 +113,10 @@ def _device(root: Path, work: Path, name: str, key: Path) -> Iterator[Device]:
         refused="this kernel mounts no overlay")  # fmt: skip
     try:
         _prepare(device)
-        with (work / f"{name}.log").open("wb") as console:
+        with (work / f"{name}.log").open("wb") as console, _control_groups(name) as groups:
             container = subprocess.Popen(
-                ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--link-journal=no",
+                ["sh", "-c", _IN_GROUPS, "sh", " ".join(map(str, groups)),
+                 "systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--link-journal=no",
                  f"--hostname={name}", "--console=pipe", "-D", str(device.root), "-b"],
                 stdin=subprocess.DEVNULL, stdout=console, stderr=console,
             )  # fmt: skip
@@ -122,6 +131,27 @@ def _device(root: Path, work: Path, name: str, key: Path) -> Iterator[Device]:
                     container.wait()
     finally:
         run("umount", "--lazy", device.root)
+
+
+@contextmanager
+def _control_groups(name: str) -> Iterator[list[Path]]:
+    """Control groups of a container's own: in those of this process, two would end each other."""
+    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    groups = []
+    for _, place, kind, options, *_ in mounts:
+        # In a new one of `cpuset` no process may run; systemd does not use it.
+        if kind == "cgroup2" or (kind == "cgroup" and "cpuset" not in options.split(",")):
+            group = Path(place) / f"edgekit-{name}-{os.getpid()}"
+            group.mkdir()
+            groups.append(group)
+    try:
+        yield groups
+    finally:
+        for group in groups:
+            for folder, _, _ in os.walk(group, topdown=False):
+                # One that is not empty yet is this machine's to remove, and no fault of a test.
+                with suppress(OSError):
+                    Path(folder).rmdir()
 
 
 def _prepare(device: Device) -> None:
