@@ -212,7 +212,7 @@ ENDED = {"active": "failed", "pid": 0, "result": "exit-code", "exit": 10}
         (status(state="paused"), "it is paused; resume it first, on its page or over MQTT"),
         (status(state="starting"), "it is starting, and answers no frames"),
         (status(model_sha256=NEW), f"it runs model {NEW[:12]}, not {OLD[:12]}"),
-        (_with(status(state="degraded"), problems={"mqtt": "mqtt: away"}), "mqtt: away"),
+        (_with(status(state="degraded"), problems={"mqtt": "away"}), "mqtt: away"),
         (status(drift=DRIFT), "drift: darker"),
     ],
 )  # fmt: skip
@@ -221,10 +221,10 @@ def test_what_is_wrong_with_a_service(now: Json | None, why: str) -> None:
 
 
 def test_what_was_wrong_before_does_not_count() -> None:
-    before = _with(status(state="degraded", drift=DRIFT), problems={"mqtt": "mqtt: away"})
-    now = _with(status(state="degraded", drift=DRIFT), problems={"mqtt": "mqtt: still away"})
+    before = _with(status(state="degraded", drift=DRIFT), problems={"mqtt": "away"})
+    now = _with(status(state="degraded", drift=DRIFT), problems={"mqtt": "still away"})
     assert FILTERS.edgekit_complaints(now, OLD, before) == []
-    also = _with(now, problems={"mqtt": "mqtt: away", "camera": "camera: slow"})
+    also = _with(now, problems={"mqtt": "away", "camera": "slow"})
     assert FILTERS.edgekit_complaints(also, OLD, before) == ["camera: slow"]
     # A device is well enough for a change although something is wrong with it.
     assert FILTERS.edgekit_complaints(before, OLD) == []

@@ -131,7 +131,9 @@ def complaints(
     old = (before or {}).get("daemon") or {}
     if before is not None:
         known = old.get("problems", {})
-        wrong += [text for part, text in daemon["problems"].items() if part not in known]
+        wrong += [
+            f"{part}: {text}" for part, text in daemon["problems"].items() if part not in known
+        ]
         drift = health.get("drift")
         if drift and not old.get("health", {}).get("drift"):
             wrong.append("drift: " + ", ".join(sign["text"] for sign in drift["signs"]))
