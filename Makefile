@@ -1,8 +1,9 @@
 # The four commands: make demo, make test, make check, make bench. `make clean` starts afresh;
 # `make fuzz` looks for what readers answer wrongly; `make soak` runs the daemon for an hour under
 # faults; `make trainers` reads what other libraries write; `make home-assistant` runs the
-# device in one; `make test-pi` and `make test-pi-vm` run the service on emulated Raspberry Pis;
-# `make dist` writes what is published, and `make audit` asks for known vulnerabilities in it.
+# device in one; `make test-ansible` installs devices with Ansible; `make test-pi` and
+# `make test-pi-vm` run the service on emulated Raspberry Pis; `make dist` writes what is published,
+# and `make audit` asks for known vulnerabilities in it.
 # python3 where it fits, else the newest that does and runs: pyenv puts names on PATH that refuse to.
 FITS := import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -11,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench soak fuzz fuzz-long trainers home-assistant docs clean
+.PHONY: demo test check bench soak fuzz fuzz-long trainers home-assistant test-ansible docs clean
 
 $(READY): pyproject.toml setup.py convert/pyproject.toml convert/setup.py device/pyproject.toml \
 		device/setup.py release/shared_setup.py constraints.txt
@@ -81,10 +82,23 @@ $(HOME_ASSISTANT)/.ready: tests/integration/homeassistant.txt
 home-assistant: $(READY) $(HOME_ASSISTANT)/.ready  ## the device in a real Home Assistant
 	$(BIN)/python -m pytest tests/integration/test_homeassistant.py
 
-docs: $(READY)  ## write docs/cli.md, api.md, openapi.json, reliability.md's tables, systemd/edgekit.toml and the dashboard again
+# Its root file system takes two minutes to make, and is kept there.
+ANSIBLE := build/ansible
+ANSIBLE_CACHE ?= build/test-ansible
+
+$(ANSIBLE)/.ready: tests/ansible/requirements.txt | $(READY)
+	$(BIN)/python -m venv --clear $(ANSIBLE)
+	$(ANSIBLE)/bin/pip install --quiet --requirement $<
+	touch $@
+
+test-ansible: $(READY) $(ANSIBLE)/.ready  ## deploy/ansible on two emulated devices, with sshd and systemd
+	EDGEKIT_ANSIBLE_CACHE=$(ANSIBLE_CACHE) $(BIN)/python -m pytest -n 0 -s tests/ansible
+
+docs: $(READY)  ## write docs/cli.md, api.md, openapi.json, tables of reliability.md and ansible.md, systemd/edgekit.toml and the dashboard again
 	$(BIN)/python docs/generate_cli.py
 	$(BIN)/python docs/generate_api.py
 	$(BIN)/python docs/generate_reliability.py
+	$(BIN)/python docs/generate_ansible.py
 	$(BIN)/python -m docs.generate_openapi
 	$(BIN)/python -m docs.generate_dashboard
 

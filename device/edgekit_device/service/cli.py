@@ -85,6 +85,11 @@ def service(context: click.Context) -> None:
     help="Configuration to install; without it, the installed one is kept, or one is made.",
 )
 @click.option(
+    "--replace-config",
+    is_flag=True,
+    help="Let FILE of --config replace a configuration that was edited, too.",
+)
+@click.option(
     "--source",
     metavar="SOURCE",
     callback=lambda _context, _option, source: warn_of_password(source),
@@ -106,6 +111,7 @@ def install(
     layout: Layout,
     model: Path,
     config: Path | None,
+    replace_config: bool,
     source: str | None,
     allowed_signers: Path | None,
     no_start: bool,
@@ -115,8 +121,8 @@ def install(
     """Install, enable and start the service, and wait for its first answer.
 
     The service runs the edgekit that this command belongs to. What is as it should be is left
-    alone, so the command may be repeated. A configuration that was edited is never overwritten:
-    the new one is put beside it as edgekit.toml.new.
+    alone, so the command may be repeated. A configuration that was edited is overwritten with
+    --replace-config alone: else the new one is put beside it as edgekit.toml.new.
     """
     from edgekit_device.service.changes import Changes
     from edgekit_device.service.install import install as work
@@ -125,7 +131,18 @@ def install(
     if not dry_run:
         _need_root(layout, "installing a service")
     changes = Changes(_notify, dry=dry_run)
-    work(layout, changes, model, config, source, allowed=allowed_signers, start=not no_start)
+    if replace_config and config is None:
+        raise click.UsageError("--replace-config needs --config FILE, which is to replace it")
+    work(
+        layout,
+        changes,
+        model,
+        config,
+        source,
+        replace=replace_config,
+        allowed=allowed_signers,
+        start=not no_start,
+    )
     if not changes.changed:
         _notify("all is as it should be: nothing was changed")
     if dry_run or layout.offline or no_start:

@@ -44,6 +44,7 @@ def install(
     config: Path | None = None,
     source: str | None = None,
     *,
+    replace: bool = False,
     allowed: Path | None = None,
     start: bool = True,
 ) -> None:
@@ -55,6 +56,7 @@ def install(
         model: the model to run; one that runs already is exchanged as `upgrade` does.
         config: a configuration to install; without one, the one that is there is kept.
         source: where frames come from, for a configuration that is made from scratch.
+        replace: let `config` replace a configuration that was edited, too.
         allowed: file of those whose models may run, to install and to set in the configuration.
         start: start the service now.
 
@@ -65,7 +67,7 @@ def install(
         ServiceError: something cannot be changed, or a start failed.
     """
     signers = AllowedSigners.read(allowed) if allowed else None
-    chosen = _choose(layout, model, config, source, signers)
+    chosen = _choose(layout, model, config, source, signers, replace=replace)
     settings = chosen.settings
     environment.check_visible(settings)
     environment.check_token(layout, settings)
@@ -138,6 +140,8 @@ def _choose(
     config: Path | None,
     source: str | None,
     signers: AllowedSigners | None = None,
+    *,
+    replace: bool = False,
 ) -> _Choice:
     if config is not None and source is not None:
         raise ServiceError("--source is for a configuration made from scratch; set it in FILE")
@@ -158,7 +162,7 @@ def _choose(
         content = render(settings).encode()
     if signers is not None:
         settings, content = _with_allowed_signers(settings, content)
-    if present in (None, content) or is_as_written(layout):
+    if replace or present in (None, content) or is_as_written(layout):
         _check_not_loosened(layout, present, settings)
         return _Choice(settings, content=content, shown=shown(settings))
     edited = load(layout.config, {})

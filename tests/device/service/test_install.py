@@ -304,6 +304,28 @@ def test_an_edited_configuration_is_kept(
     assert not config.parent.exists()
 
 
+def test_an_edited_configuration_is_replaced_where_that_is_asked_for(
+    run: Run, device: Device, model: Model, tmp_path: Path
+) -> None:
+    ours, config = tmp_path / "ours.toml", device.layout.config
+    ours.write_text("source = 'test:'\n")
+    run("install", "--model", model("a"), "--config", ours)
+    config.write_text("source = 'test:'\ntop-k = 2\n")
+    ours.write_text("source = 'test:'\ntop-k = 3\n")
+    run("install", "--model", model("a"), "--config", ours)
+    done = run("install", "--model", model("a"), "--config", ours, "--replace-config")
+    assert done.exit_code == 0, done.output
+    assert config.read_bytes() == device.layout.written_config.read_bytes() == ours.read_bytes()
+    assert not config.with_name("edgekit.toml.new").exists()
+    assert device.calls[-1] == "reload edgekit.service"
+    done = run("install", "--model", model("a"), "--config", ours, "--replace-config")
+    assert "nothing was changed" in done.output
+
+    done = run("install", "--model", model("a"), "--replace-config")
+    assert done.exit_code == 2
+    assert "--replace-config needs --config FILE" in done.output
+
+
 def test_a_wrong_configuration_changes_nothing(
     run: Run, device: Device, model: Model, tmp_path: Path
 ) -> None:

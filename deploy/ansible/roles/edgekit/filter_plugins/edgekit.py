@@ -1,0 +1,397 @@
+"""What the role decides: which devices are refused, which are well, and what is said of it."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+Json = dict[str, Any]
+
+# Bytes that stay free for everything else, as `edgekit service models add` wants it.
+RESERVE = 100_000_000
+# What the virtual environment takes (380 MB), with what pip downloads to make it.
+PACKAGES = 600_000_000
+
+
+def unreached(result: Json) -> list[str]:
+    """Why a device could not be looked at; nothing for one that was.
+
+    Args:
+        result: of the task that looked.
+    """
+    said = " ".join(str(result.get("msg", "")).split())
+    if result.get("unreachable"):
+        return [f"away: {said}"]
+    if result.get("failed"):
+        return [f"cannot be looked at: {said}"]
+    return []
+
+
+def install_refusals(device: Json, wanted: Json) -> list[str]:
+    """Why edgekit cannot be installed on a device; nothing where it can.
+
+    Args:
+        device: the fact `edgekit_device`.
+        wanted: `architectures`, `python` (a specifier), `version` (empty for any), `wheels` (by
+            distribution, with `sha256`; none from an index), `has_model`, `model_bytes`, `config`
+            (whether there is one to install), `replace_config`, `allow_downgrade`,
+            `allowed_signers` (contents, empty for none), `unsigned_for` (of `edgekit_model`).
+    """
+    reasons = list(_system(device, wanted))
+    there = {name: found["version"] for name, found in device["distributions"].items()}
+    if wanted["version"] and not wanted["allow_downgrade"]:
+        reasons += [
+            f"{name} {version} is there, which is newer than {wanted['version']}; set "
+            "edgekit_allow_downgrade=true to go back to it"
+            for name, version in there.items()
+            if _version(version) > _version(wanted["version"])
+        ]
+    if not device["models"]["current"]:
+        if not wanted["has_model"]:
+            reasons.append("it has no model yet; name one in edgekit_model")
+        reasons += _unsigned(wanted["allowed_signers"], wanted)
+    room = {"/opt": 0, "/var/lib": RESERVE}
+    if packages_differ(device["distributions"], wanted):
+        room["/opt"] += PACKAGES
+    if not device["models"]["current"]:
+        room["/var/lib"] += 2 * wanted["model_bytes"]
+    reasons += _short_of(device, room)
+    configuration = device["configuration"]
+    if wanted["config"] and configuration["present"] and configuration["edited"]:
+        if not wanted["replace_config"]:
+            reasons.append(
+                "its /etc/edgekit/edgekit.toml was edited there; bring that into edgekit_config, "
+                "and set edgekit_replace_config=true to replace it"
+            )
+    elif wanted["config"] and _would_loosen(configuration, wanted):
+        reasons.append(
+            "it runs signed models alone, and would run any; name the file of those who may sign "
+            "in edgekit_allowed_signers"
+        )
+    return reasons
+
+
+def rollout_refusals(device: Json, wanted: Json) -> list[str]:
+    """Why a model cannot be rolled out to a device; nothing where it can.
+
+    Args:
+        device: the fact `edgekit_device`.
+        wanted: `architectures`, `python` (a specifier), `version` (empty for any), `sha256`,
+            `model_bytes`, `unsigned_for`.
+    """
+    reasons = list(_system(device, wanted))
+    found = device["distributions"].get("edgekit-device", {}).get("version")
+    if found is None:
+        return [*reasons, "edgekit is not installed; run install.yml"]
+    if wanted["version"] and _version(found) != _version(wanted["version"]):
+        reasons.append(f"it has edgekit {found}, not {wanted['version']}; run install.yml")
+    if device["configuration"]["problem"]:
+        reasons.append(device["configuration"]["problem"])
+    reasons += _unsigned(device["configuration"]["allowed_signers"], wanted)
+    if wanted["sha256"] not in device["models"]["stored"]:
+        reasons += _short_of(device, {"/var/lib": RESERVE + 2 * wanted["model_bytes"]})
+    # A model can only be judged by a device that is well without it.
+    unwell = complaints(device["status"], device["models"]["current"])
+    if unwell:
+        said = device["status_problem"] or "; ".join(unwell)
+        reasons.append(f"it is not well before anything is changed: {said}")
+    return reasons
+
+
+def complaints(
+    status: Json | None, sha256: str, before: Json | None = None, first: Json | None = None
+) -> list[str]:
+    """What is wrong with a service; nothing where it is well.
+
+    Args:
+        status: what `edgekit service status --json` says now.
+        sha256: of the model that it has to run.
+        before: the same before the change: what was wrong then is not counted again.
+        first: the same at the beginning of a watch, through which it has to have answered.
+    """
+    if not status:
+        return ["the service does not say how it is"]
+    unit, daemon = status["unit"], status.get("daemon")
+    if unit["active"] != "active" or not daemon:
+        ended = f" ({unit['result']}, exit code {unit['exit']})" if unit.get("exit") else ""
+        return [f"the service is {unit['active']}, and does not answer{ended}"]
+    health = daemon["health"]
+    if health["state"] == "paused":
+        return ["it is paused; resume it first, on its page or over MQTT"]
+    wrong = []
+    if health["state"] not in ("running", "degraded"):
+        wrong.append(f"it is {health['state']}, and answers no frames")
+    if health["model_sha256"] != sha256:
+        wrong.append(
+            f"it runs model {health['model_sha256'][:12] or 'none'}, not {sha256[:12] or 'none'}"
+        )
+    old = (before or {}).get("daemon") or {}
+    if before is not None:
+        known = old.get("problems", {})
+        wrong += [
+            f"{part}: {text}" for part, text in daemon["problems"].items() if part not in known
+        ]
+        drift = health.get("drift")
+        if drift and not old.get("health", {}).get("drift"):
+            wrong.append("drift: " + ", ".join(sign["text"] for sign in drift["signs"]))
+    if first is not None:
+        begin = first["daemon"]["health"]
+        if unit["pid"] != first["unit"]["pid"]:
+            wrong.append("it was started again meanwhile")
+        elif health["ts"] == begin["ts"]:
+            # A daemon that hangs leaves what it said last.
+            wrong.append(
+                "it said nothing new while it was watched; let edgekit_watch_seconds be more than "
+                "its health.interval"
+            )
+        elif health["frames"] <= begin["frames"]:
+            wrong.append("it answered no frame while it was watched")
+    return wrong
+
+
+def watched(looks: Json, sha256: str, before: Json) -> list[str]:
+    """What was wrong with a service that was watched; nothing where it was well throughout.
+
+    Args:
+        looks: result of the task that asked again and again how it is.
+        sha256: of the model that it has to run.
+        before: how it was before the change.
+    """
+    results = looks.get("results") or [looks]
+    last = results[-1]
+    if last.get("unreachable"):
+        return ["it went away while it was watched"]
+    first, now = parsed(results[0].get("stdout", "")), parsed(last.get("stdout", ""))
+    wrong = complaints(now, sha256, before)
+    return wrong or complaints(now, sha256, before, first)
+
+
+def taken_back(result: Json, sha256: str) -> str:
+    """Whether a device went back to the model before.
+
+    Args:
+        result: of the task that let it go back.
+        sha256: of that model.
+    """
+    if result.get("unreachable"):
+        return f"it is away, and may keep the new model: see facts.yml for {sha256[:12]}"
+    if result.get("rc") == 0:
+        return f"model {sha256[:12]} runs again"
+    return f"it did not go back to model {sha256[:12]}: {said_by(result, 'use')}"
+
+
+def report(hostvars: Any, hosts: list[str]) -> Json:
+    """What is known of each device, by host; `problem` says why nothing is known of one.
+
+    Args:
+        hostvars: of Ansible; `edgekit_looked` is the result of the task that looked.
+        hosts: which.
+    """
+    told = {}
+    for host in hosts:
+        why = unreached(hostvars[host]["edgekit_looked"])
+        told[host] = {"problem": why[0]} if why else _of_device(hostvars[host]["edgekit_device"])
+    return told
+
+
+def _of_device(device: Json) -> Json:
+    daemon = (device["status"] or {}).get("daemon") or {}
+    return {
+        "problem": "",
+        "unwell": complaints(device["status"], device["models"]["current"]),
+        "model": device["models"]["current"],
+        "previous": device["models"]["previous"],
+        "version": device["distributions"].get("edgekit-device", {}).get("version", ""),
+        "health": daemon.get("health", {}),
+        "diagnoses": [d for d in device["diagnoses"] if d["level"] in ("warning", "problem")],
+        "system": {key: device[key] for key in ("architecture", "bits", "python", "system")},
+        "free_bytes": device["free_bytes"],
+        "signed_alone": bool(device["configuration"]["allowed_signers"]),
+    }
+
+
+def table(devices: Json) -> list[str]:
+    """A line for each device of a report."""
+    return summary({host: _headline(device) for host, device in devices.items()})
+
+
+def _headline(device: Json) -> str:
+    if device["problem"]:
+        return device["problem"]
+    health = device["health"]
+    words = [health.get("state", "no answer"), f"model {device['model'][:12] or 'none'}"]
+    words += [f"edgekit {device['version'] or 'none'}"]
+    words += [health["runtime"]] if health.get("runtime") else []
+    words += device["unwell"] if health.get("state") != "paused" else []
+    words += health.get("problems", [])
+    if health.get("drift"):
+        words.append("drift: " + ", ".join(sign["text"] for sign in health["drift"]["signs"]))
+    return " · ".join(words)
+
+
+def packages_differ(distributions: Json, wanted: Json) -> bool:
+    """Whether a device has other packages than these.
+
+    Args:
+        distributions: of the fact `edgekit_device`.
+        wanted: `version`, and `wheels` by distribution, none for packages of an index.
+    """
+    for name in ("edgekit-core", "edgekit-device"):
+        found = distributions.get(name)
+        if not found:
+            return True
+        if wanted["version"] and _version(found["version"]) != _version(wanted["version"]):
+            return True
+        wheel = wanted["wheels"].get(name)
+        # The same version may have been built twice.
+        if wheel and found["sha256"] != wheel["sha256"]:
+            return True
+    return False
+
+
+def refused(hostvars: Any, hosts: list[str], name: str) -> dict[str, str]:
+    """Why devices are refused, or failed, by host; those that are not are left out.
+
+    Args:
+        hostvars: of Ansible.
+        hosts: which of them.
+        name: of the variable with the reasons, a list.
+    """
+    reasons = {host: hostvars[host].get(name) or [] for host in hosts}
+    return {host: "; ".join(map(str, said)) for host, said in reasons.items() if said}
+
+
+def stage_report(hostvars: Any, batch: list[str], hosts: list[str]) -> list[str]:
+    """Lines about a stage: what became of each device, and which are still to come.
+
+    Args:
+        hostvars: of Ansible; `edgekit_outcome` is what was done, `edgekit_failure` why it was not.
+        batch: the devices of the stage.
+        hosts: those of the play.
+    """
+    failed = refused(hostvars, batch, "edgekit_failure")
+    said = {host: hostvars[host].get("edgekit_outcome") or "away" for host in batch}
+    said |= {host: f"FAILED: {why}" for host, why in failed.items()}
+    left = [host for host in hosts if host not in batch and not _is_over(hostvars[host])]
+    lines = [f"{len(batch) - len(failed)} of {len(batch)} devices of this stage are done"]
+    lines += summary(said)
+    return lines + ([f"{len(left)} still to come: {', '.join(sorted(left))}"] if left else [])
+
+
+def _is_over(variables: Json) -> bool:
+    return "edgekit_outcome" in variables or "edgekit_failure" in variables
+
+
+def said_by(result: Json, task: str) -> str:
+    """Why a task failed, in a line.
+
+    Args:
+        result: of the task.
+        task: its name.
+    """
+    said = result.get("stderr") or result.get("msg") or result.get("stdout") or "it failed"
+    if isinstance(said, list):
+        return "; ".join(map(str, said))
+    lines = str(said).strip().splitlines()
+    line = lines[-1].removeprefix("edgekit: ") if lines else "it failed"
+    return line if result.get("stderr") is None else f"{task}: {line}"
+
+
+def parsed(text: str) -> Json | None:
+    """What `edgekit service status --json` printed; None where it did not."""
+    try:
+        status = json.loads(text)
+    except ValueError:
+        return None
+    return status if isinstance(status, dict) and "unit" in status else None
+
+
+def summary(hosts: Json) -> list[str]:
+    """A line for each device, in the order of their names.
+
+    Args:
+        hosts: what to say, by host.
+    """
+    width = max(map(len, hosts), default=0)
+    return [f"{host:<{width}}  {_line(text)}" for host, text in sorted(hosts.items())]
+
+
+def _system(device: Json, wanted: Json) -> list[str]:
+    """Why edgekit would not run there at all."""
+    reasons = []
+    architecture = device["architecture"]
+    if architecture not in wanted["architectures"]:
+        reasons.append(f"its architecture is {architecture}, not {_or(wanted['architectures'])}")
+    elif architecture in ("aarch64", "x86_64") and device["bits"] != 64:
+        reasons.append(
+            f"its system has {device['bits']} bits on a kernel of 64; install that of 64"
+        )
+    try:
+        if not SpecifierSet(wanted["python"]).contains(device["python"], prereleases=True):
+            reasons.append(f"its Python is {device['python']}, and has to be {wanted['python']}")
+    except InvalidSpecifier as error:
+        raise AnsibleFilterError(f"{wanted['python']!r} is no range of versions") from error
+    if not device["systemd"]:
+        reasons.append("systemd does not run there")
+    return reasons
+
+
+def _unsigned(signers: str, wanted: Json) -> list[str]:
+    said = wanted["unsigned_for"].get(signers) if signers else None
+    return [f"it runs signed models alone: {said}"] if said else []
+
+
+def _short_of(device: Json, room: dict[str, int]) -> list[str]:
+    return [
+        f"its disk is full: {device['free_bytes'][place] / 1e6:.0f} MB are free below {place}, and "
+        f"{needed / 1e6:.0f} MB are needed"
+        for place, needed in room.items()
+        if device["free_bytes"][place] < needed
+    ]
+
+
+def _would_loosen(configuration: Json, wanted: Json) -> bool:
+    return bool(configuration["allowed_signers"]) and not wanted["allowed_signers"]
+
+
+def _version(text: str) -> Version:
+    try:
+        return Version(text)
+    except InvalidVersion as error:
+        raise AnsibleFilterError(f"{text!r} is no version") from error
+
+
+def _or(words: Sequence[str]) -> str:
+    return " or ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
+
+
+def _line(text: object) -> str:
+    """One line, in which nothing steers a terminal: a device said it."""
+    words = " ".join(str(text).split())
+    return "".join(c if c.isprintable() else "?" for c in words)[:1000]
+
+
+class FilterModule:
+    """The filters of the role."""
+
+    def filters(self) -> dict[str, Any]:
+        """Them, by name."""
+        return {
+            "edgekit_unreached": unreached,
+            "edgekit_watched": watched,
+            "edgekit_install_refusals": install_refusals,
+            "edgekit_rollout_refusals": rollout_refusals,
+            "edgekit_complaints": complaints,
+            "edgekit_refused": refused,
+            "edgekit_report": report,
+            "edgekit_packages_differ": packages_differ,
+            "edgekit_said_by": said_by,
+            "edgekit_stage_report": stage_report,
+            "edgekit_status": parsed,
+            "edgekit_summary": summary,
+            "edgekit_table": table,
+            "edgekit_taken_back": taken_back,
+        }

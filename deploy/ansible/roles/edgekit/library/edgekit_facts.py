@@ -1,0 +1,211 @@
+#!/usr/bin/python
+"""What a device is and runs, read with few means: it may be old, full, or without edgekit."""
+
+import ctypes
+import json
+import platform
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: edgekit_facts
+short_description: Read what a device is, what edgekit it has, and how its service is
+description:
+  - Changes nothing. Returns the fact C(edgekit_device).
+options:
+  venv:
+    description: Virtual environment that edgekit lies in.
+    type: path
+    default: /opt/edgekit
+  packages:
+    description: Debian packages; those that are not installed are told.
+    type: list
+    elements: str
+    default: []
+  doctor:
+    description: Let C(edgekit doctor) look, too, which takes some seconds.
+    type: bool
+    default: false
+author: edgekit
+"""
+
+EXAMPLES = r"""
+- name: Look at the device
+  edgekit_facts:
+    packages: [python3-venv]
+"""
+
+RETURN = r"""
+ansible_facts:
+  description: The fact C(edgekit_device).
+  returned: always
+  type: dict
+"""
+
+STATE = Path("/var/lib/edgekit")
+CONFIG = Path("/etc/edgekit/edgekit.toml")
+# Bytes of a file of keys; edgekit itself takes no more.
+LARGEST = 1 << 20
+TIMEOUT = 120
+
+
+def machine():
+    """What the device is, as the Python that runs this sees it."""
+    release = re.findall(r'^PRETTY_NAME="?([^"\n]*)', read("/etc/os-release"), re.MULTILINE)
+    return {
+        "architecture": platform.machine(),
+        # Of the system: a kernel of 64 bits may run one of 32.
+        "bits": 8 * ctypes.sizeof(ctypes.c_void_p),
+        "python": platform.python_version(),
+        "system": release[0] if release else "",
+        "systemd": Path("/run/systemd/system").is_dir(),
+        "free_bytes": {place: free(place) for place in ("/opt", "/var/lib")},
+    }
+
+
+def read(path):
+    """The text of a file; empty where there is none."""
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def free(place):
+    """Bytes that are free on the disk of a folder, which may be yet to be made."""
+    folder = Path(place)
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(str(folder)).free
+
+
+def distributions(venv):
+    """Version and, where pip noted it, hash of the wheel of our packages, by name."""
+    found = {}
+    for folder in Path(venv).glob("lib/python3*/site-packages/edgekit_*.dist-info"):
+        name, _, version = folder.name[: -len(".dist-info")].partition("-")
+        try:
+            noted = json.loads(read(folder / "direct_url.json")).get("archive_info", {})
+        except (ValueError, AttributeError):
+            noted = {}
+        kind, _, value = str(noted.get("hash", "")).partition("=")
+        found[name.replace("_", "-")] = {
+            "version": version,
+            "sha256": value if kind == "sha256" else "",
+        }
+    return found
+
+
+def missing(packages):
+    """Those Debian packages that are not installed."""
+    if not packages:
+        return []
+    command = [
+        "dpkg-query",
+        "--show",
+        "--showformat",
+        "${db:Status-Status} ${Package}\n",
+        *packages,
+    ]
+    try:
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False
+        )
+    except OSError:
+        return list(packages)
+    there = {line.split()[1] for line in done.stdout.decode().splitlines()
+             if line.startswith("installed ")}  # fmt: skip
+    return [name for name in packages if name not in there]
+
+
+def models():
+    """Hashes of the models: the one that runs, the one before, and all that are stored."""
+
+    def target(name):
+        try:
+            return (STATE / name).readlink().stem
+        except OSError:
+            return ""
+
+    stored = sorted(path.stem for path in (STATE / "models").glob("*.tflite"))
+    return {"current": target("model.tflite"), "previous": target("previous.tflite"),
+            "stored": stored}  # fmt: skip
+
+
+def configuration():
+    """Whether there is a configuration, somebody edited it, and whose models it lets run."""
+    if not CONFIG.is_file():
+        return {"present": False, "edited": False, "allowed_signers": "", "problem": ""}
+    content = CONFIG.read_bytes()
+    written = STATE / "edgekit.toml"
+    told = {
+        "present": True,
+        "edited": not written.is_file() or written.read_bytes() != content,
+        "allowed_signers": "",
+        "problem": "",
+    }
+    try:
+        import tomllib
+
+        named = tomllib.loads(content.decode()).get("allowed-signers")
+        if named is not None:
+            with Path(named).open("rb") as file:
+                told["allowed_signers"] = file.read(LARGEST).decode()
+    # ValueError: no TOML, no UTF-8. TypeError: what is named is no path.
+    except (ImportError, OSError, ValueError, TypeError) as error:
+        told["problem"] = f"{CONFIG}: {error}"
+    return told
+
+
+def ask(venv, *words):
+    """What a command of edgekit prints as JSON; None, and why, where it prints none."""
+    command = [f"{venv}/bin/edgekit", *words, "--json"]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT, check=False
+        )
+    except FileNotFoundError:
+        return None, f"there is no {command[0]}"
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return None, str(error)
+    try:
+        return json.loads(done.stdout.decode()), ""
+    except ValueError:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        return None, said[-1] if said else f"{' '.join(words)} ended with {done.returncode}"
+
+
+def main():
+    """Read it all."""
+    module = AnsibleModule(
+        argument_spec={
+            "venv": {"type": "path", "default": "/opt/edgekit"},
+            "packages": {"type": "list", "elements": "str", "default": []},
+            "doctor": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    venv = module.params["venv"]
+    status, why = ask(venv, "service", "status")
+    device = machine()
+    device.update(
+        distributions=distributions(venv),
+        missing_packages=missing(module.params["packages"]),
+        models=models(),
+        configuration=configuration(),
+        status=status,
+        status_problem=why,
+    )
+    if module.params["doctor"]:
+        report, why = ask(venv, "doctor")
+        device["diagnoses"] = (report or {}).get("diagnoses", [])
+        device["doctor_problem"] = why
+    module.exit_json(changed=False, ansible_facts={"edgekit_device": device})
+
+
+if __name__ == "__main__":
+    main()

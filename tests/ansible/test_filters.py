@@ -1,0 +1,395 @@
+"""What the role decides: which devices are refused, or well, and what a configuration is."""
+
+import copy
+import importlib.util
+import json
+import sys
+import tomllib
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from edgekit_device.config.file import load
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+ROLE = Path(__file__).parents[2] / "deploy" / "ansible" / "roles" / "edgekit"
+OLD, NEW = "a" * 64, "b" * 64
+Json = dict[str, Any]
+
+
+class AnsibleFilterError(Exception):
+    """As Ansible has it, which need not be installed here."""
+
+
+def _plugin(name: str) -> Any:
+    """A file of filters, without Ansible."""
+    stand_in = ModuleType("ansible.errors")
+    stand_in.AnsibleFilterError = AnsibleFilterError  # type: ignore[attr-defined]
+    before = {key: sys.modules.get(key) for key in ("ansible", "ansible.errors")}
+    sys.modules |= {"ansible": ModuleType("ansible"), "ansible.errors": stand_in}
+    try:
+        spec = importlib.util.spec_from_file_location(name, ROLE / "filter_plugins" / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return SimpleNamespace(
+            **module.FilterModule().filters(), RESERVE=getattr(module, "RESERVE", 0)
+        )
+    finally:
+        for key, value in before.items():
+            if value is None:
+                del sys.modules[key]
+            else:
+                sys.modules[key] = value
+
+
+FILTERS = _plugin("edgekit")
+CONFIGURATION = _plugin("edgekit_configuration")
+
+
+def status(**health: Any) -> Json:
+    """What `edgekit service status --json` says of a device that is well."""
+    unit = {"load": "loaded", "active": "active", "sub": "running", "pid": 812, "restarts": 0,
+            "result": "success", "exit": 0}  # fmt: skip
+    usual = {
+        "state": "running",
+        "model_sha256": OLD,
+        "problems": [],
+        "frames": 100,
+        "ts": "2026-01-05T10:00:00Z",
+    }
+    return {"unit": unit, "daemon": {"pid": 812, "health": usual | health, "problems": {}}}
+
+
+def device(**changes: Any) -> Json:
+    """The fact `edgekit_device` of a device that runs a model and is well."""
+    distribution = {"version": "0.1.0", "sha256": ""}
+    usual = {
+        "architecture": "aarch64", "bits": 64, "python": "3.11.2", "system": "Debian",
+        "systemd": True, "free_bytes": {"/opt": 10**10, "/var/lib": 10**10},
+        "distributions": {"edgekit-core": distribution, "edgekit-device": distribution},
+        "models": {"current": OLD, "previous": "", "stored": [OLD]},
+        "configuration": {"present": True, "edited": False, "allowed_signers": "", "problem": ""},
+        "status": status(), "status_problem": "", "missing_packages": [],
+    }  # fmt: skip
+    return copy.deepcopy(usual | changes)
+
+
+def wanted(**changes: Any) -> Json:
+    """What an inventory wants of it."""
+    usual = {
+        "architectures": ["aarch64", "x86_64"], "python": ">=3.11", "version": "0.1.0",
+        "wheels": {}, "has_model": True, "model_bytes": 10**7, "sha256": NEW, "unsigned_for": {},
+        "allowed_signers": "", "config": True, "replace_config": False, "allow_downgrade": False,
+    }  # fmt: skip
+    return usual | changes
+
+
+def models(**changes: Any) -> Json:
+    return {"current": OLD, "previous": "", "stored": [OLD]} | changes
+
+
+def configuration(**changes: Any) -> Json:
+    return {"present": True, "edited": False, "allowed_signers": "", "problem": ""} | changes
+
+
+def test_a_device_that_fits_is_not_refused() -> None:
+    assert FILTERS.edgekit_install_refusals(device(), wanted()) == []
+    assert FILTERS.edgekit_rollout_refusals(device(), wanted()) == []
+
+
+BOTH: list[tuple[Json, Json, str]] = [
+    ({"architecture": "armv6l"}, {}, "its architecture is armv6l, not aarch64 or x86_64"),
+    ({"bits": 32}, {}, "its system has 32 bits on a kernel of 64; install that of 64"),
+    ({"python": "3.9.2"}, {}, "its Python is 3.9.2, and has to be >=3.11"),
+    ({"systemd": False}, {}, "systemd does not run there"),
+]
+
+
+@pytest.mark.parametrize(("has", "wants", "why"), BOTH)
+def test_what_cannot_run_edgekit_is_refused(has: Json, wants: Json, why: str) -> None:
+    assert FILTERS.edgekit_install_refusals(device(**has), wanted(**wants)) == [why]
+    assert why in FILTERS.edgekit_rollout_refusals(device(**has), wanted(**wants))
+
+
+NONE = {"current": "", "previous": "", "stored": []}
+
+
+@pytest.mark.parametrize(
+    ("has", "wants", "why"),
+    [
+        ({"models": NONE}, {"has_model": False}, "it has no model yet; name one in edgekit_model"),
+        ({"models": NONE}, {"allowed_signers": "k", "unsigned_for": {"k": "unsigned"}},
+         "it runs signed models alone: unsigned"),
+        ({"models": NONE, "free_bytes": {"/opt": 10**10, "/var/lib": 119_999_999}}, {},
+         "its disk is full: 120 MB are free below /var/lib, and 120 MB are needed"),
+        ({"distributions": {}, "free_bytes": {"/opt": 10**8, "/var/lib": 10**10}}, {},
+         "its disk is full: 100 MB are free below /opt, and 600 MB are needed"),
+        ({}, {"version": "0.0.9"}, "edgekit-core 0.1.0 is there, which is newer than 0.0.9; set "
+         "edgekit_allow_downgrade=true to go back to it"),
+        ({"configuration": configuration(edited=True)}, {},
+         "its /etc/edgekit/edgekit.toml was edited there; bring that into edgekit_config, and set "
+         "edgekit_replace_config=true to replace it"),
+        ({"configuration": configuration(allowed_signers="somebody")}, {},
+         "it runs signed models alone, and would run any; name the file of those who may sign in "
+         "edgekit_allowed_signers"),
+    ],
+)  # fmt: skip
+def test_what_an_installation_is_refused_for(has: Json, wants: Json, why: str) -> None:
+    assert why in FILTERS.edgekit_install_refusals(device(**has), wanted(**wants))
+
+
+@pytest.mark.parametrize(
+    ("has", "wants"),
+    [
+        ({"configuration": configuration(edited=True)}, {"config": False}),
+        ({"configuration": configuration(edited=True)}, {"replace_config": True}),
+        ({"configuration": configuration(allowed_signers="k")}, {"allowed_signers": "k"}),
+        ({}, {"version": "0.0.9", "allow_downgrade": True}),
+        ({}, {"version": "0.2.0"}),
+        ({}, {"has_model": False}),
+        ({"free_bytes": {"/opt": 0, "/var/lib": 10**10}}, {}),
+    ],
+)  # fmt: skip
+def test_what_an_installation_is_not_refused_for(has: Json, wants: Json) -> None:
+    assert FILTERS.edgekit_install_refusals(device(**has), wanted(**wants)) == []
+
+
+@pytest.mark.parametrize(
+    ("has", "wants", "why"),
+    [
+        ({"distributions": {}}, {}, "edgekit is not installed; run install.yml"),
+        ({}, {"version": "0.2.0"}, "it has edgekit 0.1.0, not 0.2.0; run install.yml"),
+        ({"configuration": configuration(allowed_signers="k")}, {"unsigned_for": {"k": "unsigned"}},
+         "it runs signed models alone: unsigned"),
+        ({"configuration": configuration(problem="edgekit.toml: no TOML")}, {},
+         "edgekit.toml: no TOML"),
+        ({"free_bytes": {"/opt": 0, "/var/lib": 119_999_999}}, {},
+         "its disk is full: 120 MB are free below /var/lib, and 120 MB are needed"),
+        ({"status": status(state="stalled")}, {},
+         "it is not well before anything is changed: it is stalled, and answers no frames"),
+        ({"status": None, "status_problem": "there is no systemctl"}, {},
+         "it is not well before anything is changed: there is no systemctl"),
+        ({"models": NONE}, {},
+         f"it is not well before anything is changed: it runs model {OLD[:12]}, not none"),
+    ],
+)  # fmt: skip
+def test_what_a_rollout_is_refused_for(has: Json, wants: Json, why: str) -> None:
+    assert why in FILTERS.edgekit_rollout_refusals(device(**has), wanted(**wants))
+
+
+def test_a_model_that_is_stored_needs_no_room() -> None:
+    full = device(free_bytes={"/opt": 0, "/var/lib": 0}, models=models(stored=[OLD, NEW]))
+    assert FILTERS.edgekit_rollout_refusals(full, wanted()) == []
+
+
+def test_a_device_that_was_not_reached_is_told_from_one_that_failed() -> None:
+    away = {"unreachable": True, "msg": "Failed to connect:\n  No route to host"}
+    assert FILTERS.edgekit_unreached(away) == ["away: Failed to connect: No route to host"]
+    failed = {"failed": True, "msg": "sudo wants a password"}
+    assert FILTERS.edgekit_unreached(failed) == ["cannot be looked at: sudo wants a password"]
+    assert FILTERS.edgekit_unreached({"changed": False}) == []
+
+
+def _with(state: Json, **daemon: Any) -> Json:
+    return state | {"daemon": state["daemon"] | daemon}
+
+
+DRIFT = {"since": "2026-01-05T10:00:00Z", "signs": [{"figure": "brightness", "text": "darker"}]}
+ENDED = {"active": "failed", "pid": 0, "result": "exit-code", "exit": 10}
+
+
+@pytest.mark.parametrize(
+    ("now", "why"),
+    [
+        (None, "the service does not say how it is"),
+        ({"unit": status()["unit"] | ENDED},
+         "the service is failed, and does not answer (exit-code, exit code 10)"),
+        ({"unit": status()["unit"]}, "the service is active, and does not answer"),
+        (status(state="paused"), "it is paused; resume it first, on its page or over MQTT"),
+        (status(state="starting"), "it is starting, and answers no frames"),
+        (status(model_sha256=NEW), f"it runs model {NEW[:12]}, not {OLD[:12]}"),
+        (_with(status(state="degraded"), problems={"mqtt": "away"}), "mqtt: away"),
+        (status(drift=DRIFT), "drift: darker"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_service(now: Json | None, why: str) -> None:
+    assert FILTERS.edgekit_complaints(now, OLD, status()) == [why]
+
+
+def test_what_was_wrong_before_does_not_count() -> None:
+    before = _with(status(state="degraded", drift=DRIFT), problems={"mqtt": "away"})
+    now = _with(status(state="degraded", drift=DRIFT), problems={"mqtt": "still away"})
+    assert FILTERS.edgekit_complaints(now, OLD, before) == []
+    also = _with(now, problems={"mqtt": "away", "camera": "slow"})
+    assert FILTERS.edgekit_complaints(also, OLD, before) == ["camera: slow"]
+    # A device is well enough for a change although something is wrong with it.
+    assert FILTERS.edgekit_complaints(before, OLD) == []
+
+
+def test_a_watch_wants_answers_from_one_process() -> None:
+    def look(state: Json) -> Json:
+        return {"stdout": json.dumps(state), "rc": 0}
+
+    later, first = "2026-01-05T10:03:00Z", look(status())
+    restarted = status(frames=900, ts=later) | {"unit": status()["unit"] | {"pid": 813}}
+    cases = [
+        (look(status(frames=101, ts=later)), []),
+        (look(status(ts=later)), ["it answered no frame while it was watched"]),
+        (
+            look(status()),
+            [
+                "it said nothing new while it was watched; let edgekit_watch_seconds be more "
+                "than its health.interval"
+            ],
+        ),
+        (look(restarted), ["it was started again meanwhile"]),
+        ({"unreachable": True}, ["it went away while it was watched"]),
+        ({"stdout": "", "rc": 1}, ["the service does not say how it is"]),
+    ]
+    for last, wrong in cases:
+        assert FILTERS.edgekit_watched({"results": [first, last]}, OLD, status()) == wrong
+
+
+WHEELS = {"edgekit-core": {"sha256": "1"}, "edgekit-device": {"sha256": "2"}}
+
+
+def test_wheels_of_one_version_are_told_apart_by_their_hashes() -> None:
+    there = {
+        name: {"version": "0.1.0", "sha256": wheel["sha256"]} for name, wheel in WHEELS.items()
+    }
+    assert not FILTERS.edgekit_packages_differ(there, wanted(wheels=WHEELS))
+    there["edgekit-device"]["sha256"] = "3"
+    assert FILTERS.edgekit_packages_differ(there, wanted(wheels=WHEELS))
+    assert not FILTERS.edgekit_packages_differ(there, wanted())
+    assert FILTERS.edgekit_packages_differ(there, wanted(version="0.2.0"))
+    assert FILTERS.edgekit_packages_differ({}, wanted())
+
+
+def test_a_stage_is_told_device_by_device() -> None:
+    hosts = {
+        "porch": {"edgekit_outcome": "runs it"},
+        "gate": {"edgekit_outcome": "x", "edgekit_failure": ["no answers", "taken\n\x1b[31mback"]},
+        "shed": {},
+        "old": {"edgekit_outcome": "runs it"},
+        "barn": {},
+    }
+    lines = FILTERS.edgekit_stage_report(hosts, ["porch", "gate", "shed"], list(hosts))
+    assert lines == [
+        "2 of 3 devices of this stage are done",
+        "gate   FAILED: no answers; taken ?[31mback",
+        "porch  runs it",
+        "shed   away",
+        "1 still to come: barn",
+    ]
+
+
+def test_why_a_task_failed_is_its_last_line() -> None:
+    said = {
+        "stderr": "a\nedgekit: model 1 was rolled back: it stalled\n",
+        "msg": "non-zero return code",
+    }
+    assert FILTERS.edgekit_said_by(said, "Change") == "Change: model 1 was rolled back: it stalled"
+    assert FILTERS.edgekit_said_by({"msg": ["one", "two"]}, "Check") == "one; two"
+    assert FILTERS.edgekit_said_by({}, "Check") == "it failed"
+
+
+def test_whether_the_model_before_came_back() -> None:
+    assert FILTERS.edgekit_taken_back({"rc": 0}, OLD) == f"model {OLD[:12]} runs again"
+    failed = FILTERS.edgekit_taken_back({"rc": 1, "stderr": "edgekit: no answers"}, OLD)
+    assert failed == f"it did not go back to model {OLD[:12]}: use: no answers"
+    assert "may keep the new model" in FILTERS.edgekit_taken_back({"unreachable": True}, OLD)
+
+
+def test_a_report_has_a_line_for_each_device() -> None:
+    hosts = {
+        "porch": {"edgekit_looked": {}, "edgekit_device": device(diagnoses=[
+            {"check": "power", "level": "warning", "text": "under-voltage"},
+            {"check": "disk", "level": "ok", "text": "fine"}])},
+        "gate": {"edgekit_looked": {}, "edgekit_device": device(
+            status=status(state="stalled", drift=DRIFT, runtime="litert"), diagnoses=[])},
+        "shed": {"edgekit_looked": {"unreachable": True, "msg": "no route"}},
+    }  # fmt: skip
+    report = FILTERS.edgekit_report(hosts, list(hosts))
+    assert [d["text"] for d in report["porch"]["diagnoses"]] == ["under-voltage"]
+    assert report["shed"] == {"problem": "away: no route"}
+    assert FILTERS.edgekit_table(report) == [
+        f"gate   stalled · model {OLD[:12]} · edgekit 0.1.0 · litert · it is stalled, and "
+        "answers no frames · drift: darker",
+        f"porch  running · model {OLD[:12]} · edgekit 0.1.0",
+        "shed   away: no route",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("credentials", "why"),
+    [
+        ({"mqtt-pasword": "x"}, "edgekit_credentials.mqtt-pasword: there is none"),
+        ({"mqtt-password": ""}, "has to be one line of text, in quotes"),
+        ({"mqtt-password": 12345}, "has to be one line of text, in quotes"),
+        ({"mqtt-password": "two\nlines"}, "has to be one line of text, in quotes"),
+        ({"http-token": "short"}, "20 ASCII characters or more"),
+        ({"http-token": " " + "x" * 30}, "20 ASCII characters or more"),
+    ],
+)
+def test_what_is_wrong_with_a_credential_is_told_without_it(credentials: Json, why: str) -> None:
+    (said,) = CONFIGURATION.edgekit_credential_problems(credentials)
+    assert why in said
+    assert not any(
+        str(secret) in said for secret in credentials.values() if secret and secret != "short"
+    )
+
+
+def test_credentials_that_are_good() -> None:
+    good = {"mqtt-password": "x y", "http-token": "0123456789abcdef0123"}
+    assert CONFIGURATION.edgekit_credential_problems(good) == []
+
+
+def test_a_configuration_is_what_the_daemon_reads(tmp_path: Path) -> None:
+    config = tmp_path / "edgekit.toml"
+    config.write_text(CONFIGURATION.edgekit_toml({
+        "mqtt": {"host": "broker.lan", "qos": 1}, "source": "test:", "top-k": 2, "stdout": False,
+        "decision": {"hold": 2, "labels": {"cup of tea": {"enter": 0.75}}},
+    }))  # fmt: skip
+    read = load(config, {})
+    assert (read.source, read.top_k, read.stdout) == ("test:", 2, False)
+    assert read.mqtt.host == "broker.lan"
+    assert read.decision.labels is not None
+    assert read.decision.labels["cup of tea"].enter == 0.75
+
+
+_SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text() | st.floats(
+    allow_nan=False
+)  # fmt: skip
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.dictionaries(
+    st.text().filter(lambda key: key != "allowed-signers"),
+    st.recursive(_SCALARS | st.lists(_SCALARS), lambda inner: st.dictionaries(st.text(), inner)),
+))  # fmt: skip
+def test_any_mapping_becomes_the_same_toml_or_is_refused(mapping: Json) -> None:
+    try:
+        text = CONFIGURATION.edgekit_toml(mapping)
+    except AnsibleFilterError as error:
+        assert "edgekit_config" in str(error)
+        return
+    text.encode()
+    assert tomllib.loads(text) == mapping
+
+
+@pytest.mark.parametrize(
+    ("mapping", "why"),
+    [
+        ({"source": "rtsp://me:secret@cam/1"}, "edgekit_config.source holds a password"),
+        ({"mqtt": {"host": None}}, "edgekit_config.mqtt.host is None"),
+        ({"allowed-signers": "/x"}, "set by edgekit_allowed_signers"),
+    ],
+)
+def test_what_no_configuration_may_hold(mapping: Json, why: str) -> None:
+    with pytest.raises(AnsibleFilterError, match=why) as told:
+        CONFIGURATION.edgekit_toml(mapping)
+    assert "secret" not in str(told.value)
