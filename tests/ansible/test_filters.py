@@ -254,6 +254,34 @@ def test_a_watch_wants_answers_from_one_process() -> None:
         assert FILTERS.edgekit_watched({"results": [first, last]}, OLD, status()) == wrong
 
 
+@pytest.mark.parametrize(
+    ("stages", "may_fail", "seconds", "interval", "good"),
+    [
+        ([1, "10%", "100%"], 0, 180, 15, True),
+        (["1", "25%"], "20", "60", "60", True),
+        ([], 0, 180, 15, False),
+        ([0], 0, 180, 15, False),
+        ([1, "0%"], 0, 180, 15, False),
+        ([1, "101%"], 0, 180, 15, False),
+        (["a few"], 0, 180, 15, False),
+        ([1], -1, 180, 15, False),
+        ([1], 101, 180, 15, False),
+        ([1], 0, 180, 0, False),
+        ([1], 0, 5, 15, False),
+    ],
+)
+def test_stages_that_ansible_would_take_otherwise_are_refused(
+    stages: list[Any], may_fail: Any, seconds: Any, interval: Any, good: bool
+) -> None:
+    problems = CONFIGURATION.edgekit_stage_problems(stages, may_fail, seconds, interval)
+    assert bool(problems) is not good
+
+
+def test_a_list_may_come_from_the_command_line() -> None:
+    assert CONFIGURATION.edgekit_list("1,10%") == ["1", "10%"]
+    assert CONFIGURATION.edgekit_list([1, "10%"]) == [1, "10%"]
+
+
 WHEELS = {"edgekit-core": {"sha256": "1"}, "edgekit-device": {"sha256": "2"}}
 
 

@@ -115,6 +115,7 @@ def test_ansible_and_its_linter_take_them(tmp_path: Path) -> None:
         ),
         ("rollout", {}, "name the model file in edgekit_model"),
         ("rollout", {"edgekit_model": "none.tflite"}, "cannot read the model"),
+        ("rollout", {"edgekit_stages": []}, "edgekit_stages are numbers from 1"),
         ("rollback", {}, "say which model is to go"),
         ("rollback", {"edgekit_model_sha256": "26388c"}, "say which model is to go"),
     ],

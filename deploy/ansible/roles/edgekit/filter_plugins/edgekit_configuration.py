@@ -1,4 +1,4 @@
-"""The configuration of a device as TOML, and what is wrong with its credentials."""
+"""What variables hold: a configuration, which becomes TOML, credentials and stages."""
 
 import json
 import re
@@ -11,6 +11,37 @@ Json = dict[str, Any]
 CREDENTIALS = ("source-password", "mqtt-password", "http-token", "webhook-token")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]+@")
+
+
+def listed(value: Any) -> list[Any]:
+    """A list, as it is or as `-e name=one,two` gives it."""
+    return value.split(",") if isinstance(value, str) else list(value)
+
+
+def stage_problems(
+    stages: list[Any], may_fail: Any, seconds: Any = 1, interval: Any = 1
+) -> list[str]:
+    """Why a roll-out cannot go by these stages; nothing where it can.
+
+    Args:
+        stages: how many devices each has, in numbers or percent.
+        may_fail: how many of a stage may fail, in percent.
+        seconds, interval: for which each device is watched, and between two looks.
+    """
+    # Of 0 or of nothing, Ansible would make one stage of all devices.
+    good = [re.fullmatch(r"([1-9][0-9]*)|(0*([1-9][0-9]?|100)%)", str(stage)) for stage in stages]
+    problems = []
+    if not good or not all(good):
+        problems.append(
+            "edgekit_stages are numbers from 1, or percent from 1% to 100%: [1, 10%, 100%]"
+        )
+    if not 0 <= int(may_fail) <= 100:
+        problems.append("edgekit_max_fail_percentage is a number from 0 to 100")
+    if not 1 <= int(interval) <= int(seconds):
+        problems.append(
+            "edgekit_watch_interval is 1 second or more, and no more than edgekit_watch_seconds"
+        )
+    return problems
 
 
 def credential_problems(credentials: Json) -> list[str]:
@@ -97,4 +128,9 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Them, by name."""
-        return {"edgekit_credential_problems": credential_problems, "edgekit_toml": toml}
+        return {
+            "edgekit_credential_problems": credential_problems,
+            "edgekit_list": listed,
+            "edgekit_stage_problems": stage_problems,
+            "edgekit_toml": toml,
+        }

@@ -57,6 +57,8 @@ unsigned_for:
 """
 
 TIMEOUT = 120
+# Digits of a hash that name a model.
+SHORTEST = 12
 
 
 def run(module, *words):
@@ -92,6 +94,8 @@ def main():
     if not module.params["path"]:
         module.fail_json(msg="name the model file in edgekit_model")
     path, wanted = Path(module.params["path"]), module.params["sha256"].lower()
+    if wanted and len(wanted) < SHORTEST:
+        module.fail_json(msg=f"edgekit_model_sha256 has to be {SHORTEST} digits or more, of 64")
     try:
         content = path.read_bytes()
     except OSError as error:
