@@ -75,7 +75,7 @@ def test_the_documented_commands_name_playbooks_and_variables() -> None:
         assert named
         assert set(named) <= set(PLAYBOOKS)
         assert set(re.findall(r"-e (\w+)=", text)) <= VARIABLES.keys()
-        assert set(re.findall(r"`(edgekit_\w+)[=`]", text)) <= VARIABLES.keys() | {"edgekit_canary"}
+        assert set(re.findall(r"`(edgekit_\w+)=", text)) <= VARIABLES.keys()
 
 
 @needs_ansible
