@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from edgekit_device.config.file import load
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 ROLE = Path(__file__).parents[2] / "deploy" / "ansible" / "roles" / "edgekit"
@@ -395,6 +395,7 @@ _SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.tex
 
 
 @settings(max_examples=30, deadline=None)
+@example({"DEL": "\x7f", "tab": "\t", "face": "\N{GRINNING FACE}", "quotes": '"\\'})
 @given(st.dictionaries(
     st.text().filter(lambda key: key != "allowed-signers"),
     st.recursive(_SCALARS | st.lists(_SCALARS), lambda inner: st.dictionaries(st.text(), inner)),
