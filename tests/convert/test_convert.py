@@ -23,6 +23,7 @@ from edgekit_convert import conversion as steps
 from edgekit_convert import summary
 from edgekit_convert.graph.execution import tflite_answer
 from edgekit_convert.graph.flatbuffer import FlatbufferEditor
+from edgekit_convert.pictures import load_calibration
 from edgekit_convert.progress import Reporter
 from edgekit_convert.request import Request
 from edgekit_convert.source_models import Checkpoint
@@ -39,10 +40,12 @@ from demo.fixtures import Material
 from demo.train import GEOMETRY, NORMALIZATION
 from edgekit.cli import edgekit as command
 from edgekit.errors import ConversionError, FidelityError
+from edgekit.inference.interpreter import Interpreter
 from edgekit.inference.runtimes import installed_runtimes
 from edgekit.model.architectures import ARCHITECTURES
 from edgekit.model.container import read_model
 from edgekit.model.manifest import Manifest, StageFidelity
+from edgekit.model.profile import QUANTILES
 from tests.conftest import LENIENT, Conversion, Edgekit, failure
 from tests.convert.target.edgetpu_compiler import write_compiler
 from tests.convert.toys import noise, normal
@@ -298,6 +301,18 @@ class TestFile:
         ]
         said = f"profile       {_manifest(converted).profile}"
         assert said in edgekit("inspect", converted).stdout.splitlines()
+
+    def test_scores_of_calibration_pictures_are_those_that_the_file_gives(
+        self, from_onnx: Conversion, material: Material
+    ) -> None:
+        pictures = load_calibration(material.calibration, GEOMETRY, lambda done: None).tensors
+        interpreter = Interpreter(read_model(from_onnx.model).flatbuffer)
+        scores = [interpreter.answer(one[None]).max() for one in pictures]
+        profile = _manifest(from_onnx.model).profile
+        assert profile is not None and profile.answers is not None
+        # Logits behind a corrected output may be a step off.
+        expected = np.quantile(scores, np.linspace(0, 1, QUANTILES))
+        assert profile.answers.figures["score"] == pytest.approx(expected, abs=0.03)
 
     def test_how_it_was_fed_is_recorded(
         self, converted: Path, from_onnx: Conversion, data_free: Conversion, allowed: Conversion

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import edgekit_convert as ek
+import numpy as np
 import pytest
 from edgekit_convert import conversion as steps
 from edgekit_convert.answers import Answers, softmax
@@ -15,9 +16,13 @@ from edgekit_convert.pictures import Pictures
 
 import edgekit
 from demo.fixtures import Material
+from edgekit.inference.interpreter import Interpreter
+from edgekit.model.geometry import Geometry
 from edgekit.model.manifest import Confidence
+from edgekit.model.profile import QUANTILES
 from edgekit.vision.dataset import labelled_images
 from edgekit.vision.pictures import read_image
+from edgekit.vision.preprocess import prepare
 
 LENIENT: dict[str, Any] = {
     "min_kept": 0.8, "min_agreement": 0.8, "min_snr": 8, "max_score_change": 0.2,
@@ -67,6 +72,19 @@ def test_the_file_answers_the_same_but_less_surely(done: Done, tmp_path: Path) -
     expected = softmax(done.answers.logits / 1.5).max(axis=1).mean()
     assert evaluation.calibration.confidence == pytest.approx(expected, abs=0.01)
     assert "confidence    temperature 1.5, from" in repr(edgekit.inspect(tmp_path / "toys.tflite"))
+
+
+def test_the_profile_is_of_what_the_file_answers(done: Done) -> None:
+    result = done.result
+    interpreter = Interpreter(result.flatbuffer)
+    geometry = Geometry(height=64, width=64, crop=1.0)
+    scores = [interpreter.answer(prepare(one, geometry)).max() for one, _ in done.labelled]
+    profile = result.report.manifest.profile
+    assert profile is not None and profile.answers is not None
+    assert profile.answers.images == len(scores)
+    expected = np.quantile(scores, np.linspace(0, 1, QUANTILES))
+    # The integers of the logits are the same, so but for rounding in the manifest the scores are.
+    assert profile.answers.figures["score"] == pytest.approx(expected, abs=1e-5)
 
 
 def test_stages_and_layers_are_compared_before_it(done: Done) -> None:

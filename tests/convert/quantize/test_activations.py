@@ -37,6 +37,15 @@ def test_0_is_always_among_them() -> None:
     assert seen.highs.tolist() == PICTURES.max(axis=(0, 1, 2)).tolist()
 
 
+@pytest.mark.parametrize("shape", [(1, 5), (2, 2048), (52900, 3), (1025, 1), (49, 512)])
+def test_extremes_are_found_in_any_row_of_any_shape(shape: tuple[int, int]) -> None:
+    for row in {0, shape[0] // 2, shape[0] - 1}:
+        values = np.zeros(shape, np.float32)
+        values[row] = np.arange(1, shape[1] + 1)
+        assert (activations._reduce(np.maximum, values) == values[row]).all()
+        assert (activations._reduce(np.minimum, -values) == -values[row]).all()
+
+
 def test_behind_a_relu_nothing_is_below_0() -> None:
     seen = _observe(RELU)["conv0"]
     assert seen.lows.tolist() == [0, 0]
