@@ -36,6 +36,7 @@ _VCGENCMD_TIMEOUT = 2.0
 _MAPPING = re.compile(
     r"^([0-9a-f]+)-([0-9a-f]+) (\S{4}) \S+ \S+ \d+ *(.*)\n((?:[A-Z]\w*:.*\n)*)", re.MULTILINE
 )
+_HEADER = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) \S+ (\d+)", re.MULTILINE)
 _UNWRITTEN = "Anonymous:             0 kB"
 _MADV_DONTNEED = 4
 
@@ -132,8 +133,20 @@ def release_library_pages(folder: Path | None = None) -> None:
     if madvise is None or (folder is None and threading.active_count() > 1):
         return
     within = "/" if folder is None else f"{folder}/"
-    for start, end in clean_mappings(_read(_ROOT / "proc/self/smaps"), within):
-        madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED)
+    smaps = _read(_ROOT / "proc/self/smaps")
+    # An emulator (qemu, of 32 bits) tells its own addresses there, and the program's here: what is
+    # not in both alike would be other pages than are meant.
+    alike = _mappings(smaps) & _mappings(_read(_ROOT / "proc/self/maps"))
+    meant = {(start, end) for start, end, *_ in alike}
+    for start, end in clean_mappings(smaps, within):
+        if (start, end) in meant:
+            madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED)
+
+
+def _mappings(maps: str) -> set[tuple[int, int, int, str]]:
+    """Start, end, offset in its file and number of the file of each mapping."""
+    found = _HEADER.findall(maps)
+    return {(int(start, 16), int(end, 16), int(at, 16), file) for start, end, at, file in found}
 
 
 def clean_mappings(smaps: str, within: str) -> Iterator[tuple[int, int]]:
