@@ -36,6 +36,7 @@ _VCGENCMD_TIMEOUT = 2.0
 _MAPPING = re.compile(
     r"^([0-9a-f]+)-([0-9a-f]+) (\S{4}) \S+ \S+ \d+ *(.*)\n((?:[A-Z]\w*:.*\n)*)", re.MULTILINE
 )
+_HEADER = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) ", re.MULTILINE)
 _UNWRITTEN = "Anonymous:             0 kB"
 _MADV_DONTNEED = 4
 
@@ -132,8 +133,19 @@ def release_library_pages(folder: Path | None = None) -> None:
     if madvise is None or (folder is None and threading.active_count() > 1):
         return
     within = "/" if folder is None else f"{folder}/"
-    for start, end in clean_mappings(_read(_ROOT / "proc/self/smaps"), within):
+    smaps = _read(_ROOT / "proc/self/smaps")
+    # An emulator (qemu, of 32 bits) tells its own addresses there, and the program's here: other
+    # pages would go than are meant. Else they are alike, but for what was mapped in between.
+    told = _addresses(smaps)
+    if 2 * len(told & _addresses(_read(_ROOT / "proc/self/maps"))) <= len(told):
+        return
+    for start, end in clean_mappings(smaps, within):
         madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED)
+
+
+def _addresses(maps: str) -> set[tuple[int, int]]:
+    """Start and end of each mapping."""
+    return {(int(start, 16), int(end, 16)) for start, end in _HEADER.findall(maps)}
 
 
 def clean_mappings(smaps: str, within: str) -> Iterator[tuple[int, int]]:
