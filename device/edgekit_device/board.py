@@ -36,11 +36,7 @@ _VCGENCMD_TIMEOUT = 2.0
 _MAPPING = re.compile(
     r"^([0-9a-f]+)-([0-9a-f]+) (\S{4}) \S+ \S+ \d+ *(.*)\n((?:[A-Z]\w*:.*\n)*)", re.MULTILINE
 )
-<<<<<<< HEAD
-_HEADER = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) \S+ (\d+)", re.MULTILINE)
-=======
 _HEADER = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) ", re.MULTILINE)
->>>>>>> w-packages
 _UNWRITTEN = "Anonymous:             0 kB"
 _MADV_DONTNEED = 4
 
@@ -138,21 +134,6 @@ def release_library_pages(folder: Path | None = None) -> None:
         return
     within = "/" if folder is None else f"{folder}/"
     smaps = _read(_ROOT / "proc/self/smaps")
-<<<<<<< HEAD
-    # An emulator (qemu, of 32 bits) tells its own addresses there, and the program's here: what is
-    # not in both alike would be other pages than are meant.
-    alike = _mappings(smaps) & _mappings(_read(_ROOT / "proc/self/maps"))
-    meant = {(start, end) for start, end, *_ in alike}
-    for start, end in clean_mappings(smaps, within):
-        if (start, end) in meant:
-            madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED)
-
-
-def _mappings(maps: str) -> set[tuple[int, int, int, str]]:
-    """Start, end, offset in its file and number of the file of each mapping."""
-    found = _HEADER.findall(maps)
-    return {(int(start, 16), int(end, 16), int(at, 16), file) for start, end, at, file in found}
-=======
     # An emulator (qemu, of 32 bits) tells its own addresses there, and the program's here: other
     # pages would go than are meant. Else they are alike, but for what was mapped in between.
     told = _addresses(smaps)
@@ -160,7 +141,6 @@ def _mappings(maps: str) -> set[tuple[int, int, int, str]]:
         return
     for start, end in clean_mappings(smaps, within):
         madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED)
->>>>>>> w-packages
 
 
 def _addresses(maps: str) -> set[tuple[int, int]]:

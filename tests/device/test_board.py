@@ -206,26 +206,6 @@ def test_libraries_work_on_when_their_pages_were_let_go() -> None:
     assert (done.stdout, done.stderr) == ("True\n", "")
 
 
-<<<<<<< HEAD
-def test_pages_whose_addresses_are_told_in_two_ways_are_left_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    released: list[int] = []
-    library = SimpleNamespace(madvise=lambda start, _length, _advice: released.append(start.value))
-    monkeypatch.setattr(board.ctypes, "CDLL", lambda _name: library)
-    # The second is elsewhere in the file; the third is one that the other does not know.
-    maps = """\
-7f0000000000-7f0000010000 r-xp 1000 08:01 77    /opt/edgekit/lib/a.so
-7f0000050000-7f0000060000 r--p 00001000 08:01 80    /usr/lib/with blank.so
-7f0000051000-7f0000061000 r--p 00000000 08:01 80    /usr/lib/with blank.so
-"""
-    monkeypatch.setattr(
-        board, "_ROOT", _tree(tmp_path, {"proc/self/smaps": _SMAPS, "proc/self/maps": maps})
-    )
-    board.release_library_pages(Path("/usr/lib"))
-    board.release_library_pages(Path("/opt/edgekit"))
-    assert released == [0x7F0000000000]
-=======
 @pytest.mark.parametrize(("shift", "released"), [(0, [0x7F0000000000]), (0x1000, [])])
 def test_pages_whose_addresses_are_told_in_two_ways_are_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shift: int, released: list[int]
@@ -243,7 +223,6 @@ def test_pages_whose_addresses_are_told_in_two_ways_are_left_alone(
     monkeypatch.setattr(board, "_ROOT", tmp_path)
     board.release_library_pages(Path("/opt/edgekit"))
     assert told == released
->>>>>>> w-packages
 
 
 def test_memory_is_what_the_machine_has_or_less_where_a_group_is_limited(tmp_path: Path) -> None:
