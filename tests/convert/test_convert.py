@@ -461,7 +461,9 @@ class TestEdgeTpu:
         # Everything before the compiler is done already.
         monkeypatch.setattr(steps, "lowering", nullcontext)
         monkeypatch.setattr(steps, "_lower", measure)
-        monkeypatch.setattr(steps, "_quantize", lambda *_: SimpleNamespace(flatbuffer=model))
+        found = SimpleNamespace(flatbuffer=model)
+        monkeypatch.setattr(steps, "_quantize", lambda *_: (found, None))
+        monkeypatch.setattr(steps, "_profile", lambda *_: None)
         monkeypatch.setattr(steps, "_finish", lambda *_: model)
         (tmp_path / "bin").mkdir()
         program = tmp_path / "bin" / "edgetpu_compiler"
