@@ -419,8 +419,10 @@ class _Watch:
     def __init__(self, broker: Broker, *words: str) -> None:
         command = [sys.executable, "-m", "edgekit", "fleet", "--watch", *words, *_at(broker)]
         self.process = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            # Whoever started the tests may have had Ctrl-C ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )  # fmt: skip
 
     def line(self) -> str:
         assert self.process.stdout is not None
