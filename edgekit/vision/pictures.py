@@ -105,9 +105,14 @@ class _Decoded(NamedTuple):
 
 def _by_opencv(data: bytes, header: Header) -> _Decoded:
     content = np.frombuffer(data, dtype=np.uint8)
-    decoded = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    # The OpenCV of Debian 12, which boards of 32 bits have, knows no other order than blue first.
+    blue_first = not hasattr(cv2, "IMREAD_COLOR_RGB")
+    colour = cv2.IMREAD_COLOR if blue_first else cv2.IMREAD_COLOR_RGB
+    decoded = cv2.imdecode(content, colour | cv2.IMREAD_IGNORE_ORIENTATION)
     if decoded is None:
         raise UnsupportedError("is damaged; copy it again or remove it")
+    if blue_first:
+        decoded = cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
     pixels = upright(np.asarray(decoded, dtype=np.uint8), header.orientation)
     return _Decoded(pixels, header.note)
 

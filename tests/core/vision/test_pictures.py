@@ -68,6 +68,14 @@ def test_every_format_gives_the_pixels_that_were_saved(kind: str) -> None:
     assert _close(decode_image(_file(_picture(), kind), "it"), _picture(), within)
 
 
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP", "BMP", "PPM"])
+def test_an_opencv_that_knows_blue_first_alone_gives_the_same(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(cv2, "IMREAD_COLOR_RGB")
+    test_every_format_gives_the_pixels_that_were_saved(kind)
+
+
 @pytest.mark.parametrize("kind", OF_EXIF)
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_picture_is_upright_in_every_format_that_has_exif(kind: str, orientation: int) -> None:
