@@ -40,7 +40,7 @@ _SUDO = '#!/bin/sh\n[ "$1" = -n ] || exit 9\nshift\necho "$@" >> LOG\nexec "$@"\
 _EDGEKIT = """\
 #!/bin/sh
 case "$*" in
-    --version) echo 'edgekit, version 0.0.9' ;;
+    --version) echo 'edgekit, version 0.0.9, from commit f1d925e45bc4 of 2026-11-27' ;;
     'service upgrade -' | 'service configure -')
         sha256sum | cut -d" " -f1 >> LOG
         ls -A "$TMPDIR" >> LOG ;;

@@ -190,7 +190,7 @@ def _facts(output: bytes) -> dict[str, str]:
         if line.startswith(MARK):
             key, _, value = line.removeprefix(MARK).partition(" ")
             facts[key] = value.strip()
-    if found := re.search(r"version (\S+)", facts.get("version", "")):
+    if found := re.search(r"version ([^\s,]+)", facts.get("version", "")):
         facts["version"] = found[1]
     return facts
 
