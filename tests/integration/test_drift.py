@@ -1,32 +1,17 @@
 """Drift, from pictures unlike those of a model's conversion to everybody who is to know."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from edgekit_device.health import read_status
 
 from tests.device.profiles import BRIGHT, DARKER, profiled_model
 from tests.device.sources.clips import write_clip
-from tests.faults.running import ImpatientDaemon, wait_for
+from tests.faults.running import wait_for
 from tests.integration.broker import Listener, running_broker
 from tests.integration.daemon import Daemon
 from tests.integration.test_whole_daemon import fetch, free_port
-
-
-@pytest.fixture
-def impatient(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
-    """Start a daemon that looks at more pictures a second, for as long as the test lasts."""
-    started: list[Daemon] = []
-
-    def start(*options: str | Path, **more: dict[str, str]) -> Daemon:
-        started.append(ImpatientDaemon(*options, **more))
-        return started[-1]
-
-    yield start
-    for daemon in started:
-        daemon.kill()
 
 
 def test_everybody_is_told(impatient: Callable[..., Daemon], tmp_path: Path) -> None:

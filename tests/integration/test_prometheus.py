@@ -9,7 +9,7 @@ import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from tests.conftest import ROOT
 from tests.deploy.queries import names
 from tests.deploy.test_dashboard import BOARD, PANELS, filled
 from tests.device.profiles import BRIGHT, profiled_model
-from tests.faults.running import ImpatientDaemon, wait_for
+from tests.faults.running import wait_for
 from tests.integration.daemon import Daemon
 from tests.integration.test_whole_daemon import free_port
 from tests.tiny import tiny_model
@@ -99,20 +99,6 @@ class Prometheus:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-
-
-@pytest.fixture
-def impatient(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
-    """Start a daemon that looks at more pictures a second, for as long as the test lasts."""
-    started: list[Daemon] = []
-
-    def start(*options: str | Path, **more: dict[str, str]) -> Daemon:
-        started.append(ImpatientDaemon(*options, **more))
-        return started[-1]
-
-    yield start
-    for daemon in started:
-        daemon.kill()
 
 
 def test_prometheus_watches_daemons(

@@ -433,12 +433,10 @@ def _wait_for(what: Callable[[], Any]) -> None:
         time.sleep(0.05)
 
 
-def test_ctrl_c_lets_what_has_begun_come_to_its_end(
-    fleet: Callable[[str], Remote], new: Path
-) -> None:
-    first, second = fleet("first"), fleet("second")
-    begun, go = first.folder / "begun", first.folder / "go"
-    first.program(
+def _held(remote: Remote) -> tuple[Path, Path]:
+    """A device whose sudo waits: what is there once it has begun, and what lets it go on."""
+    begun, go = remote.folder / "begun", remote.folder / "go"
+    remote.program(
         "sudo",
         f"""\
 #!/bin/sh
@@ -448,6 +446,14 @@ shift
 exec "$@"
 """,
     )
+    return begun, go
+
+
+def test_ctrl_c_lets_what_has_begun_come_to_its_end(
+    fleet: Callable[[str], Remote], new: Path
+) -> None:
+    first, second = fleet("first"), fleet("second")
+    begun, go = _held(first)
     with _start(first, "--batch", "1", first.host, second.host, new) as process:
         _wait_for(begun.exists)
         # As a terminal sends it: to the whole group.
@@ -468,17 +474,7 @@ exec "$@"
 
 
 def test_one_that_is_left_to_itself_comes_to_its_end(remote: Remote, new: Path) -> None:
-    begun, go = remote.folder / "begun", remote.folder / "go"
-    remote.program(
-        "sudo",
-        f"""\
-#!/bin/sh
-touch '{begun}'
-while ! [ -e '{go}' ]; do sleep 0.1; done
-shift
-exec "$@"
-""",
-    )
+    begun, go = _held(remote)
     with _start(remote, remote.host, new) as process:
         _wait_for(begun.exists)
         process.kill()
