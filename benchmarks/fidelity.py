@@ -100,11 +100,9 @@ class _Bench:
         model = self.float_model(fitted, seed)
         reference = in_batches(self.original.answer, held_out.tensors)
         score = scoring(held_out.tensors, reference, _THREADS)
-        found = corrected(
-            search(model, score, lambda done: None),
-            score,
-            lambda int8: tflite_answer(int8, _THREADS)(fitted.tensors).logits.mean(axis=0),
-        )
+        found = search(model, score, lambda done: None)
+        answered = tflite_answer(found.flatbuffer, _THREADS)(fitted.tensors).logits
+        found, _ = corrected(found, score, answered)
         return found.recipe, self.measure(found.flatbuffer)
 
 

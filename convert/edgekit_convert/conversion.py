@@ -2,6 +2,7 @@
 
 import msgspec
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from edgekit.child import cores
@@ -25,7 +26,7 @@ from edgekit_convert.graph.flatbuffer import separate_constants
 from edgekit_convert.graph.fold import fold
 from edgekit_convert.graph.rewrite import rewrite
 from edgekit_convert.interruption import check_interrupted
-from edgekit_convert.material import Material, check_inputs, gather
+from edgekit_convert.material import Material, check_feeding, check_inputs, gather
 from edgekit_convert.outputs import Conversion, refusal
 from edgekit_convert.pictures import Pictures, evenly_spread
 from edgekit_convert.profile import Seen, make_profile
@@ -64,7 +65,12 @@ def run(request: Request, reporter: Reporter) -> Conversion:
     with lowering() as onnx2tf:
         material = gather(request, reporter)
         ladder = Ladder(material.measured, reporter)
-        float_model = _lower(request, material, ladder, onnx2tf, reporter)
+        exported, folded = _export(request, material, onnx2tf, reporter)
+        # While onnx2tf is at work.
+        feeding = check_feeding(request, material, reporter)
+        _measure_exported(request, material, ladder, exported, folded)
+        del exported, folded  # memory
+        float_model = _lower(ladder, onnx2tf, reporter)
     found, fitted = _quantize(request, material, float_model, ladder, reporter)
     # All stages are compared before the temperature.
     model = _finish(request, material, found.flatbuffer)
@@ -96,7 +102,7 @@ def run(request: Request, reporter: Reporter) -> Conversion:
         architecture=_architecture(model),
         labels=material.labels,
         manifest=make_manifest(
-            request, material, found, fidelity, calibrated.summary, profile, model
+            request, material, found, fidelity, calibrated.summary, profile, feeding.summary, model
         ),
         fidelity=fidelity,
         kinds=[stage.kind for stage in ladder.stages],
@@ -110,7 +116,7 @@ def run(request: Request, reporter: Reporter) -> Conversion:
         seconds=reporter.seconds,
         notes=reporter.notes,
         labels_from=material.named.source,
-        feeding=material.feeding.fit,
+        feeding=feeding.fit,
         confidence=calibrated.curves,
     )
     check_interrupted()
@@ -119,17 +125,25 @@ def run(request: Request, reporter: Reporter) -> Conversion:
     return Conversion(report, model, compiled, tuple(request.files))
 
 
-def _lower(
-    request: Request, material: Material, ladder: Ladder, onnx2tf: Lowering, reporter: Reporter
-) -> bytes:
-    """The float32 flatbuffer; measures the stages up to it."""
+def _export(
+    request: Request, material: Material, onnx2tf: Lowering, reporter: Reporter
+) -> tuple[onnx.ModelProto, onnx.ModelProto]:
+    """The network as ONNX, and folded, which onnx2tf is given."""
     trained = material.trained
     height, width = request.geometry.height, request.geometry.width
     with reporter.step("exporting to ONNX"):
         exported = trained.graph or to_onnx(trained.network, height, width)
         folded = fold(exported, request.normalization, height, width, centre=request.on_edgetpu)
     onnx2tf.start(folded, material.calibration.tensors)
-    # Measured while onnx2tf is at work.
+    return exported, folded
+
+
+def _measure_exported(
+    request: Request, material: Material, ladder: Ladder,
+    exported: onnx.ModelProto, folded: onnx.ModelProto,
+) -> None:  # fmt: skip
+    """Measure the stages up to ONNX, of which the first is what all are compared with."""
+    trained = material.trained
     own = material.reference.answer if material.reference else None
     if own is not None:
         ladder.measure(Kind.REFERENCE, REFERENCE_STAGE, own)
@@ -139,8 +153,11 @@ def _lower(
     if trained.network is not exported:
         answer = exported_answer(exported, request.normalization)
         ladder.measure(Kind.FLOAT, "onnx", answer, SAMPLE)
-    del exported  # TensorFlow needs the memory
     ladder.measure(Kind.FLOAT, "folded", folded_answer(folded), SAMPLE)
+
+
+def _lower(ladder: Ladder, onnx2tf: Lowering, reporter: Reporter) -> bytes:
+    """The float32 flatbuffer, measured."""
     with reporter.step("lowering to TFLite with onnx2tf"):
         float_model = rewrite(separate_constants(onnx2tf.result()))
         check_operators(float_model)

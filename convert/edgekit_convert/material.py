@@ -45,7 +45,8 @@ class Material:
         held_out: the others, which choose among recipes.
         evaluation: pictures that decide nothing, where there are any.
         reference: the user's own network or its answers, where they were given.
-        feeding: whether the pictures are like those that the network was trained on.
+        check: whether the pictures are like those that the network was trained on; what can be
+            known without looking at them is checked.
     """
 
     trained: TrainedModel
@@ -56,7 +57,7 @@ class Material:
     held_out: Pictures
     evaluation: Pictures | None
     reference: Reference | None
-    feeding: Finding
+    check: FeedingCheck
 
     @property
     def labels(self) -> list[str]:
@@ -150,13 +151,35 @@ def gather(request: Request, reporter: Reporter) -> Material:
         _tell(evaluation, request.evaluation, reporter)
     # Last, as without pictures of the user's they are distilled.
     calibration = _calibration(request, trained, check, reporter)
-    feeding = _check_feeding(request, check, calibration, reporter)
     if evaluation is not None:
         check_disjoint(calibration, evaluation)
     fitted, held_out = hold_out(calibration, request.seed)
     return Material(
-        trained, named, origin, calibration, fitted, held_out, evaluation, reference, feeding
+        trained, named, origin, calibration, fitted, held_out, evaluation, reference, check
     )
+
+
+def check_feeding(request: Request, material: Material, reporter: Reporter) -> Finding:
+    """Compare the calibration pictures with what the network remembers of its training.
+
+    Raises:
+        MisfitError: they do not fit, and the request does not allow that.
+    """
+    source, pictures = request.calibration, material.calibration
+    if source is None:
+        return material.check.unknown(
+            "the calibration pictures are made from the network's BatchNorm statistics, so how it "
+            "was fed in training cannot be checked"
+        )
+    with reporter.step("comparing with what BatchNorm remembers"):
+        return material.check.check_pictures(
+            pictures.tensors,
+            lambda chosen: (
+                untouched(source, pictures.of(chosen).names, request.region)
+                if isinstance(source, Path)
+                else source.untouched(request.geometry, chosen)
+            ),
+        )
 
 
 def _origin(trained: TrainedModel, reference: Reference | None, reporter: Reporter) -> Origin:
@@ -215,26 +238,6 @@ def _evaluation(
 def _tell(pictures: Pictures, source: Path | GivenPictures, reporter: Reporter) -> None:
     for note in pictures.notes:
         reporter.note(f"{source.name}: {note}")
-
-
-def _check_feeding(
-    request: Request, check: FeedingCheck, pictures: Pictures, reporter: Reporter
-) -> Finding:
-    source = request.calibration
-    if source is None:
-        return check.unknown(
-            "the calibration pictures are made from the network's BatchNorm statistics, so how it "
-            "was fed in training cannot be checked"
-        )
-    with reporter.step("comparing with what BatchNorm remembers"):
-        return check.check_pictures(
-            pictures.tensors,
-            lambda chosen: (
-                untouched(source, pictures.of(chosen).names, request.region)
-                if isinstance(source, Path)
-                else source.untouched(request.geometry, chosen)
-            ),
-        )
 
 
 def _load_calibration(request: Request, source: Path | GivenPictures, advance: Advance) -> Pictures:

@@ -6,7 +6,14 @@ from importlib.metadata import PackageNotFoundError, version
 import msgspec
 
 from edgekit import __version__
-from edgekit.model.manifest import SCHEMA_VERSION, Confidence, Fidelity, Manifest, Quantization
+from edgekit.model.manifest import (
+    SCHEMA_VERSION,
+    Confidence,
+    Feeding,
+    Fidelity,
+    Manifest,
+    Quantization,
+)
 from edgekit.model.profile import Profile
 from edgekit_convert.material import Material
 from edgekit_convert.quantize.quantizer import SCHEME
@@ -23,6 +30,7 @@ def make_manifest(
     measured: Fidelity,
     confidence: Confidence,
     profile: Profile | None,
+    feeding: Feeding,
     model: bytes,
 ) -> Manifest:
     """The manifest of the flatbuffer `model`."""
@@ -48,7 +56,7 @@ def make_manifest(
         weights=trained.name,
         weights_sha256=trained.sha256,
         tools=_tools(),
-        feeding=material.feeding.summary,
+        feeding=feeding,
         confidence=confidence,
         profile=profile,
     )

@@ -9,9 +9,9 @@ import pytest
 import torch
 from edgekit_convert import material
 from edgekit_convert.feeding.candidates import NORMALIZATIONS, Way
-from edgekit_convert.feeding.check import FITS
+from edgekit_convert.feeding.check import FITS, Finding
 from edgekit_convert.given.pictures import GivenPictures
-from edgekit_convert.material import Material, check_inputs, gather
+from edgekit_convert.material import Material, check_feeding, check_inputs, gather
 from edgekit_convert.progress import Reporter
 from edgekit_convert.request import Request
 from edgekit_convert.source_models import Checkpoint, InMemory, OnnxFile, PublishedWeights
@@ -115,7 +115,7 @@ class TestGiven:
 
     def _gather(
         self, trained: nn.Module, calibration: Any, evaluation: Any, asked: Way = AT_64
-    ) -> tuple[Material, list[str]]:
+    ) -> tuple[Material, Finding, list[str]]:
         request = Request(
             model=InMemory(trained),
             geometry=asked.geometry,
@@ -126,7 +126,8 @@ class TestGiven:
         )
         check_inputs(request)
         reporter = Reporter()
-        return gather(request, reporter), reporter.notes
+        material = gather(request, reporter)
+        return material, check_feeding(request, material, reporter), reporter.notes
 
     def test_loaders_of_normalized_tensors_fit_the_network_that_they_trained(self) -> None:
         pictures, others = (prepared(AT_64, untouched_pictures(64, seed)) for seed in (1000, 5000))
@@ -134,8 +135,8 @@ class TestGiven:
             DataLoader(TensorDataset(torch.from_numpy(AT_64.feed(some)), torch.arange(64) % 3), 16)
             for some in (pictures, others)
         ]
-        material, notes = self._gather(network(way=AT_64), *loaders)
-        assert material.feeding.summary.verdict == FITS
+        material, finding, notes = self._gather(network(way=AT_64), *loaders)
+        assert finding.summary.verdict == FITS
         assert np.array_equal(material.calibration.tensors, pictures)
         assert material.evaluation is not None and material.evaluation.truth is not None
         assert np.array_equal(material.evaluation.tensors, others)

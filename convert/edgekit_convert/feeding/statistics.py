@@ -75,7 +75,7 @@ class Memory:
         parts = [pictures[start : start + size] for start in range(0, len(pictures), size)]
         shares = np.array([len(part) / len(pictures) for part in parts])
         watched = [self.watch(part, layers or len(self.norms)) for part in parts]
-        return [_joined(of_layer, shares) for of_layer in zip(*watched, strict=True)]
+        return join(watched, shares)
 
 
 def moments(values: NDArray[np.float32]) -> Moments:
@@ -83,6 +83,11 @@ def moments(values: NDArray[np.float32]) -> Moments:
     axes = tuple(axis for axis in range(values.ndim) if axis != 1)
     wide = values.astype(np.float64)
     return Moments(wide.mean(axis=axes), wide.var(axis=axes))
+
+
+def join(parts: list[list[Moments]], shares: NDArray[np.float64]) -> list[Moments]:
+    """Moments of each layer over all pictures, from those of parts with these shares of them."""
+    return [_joined(of_layer, shares) for of_layer in zip(*parts, strict=True)]
 
 
 def _joined(parts: tuple[Moments, ...], shares: NDArray[np.float64]) -> Moments:

@@ -40,17 +40,19 @@ class Score(msgspec.Struct, frozen=True):
     """How close an int8 model's answers are to the original's.
 
     Attributes:
-        images: number of held-out pictures.
+        images: number of held-out pictures that it answered.
         agreement: fraction of them with the original's top-1, in [0, 1].
         snr_db: mean over the pictures of the signal-to-noise ratio of their logits against the
             original's, in dB; `EXACT_DB` for equal logits.
         kl: mean Kullback-Leibler divergence of the probabilities from the original's, in nats.
+        dropped: whether it was so clearly worse than another that it answered no more.
     """
 
     images: int
     agreement: float
     snr_db: float
     kl: float
+    dropped: bool = False
 
 
 # Measures an int8 flatbuffer.
@@ -62,7 +64,7 @@ class Candidate(Recipe, frozen=True, kw_only=True, omit_defaults=False):
 
     Attributes:
         name: the recipe's readable name, for example `mse ranges, equalized, nearest rounding`.
-        images, agreement, snr_db, kl: see `Score`.
+        images, agreement, snr_db, kl, dropped: see `Score`.
         chosen: whether it won.
     """
 
@@ -71,6 +73,7 @@ class Candidate(Recipe, frozen=True, kw_only=True, omit_defaults=False):
     agreement: float
     snr_db: float
     kl: float
+    dropped: bool = False
     chosen: bool = False
 
     @classmethod

@@ -100,12 +100,16 @@ def corrected(
     if not found.recipe.bias_corrected:
         return found, answered
     made = correct_output(found.flatbuffer, found.model.activations, answered)
-    before = max(candidate.snr_db for candidate in found.candidates)
-    if made is None or score(made[0]).snr_db <= before:
+    if made is None:
+        return found, answered
+    before = next(candidate.snr_db for candidate in found.candidates if candidate.chosen)
+    after = score(made[0])
+    if after.dropped or after.snr_db <= before:
         return found, answered
     flatbuffer, logits = made
     return replace(found, flatbuffer=flatbuffer), logits
 
 
 def _best(attempts: Iterable[_Attempt]) -> _Attempt:
-    return max(attempts, key=lambda one: one.score.snr_db)
+    # Those that were dropped answered other pictures, and the first of all never was.
+    return max(attempts, key=lambda one: (not one.score.dropped, one.score.snr_db))

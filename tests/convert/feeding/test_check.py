@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from edgekit_convert.feeding.candidates import NORMALIZATIONS, Way
-from edgekit_convert.feeding.check import FeedingCheck, Finding
+from edgekit_convert.feeding.check import FeedingCheck, Finding, compare
+from edgekit_convert.feeding.memory import find_memory
 from edgekit_convert.weights.recorded import Recorded
 from edgekit_convert.weights.trained import Network
 from numpy.typing import NDArray
@@ -52,8 +53,8 @@ class TestRight:
     )
     def test_pictures_as_in_training_fit(self, way: Way) -> None:
         summary = _check(network(way=way), way).summary
-        assert (summary.verdict, summary.reason, summary.pictures) == ("fits", "", 64)
-        assert summary.divergence is not None and summary.divergence < 0.01
+        assert (summary.verdict, summary.reason) == ("fits", "")
+        assert summary.divergence is not None and summary.divergence < 0.015
 
     @pytest.mark.parametrize("count", [2, 3, 5, 10])
     def test_few_pictures_raise_no_alarm(self, count: int) -> None:
@@ -61,6 +62,25 @@ class TestRight:
         for seed in range(5):
             found = _check(trained, AT_64, untouched_pictures(count, seed=1000 * seed))
             assert found.summary.verdict == "fits"
+
+    def test_a_glance_is_enough_where_it_fits_as_well_as_all_have_to(self) -> None:
+        summary = _check(network(way=AT_64), AT_64).summary
+        assert summary.pictures == 24
+        assert summary.divergence is not None and summary.divergence <= (0.03 + 0.8 / 64) / 3
+        assert summary.allowed == pytest.approx(0.03 + 0.8 / 24, abs=1e-4)
+
+    @pytest.mark.parametrize("kind", ["pytorch", "onnx"])
+    def test_where_a_glance_is_not_enough_the_figures_are_those_of_all(self, kind: str) -> None:
+        trained: Network = network(way=AT_64)
+        if kind == "onnx":
+            trained = as_onnx(network(way=AT_64), 64)
+        asked = replace(AT_64, normalization=HALF)
+        found = _check(trained, asked, allow_misfit=True)
+        pictures = prepared(asked, untouched_pictures())
+        whole = compare(find_memory(trained, asked.geometry), asked, pictures)
+        assert found.summary.pictures == len(pictures) == 64
+        assert found.fit is not None
+        assert found.fit.divergences == pytest.approx(whole.divergences, rel=1e-4)
 
     def test_the_figures_are_of_each_layer(self) -> None:
         fit = _check(network(way=AT_64), AT_64).fit

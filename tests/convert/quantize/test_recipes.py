@@ -115,6 +115,18 @@ class TestSearch:
         figures = (candidate.images, candidate.agreement, candidate.snr_db, candidate.kl)
         assert figures == (10, 0.8, 20, 20)
 
+    def test_one_that_was_dropped_never_wins(self, model: FloatModel) -> None:
+        # It answered fewer pictures, which may have been the easy ones.
+        ratios = iter([1, 2, 50, 3, 0, 0, 0, 0, 0])
+
+        def score(flatbuffer: bytes) -> Score:
+            ratio = next(ratios)
+            return Score(4 if ratio == 50 else 10, 1, ratio, 0, dropped=ratio == 50)
+
+        found = search(model, score, lambda done: None)
+        assert found.recipe.ranges == "mse"
+        assert [one.dropped for one in found.candidates] == [False, False, True] + [False] * 5
+
     def test_it_tells_how_far_it_is(self, model: FloatModel) -> None:
         done: list[int] = []
         search(model, _scores([0] * 9), done.append)
@@ -132,6 +144,12 @@ class TestCorrected:
         assert (better.flatbuffer != found.flatbuffer) == kept
         assert (logits is not answered) == kept
         assert better.recipe == found.recipe
+
+    def test_one_that_was_dropped_is_not_kept(self, model: FloatModel) -> None:
+        found = _search(model, [1, 2, 3, 4, 0, 0, 0, 0])
+        answered = np.ones((2, 3), np.float32)
+        same, _ = corrected(found, lambda made: Score(4, 1, 9, 0, dropped=True), answered)
+        assert same.flatbuffer == found.flatbuffer
 
     def test_without_bias_correction_the_output_stays(self, model: FloatModel) -> None:
         found = _search(model, [1, 2, 3, 4, 0, 9, 0, 0])
@@ -183,5 +201,6 @@ def test_the_report_keeps_its_keys() -> None:
         "agreement": 0.5,
         "snr_db": 20.0,
         "kl": 0.1,
+        "dropped": False,
         "chosen": False,
     }
