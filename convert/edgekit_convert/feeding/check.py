@@ -245,8 +245,8 @@ class FeedingCheck:
     def _look(self, pictures: NDArray[np.uint8]) -> tuple[NDArray[np.intp], Fit]:
         """Which pictures were compared, and how well they fit.
 
-        A few where these fit as well as all have to: more would only come closer. A few, too, where
-        the network is objected to already.
+        A few where these fit as well as all have to: chance makes the figure of few larger. A few,
+        too, where the network is objected to already.
         """
         sample = evenly_spread(len(pictures), SAMPLE)
         glance = evenly_spread(len(sample), _GLANCE)
