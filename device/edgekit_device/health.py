@@ -7,6 +7,7 @@ import msgspec
 
 from edgekit.files import read_bounded
 from edgekit.inference.events import State
+from edgekit.origin import built_commit
 from edgekit.redaction import redact
 from edgekit.text import one_line
 
@@ -115,6 +116,8 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
             until a model runs.
         failed_pictures: frames of changes of which no picture could be made.
         control: how often clients asked for each action that was `done`, `failed` or `refused`.
+        commit: that edgekit was built from, see `edgekit.origin.built_commit`; empty where that is
+            unknown, as of a checkout.
     """
 
     ts: str
@@ -149,6 +152,12 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
     runtime_from: str = ""
     failed_pictures: int = 0
     control: dict[str, dict[str, int]] = {}
+    commit: str = ""
+
+
+def installed_commit() -> str:
+    """The commit that the device side was built from, as it lies on the disk now; see `Health`."""
+    return built_commit("edgekit-core", "edgekit-device")
 
 
 def headline(health: Health) -> str:
