@@ -39,6 +39,8 @@ class SinkHealth(msgspec.Struct, frozen=True, omit_defaults=True):
         problem: why it does not deliver now, in words.
         refused: how often a client did not get what it wanted, by reason; of `http` alone.
         pictures_dropped: pictures that their events went without.
+        takeovers: how often another device with the same name was met; of `mqtt` alone.
+        namesake: host and address of another device with the same name; empty while there is none.
     """
 
     sent: int
@@ -47,6 +49,8 @@ class SinkHealth(msgspec.Struct, frozen=True, omit_defaults=True):
     problem: str | None = None
     refused: dict[str, int] = {}
     pictures_dropped: int = 0
+    takeovers: int = 0
+    namesake: str = ""
 
     def shown(self) -> "SinkHealth":
         """The same, with a problem that is `shown`."""

@@ -245,6 +245,11 @@ def _sinks(health: Health) -> Iterator[Metric]:
         "Pictures that their events went without.",
         labels=["sink"],
     )
+    takeovers = CounterMetricFamily(
+        "edgekit_sink_takeovers",
+        "How often another device with the same name ended the connection.",
+        labels=["sink"],
+    )
     up = GaugeMetricFamily("edgekit_sink_up", "1 while a sink delivers.", labels=["sink"])
     for name, sink in health.sinks.items():
         messages.add_metric([name, "sent"], sink.sent)
@@ -253,8 +258,9 @@ def _sinks(health: Health) -> Iterator[Metric]:
         for reason, count in sink.refused.items():
             refused.add_metric([name, reason], count)
         pictures.add_metric([name], sink.pictures_dropped)
+        takeovers.add_metric([name], sink.takeovers)
         up.add_metric([name], sink.problem is None)
-    yield from (messages, queue, refused, pictures, up)
+    yield from (messages, queue, refused, pictures, takeovers, up)
 
 
 def _disk(disk: Disk) -> Iterator[Metric]:
