@@ -63,6 +63,8 @@ def start(state):
     state.update(version=state["installed"][0], commit=state["installed"][1])
     if how == "good":
         state["follows"] = configuration(state)
+        if configured(state) == "away":
+            state["problems"] = {"mqtt": "connection refused"}
         state["next_pid"] += 1
         state.update(active="active", sub="running", pid=state["next_pid"], result="success")
         return True

@@ -18,6 +18,7 @@ from edgekit_device.service.cli import service
 from edgekit_device.service.layout import UNIT, Layout
 from edgekit_device.service.state import ServiceState, observe
 from edgekit_device.service.status import describe
+from edgekit_device.service.store import note_rollback
 
 from edgekit import __version__
 from edgekit.errors import ServiceError
@@ -354,6 +355,16 @@ class TestAfterPipBroughtAnother:
         assert old.calls[-1] == "restart edgekit.service"
         assert old.state["follows"] == sha(config)
 
+    def test_one_that_the_new_code_does_not_do_well_with_is_taken_back(
+        self, run: Run, old: Device, tmp_path: Path
+    ) -> None:
+        config, before = tmp_path / "new.toml", sha(old.layout.config)
+        config.write_text(QUICK + "threads = 1\n")
+        old.behaves(config, "away")
+        done = run("configure", config)
+        assert "a problem that it had not: mqtt: connection refused" in str(done.exception)
+        assert sha(old.layout.config) == old.state["follows"] == before
+
     def test_the_edgekit_of_another_environment_says_nothing_of_it(
         self, run: Run, old: Device, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -554,6 +565,7 @@ def test_uninstall_leaves_nothing(run: Run, device: Device, model: Model, quick:
     before = _tree(device.layout.root)
     run("install", "--model", model("a"), "--config", quick)
     run("upgrade", model("b"))
+    note_rollback(device.layout.rolled_back_configs)
     done = run("uninstall")
     assert done.exit_code == 0, done.output
     before["etc/group"] = before["etc/group"].replace(b"edgekit-config:x:990:\n", b"")

@@ -1,9 +1,15 @@
 """Another device with the same name, as what the topic `device` says shows it."""
 
+import socket
+
 import msgspec
 import pytest
+from edgekit_device.config.settings import MqttSettings
+from edgekit_device.sinks.mqtt import Mqtt
 from edgekit_device.sinks.mqtt.namesake import WITHIN, Namesake
 from edgekit_device.sinks.mqtt.place import INSTANCE, Place, place
+
+from tests.device.sinks.samples import until
 
 OURS = msgspec.json.encode(place("192.168.1.7", None, 30.0))
 OTHER = msgspec.json.encode(Place("shed", 30.0, "192.168.1.8", instance="0123"))
@@ -86,6 +92,22 @@ def test_a_broker_that_is_away_is_told_in_its_place(namesake: Namesake) -> None:
     _meet(namesake, 2)
     namesake.forget()
     assert namesake.problem is None
+
+
+def test_the_sink_tells_what_is_wrong_now() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    sink = Mqtt(MqttSettings(host="127.0.0.1", port=port), "pi")
+    _meet(sink._namesake, 2)
+    health = sink.report()
+    assert health.problem and "too: shed at" in health.problem
+    assert (health.takeovers, health.namesake) == (2, "shed at 192.168.1.8")
+    sink.start()
+    try:
+        until(lambda: "cannot reach" in (sink.report().problem or ""))
+    finally:
+        sink.close(0)
+    assert sink.report().takeovers == 2
 
 
 def test_one_of_an_earlier_edgekit_is_one_too(namesake: Namesake) -> None:
