@@ -3,7 +3,7 @@
 # faults; `make trainers` reads what other libraries write; `make home-assistant` runs the
 # device in one; `make test-ansible` installs devices with Ansible; `make test-pi` and
 # `make test-pi-vm` run the service on emulated Raspberry Pis; `make dist` writes what is published,
-# and `make audit` asks for known vulnerabilities in it.
+# `make audit` asks for known vulnerabilities in it, and `make test-wheels` installs it.
 # python3 where it fits, else the newest that does and runs: pyenv puts names on PATH that refuse to.
 FITS := import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \

@@ -1,5 +1,6 @@
 """What an installed edgekit was built from, for `edgekit --version`."""
 
+import contextlib
 import json
 import subprocess
 from dataclasses import dataclass
@@ -51,6 +52,29 @@ def origins() -> dict[str, tuple[str, Origin]]:
             continue
         found[name] = (installed.version, _origin(installed))
     return found
+
+
+def built_commit(*names: str) -> str:
+    """The commit that installed distributions were built from, as their metadata has it.
+
+    It asks nobody: a checkout, and what was built without git, are of an unknown one.
+
+    Args:
+        names: of the distributions.
+
+    Returns:
+        Its full hash, with `-changed` where files were changed since; several of them with + in
+        between, where the distributions differ; empty where nobody knows it.
+    """
+    found = []
+    for name in names:
+        with contextlib.suppress(PackageNotFoundError):
+            installed = distribution(name)
+            # What a checkout was when it was installed says nothing of its files now.
+            facts = _json(installed, _RECORD) if _checkout(installed) is None else {}
+            if isinstance(facts.get("commit"), str):
+                found.append(facts["commit"] + ("-changed" if facts.get("changed") else ""))
+    return "+".join(dict.fromkeys(found))
 
 
 def describe(version: str) -> str:

@@ -2,7 +2,7 @@
 RELEASE := build/release
 RELEASE_PYTHON := $(RELEASE)/bin/python
 
-.PHONY: dist audit deb
+.PHONY: dist audit deb test-wheels
 
 $(RELEASE)/.ready: release/tools.txt | $(READY)
 	$(BIN)/python -m venv --clear $(RELEASE)
@@ -14,6 +14,10 @@ dist: $(RELEASE)/.ready  ## wheels, source distributions, hashes and bills of ma
 
 audit: dist  ## known vulnerabilities of all that dist/ brings with it
 	$(RELEASE_PYTHON) -m release.audit dist
+
+# CONVERT="--convert 3.13" converts with that one, too: gigabytes of PyTorch, and some minutes.
+test-wheels: dist  ## dist/ in clean environments of each Python there is
+	$(BIN)/python -m release.clean dist $(CONVERT)
 
 deb: dist  ## the device side as Debian packages, in dist/
 	PATH="$(CURDIR)/$(RELEASE)/bin:$$PATH" $(BIN)/python -m release.deb dist

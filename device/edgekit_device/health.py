@@ -7,6 +7,7 @@ import msgspec
 
 from edgekit.files import read_bounded
 from edgekit.inference.events import State
+from edgekit.origin import built_commit
 from edgekit.redaction import redact
 from edgekit.text import one_line
 
@@ -38,6 +39,8 @@ class SinkHealth(msgspec.Struct, frozen=True, omit_defaults=True):
         problem: why it does not deliver now, in words.
         refused: how often a client did not get what it wanted, by reason; of `http` alone.
         pictures_dropped: pictures that their events went without.
+        takeovers: how often another device with the same name was met; of `mqtt` alone.
+        namesake: host and address of another device with the same name; empty while there is none.
     """
 
     sent: int
@@ -46,6 +49,8 @@ class SinkHealth(msgspec.Struct, frozen=True, omit_defaults=True):
     problem: str | None = None
     refused: dict[str, int] = {}
     pictures_dropped: int = 0
+    takeovers: int = 0
+    namesake: str = ""
 
     def shown(self) -> "SinkHealth":
         """The same, with a problem that is `shown`."""
@@ -115,6 +120,8 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
             until a model runs.
         failed_pictures: frames of changes of which no picture could be made.
         control: how often clients asked for each action that was `done`, `failed` or `refused`.
+        commit: that edgekit was built from, see `edgekit.origin.built_commit`; empty where that is
+            unknown, as of a checkout.
     """
 
     ts: str
@@ -149,6 +156,12 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
     runtime_from: str = ""
     failed_pictures: int = 0
     control: dict[str, dict[str, int]] = {}
+    commit: str = ""
+
+
+def installed_commit() -> str:
+    """The commit that the device side was built from, as it lies on the disk now; see `Health`."""
+    return built_commit("edgekit-core", "edgekit-device")
 
 
 def headline(health: Health) -> str:

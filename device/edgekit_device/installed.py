@@ -26,8 +26,8 @@ from edgekit_device.folders import ANSWERS_FOLDER, MODELS_FOLDER
 from edgekit_device.health import runtime_folder, shown
 
 CURRENT, PREVIOUS, NAMES = "model.tflite", "previous.tflite", "names"
-ROLLED_BACK = "rolled-back"
-# Bytes; it holds a number.
+ROLLED_BACK, CONFIGURATION_ROLLED_BACK = "rolled-back", "configuration-rolled-back"
+# Bytes; each holds a number.
 _ROLLED_BACK_LIMIT = 32
 REQUEST_FILE, ANSWER_FILE = "request.json", "answer.json"
 # Bytes; a request has a few hundred, an answer a few thousand.
@@ -149,10 +149,10 @@ def installed_models() -> list[InstalledModel]:
     return list_models(MODELS_FOLDER) if runtime_folder() else []
 
 
-def count_rollbacks(folder: Path) -> int | None:
-    """How many upgrades below a folder were rolled back; None where that cannot be read."""
+def count_rollbacks(path: Path) -> int | None:
+    """How often something was rolled back, by the file that says so; None where nobody knows."""
     try:
-        content = read_bounded(folder / ROLLED_BACK, _ROLLED_BACK_LIMIT)
+        content = read_bounded(path, _ROLLED_BACK_LIMIT)
         return max(0, msgspec.json.decode(content, type=int))
     except FileNotFoundError:
         return 0

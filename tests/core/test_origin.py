@@ -136,6 +136,28 @@ def test_the_command_says_it_in_its_first_line() -> None:
     assert " from " in shown.output.splitlines()[0]
 
 
+@pytest.mark.parametrize(
+    ("records", "told"),
+    [
+        ((RECORD, RECORD), "0123456789abcdef"),
+        ((RECORD, {**RECORD, "changed": True}), "0123456789abcdef+0123456789abcdef-changed"),
+        ((RECORD, {**RECORD, "commit": "fe"}), "0123456789abcdef+fe"),
+        ((RECORD, None), "0123456789abcdef"),
+        (({**RECORD, "commit": 7}, "{"), ""),
+        ((None, None), ""),
+    ],
+)
+def test_the_commit_that_is_compared_is_read_without_asking_git(
+    installed: Path, records: tuple[object, object], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(origin.child, "run", lambda *_: pytest.fail("asked"))
+    for name, record in zip(("edgekit_core", "edgekit_device"), records, strict=True):
+        _install(installed, name, record=record)
+    _install(installed, "edgekit_convert", record={"commit": "0"}, editable="file:///srv/edgekit")
+    names = ("edgekit-core", "edgekit-device", "edgekit-convert", "edgekit-none")
+    assert origin.built_commit(*names) == told
+
+
 def test_nothing_is_asked_where_nobody_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(origin, "describe", lambda _version: pytest.fail("asked"))
     assert CliRunner().invoke(cli.edgekit, ["--help"]).exit_code == 0

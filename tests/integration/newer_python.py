@@ -3,10 +3,11 @@
 It takes minutes to install, so that who runs the suite may begin before it.
 """
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+from release.clean import find_python
 
 ROOT = Path(__file__).parents[2]
 # The newest that is found is tried. From 3.12 on onnx2tf is another, without TensorFlow.
@@ -19,15 +20,7 @@ def newer_python() -> str | None:
     """A Python whose tools are newer than this one's; None where there is none."""
     if sys.version_info >= (3, 12):
         return None
-    for version in NEWER:
-        found = [shutil.which(f"python{version}")]
-        found += map(str, sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python")))
-        for candidate in filter(None, found):
-            # pyenv puts a name on PATH for each version, which may refuse to be one.
-            done = subprocess.run([candidate, "--version"], capture_output=True, check=False)
-            if done.returncode == 0:
-                return candidate
-    return None
+    return next(filter(None, map(find_python, NEWER)), None)
 
 
 def command_of(python: str) -> Path:

@@ -24,7 +24,7 @@ from edgekit_device.sinks.mqtt import Facts, Mqtt
 from edgekit_device.sinks.mqtt import connection as mqtt_connection
 from edgekit_device.sinks.mqtt import sink as mqtt
 from edgekit_device.sinks.mqtt.pictures import TRIES
-from edgekit_device.sinks.mqtt.place import place
+from edgekit_device.sinks.mqtt.place import INSTANCE, place
 from paho.mqtt.client import Client
 
 from edgekit import __version__
@@ -302,6 +302,7 @@ def test_where_a_device_is_and_how_often_it_is_heard_of_is_retained(broker: Brok
     # Whoever asks a broker on this machine has no address that others could use.
     assert place == {
         "host": socket.gethostname(), "health_interval_s": 30.0, "page": "http://pi.lan:8080",
+        "instance": INSTANCE,
         **({"board": board.model()} if board.model() else {}),
     }  # fmt: skip
     with Listener(broker) as late:
@@ -713,7 +714,7 @@ def test_a_broker_that_says_online_for_ever_delays_no_event() -> None:
         serving.start()
         settings = MqttSettings(host="127.0.0.1", port=server.getsockname()[1], qos=0)
         with _started(settings) as sink:
-            until(lambda: sink._announce_at > 0)
+            until(lambda: sink._hearing._announce_at > 0)
             sink.event(make_event(1))
             until(lambda: sink.report().sent == 1)
         serving.join(30)

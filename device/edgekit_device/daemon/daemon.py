@@ -31,7 +31,7 @@ from edgekit_device.daemon.systemd import ServiceManager
 from edgekit_device.daemon.telling import Snapshots, Teller
 from edgekit_device.daemon.worker import OpenSource, Worker
 from edgekit_device.folders import data_folder
-from edgekit_device.health import Health, headline, runtime_folder, shown
+from edgekit_device.health import Health, headline, installed_commit, runtime_folder, shown
 from edgekit_device.sinks import SINKS, SinkEntry
 from edgekit_device.sinks.base import Host, Sink
 from edgekit_device.sinks.clip.folder import clip_folder
@@ -63,6 +63,8 @@ class Daemon:
         sinks: Sequence[SinkEntry] = SINKS,
     ) -> None:
         self.statistics = Statistics()
+        # Now: pip may bring other files while this code runs.
+        self._commit = installed_commit()
         self._settings = settings
         self._open_source = open_source
         self._reload = reload
@@ -185,6 +187,7 @@ class Daemon:
             **in_use(worker.loaded),
             failed_pictures=statistics.failed_pictures,
             control=self._control.counts(),
+            commit=self._commit,
         )
 
     def summary(self) -> str:

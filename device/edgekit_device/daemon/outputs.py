@@ -31,6 +31,7 @@ class _Done:
     restarts: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     pictures_dropped: int = 0
+    takeovers: int = 0
     queued: int = 0
 
     def and_of(self, sink: Sink) -> "_Done":
@@ -41,6 +42,7 @@ class _Done:
             self.restarts + sink.restarts,
             self.refused + Counter(report.refused),
             self.pictures_dropped + report.pictures_dropped,
+            self.takeovers + report.takeovers,
             self.queued + report.queued,
         )
 
@@ -116,6 +118,7 @@ class Outputs:
                 queued=done.queued + now.queued,
                 refused=dict(done.refused + Counter(now.refused)),
                 pictures_dropped=done.pictures_dropped + now.pictures_dropped,
+                takeovers=done.takeovers + now.takeovers,
             )
         return reports
 

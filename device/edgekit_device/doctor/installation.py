@@ -12,7 +12,7 @@ from edgekit_device.service.environment import TOKEN_CREDENTIAL, check_history
 from edgekit_device.service.kept import kept_bytes
 from edgekit_device.service.layout import CONTROL_PATH, MODEL, UNITS, Layout, packaged
 
-_AGAIN = f"sudo edgekit service install --model {MODEL}"
+INSTALL_AGAIN = f"sudo edgekit service install --model {MODEL}"
 EDIT = "sudo nano /etc/edgekit/edgekit.toml && sudo systemctl reload edgekit"
 
 
@@ -23,9 +23,11 @@ def check_units(device: Device) -> Iterator[Diagnosis]:
         return
     files = {name: layout.unit_file(name) for name in UNITS}
     if missing := [name for name, file in files.items() if not file.is_file()]:
-        yield Diagnosis("units", "warning", f"missing: {', '.join(missing)}", _AGAIN)
+        yield Diagnosis("units", "warning", f"missing: {', '.join(missing)}", INSTALL_AGAIN)
     elif others := [name for name, file in files.items() if file.read_bytes() != packaged(name)]:
-        yield Diagnosis("units", "warning", f"of another edgekit: {', '.join(others)}", _AGAIN)
+        yield Diagnosis(
+            "units", "warning", f"of another edgekit: {', '.join(others)}", INSTALL_AGAIN
+        )
     else:
         yield Diagnosis("units", "ok", f"those of this edgekit: {', '.join(UNITS)}")
 

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 
 from edgekit_device.doctor.device import Device
 from edgekit_device.doctor.diagnosis import Diagnosis
+from edgekit_device.doctor.installation import INSTALL_AGAIN
 from edgekit_device.health import Status, headline, shown
 from edgekit_device.runtime_choice import AGAIN
 from edgekit_device.service.layout import UNIT, Layout
+from edgekit_device.service.outdated import outdated
 from edgekit_device.service.state import ServiceState
 from edgekit_device.service.systemctl import SHOW, Unit
 from edgekit_device.signers import missing_for_checks
@@ -33,7 +35,9 @@ def check_service(device: Device) -> Iterator[Diagnosis]:
     if unit is None:
         yield Diagnosis("service", "note", "systemd does not answer: no service can be looked at")
         return
-    health = ServiceState.join(unit, Layout(device.root).runtime).health
+    layout = Layout(device.root)
+    state = ServiceState.join(unit, layout.runtime)
+    health = state.health
     text = f"{unit.active} ({unit.sub}): {shown(headline(health)) if health else 'no status yet'}"
     if unit.load == "not-found":
         yield Diagnosis("service", "note", "not installed", _INSTALL)
@@ -49,6 +53,8 @@ def check_service(device: Device) -> Iterator[Diagnosis]:
                         "sudo systemctl enable --now edgekit")  # fmt: skip
     elif health and health.state in ("degraded", "stalled"):
         yield Diagnosis("service", "warning", text, _LOGS)
+    elif old := outdated(layout, state):
+        yield Diagnosis("service", "warning", f"{text}; {old}", INSTALL_AGAIN)
     elif health and health.drift:
         yield Diagnosis("service", "warning", f"{text}; {shown(health.drift.advice)}")
     elif health and health.state == "paused":

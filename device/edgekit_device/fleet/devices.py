@@ -35,6 +35,7 @@ class Device(msgspec.Struct, frozen=True):
         unwell: whether somebody should look: it is neither running, starting nor paused, or has
             problems or drift.
         problems: what is not as it should be, in words; also what of its topics cannot be read.
+        namesake: host and address of another device with the same name; empty where none is known.
         drift: what is different from what its model was converted with, in words.
         label: what it sees now; empty where it answers nothing.
         model, model_sha256, model_signer: what runs.
@@ -55,6 +56,7 @@ class Device(msgspec.Struct, frozen=True):
     state: str
     unwell: bool
     problems: list[str]
+    namesake: str
     drift: str
     label: str
     model: str
@@ -183,6 +185,7 @@ def _device(name: str, record: _Record, now: datetime) -> Device:
         state=state,
         unwell=state not in _WELL or bool(problems) or bool(drift),
         problems=problems,
+        namesake=health.sinks["mqtt"].namesake if "mqtt" in health.sinks else "",
         drift=drift,
         # A label that stays is no longer true.
         label=record.state.label if record.state and answers else "",

@@ -32,6 +32,12 @@ class DriftSeen(msgspec.Struct, frozen=True):
     signs: list[SignSeen]
 
 
+class SinkSeen(msgspec.Struct, frozen=True):
+    """What is needed of `edgekit_device.health.SinkHealth`."""
+
+    namesake: str = ""
+
+
 class HealthSeen(msgspec.Struct, frozen=True):
     """What is needed of `edgekit_device.health.Health`; the device may be of another version."""
 
@@ -46,6 +52,7 @@ class HealthSeen(msgspec.Struct, frozen=True):
     frame_age_s: _Age | None = None
     temperature_c: Annotated[float, Meta(ge=-300, le=1000)] | None = None
     drift: DriftSeen | None = None
+    sinks: dict[str, SinkSeen] = {}
 
 
 class StateSeen(msgspec.Struct, frozen=True):
@@ -94,6 +101,9 @@ def _clean(value: object) -> object:
             rest = len(value) - _PROBLEMS
             kept = [_clean(one) for one in value[:_PROBLEMS]]
             return [*kept, f"and {rest:,} more"] if rest > 0 else kept
+        case dict():
+            seen = value.get("mqtt")
+            return {} if seen is None else {"mqtt": SinkSeen(str(_clean(seen.namesake)))}
         case DriftSeen():
             return DriftSeen([SignSeen(str(_clean(x.text))) for x in value.signs[:_PROBLEMS]])
         case _:

@@ -42,6 +42,17 @@ def remarks(reading: Reading, prefix: str, devices: Sequence[Device]) -> list[st
             f"{fleet.foreign_count:,} status topic(s) below {prefix}/ are no device's: "
             f"{listed([f'{prefix}/{name}/status' for name in fleet.foreign], _NAMED)}"
         )
+    shared = [
+        f"{device.name} ({device.host or 'one'}, and {device.namesake})"
+        for device in devices
+        if device.namesake
+    ]
+    if shared:
+        said.append(
+            f"{len(shared):,} name(s) belong to two devices each: {listed(shared, _NAMED)}; what "
+            "is shown is of the one or the other, and each ends the other's connection: set "
+            "another `name` on one of them"
+        )
     gone = [
         device.name
         for device in devices

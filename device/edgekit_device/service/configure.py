@@ -24,9 +24,11 @@ from edgekit_device.service import durable, environment, systemctl
 from edgekit_device.service.durable import locked
 from edgekit_device.service.install import config_group
 from edgekit_device.service.layout import UNIT, Layout
+from edgekit_device.service.outdated import outdated
 from edgekit_device.service.probation import POLL, Probation
 from edgekit_device.service.state import ServiceState, observe
 from edgekit_device.service.status import PAUSED, SILENT
+from edgekit_device.service.store import note_rollback
 from edgekit_device.service.upgrade import AT_WORK, undisturbed
 from edgekit_device.service.verify import STANDARD_INPUT
 
@@ -111,6 +113,8 @@ def settle(layout: Layout) -> str | None:
     if not edited:
         _write(layout, pending.old)
     durable.remove(layout.pending_config)
+    if not edited:
+        note_rollback(layout.rolled_back_configs)
     return None if edited else "a change of the configuration was cut short; back to the one before"
 
 
@@ -163,11 +167,16 @@ class _Trial:
     def _take_back(self, old: bytes) -> None:
         _write(self.layout, old)
         durable.remove(self.layout.pending_config)
+        note_rollback(self.layout.rolled_back_configs)
 
     def _apply(self, before: ServiceState) -> str | None:
         """Let the service read what is there; why it does not do well with it, or None."""
         if not before.answers:
             return self._restart()
+        if old := outdated(self.layout, before):
+            # It may know other keys than the edgekit that has checked them.
+            self.notify(old)
+            return self._restart(before)
         self.notify("the service reads its configuration again")
         done = systemctl.call("reload", UNIT, timeout=systemctl.START_TIMEOUT)
         if done.returncode:
@@ -185,11 +194,15 @@ class _Trial:
             return None
         return self._restart()
 
-    def _restart(self) -> str | None:
+    def _restart(self, earlier: ServiceState | None = None) -> str | None:
+        """Start the service with what is there; what it said `earlier` is no news."""
         self.notify("the service is started")
         if not systemctl.restart():
             return f"the service does not start ({systemctl.show().end})"
-        return self._watch(observe(self.layout), self.probation, read=True)
+        started = observe(self.layout)
+        if earlier is not None:
+            started = msgspec.structs.replace(started, daemon=earlier.daemon)
+        return self._watch(started, self.probation, read=True)
 
     def _watch(
         self, before: ServiceState, probation: Probation, *, read: bool = False

@@ -11,7 +11,7 @@ from edgekit.errors import ServiceError
 from edgekit_device.config.secrets import read_http_token
 from edgekit_device.config.settings import Settings
 from edgekit_device.folders import DATA_FOLDER
-from edgekit_device.service.layout import COMMAND, MODEL, Layout, packaged
+from edgekit_device.service.layout import COMMAND, MODEL, UNIT, Layout, packaged
 
 # ProtectHome= and PrivateTmp= hide these.
 _HIDDEN = tuple(map(Path, ("/home", "/root", "/run/user", "/tmp", "/var/tmp")))
@@ -28,7 +28,7 @@ def command(layout: Layout) -> Path:
     """
     if layout.offline:
         return COMMAND
-    here = Path(sys.prefix) / "bin" / "edgekit"
+    here = _here()
     if not here.is_file():
         raise ServiceError(f"there is no {here}; install edgekit in a virtual environment")
     for folder in _needed():
@@ -43,6 +43,19 @@ def command(layout: Layout) -> Path:
             "install edgekit in /opt/edgekit with sudo"
         )
     return here
+
+
+def starts_this(layout: Layout) -> bool:
+    """Whether the unit that is there starts the edgekit of this environment, not another's."""
+    here = _quoted(_here())
+    for path in (layout.drop_in(UNIT), layout.unit):
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        # A drop-in takes back what the unit has.
+        return any(line.startswith(f"ExecStart={here} ") for line in text.splitlines())
+    return False
 
 
 def drop_in(layout: Layout, name: str) -> bytes | None:
@@ -115,6 +128,10 @@ def check_token(layout: Layout, settings: Settings) -> None:
     path = layout.root / named.relative_to("/") if named.is_absolute() else named
     if settings.http.listen is not None and path.is_file():
         read_http_token(path)
+
+
+def _here() -> Path:
+    return Path(sys.prefix) / "bin" / "edgekit"
 
 
 def _needed() -> list[Path]:

@@ -23,6 +23,7 @@ from edgekit_device.service.layout import (
     Layout,
     packaged,
 )
+from edgekit_device.service.outdated import outdated
 from edgekit_device.service.signed import check_signed
 from edgekit_device.service.state import observe
 from edgekit_device.service.status import PAUSED
@@ -109,8 +110,11 @@ def install(
     if not start or layout.offline:
         return
     if exchange:
+        # One start reads the configuration and the model together: neither is for the other's
+        # predecessor.
         changes.do(
-            "upgrade the model", lambda: upgrade(layout, checked, changes.notify, afresh=units)
+            "upgrade the model",
+            lambda: upgrade(layout, checked, changes.notify, afresh=units or configured),
         )
     else:
         # What was measured counts when the model is opened.
@@ -335,6 +339,9 @@ def _start(layout: Layout, changes: Changes, *, restart: bool, reload: bool) -> 
     # A dry run may take place where there is no systemd.
     state = None if changes.dry and changes.changed else observe(layout)
     running = state is not None and state.unit.active == "active" and state.is_well
+    if state is not None and (old := outdated(layout, state)):
+        changes.notify(old)
+        restart = True
     if running and reload and not restart:
         changes.run("systemctl", "reload", UNIT)
     if running and not restart:

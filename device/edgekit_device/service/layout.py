@@ -5,7 +5,7 @@ from pathlib import Path
 
 from edgekit_device.folders import ANSWERS_FOLDER, DATA_FOLDER, MODELS_FOLDER
 from edgekit_device.health import SERVICE_FOLDER
-from edgekit_device.installed import CURRENT
+from edgekit_device.installed import CONFIGURATION_ROLLED_BACK, CURRENT
 
 UNIT = "edgekit.service"
 # The daemon asks root for another model: the one waits for that, the other does it.
@@ -39,6 +39,7 @@ class Layout:
             it.
         previous_config: the configuration before the one that was last brought.
         pending_config: only while a configuration is on probation.
+        rolled_back_configs: how many were taken back.
         data: what the daemon keeps on the disk; a link into `private_data`, which systemd makes.
         runtime: what the daemon says of itself, and asks for, as long as it lives.
         answers: what became of that.
@@ -60,6 +61,7 @@ class Layout:
         self.written_config = self.state / "edgekit.toml"
         self.previous_config = self.config.with_name("edgekit.toml.previous")
         self.pending_config = self.state / "edgekit.toml.pending"
+        self.rolled_back_configs = self.state / CONFIGURATION_ROLLED_BACK
         self.runtime = root / SERVICE_FOLDER.relative_to("/")
         self.answers = root / ANSWERS_FOLDER.relative_to("/")
         # Not in `runtime`, which systemd removes whenever the daemon ends.

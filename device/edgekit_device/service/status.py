@@ -8,7 +8,8 @@ from edgekit.text import one_line
 from edgekit_device.config.file import load
 from edgekit_device.config.settings import Settings
 from edgekit_device.service.kept import kept_bytes
-from edgekit_device.service.layout import Layout
+from edgekit_device.service.layout import MODEL, Layout
+from edgekit_device.service.outdated import outdated
 from edgekit_device.service.state import ServiceState
 from edgekit_device.service.store import Store
 
@@ -16,6 +17,8 @@ SILENT = (
     "the service does not say how it is, because its unit is of an earlier edgekit; write it anew "
     "with `edgekit service install --model FILE`"
 )
+
+RESTARTED = f"restart it with: sudo edgekit service install --model {MODEL}"
 
 PAUSED = "the service is paused, and tries no model; resume it first, on its page or over MQTT"
 
@@ -49,6 +52,8 @@ def describe(layout: Layout, state: ServiceState) -> Iterator[str]:
             yield f"drift    {one_line(f'{drift}, since {drift.since}: {drift.advice}')}"
     if state.is_silent:
         yield f"problem  {SILENT}"
+    if old := outdated(layout, state):
+        yield f"problem  {old}; {RESTARTED}"
     if unit.restarts:
         yield f"restarts {unit.restarts}"
     settings = _settings(layout)

@@ -53,6 +53,12 @@ class Pending(msgspec.Struct, frozen=True):
     starts: int = 0
 
 
+def note_rollback(path: Path) -> None:
+    """Count one more in a file, if it can be written."""
+    with contextlib.suppress(ServiceError):
+        durable.write(path, msgspec.json.encode((count_rollbacks(path) or 0) + 1))
+
+
 class Store:
     """Models below a folder.
 
@@ -163,9 +169,7 @@ class Store:
         """The model did not pass its probation: run the one before again."""
         self._take_back()
         # Behind what matters: a full disk must not keep the bad model.
-        with contextlib.suppress(ServiceError):
-            rolled_back = (count_rollbacks(self.folder) or 0) + 1
-            durable.write(self.folder / ROLLED_BACK, msgspec.json.encode(rolled_back))
+        note_rollback(self.folder / ROLLED_BACK)
         self._tidy()
 
     def settle(self) -> str | None:

@@ -54,7 +54,8 @@ def uninstall(layout: Layout, changes: Changes, *, purge: bool = False) -> None:
     store = Store(layout.state)
     if store.current or store.previous or store.names:
         changes.do(f"remove the models below {layout.state}", store.clear)
-    for path in (layout.written_config, layout.pending_config, layout.lock, layout.starts):
+    ours = (layout.written_config, layout.pending_config, layout.rolled_back_configs)
+    for path in (*ours, layout.lock, layout.starts):
         changes.remove(path)
     changes.remove_folder(layout.state)
     for path in (layout.answers / ANSWER_FILE, layout.answers / CHANGES_FILE):

@@ -12,6 +12,7 @@ from edgekit_device.installed import list_models
 from edgekit_device.service import systemctl
 from edgekit_device.service.durable import locked
 from edgekit_device.service.layout import Layout
+from edgekit_device.service.outdated import outdated
 from edgekit_device.service.probation import Probation, watch
 from edgekit_device.service.signed import approve
 from edgekit_device.service.state import ServiceState, observe
@@ -133,6 +134,10 @@ def _change(
                 )
             notify(f"model {sha256[:12]} is in use already; nothing was changed")
             return
+        # The model was tried with the code that is installed: with that it is judged, too.
+        if old := outdated(layout, state):
+            notify(old)
+            afresh = True
         if store.current is None:
             raise ServiceError("there is no model to go back to; edgekit service install")
         store.add(model.content, measured)

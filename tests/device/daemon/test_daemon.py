@@ -711,7 +711,7 @@ class TestReload:
             restarts = 1
 
             def report(self) -> SinkHealth:
-                return SinkHealth(sent=5, dropped=2, queued=1)
+                return SinkHealth(sent=5, dropped=2, queued=1, takeovers=1)
 
         running = bench(SETTINGS, endless(0))
         running.sinks = [SinkEntry("a", lambda _: True, lambda s: s.top_k, lambda *_: Counting())]
@@ -722,7 +722,7 @@ class TestReload:
             running.wait_for("read again")
         health = running.daemon.health()
         # What the one before last had in hand is lost; that of the last may still arrive.
-        assert health.sinks["a"] == SinkHealth(sent=15, dropped=7, queued=2)
+        assert health.sinks["a"] == SinkHealth(15, 7, 2, takeovers=3)
         assert health.restarts["a"] == 3
         assert running.stop() is None
 

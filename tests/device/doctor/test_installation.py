@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import msgspec
@@ -134,3 +135,16 @@ def test_the_health_is_under_the_key_that_the_status_of_the_service_has(
 
 def test_without_a_service_there_is_no_health(pi: BrokenPi) -> None:
     assert daemon_of(_device(pi)) is None
+
+
+def test_a_daemon_of_before_pip_brought_another_edgekit_is_told(pi: BrokenPi) -> None:
+    pi.service("LoadState=loaded", "ActiveState=active", "SubState=running", version="0.0.9")
+    (diagnosis,) = check_service(_device(pi))
+    assert diagnosis.level == "ok"  # The unit starts another environment's.
+    pi.write("etc/systemd/system/edgekit.service", f"ExecStart={sys.prefix}/bin/edgekit run\n")
+    (diagnosis,) = check_service(_device(pi))
+    assert diagnosis.level == "warning"
+    assert "still runs edgekit 0.0.9 (unknown commit), where " in diagnosis.text
+    assert diagnosis.remedy == (
+        "sudo edgekit service install --model /var/lib/edgekit/model.tflite"
+    )

@@ -9,6 +9,7 @@ import pytest
 from edgekit_device.fleet import devices as module
 from edgekit_device.fleet.devices import Fleet
 from edgekit_device.fleet.payloads import KINDS, PAYLOAD_LIMIT, read
+from edgekit_device.health import SinkHealth
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -243,3 +244,17 @@ def test_what_is_read_of_health_is_what_the_daemon_says() -> None:
     for name in ("ts", "state", "model", "model_sha256", "model_signer", "frame_age_s"):
         assert getattr(found, name) == getattr(full, name)
     assert len(msgspec.json.encode(full)) < PAYLOAD_LIMIT / 10
+
+
+def test_another_device_with_the_same_name_is_named() -> None:
+    sinks = {"mqtt": SinkHealth(1, 0, 0, namesake="shed at 10.0.0.8\x1b[31m" + "x" * 500)}
+    device = one(fleet_with(health=msgspec.json.encode(health_of(sinks=sinks))))
+    assert device.namesake.startswith("shed at 10.0.0.8") and len(device.namesake) <= 200
+    assert "\x1b" not in device.namesake
+    assert one(fleet_with()).namesake == ""
+
+
+@pytest.mark.parametrize("sinks", [b"[]", b'{"mqtt":7}', b'{"mqtt":{"namesake":7}}'])
+def test_sinks_that_are_none_are_unreadable_health(sinks: bytes) -> None:
+    health = msgspec.json.encode(health_of(sinks={})).replace(b'"sinks":{}', b'"sinks":' + sinks)
+    assert "topic health cannot be read" in one(fleet_with(health=health)).problems[0]

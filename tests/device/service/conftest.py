@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 from edgekit_device import runtime_choice
-from edgekit_device.service import configure, probation, verify
-from edgekit_device.service.layout import Layout
+from edgekit_device.health import installed_commit
+from edgekit_device.service import configure, environment, probation, verify
+from edgekit_device.service.layout import COMMAND, UNIT, Layout, packaged
 from edgekit_device.service.store import Store
 from edgekit_device.trial_protocol import Report
 
+from edgekit import __version__
 from tests.device.service.fake_clock import FakeClock
 from tests.tiny import tiny_model
 
@@ -117,6 +119,8 @@ def make_device(folder: Path) -> Device:
         "runtime": str(layout.runtime), "config": str(layout.config), "now": 1000.0, "reloads": 0,
         "active": "inactive", "sub": "dead", "pid": 0, "next_pid": 100, "restarts": 0,
         "result": "success", "exit": 0, "fed": 1, "loaded": "", "state": "", "problems": {},
+        "follows": "", "version": __version__, "commit": installed_commit(),
+        "installed": [__version__, installed_commit()],
         "refused_model": None, "silent": False, "drift": None, "behaviour": {}, "calls": [],
     }))  # fmt: skip
     return Device(layout, file, [])
@@ -128,6 +132,8 @@ def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Device:
     device = make_device(tmp_path)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("FAKE_SYSTEMD", str(device.file))
+    # The unit starts this environment, as if it were the one in /opt/edgekit.
+    monkeypatch.setattr(environment, "_here", lambda: COMMAND)
     for module in (probation, configure):
         monkeypatch.setattr(module, "time", FakeClock(device.file))
     monkeypatch.setattr(probation, "TIMEOUT", TIMEOUT)
@@ -160,7 +166,7 @@ def running(device: Device, model: Model) -> Device:
     """A device that runs the model `old`."""
     layout = device.layout
     layout.unit.parent.mkdir(parents=True)
-    layout.unit.write_text("")
+    layout.unit.write_bytes(packaged(UNIT))
     layout.config.parent.mkdir()
     layout.config.write_text(QUICK)
     old = device.store.add(model("old").read_bytes())

@@ -23,11 +23,15 @@ def behaviour(state):
     return state["behaviour"].get(target(state), "good")
 
 
+def configuration(state):
+    """Hash of the configuration that is there."""
+    path = Path(state["config"])
+    return hashlib.sha256(path.read_bytes() if path.exists() else b"").hexdigest()
+
+
 def configured(state):
     """How the service fares with the configuration that is there."""
-    path = Path(state["config"])
-    content = path.read_bytes() if path.exists() else b""
-    return state["behaviour"].get(hashlib.sha256(content).hexdigest(), "good")
+    return state["behaviour"].get(configuration(state), "good")
 
 
 def reload(state):
@@ -42,6 +46,8 @@ def reload(state):
             "refused": {"configuration": "no good; going on with the one before"},
             "away": {"mqtt": "connection refused"},
         }
+        if how != "refused":
+            state["follows"] = configuration(state)
         said = {"stalls": "stalled", "pauses": "paused"}.get(how, "running")
         state.update(problems=kept | wrong.get(how, {}), state=said)
 
@@ -54,7 +60,11 @@ def start(state):
     """What the daemon does with the model it finds at its start; whether it gets ready."""
     how = behaviour(state) if configured(state) not in ("crashes", "refused") else "refused"
     state.update(problems={}, refused_model=None, state="running", loaded=target(state), reloads=0)
+    state.update(version=state["installed"][0], commit=state["installed"][1])
     if how == "good":
+        state["follows"] = configuration(state)
+        if configured(state) == "away":
+            state["problems"] = {"mqtt": "connection refused"}
         state["next_pid"] += 1
         state.update(active="active", sub="running", pid=state["next_pid"], result="success")
         return True
@@ -104,7 +114,8 @@ def leave_status(state):
     health = {
         "ts": "2026-01-05T10:00:00.000Z", "name": "pi", "state": state["state"],
         "problems": [f"{part}: {text}" for part, text in problems.items()],
-        "version": "0.0", "uptime_s": 1.0, "source": "test:", "model": "model.tflite",
+        "version": state["version"], "commit": state["commit"], "uptime_s": 1.0,
+        "source": "test:", "model": "model.tflite",
         "model_sha256": state["loaded"], "runtime": "fake", "accelerator": "cpu", "frames": 5,
         "dropped": 0, "events": 1, "fps": 5.0, "memory_bytes": 1, "restarts": {}, "sinks": {},
         "model_signer": "unsigned",

@@ -13,12 +13,14 @@ import pytest
 from click.testing import CliRunner, Result
 from edgekit_device.config.file import load
 from edgekit_device.config.settings import HistorySettings, Settings
-from edgekit_device.service import environment, install
+from edgekit_device.service import environment, install, outdated
 from edgekit_device.service.cli import service
 from edgekit_device.service.layout import UNIT, Layout
 from edgekit_device.service.state import ServiceState, observe
 from edgekit_device.service.status import describe
+from edgekit_device.service.store import note_rollback
 
+from edgekit import __version__
 from edgekit.errors import ServiceError
 from tests.device.service.conftest import QUICK, Device, Model, fake_command, sha, two_runtimes
 
@@ -265,6 +267,131 @@ def test_a_new_unit_is_a_restart_and_no_reload(
     ]  # fmt: skip
 
 
+def test_a_new_configuration_comes_with_a_new_model(
+    run: Run, device: Device, model: Model, quick: Path
+) -> None:
+    run("install", "--model", model("a"), "--source", "test:")
+    pid = device.state["pid"]
+    assert run("install", "--model", model("b"), "--config", quick).exit_code == 0
+    assert device.state["loaded"] == sha(model("b"))
+    assert device.state["follows"] == sha(quick) == sha(device.layout.config)
+    # The one does not wait for the other's predecessor.
+    assert device.state["pid"] != pid and not any("reload " in call for call in device.calls)
+
+
+def test_a_new_configuration_stays_where_the_model_beside_it_is_taken_back(
+    run: Run, device: Device, model: Model, quick: Path
+) -> None:
+    run("install", "--model", model("a"), "--source", "test:")
+    device.behaves(model("b"), "crashes")
+    done = run("install", "--model", model("b"), "--config", quick)
+    assert "was rolled back" in str(done.exception) and "runs again" in str(done.exception)
+    assert device.state["loaded"] == sha(model("a"))
+    assert device.state["follows"] == sha(quick)
+
+
+EARLIER = "the daemon still runs edgekit 0.0.9 (commit abababababab), where "
+
+
+class TestAfterPipBroughtAnother:
+    """The daemon goes on with the code that it has loaded."""
+
+    @pytest.fixture
+    def old(self, run: Run, device: Device, model: Model, quick: Path) -> Device:
+        run("install", "--model", model("a"), "--config", quick)
+        device.set(version="0.0.9", commit="ab" * 20)
+        return device
+
+    def test_the_status_says_so_and_how_to_mend_it(self, run: Run, old: Device) -> None:
+        done = run("status")
+        assert done.exit_code == 0
+        line = next(line for line in done.output.splitlines() if line.startswith("problem"))
+        assert line.startswith(f"problem  {EARLIER}{__version__} (")
+        assert line.endswith(
+            "is installed; restart it with: sudo edgekit service install --model "
+            "/var/lib/edgekit/model.tflite"
+        )
+
+    def test_install_restarts_it_and_says_why(self, run: Run, old: Device, model: Model) -> None:
+        tree, before = _tree(old.layout.root), len(old.calls)
+        done = run("install", "--model", model("a"))
+        assert EARLIER in done.output
+        assert old.calls[before:] == ["reset-failed edgekit.service", "restart edgekit.service"]
+        assert "problem" not in done.output
+        assert _tree(old.layout.root).keys() == tree.keys()
+        assert "nothing was changed" in run("install", "--model", model("a")).output
+
+    def test_a_dry_run_would(self, run: Run, old: Device, model: Model) -> None:
+        before = old.calls
+        done = run("install", "--model", model("a"), "--dry-run")
+        assert EARLIER in done.output and "start the service" in done.output
+        assert old.calls == before
+
+    def test_another_commit_of_the_same_version_is_another(
+        self, run: Run, old: Device, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        old.set(version=__version__)
+        run("status")
+        assert f"{__version__} (commit abababababab), where {__version__} (" in run("status").output
+        monkeypatch.setattr(outdated, "installed_commit", lambda: "ab" * 20)
+        assert "problem" not in run("status").output
+
+    def test_a_new_model_is_tried_with_the_new_code(
+        self, run: Run, old: Device, model: Model
+    ) -> None:
+        pid = old.state["pid"]
+        done = run("upgrade", model("b"))
+        assert done.exit_code == 0 and EARLIER in done.output
+        assert old.state["pid"] != pid and old.state["loaded"] == sha(model("b"))
+        assert "problem" not in run("status").output
+
+    def test_a_new_configuration_is_read_by_the_new_code(
+        self, run: Run, old: Device, tmp_path: Path
+    ) -> None:
+        config = tmp_path / "new.toml"
+        config.write_text(QUICK + "threads = 1\n")
+        done = run("configure", config)
+        assert done.exit_code == 0 and EARLIER in done.output
+        assert old.calls[-1] == "restart edgekit.service"
+        assert old.state["follows"] == sha(config)
+
+    def test_one_that_the_new_code_does_not_do_well_with_is_taken_back(
+        self, run: Run, old: Device, tmp_path: Path
+    ) -> None:
+        config, before = tmp_path / "new.toml", sha(old.layout.config)
+        config.write_text(QUICK + "threads = 1\n")
+        old.behaves(config, "away")
+        done = run("configure", config)
+        assert "a problem that it had not: mqtt: connection refused" in str(done.exception)
+        assert sha(old.layout.config) == old.state["follows"] == before
+
+    def test_the_edgekit_of_another_environment_says_nothing_of_it(
+        self, run: Run, old: Device, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(environment, "_here", lambda: Path("/srv/venv/bin/edgekit"))
+        assert "problem" not in run("status").output
+
+    def test_what_an_earlier_daemon_says_steers_no_terminal(self, run: Run, old: Device) -> None:
+        old.set(version="0\x1b[31m", commit="\x1b]0;x")
+        assert "\x1b" not in run("status").output
+
+
+def test_a_drop_in_says_whose_edgekit_the_unit_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = Layout(tmp_path)
+    assert not environment.starts_this(layout)
+    here = Path("/srv/my venv/bin/edgekit")
+    monkeypatch.setattr(environment, "_here", lambda: here)
+    monkeypatch.setattr(environment, "command", lambda _layout: here)
+    for path in (layout.unit, layout.drop_in(UNIT)):
+        path.parent.mkdir(parents=True)
+    layout.unit.write_bytes((UNITS / UNIT).read_bytes())
+    assert not environment.starts_this(layout)
+    layout.drop_in(UNIT).write_bytes(environment.drop_in(layout, UNIT) or b"")
+    assert environment.starts_this(layout)
+
+
 def test_no_start(run: Run, device: Device, model: Model) -> None:
     assert run("install", "--model", model("a"), "--no-start").exit_code == 0
     assert device.calls == ["daemon-reload", "enable edgekit.service"]
@@ -438,6 +565,7 @@ def test_uninstall_leaves_nothing(run: Run, device: Device, model: Model, quick:
     before = _tree(device.layout.root)
     run("install", "--model", model("a"), "--config", quick)
     run("upgrade", model("b"))
+    note_rollback(device.layout.rolled_back_configs)
     done = run("uninstall")
     assert done.exit_code == 0, done.output
     before["etc/group"] = before["etc/group"].replace(b"edgekit-config:x:990:\n", b"")

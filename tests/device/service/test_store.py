@@ -68,14 +68,14 @@ def test_an_upgrade_keeps_the_model_before(tmp_path: Path) -> None:
 def test_a_roll_back_leaves_its_count_alone(tmp_path: Path) -> None:
     store = _fresh(tmp_path / "state")
     before = _files(store)
-    assert count_rollbacks(store.folder) == 0
+    assert count_rollbacks(store.folder / ROLLED_BACK) == 0
     for rolled_back in (1, 2):
         _fail(store)
         assert _whole(store) == HASH[OLD]
         assert _files(store) == before | {ROLLED_BACK}
-        assert count_rollbacks(store.folder) == rolled_back
+        assert count_rollbacks(store.folder / ROLLED_BACK) == rolled_back
     _upgrade(store)
-    assert count_rollbacks(store.folder) == 2
+    assert count_rollbacks(store.folder / ROLLED_BACK) == 2
     store.clear()
     assert not _files(store)
 
@@ -85,14 +85,14 @@ def test_a_roll_back_that_cannot_be_counted_is_one_all_the_same(tmp_path: Path) 
     (store.folder / ROLLED_BACK).mkdir()
     _fail(store)
     assert (_whole(store), store.pending) == (HASH[OLD], None)
-    assert count_rollbacks(store.folder) is None
+    assert count_rollbacks(store.folder / ROLLED_BACK) is None
 
 
 def test_a_damaged_count_begins_afresh(tmp_path: Path) -> None:
     store = _fresh(tmp_path / "state")
     (store.folder / ROLLED_BACK).write_bytes(b"\x00\x00")
     _fail(store)
-    assert count_rollbacks(store.folder) == 1
+    assert count_rollbacks(store.folder / ROLLED_BACK) == 1
 
 
 def _name(store: Store) -> None:

@@ -96,6 +96,7 @@ def test_what_runs(sink: Http) -> None:
     assert info == {
         "edgekit_build_info": {
             "version": "0.1.0",
+            "revision": HEALTH.commit,
             "python": platform.python_version(),
             "machine": platform.machine(),
         },
@@ -195,6 +196,7 @@ def test_what_is_not_known_is_left_out() -> None:
         "edgekit_frame_age_seconds", "edgekit_throttled", "edgekit_drift",
         "edgekit_label_frames_total", "edgekit_folded_labels", "edgekit_decision_score",
         "edgekit_filesystem_avail_bytes", "edgekit_model_rollbacks_total",
+        "edgekit_configuration_rollbacks_total",
     }  # fmt: skip
 
 
@@ -244,15 +246,22 @@ class TestDisk:
         ("content", "count"), [(None, 0.0), (b"3", 3.0), (b"-3", 0.0), (b"much", None),
                                (b"\xff", None), (b"1" * 33, None)],
     )  # fmt: skip
+    @pytest.mark.parametrize(
+        ("file", "metric"),
+        [
+            (installed.ROLLED_BACK, "edgekit_model_rollbacks_total"),
+            (installed.CONFIGURATION_ROLLED_BACK, "edgekit_configuration_rollbacks_total"),
+        ],
+    )
     def test_rollbacks_of_the_service(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None,
-        count: float | None,
+        count: float | None, file: str, metric: str,
     ) -> None:  # fmt: skip
         if content is not None:
-            (tmp_path / installed.ROLLED_BACK).write_bytes(content)
+            (tmp_path / file).write_bytes(content)
         monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
         monkeypatch.setattr(operation, "MODELS_FOLDER", tmp_path)
-        assert values(scrape(Player())).get(("edgekit_model_rollbacks_total",)) == count
+        assert values(scrape(Player())).get((metric,)) == count
 
 
 class TestConventions:

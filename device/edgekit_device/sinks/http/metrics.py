@@ -47,10 +47,12 @@ class Disk:
     Attributes:
         folders: how much room there is, by what is kept there.
         rollbacks: upgrades that were rolled back; None where nobody knows.
+        configuration_rollbacks: configurations that were taken back; None where nobody knows.
     """
 
     folders: Mapping[str, Space] = field(default_factory=dict)
     rollbacks: int | None = None
+    configuration_rollbacks: int | None = None
 
 
 class _Ours(Collector):
@@ -104,6 +106,7 @@ def families(health: Health, answers: Answers, disk: Disk) -> Iterator[Metric]:
 def _info(health: Health) -> Iterator[Metric]:
     build = {
         "version": health.version,
+        "revision": health.commit,
         "python": platform.python_version(),
         "machine": platform.machine(),
     }
@@ -242,6 +245,11 @@ def _sinks(health: Health) -> Iterator[Metric]:
         "Pictures that their events went without.",
         labels=["sink"],
     )
+    takeovers = CounterMetricFamily(
+        "edgekit_sink_takeovers",
+        "How often another device with the same name ended the connection.",
+        labels=["sink"],
+    )
     up = GaugeMetricFamily("edgekit_sink_up", "1 while a sink delivers.", labels=["sink"])
     for name, sink in health.sinks.items():
         messages.add_metric([name, "sent"], sink.sent)
@@ -250,8 +258,9 @@ def _sinks(health: Health) -> Iterator[Metric]:
         for reason, count in sink.refused.items():
             refused.add_metric([name, reason], count)
         pictures.add_metric([name], sink.pictures_dropped)
+        takeovers.add_metric([name], sink.takeovers)
         up.add_metric([name], sink.problem is None)
-    yield from (messages, queue, refused, pictures, up)
+    yield from (messages, queue, refused, pictures, takeovers, up)
 
 
 def _disk(disk: Disk) -> Iterator[Metric]:
@@ -267,9 +276,13 @@ def _disk(disk: Disk) -> Iterator[Metric]:
         available.add_metric([kept], space.available)
         size.add_metric([kept], space.size)
     yield from (available, size)
-    if disk.rollbacks is not None:
-        yield CounterMetricFamily(
-            "edgekit_model_rollbacks",
-            "Upgrades that were rolled back because their model did not prove itself.",
-            value=disk.rollbacks,
-        )
+    for what, text, count in (
+        (
+            "model",
+            "Upgrades that were rolled back: the model did not prove itself.",
+            disk.rollbacks,
+        ),
+        ("configuration", "Configurations that were taken back.", disk.configuration_rollbacks),
+    ):
+        if count is not None:
+            yield CounterMetricFamily(f"edgekit_{what}_rollbacks", text, value=count)

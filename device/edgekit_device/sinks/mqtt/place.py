@@ -1,11 +1,15 @@
 """Where the device is, what it is, and how often it is to be heard of."""
 
 import ipaddress
+import secrets
 import socket
 
 import msgspec
 
 from edgekit_device import board
+
+INSTANCE = secrets.token_hex(8)
+"""Of this process, until its end. No number of the machine: copies of a card have the same one."""
 
 
 class Place(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -17,6 +21,7 @@ class Place(msgspec.Struct, frozen=True, omit_defaults=True):
         address: by which the broker's network reaches the device; empty where that is unknown.
         board: what it calls itself; empty where it does not.
         page: address of the device's own page; empty where there is none for others.
+        instance: the process that says so, by a number of its own; empty for an earlier edgekit.
     """
 
     host: str
@@ -24,6 +29,7 @@ class Place(msgspec.Struct, frozen=True, omit_defaults=True):
     address: str = ""
     board: str = ""
     page: str = ""
+    instance: str = ""
 
 
 def place(local_address: str, page: str | None, health_interval: float) -> Place:
@@ -40,6 +46,7 @@ def place(local_address: str, page: str | None, health_interval: float) -> Place
         _reachable(local_address),
         board.model() or "",
         page or "",
+        INSTANCE,
     )
 
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
-from paho.mqtt.client import MQTTMessage
 
 from edgekit.errors import BrokerLostError, EdgekitError, OutputError, SettingsError
 from edgekit.inference.events import Event
@@ -27,8 +26,10 @@ from edgekit_device.sinks.mqtt.connection import (
     make_client,
 )
 from edgekit_device.sinks.mqtt.entities import Facts
+from edgekit_device.sinks.mqtt.hearing import Hearing
 from edgekit_device.sinks.mqtt.homeassistant import announcements, page_address
 from edgekit_device.sinks.mqtt.messages import Message, Sent
+from edgekit_device.sinks.mqtt.namesake import Namesake
 from edgekit_device.sinks.mqtt.pictures import Pictures
 from edgekit_device.sinks.mqtt.place import place
 from edgekit_device.sinks.mqtt.retained import Retained
@@ -46,8 +47,6 @@ LAST_WORD = 0.25
 PACE = 0.001
 """Seconds before the next look at a broker that has nothing to acknowledge: one that sends without
 an end takes no more of the processor."""
-ANNOUNCE_AGAIN = 10.0
-"""Seconds from one announcement for a Home Assistant that has started to the next."""
 SAY_AGAIN = 2.0
 """Seconds after other labels are announced in which Home Assistant follows. A state of that time is
 lost to it."""
@@ -63,7 +62,8 @@ class Mqtt(Sink):
 
     Args:
         settings: with a host.
-        device_name: NAME; a broker ends the connection of another device with the same one.
+        device_name: NAME; a broker ends the connection of another device with the same one, which
+            is then a problem.
         pictures: of events, how they go out.
         facts: what Home Assistant is to know from the start.
         http: where the device's own page is, to tell Home Assistant.
@@ -114,10 +114,9 @@ class Mqtt(Sink):
         self._overflowed = False  # since no event waited last
         self._pictures = Pictures(self._topics, pictures)
         self._problem: str | None = None
-        # Of the thread: whether to hear of Home Assistant, and when it is next announced to.
-        self._listens = bool(settings.discovery)
-        self._started_again = False
-        self._announce_at = -math.inf
+        self._namesake = Namesake(device_name)
+        # Of the thread.
+        self._hearing = Hearing(self._topics, self._namesake)
         self._say_at = math.inf
         self._waker: Waker | None = None
         self._deadline = math.inf
@@ -191,9 +190,14 @@ class Mqtt(Sink):
         """Events delivered, dropped and waiting; the retained topics are not counted."""
         with self._lock:
             queued = len(self._events) + sum(not sent.message.retain for sent in self._underway)
-            problem = self._problem or (OVERFLOW if self._overflowed else self._pictures.problem)
-            pictures = self._pictures.dropped
-            return SinkHealth(self._sent, self._dropped, queued, problem, pictures_dropped=pictures)
+            # The connection that another ends is lost for that reason.
+            problem = self._namesake.problem or self._problem
+            problem = problem or (OVERFLOW if self._overflowed else self._pictures.problem)
+            return SinkHealth(
+                self._sent, self._dropped, queued, problem,
+                pictures_dropped=self._pictures.dropped,
+                takeovers=self._namesake.takeovers, namesake=self._namesake.other,
+            )  # fmt: skip
 
     def close(self, timeout: float) -> None:
         """Publish what waits, for at most `timeout` seconds; the last word is `offline`."""
@@ -269,12 +273,10 @@ class Mqtt(Sink):
                 self._serve(connection, waker)
             # Nothing that goes wrong with a broker may end the thread.
             except Exception as error:
-                # Who sends it may be another client of the broker, at the one topic that we hear:
-                # it shall not keep us from coming back.
-                oversized = isinstance(error, OversizedPacketError)
-                self._listens = self._listens and not oversized
-                if self._commands is not None and oversized:
-                    self._commands.stop_listening(str(error))
+                if isinstance(error, OversizedPacketError):
+                    self._hearing.stop()
+                    if self._commands is not None:
+                        self._commands.stop_listening(str(error))
                 problem = str(error) or type(error).__name__
             else:
                 return
@@ -293,11 +295,13 @@ class Mqtt(Sink):
 
     def _connect(self) -> Connection:
         # A new client each time: whatever state the old one was in, it is gone.
-        connection = Connection(
-            self._settings, self._client_id, will=self._topics.own("status"), timeout=self._timeout
-        )
-        if self._listens:
-            connection.subscribe(self._topics.home_assistant_status, self._on_home_assistant)
+        settings, will = self._settings, self._topics.own("status")
+        try:
+            connection = Connection(settings, self._client_id, will=will, timeout=self._timeout)
+        except EdgekitError:
+            self._namesake.forget()
+            raise
+        self._hearing.listen(connection)
         if self._commands is not None:
             self._commands.listen(connection)
         self._retry.worked()
@@ -311,14 +315,9 @@ class Mqtt(Sink):
             self._pictures.connected()
         return connection
 
-    def _on_home_assistant(self, message: MQTTMessage) -> None:
-        self._started_again = self._started_again or message.payload == b"online"
-
     def _announce_again(self) -> None:
-        """What Home Assistant has missed; one that starts all the time delays no event."""
-        if self._started_again and time.monotonic() >= self._announce_at:
-            self._started_again = False
-            self._announce_at = time.monotonic() + ANNOUNCE_AGAIN
+        """What Home Assistant has missed."""
+        if self._hearing.home_assistant_started():
             with self._lock:
                 self._retained.say_again(self._announced)
         if time.monotonic() >= self._say_at:
