@@ -42,11 +42,13 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from edgekit import cli as command
-from edgekit_device.service import cli, configure, probation
+from edgekit_device.service import cli, configure, probation, verify
 from edgekit_device.service.layout import Layout
 from tests.device.service.fake_clock import FakeClock
 probation.time = configure.time = FakeClock(Path(os.environ["FAKE_SYSTEMD"]))
 configure.PATIENCE = 2.0
+# Nothing to choose, and nothing to measure: with both it would take five seconds each time.
+verify.installed_versions = lambda: {{"litert": "2.1.0"}}
 cli.Layout = lambda: Layout(Path({layout!r}))
 # Not from the entry points, which are those of the last installation.
 command._Commands.get_command = lambda *_: cli.service
@@ -200,7 +202,7 @@ def _serve(folder: Path, keys: Path) -> Iterator[Remote]:
     _install(device, tiny_model(folder / "old.tflite"))
     with _Listener() as listener:
         listener.config = _configured(folder, keys, device, listener.port)
-        threading.Thread(target=listener.serve_forever, daemon=True).start()
+        threading.Thread(target=listener.serve_forever, args=(0.05,), daemon=True).start()
         try:
             yield Remote(listener.port, folder, keys, device)
         finally:
