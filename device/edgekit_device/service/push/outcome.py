@@ -17,6 +17,10 @@ _SSH_FAILED, _USAGE = 255, 2
 # In front of what the script says of the device; a login shell may say anything else.
 MARK = "edgekit-push:"
 _LONGEST_FACT = 1 << 18
+_FORCED = (
+    "ssh ran something else there than what was asked ({said}): look for a forced command in "
+    "sshd_config or authorized_keys, and at the user's shell"
+)
 
 # Kinds of trouble: by the first that fits what was said last. ssh's, then those of the device.
 SSH_REASONS = {
@@ -109,7 +113,11 @@ def judge(host: str, answer: Answer, model: str | None, seconds: float = 0.0) ->
     facts = _facts(answer.output)
     before, after = _status(facts.get("before")), _status(facts.get("after"))
     version = one_line(facts["version"], 40) if facts.get("version") else None
-    if answer.code == 0:
+    reason: str | None
+    if answer.code == 0 and "after" not in facts:
+        # The script ends with that, whatever happens: it did not run.
+        reason, message = "access", _FORCED.format(said=_said(answer))
+    elif answer.code == 0:
         reason, message = _afterwards(answer, after, model, version)
     else:
         reason, message = _trouble(answer, facts, version)
