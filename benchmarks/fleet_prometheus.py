@@ -66,7 +66,7 @@ def _device(path: str, uptime: float) -> tuple[Health, Answers, Disk]:
         HEALTH, name=path.strip("/"), state="running", drift=None, problems=[], throttled=[],
         uptime_s=uptime, frames=frames, dropped=frames // 7, events=frames // 50,
     )  # fmt: skip
-    return health, _answers(frames), Disk({"data": Space(1 << 33, 1 << 35)}, 0)
+    return health, _answers(frames), Disk({"data": Space(1 << 33, 1 << 35)}, 0, 0)
 
 
 def _answers(frames: int) -> Answers:

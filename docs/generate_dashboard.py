@@ -288,7 +288,9 @@ ROWS: dict[str, list[Panel]] = {
                 (f"count by (version) (edgekit_build_info{{{_SOME}}})", "{{version}}"),
                 steps=True, stacked=True),
         _series("Upgrades rolled back", "Since the service was installed.",
-                (f"edgekit_model_rollbacks_total{{{_SOME}}}", _BY_DEVICE), steps=True),
+                (f"edgekit_model_rollbacks_total{{{_SOME}}}", _BY_DEVICE),
+                (f"edgekit_configuration_rollbacks_total{{{_SOME}}}",
+                 "{{instance}} configuration"), steps=True),
     ],
     "Machines": [
         _series("Temperature", "Of the processor.",

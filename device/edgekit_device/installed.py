@@ -26,7 +26,7 @@ from edgekit_device.folders import ANSWERS_FOLDER, MODELS_FOLDER
 from edgekit_device.health import runtime_folder, shown
 
 CURRENT, PREVIOUS, NAMES = "model.tflite", "previous.tflite", "names"
-ROLLED_BACK = "rolled-back"
+ROLLED_BACK, CONFIG_ROLLED_BACK = "rolled-back", "configuration-rolled-back"
 # Bytes; it holds a number.
 _ROLLED_BACK_LIMIT = 32
 REQUEST_FILE, ANSWER_FILE = "request.json", "answer.json"
@@ -149,10 +149,15 @@ def installed_models() -> list[InstalledModel]:
     return list_models(MODELS_FOLDER) if runtime_folder() else []
 
 
-def count_rollbacks(folder: Path) -> int | None:
-    """How many upgrades below a folder were rolled back; None where that cannot be read."""
+def count_rollbacks(folder: Path, kind: str = ROLLED_BACK) -> int | None:
+    """How many upgrades below a folder were rolled back; None where that cannot be read.
+
+    Args:
+        folder: of the models.
+        kind: `ROLLED_BACK` for models, `CONFIG_ROLLED_BACK` for configurations.
+    """
     try:
-        content = read_bounded(folder / ROLLED_BACK, _ROLLED_BACK_LIMIT)
+        content = read_bounded(folder / kind, _ROLLED_BACK_LIMIT)
         return max(0, msgspec.json.decode(content, type=int))
     except FileNotFoundError:
         return 0

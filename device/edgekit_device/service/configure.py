@@ -20,6 +20,7 @@ from edgekit.files import decode_json, read_bounded, read_file
 from edgekit.settings import LONGEST_FILE
 from edgekit_device.config.file import parse
 from edgekit_device.config.settings import Settings
+from edgekit_device.installed import CONFIG_ROLLED_BACK
 from edgekit_device.service import durable, environment, systemctl
 from edgekit_device.service.durable import locked
 from edgekit_device.service.install import config_group
@@ -27,6 +28,7 @@ from edgekit_device.service.layout import UNIT, Layout
 from edgekit_device.service.probation import POLL, Probation
 from edgekit_device.service.state import ServiceState, observe
 from edgekit_device.service.status import PAUSED, SILENT
+from edgekit_device.service.store import note_rollback
 from edgekit_device.service.upgrade import AT_WORK, undisturbed
 from edgekit_device.service.verify import STANDARD_INPUT
 
@@ -111,6 +113,8 @@ def settle(layout: Layout) -> str | None:
     if not edited:
         _write(layout, pending.old)
     durable.remove(layout.pending_config)
+    if not edited:
+        note_rollback(layout.state, CONFIG_ROLLED_BACK)
     return None if edited else "a change of the configuration was cut short; back to the one before"
 
 
@@ -163,6 +167,7 @@ class _Trial:
     def _take_back(self, old: bytes) -> None:
         _write(self.layout, old)
         durable.remove(self.layout.pending_config)
+        note_rollback(self.layout.state, CONFIG_ROLLED_BACK)
 
     def _apply(self, before: ServiceState) -> str | None:
         """Let the service read what is there; why it does not do well with it, or None."""

@@ -23,6 +23,7 @@ import msgspec
 from edgekit.errors import ServiceError
 from edgekit.files import read_bounded
 from edgekit_device.installed import (
+    CONFIG_ROLLED_BACK,
     CURRENT,
     NAMES,
     PREVIOUS,
@@ -163,9 +164,7 @@ class Store:
         """The model did not pass its probation: run the one before again."""
         self._take_back()
         # Behind what matters: a full disk must not keep the bad model.
-        with contextlib.suppress(ServiceError):
-            rolled_back = (count_rollbacks(self.folder) or 0) + 1
-            durable.write(self.folder / ROLLED_BACK, msgspec.json.encode(rolled_back))
+        note_rollback(self.folder, ROLLED_BACK)
         self._tidy()
 
     def settle(self) -> str | None:
@@ -193,8 +192,8 @@ class Store:
     def clear(self) -> None:
         """Remove every model and link."""
         names = [self._names / name for name in self.names]
-        counted = self.folder / ROLLED_BACK
-        for path in (*names, self._pending, self._current, self._previous, counted):
+        counted = [self.folder / kind for kind in (ROLLED_BACK, CONFIG_ROLLED_BACK)]
+        for path in (*names, self._pending, self._current, self._previous, *counted):
             durable.remove(path)
         self._tidy()
         for folder in (self._models, self._names):
@@ -227,3 +226,9 @@ class Store:
         for folder in (self.folder, self._models, self._names):
             for path in folder.glob(".*.new"):
                 durable.remove(path)
+
+
+def note_rollback(folder: Path, kind: str) -> None:
+    """Count what was rolled back, of a kind that `count_rollbacks` has; a full disk does not."""
+    with contextlib.suppress(ServiceError):
+        durable.write(folder / kind, msgspec.json.encode((count_rollbacks(folder, kind) or 0) + 1))

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from edgekit_device.installed import CONFIG_ROLLED_BACK, count_rollbacks
 from edgekit_device.service import configure as module
 from edgekit_device.service import systemctl
 from edgekit_device.service.configure import configure, settle
@@ -88,7 +89,9 @@ def test_one_that_the_service_does_not_do_well_with_is_taken_back(
     assert told in str(failure.value)
     assert str(failure.value).endswith("the one before works again")
     assert same(running)
-    # The service follows what is there again.
+    # It is counted, for `/metrics`; and the service follows what is there again.
+    assert count_rollbacks(running.layout.state, CONFIG_ROLLED_BACK) == 1
+    assert count_rollbacks(running.layout.state) == 0
     assert running.state["state"] == "running"
     assert running.state["problems"] == {}
 
@@ -280,6 +283,7 @@ def test_a_power_cut_brings_the_one_before_back(
     before_start(running.layout, running.said.append)
     assert "a change of the configuration was cut short; back to the one before" in running.said
     assert same(running)
+    assert count_rollbacks(running.layout.state, CONFIG_ROLLED_BACK) == 1
 
 
 @pytest.mark.parametrize("reason", [None, "no good"])
@@ -318,6 +322,7 @@ def test_an_edit_after_a_power_cut_stays(
     running.layout.config.write_text(QUICK + "# by hand\n")
     assert settle(running.layout) is None
     assert left(running) == {"etc/edgekit/edgekit.toml": QUICK + "# by hand\n"}
+    assert count_rollbacks(running.layout.state, CONFIG_ROLLED_BACK) == 0
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"new": 1}', b"\xff" * 9])

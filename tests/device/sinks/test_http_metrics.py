@@ -205,6 +205,7 @@ def test_what_is_not_known_is_left_out() -> None:
         "edgekit_frame_age_seconds", "edgekit_throttled", "edgekit_drift",
         "edgekit_label_frames_total", "edgekit_folded_labels", "edgekit_decision_score",
         "edgekit_filesystem_avail_bytes", "edgekit_model_rollbacks_total",
+        "edgekit_configuration_rollbacks_total",
     }  # fmt: skip
 
 
@@ -258,11 +259,17 @@ class TestDisk:
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None,
         count: float | None,
     ) -> None:  # fmt: skip
+        kinds = {
+            "edgekit_model_rollbacks_total": installed.ROLLED_BACK,
+            "edgekit_configuration_rollbacks_total": installed.CONFIG_ROLLED_BACK,
+        }
         if content is not None:
-            (tmp_path / installed.ROLLED_BACK).write_bytes(content)
+            for file in kinds.values():
+                (tmp_path / file).write_bytes(content)
         monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
         monkeypatch.setattr(operation, "MODELS_FOLDER", tmp_path)
-        assert values(scrape(Player())).get(("edgekit_model_rollbacks_total",)) == count
+        found = values(scrape(Player()))
+        assert [found.get((name,)) for name in kinds] == [count, count]
 
 
 class TestConventions:

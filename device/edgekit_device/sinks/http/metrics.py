@@ -47,11 +47,13 @@ class Disk:
 
     Attributes:
         folders: how much room there is, by what is kept there.
-        rollbacks: upgrades that were rolled back; None where nobody knows.
+        rollbacks, config_rollbacks: upgrades, and changes of the configuration, that were rolled
+            back; None where nobody knows.
     """
 
     folders: Mapping[str, Space] = field(default_factory=dict)
     rollbacks: int | None = None
+    config_rollbacks: int | None = None
 
 
 class _Ours(Collector):
@@ -275,4 +277,10 @@ def _disk(disk: Disk) -> Iterator[Metric]:
             "edgekit_model_rollbacks",
             "Upgrades that were rolled back because their model did not prove itself.",
             value=disk.rollbacks,
+        )
+    if disk.config_rollbacks is not None:
+        yield CounterMetricFamily(
+            "edgekit_configuration_rollbacks",
+            "Configurations that were rolled back because the service did not do well with them.",
+            value=disk.config_rollbacks,
         )

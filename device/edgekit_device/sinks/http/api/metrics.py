@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from edgekit_device.folders import MODELS_FOLDER
 from edgekit_device.health import runtime_folder
-from edgekit_device.installed import count_rollbacks
+from edgekit_device.installed import CONFIG_ROLLED_BACK, count_rollbacks
 from edgekit_device.sinks.base import Host
 from edgekit_device.sinks.http.feed import Feed
 from edgekit_device.sinks.http.operation import TEXT, Answer, Operation
@@ -85,4 +85,10 @@ def _look(folders: Mapping[str, Path | None]) -> "Disk":
         except OSError:
             continue
         found[kept] = Space(status.f_bavail * status.f_frsize, status.f_blocks * status.f_frsize)
-    return Disk(found, count_rollbacks(MODELS_FOLDER) if runtime_folder() else None)
+    if not runtime_folder():
+        return Disk(found)
+    return Disk(
+        found,
+        count_rollbacks(MODELS_FOLDER),
+        count_rollbacks(MODELS_FOLDER, CONFIG_ROLLED_BACK),
+    )
