@@ -493,6 +493,20 @@ def test_a_key_that_the_device_does_not_know(remote: Remote, new: Path) -> None:
     done = remote.push(remote.host, new)
     assert "failed  access: ssh: " in done.output
     assert "Permission denied (publickey" in done.output
+    assert "; ssh-copy-id brings your key there" in done.output
+    assert remote.sudo == []
+
+
+def test_a_device_whose_key_is_not_known_or_is_another(remote: Remote, new: Path) -> None:
+    known = remote.keys / "known_hosts"
+    ours = known.read_text()
+    known.unlink()
+    done = remote.push("-o", "StrictHostKeyChecking=ask", remote.host, new)
+    assert "access: ssh: Host key verification failed.; nobody has been there" in done.output
+    other = (_key(remote.keys / "other").parent / "other.pub").read_text()
+    known.write_text(f"{ours.split()[0]} {other}")
+    done = remote.push(remote.host, new)
+    assert "access: ssh: Host key verification failed.; is it another machine" in done.output
     assert remote.sudo == []
 
 
