@@ -25,6 +25,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from edgekit_device.service.durable import locked
 from edgekit_device.service.push import cli as module
 from edgekit_device.service.push import push
 
@@ -518,6 +519,18 @@ def test_a_model_that_arrives_damaged_is_not_used(
     assert _told(done, remote.host) == "failed  damaged: it arrived damaged; try again"
     assert remote.sudo == []
     assert remote.left == []
+
+
+def test_two_pushes_at_once_are_one_after_the_other(
+    remote: Remote, new: Path, config: Path
+) -> None:
+    with locked(remote.device.layout.lock) as ours:
+        assert ours
+        for words in ((remote.host, new), ("--config", config, remote.host)):
+            done = remote.push(*words)
+            assert "failed  busy: another change of the models is at work; wait" in done.output
+    assert remote.device.store.current == remote.old
+    assert remote.device.layout.config.read_text() == QUICK
 
 
 def test_sudo_that_asks_for_a_password(remote: Remote, new: Path) -> None:
