@@ -191,6 +191,12 @@ def test_a_broker_that_is_away_is_an_error(broker: Broker) -> None:
     assert "cannot reach the MQTT broker" in _failure(_run(broker, "--watch"))
 
 
+@pytest.mark.parametrize("host", ["mqtt://127.0.0.1", "127.0.0.1:1883"])
+def test_a_host_that_is_more_than_a_name_is_told(host: str) -> None:
+    done = CliRunner().invoke(fleet, ["--mqtt-host", host])
+    assert "the host is a name alone: mqtt.port is its port" in _failure(done)
+
+
 def test_without_a_broker_the_remedy_is_told() -> None:
     done = CliRunner().invoke(fleet, [])
     assert isinstance(done.exception, ConfigurationError)

@@ -169,9 +169,8 @@ def _trouble(answer: Answer, facts: dict[str, str], version: str | None) -> tupl
     """The kind of trouble, and the words for it."""
     said = _said(answer)
     if answer.code == _SSH_FAILED:
-        return _kind(
-            SSH_REASONS, said
-        ), f"ssh: {said.removeprefix('ssh: ')}{_remedy(answer.errors)}"
+        told = said.removeprefix("ssh: ") + _remedy(answer.errors)
+        return _kind(SSH_REASONS, said), f"ssh: {told}"
     if answer.code == ABSENT:
         return "absent", f"{said}; install edgekit-device there, or name it with --edgekit"
     if answer.code == BROKEN:
