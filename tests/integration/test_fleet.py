@@ -25,7 +25,7 @@ from click.testing import CliRunner, Result
 from edgekit_device.config.settings import MqttSettings
 from edgekit_device.fleet import reading as reading_module
 from edgekit_device.fleet.command import fleet
-from edgekit_device.fleet.devices import STATES
+from edgekit_device.fleet.devices import STATES, Device
 from edgekit_device.fleet.reading import PACKET_LIMIT, Reading
 from edgekit_device.sinks.mqtt import Mqtt
 from paho.mqtt.client import Client
@@ -643,6 +643,13 @@ def test_the_states_of_the_page_are_those_there_are() -> None:
     page = (ROOT / "docs" / "fleet.md").read_text(encoding="utf-8")
     table = page.partition("### States")[2].partition("All but")[0]
     assert set(re.findall(r"`(\w+)`(?=[^|]*\|)", table)) == set(STATES)
+
+
+def test_the_keys_of_the_page_are_those_there_are() -> None:
+    page = (ROOT / "docs" / "fleet.md").read_text(encoding="utf-8")
+    table = page.partition("### JSON")[2].partition("### States")[0]
+    rows = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+    assert re.findall(r"`(\w+)`", " ".join(rows)) == list(Device.__struct_fields__)
 
 
 def test_what_is_left_of_a_device_is_named_with_how_to_remove_it(broker: Broker) -> None:

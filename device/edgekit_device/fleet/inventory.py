@@ -21,6 +21,7 @@ _LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL}){{0,8}}")
 # 127.1, 0 and 0x7f000001 are addresses as well, to ssh, and ways to write this machine's.
 _NUMBER = re.compile("[0-9]+|0[xX][0-9A-Fa-f]*")
+_HERE = frozenset(("localhost", "ip6-localhost", "ip6-loopback"))
 _VERSION = re.compile("[0-9][0-9A-Za-z.+-]{0,39}")
 _HASH = re.compile("[0-9a-f]{64}")
 
@@ -88,11 +89,9 @@ def _facts(device: Device) -> dict[str, str]:
 
 def _is_host(text: str) -> bool:
     """Whether a text is the name of a host, and of another one than the machine that reads it."""
-    last = text.rpartition(".")[2]
+    labels = text.lower().split(".")
     return bool(
-        _HOST.fullmatch(text)
-        and not _NUMBER.fullmatch(last)
-        and last.lower() not in ("localhost", "localdomain")
+        _HOST.fullmatch(text) and not _NUMBER.fullmatch(labels[-1]) and _HERE.isdisjoint(labels)
     )
 
 

@@ -69,13 +69,18 @@ def test_a_name_that_means_something_else_to_ansible_is_no_host(name: str) -> No
     "text",
     ["127.0.0.1", "127.9.9.9", "::1", "0.0.0.0", "::", "::ffff:127.0.0.1", "224.0.0.1", "fe80::1",
      "169.254.1.1", "localhost", "LocalHost", "a.localhost", "localhost.localdomain", "127.1", "0",
-     "0x7f000001", "2130706433", "a.1"],
+     "ip6-localhost", "0x7f000001", "2130706433", "a.1"],
 )  # fmt: skip
 def test_a_place_that_is_the_machine_of_whoever_reads_it_is_none(text: str) -> None:
     device = device_of(address=text, host=text)
     assert not is_found(device) and _groups(device)["edgekit"]["hosts"]["pi"].keys() == {
         "edgekit_model_sha256", "edgekit_version",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("host", ["pi.localdomain", "4u", "0xcafe.lan", "pi-4"])
+def test_a_host_that_looks_like_one_of_these_is_one(host: str) -> None:
+    assert is_found(device_of(address="", host=host))
 
 
 def test_devices_in_one_place_are_found_out() -> None:
