@@ -39,13 +39,13 @@ _COLOURS = ("#0b6bcb", "#c2410c")
 _STEP = 1.0  # seconds, for the curve
 
 
-def _busy(process: int) -> float:
+def busy(process: int) -> float:
     """Seconds of processor time that a process has had."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICK
 
 
-def _resident(process: int) -> float:
+def resident(process: int) -> float:
     """MiB of a process."""
     status = Path(f"/proc/{process}/status").read_text()
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
@@ -159,7 +159,7 @@ def _come_back(broker: Broker, groups: Sequence[Devices], count: int, away: floa
     found(_PART, f"{what}: all are", [times[-1]], "s")
     found(_PART, f"{what}: connections in the busiest second", [_busiest(times)], "")
     time.sleep(5)
-    found(_PART, f"{what}: the broker's processor time for it", [_busy(broker.process.pid)], "s")
+    found(_PART, f"{what}: the broker's processor time for it", [busy(broker.process.pid)], "s")
     print("  connections in each second:", counts, flush=True)
     return times
 
@@ -263,11 +263,11 @@ def main() -> None:
               [times[-1] - start], "s")  # fmt: skip
         time.sleep(10)
         found(_PART, "the broker's processor time for it, with all announcements",
-              [_busy(broker.process.pid)], "s")  # fmt: skip
+              [busy(broker.process.pid)], "s")  # fmt: skip
         carried = _Carried(broker)
-        before, spent, begun = carried.now(), _busy(broker.process.pid), time.monotonic()
+        before, spent, begun = carried.now(), busy(broker.process.pid), time.monotonic()
         time.sleep(given.seconds)
-        after, spent = carried.now(), _busy(broker.process.pid) - spent
+        after, spent = carried.now(), busy(broker.process.pid) - spent
         seconds = time.monotonic() - begun
         carried.close()
         data, messages = ((b - a) / seconds for a, b in zip(before, after, strict=True))
@@ -277,7 +277,7 @@ def main() -> None:
         found(
             _PART,
             f"{count:,} devices: memory of the broker",
-            [_resident(broker.process.pid)],
+            [resident(broker.process.pid)],
             "MiB",
         )
         _fleet(broker, count, given.rounds)

@@ -108,12 +108,16 @@ def _series(
     return Panel("timeseries", title, description, queries, unit, width, custom, limits, options)
 
 
-def _number(title: str, description: str, query: str, *, bad_above: float | None = None) -> Panel:
-    """A number of now; red above a limit, where it has one."""
-    good = "text" if bad_above is None else "green"
-    steps: list[dict[str, Any]] = [{"color": good, "value": None}]
+def _number(
+    title: str, description: str, query: str, *,
+    bad_above: float | None = None, good_above: float | None = None,
+) -> Panel:  # fmt: skip
+    """A number of now; red from one limit on, or below another, where it has one."""
+    steps: list[dict[str, Any]] = [{"color": "text", "value": None}]
     if bad_above is not None:
-        steps.append({"color": "red", "value": bad_above})
+        steps = [{"color": "green", "value": None}, {"color": "red", "value": bad_above}]
+    if good_above is not None:
+        steps = [{"color": "red", "value": None}, {"color": "text", "value": good_above}]
     thresholds = {"thresholds": {"mode": "absolute", "steps": steps}}
     options = {
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
@@ -180,7 +184,8 @@ _LATENCY = f'edgekit_inference_latency_seconds{{{_SOME}, quantile="%s"}}'
 
 ROWS: dict[str, list[Panel]] = {
     "Fleet": [
-        _number("Devices", "Those that Prometheus knows.", f"count(up{{{_ALL}}}) or vector(0)"),
+        _number("Devices", "Those that Prometheus knows; without one, all else here means nothing.",
+                f"count(up{{{_ALL}}}) or vector(0)", good_above=1),
         _number("Gone", "Do not answer Prometheus.",
                 f"count(up{{{_ALL}}} == 0) or vector(0)", bad_above=1),
         _number("No answers", "Run, but answer no frames.",
@@ -209,6 +214,8 @@ ROWS: dict[str, list[Panel]] = {
                {"instance": "device", "group": "group", "version": "version", "model": "model",
                 "sha256": "hash", "signer": "signer", "runtime": "runtime",
                 "accelerator": "accelerator"}, 12, "short"),
+        _table("Gone", "Those that do not answer Prometheus, whichever devices are chosen.",
+               f"up{{{_ALL}}} == 0", {"instance": "device", "group": "group"}, 8, "short"),
         _series("Frames per second", "Frames answered.",
                 (f"rate(edgekit_frames_total{{{_SOME}}}[{_RATE}])", _BY_DEVICE)),
         _series("Age of the newest frame", "Time since the camera gave one.",
@@ -281,7 +288,9 @@ ROWS: dict[str, list[Panel]] = {
                 (f"count by (version) (edgekit_build_info{{{_SOME}}})", "{{version}}"),
                 steps=True, stacked=True),
         _series("Upgrades rolled back", "Since the service was installed.",
-                (f"edgekit_model_rollbacks_total{{{_SOME}}}", _BY_DEVICE), steps=True),
+                (f"edgekit_model_rollbacks_total{{{_SOME}}}", _BY_DEVICE),
+                (f"edgekit_configuration_rollbacks_total{{{_SOME}}}",
+                 "{{instance}} configuration"), steps=True),
     ],
     "Machines": [
         _series("Temperature", "Of the processor.",

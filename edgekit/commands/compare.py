@@ -10,6 +10,7 @@ import msgspec
 
 from edgekit.commands.notify import notify
 from edgekit.commands.options import (
+    NumberRange,
     Opening,
     config_option,
     given,
@@ -60,7 +61,7 @@ _MAX_PICTURES = 24
 )
 @click.option(
     "--min-agreement",
-    type=click.FloatRange(0, 1),
+    type=NumberRange(0, 1),
     metavar="SHARE",
     help="Fail when they decide the same for fewer frames than this, 0.99 say.",
 )

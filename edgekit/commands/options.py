@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,20 @@ from edgekit.settings import Key, keys, load
 if TYPE_CHECKING:
     from edgekit.inference.classifier import Classifier
     from edgekit.offline.jobs.model_source import ModelSource
+
+
+class NumberRange(click.FloatRange):
+    """A range that does not take `nan`, which is neither below a limit nor above it."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number; a usage error where it is none, or out of the range."""
+        found = float(super().convert(value, param, ctx))
+        if math.isnan(found):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return found
+
 
 _HINTS = frozenset(Hints.__struct_fields__)
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -205,7 +220,7 @@ def _type(key: Key) -> Any:
             None if low is None else int(low), None if high is None else int(high)
         )
     if key.type is float:
-        return click.FloatRange(low, high, min_open=open_low)
+        return NumberRange(low, high, min_open=open_low)
     if key.type is Path:
         return click.Path(path_type=Path)
     if get_origin(key.type) is tuple:

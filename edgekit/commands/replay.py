@@ -8,6 +8,7 @@ import click
 from edgekit.commands.many import Jobs, Many, jobs_options, open_here, settle_all, tell_one
 from edgekit.commands.notify import notify
 from edgekit.commands.options import (
+    NumberRange,
     Opening,
     config_option,
     given,
@@ -41,7 +42,7 @@ from edgekit.offline.told import Told
 @click.option("--any-model", is_flag=True, help="Accept a --golden that another model made.")
 @click.option(
     "--tolerance",
-    type=click.FloatRange(0, 1),
+    type=NumberRange(0, 1),
     default=TOLERANCE,
     show_default=True,
     help="Most that scores may differ by.",

@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import SimpleNamespace
@@ -285,3 +286,28 @@ def test_no_error_shows_a_password(edgekit: Edgekit) -> None:
         assert done.returncode != 0
         assert "***@camera" in done.stderr
         assert "hunter2" not in done.stdout + done.stderr, arguments
+
+
+def _options(command: click.Command, words: str) -> Iterator[tuple[str, click.Parameter]]:
+    """All options of a command and of those below it, each with the words that lead to it."""
+    for parameter in command.params:
+        yield f"{words} {parameter.opts[0]}", parameter
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            yield from _options(inner, f"{words} {name}")
+
+
+@pytest.mark.parametrize("name", ["collect", "compare", "fleet", "push", "record", "replay", "run"])
+def test_no_limit_lets_what_is_no_number_pass(name: str) -> None:
+    """`nan` is neither below a limit nor above it: a timeout that never comes, say."""
+    command = cli.edgekit.get_command(click.Context(cli.edgekit), name)
+    assert command is not None
+    limited = {
+        words: parameter
+        for words, parameter in _options(command, name)
+        if isinstance(parameter.type, click.FloatRange)
+    }
+    assert limited
+    for parameter in limited.values():
+        with pytest.raises(click.BadParameter, match="is not a number"):
+            parameter.type.convert("nan", parameter, click.Context(command))

@@ -16,7 +16,7 @@ def exported_metrics() -> dict[str, set[str]]:
     answers = AnswerCounts()
     answers.count(make_result())
     health = msgspec.structs.replace(HEALTH, problems=["mqtt: no broker at pi"])
-    text, _ = exposition(health, answers.snapshot(), Disk({"data": Space(1, 2)}, 0), "")
+    text, _ = exposition(health, answers.snapshot(), Disk({"data": Space(1, 2)}, 0, 0), "")
     found = {"up": set(TARGET_LABELS), "ALERTS": TARGET_LABELS | {"alertname", "alertstate"}}
     for family in parse(text.decode()):
         for sample in family.samples:

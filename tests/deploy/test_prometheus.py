@@ -60,6 +60,18 @@ def test_an_alert_says_what_happened_and_what_to_do(
     assert f"\n#### {rule['alert']}\n" in PAGE.read_text(encoding="utf-8")
 
 
+def gates() -> list[str]:
+    """The queries of docs/fleet.md that are to be empty before the next stage of a roll-out."""
+    page = (ROOT / "docs" / "fleet.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```promql\n(.*?)```", page, re.DOTALL)
+    return [str(line) for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("query", gates())
+def test_what_a_gate_of_a_roll_out_reads_is_there(query: str, known: dict[str, set[str]]) -> None:
+    assert misuses(query, known) == []
+
+
 def test_the_page_describes_no_alert_that_is_not_there() -> None:
     described = re.findall(r"^#### (Edgekit\w+)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted(described) == sorted(ALERTS)
@@ -105,6 +117,50 @@ class TestPromtool:
 
     def test_rules_do_as_their_tests_say(self, promtool: str) -> None:
         assert "SUCCESS" in self.run(promtool, "test", "rules", TESTS)
+
+    def test_gates_of_a_roll_out_are_shut_where_they_should_be(
+        self, promtool: str, tmp_path: Path
+    ) -> None:
+        of = 'job="edgekit", group="canary", instance="pi:1"'
+        well = {
+            f"up{{{of}}}": "1x90",
+            f'edgekit_model_info{{{of}, sha256="9f86d081884c7d65"}}': "1x90",
+            f'edgekit_state{{{of}, edgekit_state="stalled"}}': "0x90",
+            f'edgekit_drift{{{of}, figure="score"}}': "0x90",
+            f"edgekit_model_rollbacks_total{{{of}}}": "2x90",
+        }
+        (up, model, state, drift, rollbacks), (gone, old, stalled, drifts, problem, back) = (
+            well,
+            gates(),
+        )
+        cases = [
+            (well, []),
+            (well | {up: "0x90"}, [gone]),
+            ({}, [gone]),
+            ({key: value for key, value in well.items() if key != model}, [old]),
+            (well | {state: "1x90"}, [stalled]),
+            (well | {drift: "1x90"}, [drifts]),
+            (well | {f'edgekit_problem{{{of}, part="mqtt"}}': "1x90"}, [problem]),
+            (well | {rollbacks: "2x30 3x60"}, [back]),
+        ]
+        tests = [
+            {
+                "interval": "1m",
+                "input_series": [{"series": k, "values": v} for k, v in series.items()],
+                "promql_expr_test": [
+                    {
+                        "expr": f"vector(1) and on () ({query})",
+                        "eval_time": "1h",
+                        "exp_samples": [{"labels": "{}", "value": 1}] if query in shut else [],
+                    }
+                    for query in gates()
+                ],
+            }
+            for series, shut in cases
+        ]
+        file = tmp_path / "gates.yml"
+        file.write_text(yaml.safe_dump({"tests": tests}))
+        assert "SUCCESS" in self.run(promtool, "test", "rules", file)
 
     def test_the_configuration_is_one(self, promtool: str, tmp_path: Path) -> None:
         for file in FOLDER.glob("*.yml"):

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import click
 import msgspec
 import pytest
 import yaml
@@ -24,7 +25,7 @@ from click.testing import CliRunner, Result
 from edgekit_device.config.settings import MqttSettings
 from edgekit_device.fleet import reading as reading_module
 from edgekit_device.fleet.command import fleet
-from edgekit_device.fleet.devices import STATES
+from edgekit_device.fleet.devices import STATES, Device
 from edgekit_device.fleet.reading import PACKET_LIMIT, Reading
 from edgekit_device.sinks.mqtt import Mqtt
 from paho.mqtt.client import Client
@@ -165,10 +166,16 @@ def test_filters(broker: Broker) -> None:
         assert "1 device(s)" in _run(broker, "--model", "bbbbbb").stdout
         assert "1 device(s)" in _run(broker, "--model", "b.*").stdout
         done = _run(broker, "--state", "offline", "--state", "stalled")
-        assert (done.exit_code, done.stdout) == (0, "0 device(s): none; all are well\n")
-        # A name that is spelt wrongly would look like a fleet that is well.
-        done = _run(broker, "--name", "prch")
-        assert "none is called prch" in _failure(done)
+        assert (done.exit_code, done.stdout, done.stderr) == (0, "no device fits\n", "")
+        # As `sha256sum` of another system writes it.
+        assert "1 device(s)" in _run(broker, "--model", "BBBBBB").stdout
+        # A name that is spelt wrongly, or gone, would look like a fleet that is well.
+        for names in (["prch"], ["porch", "prch"], ["g*", "prch", "porch"]):
+            done = _run(broker, *(word for name in names for word in ("--name", name)))
+            assert "none is called prch;" in _failure(done)
+        done = _run(broker, "--model", "better-int8.tflit")
+        assert (done.exit_code, done.stdout) == (0, "no device fits\n")
+        assert "no device has a model better-int8.tflit; " in done.stderr
 
 
 def test_no_device_is_an_error(broker: Broker) -> None:
@@ -182,6 +189,12 @@ def test_a_broker_that_is_away_is_an_error(broker: Broker) -> None:
     broker.kill()
     assert "cannot reach the MQTT broker" in _failure(_run(broker))
     assert "cannot reach the MQTT broker" in _failure(_run(broker, "--watch"))
+
+
+@pytest.mark.parametrize("host", ["mqtt://127.0.0.1", "127.0.0.1:1883"])
+def test_a_host_that_is_more_than_a_name_is_told(host: str) -> None:
+    done = CliRunner().invoke(fleet, ["--mqtt-host", host])
+    assert "the host is a name alone: mqtt.port is its port" in _failure(done)
 
 
 def test_without_a_broker_the_remedy_is_told() -> None:
@@ -491,6 +504,22 @@ def test_it_goes_on_when_the_broker_comes_back(
     assert {watch.line().split()[1], watch.line().split()[1]} == {"old", "new"}
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--mqtt-prefix", "cameras"), "knows no device below cameras/: is --mqtt-prefix right"),
+        (("--name", "prch"), "no device is called prch"),
+        (("--model", "cccccc"), "no device has a model cccccc"),
+    ],
+)
+def test_nothing_to_watch_is_told(
+    broker: Broker, watched: Callable[..., _Watch], words: tuple[str, str], told: str
+) -> None:
+    _publish(broker, {"edgekit/porch/status": b"offline"})
+    watch = watched(*words)
+    assert watch.process.stderr is not None and told in watch.process.stderr.readline()
+
+
 def test_ctrl_c_ends_it(broker: Broker, watched: Callable[..., _Watch]) -> None:
     _publish(broker, {"edgekit/old/status": b"offline"})
     watch = watched()
@@ -500,22 +529,55 @@ def test_ctrl_c_ends_it(broker: Broker, watched: Callable[..., _Watch]) -> None:
     assert watch.process.returncode == 130 and said.endswith("edgekit: interrupted\n")
 
 
-def test_a_terminal_is_drawn_anew(broker: Broker) -> None:
+_ANEW = "\x1b[H\x1b[J"
+
+
+@contextmanager
+def _terminal(broker: Broker, **environment: str) -> Iterator[Callable[..., str]]:
+    """`edgekit fleet --watch` on a terminal; gives what reads it until something is there."""
     ours, its = os.openpty()
     command = [sys.executable, "-m", "edgekit", "fleet", "--watch", *_at(broker)]
-    with _device(broker, "porch"):
-        process = subprocess.Popen(command, cwd=ROOT, stdout=its, stderr=its)
-        os.close(its)
-        try:
-            said, deadline = b"", time.monotonic() + 60
-            while said.count(b"\x1b[H\x1b[J") < 3:
-                assert time.monotonic() < deadline
-                said += os.read(ours, 4096)
-        finally:
-            process.kill()
-            process.wait()
-            os.close(ours)
-    assert b"porch" in said and b"all are well" in said
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=its, stderr=its, env=os.environ | environment
+    )
+    os.close(its)
+
+    def read(enough: Callable[[str], bool]) -> str:
+        said, deadline = b"", time.monotonic() + 60
+        while not enough(said.decode("utf-8", "replace")):
+            assert time.monotonic() < deadline
+            said += os.read(ours, 4096)
+        return said.decode("utf-8", "replace")
+
+    try:
+        yield read
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+def test_a_terminal_is_drawn_anew(broker: Broker) -> None:
+    with _device(broker, "porch"), _terminal(broker, TERM="xterm") as said:
+        text = said(lambda text: text.count(_ANEW) >= 3)
+    assert "porch" in text and "all are well" in text
+
+
+def test_a_terminal_that_cannot_be_drawn_anew_gets_lines(broker: Broker) -> None:
+    with _device(broker, "porch"), _terminal(broker, TERM="dumb") as said:
+        assert "\x1b" not in said(lambda text: "porch · running" in text)
+
+
+def test_what_is_drawn_fits_into_the_terminal(broker: Broker) -> None:
+    """Whatever is to be said: what is too much would push the first lines out of it."""
+    old = {"status": b"offline", "health": _health(ts="2020-01-01T00:00:00Z")}
+    names = [f"{'device-' * 10}{number}" for number in range(20)]
+    _publish(broker, {f"edgekit/{name}/{kind}": old[kind] for name in names for kind in old})
+    with _terminal(broker, TERM="xterm", LINES="16", COLUMNS="60") as said:
+        text = said(lambda text: text.count(_ANEW) >= 3)
+    drawn = text.split(_ANEW)[2].splitlines()
+    assert drawn[0].endswith("UTC, Ctrl-C ends") and len(drawn) <= 15
+    assert all(len(click.unstyle(line)) < 60 for line in drawn)
 
 
 # Export.
@@ -535,6 +597,21 @@ def test_an_inventory_has_hosts_and_groups(broker: Broker) -> None:
         "edgekit", "edgekit_running", "edgekit_offline", f"edgekit_model_{sha[:12]}",
     }  # fmt: skip
     assert "1 device(s) have not told where they are: gate" in done.stderr
+
+
+def test_an_inventory_that_would_mislead_ansible_is_told(broker: Broker) -> None:
+    _publish(
+        broker,
+        {f"edgekit/{name}/status": b"online" for name in ("a", "b", "localhost")}
+        | {f"edgekit/{name}/health": _health() for name in ("a", "b", "localhost")}
+        | {f"edgekit/{name}/device": b'{"address":"10.0.0.1"}' for name in "ab"},
+    )
+    done = _run(broker, "export")
+    assert done.exit_code == 1
+    assert "left out: localhost; give them another `name`" in done.stderr
+    assert "2 devices say that they are at 10.0.0.1: a, b; Ansible would take one" in done.stderr
+    assert list(yaml.safe_load(done.stdout)["all"]["children"]["edgekit"]["hosts"]) == ["a", "b"]
+    assert "no device fits" in str(_run(broker, "export", "--name", "localhost").exception)
 
 
 # The documentation.
@@ -566,6 +643,13 @@ def test_the_states_of_the_page_are_those_there_are() -> None:
     page = (ROOT / "docs" / "fleet.md").read_text(encoding="utf-8")
     table = page.partition("### States")[2].partition("All but")[0]
     assert set(re.findall(r"`(\w+)`(?=[^|]*\|)", table)) == set(STATES)
+
+
+def test_the_keys_of_the_page_are_those_there_are() -> None:
+    page = (ROOT / "docs" / "fleet.md").read_text(encoding="utf-8")
+    table = page.partition("### JSON")[2].partition("### States")[0]
+    rows = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+    assert re.findall(r"`(\w+)`", " ".join(rows)) == list(Device.__struct_fields__)
 
 
 def test_what_is_left_of_a_device_is_named_with_how_to_remove_it(broker: Broker) -> None:

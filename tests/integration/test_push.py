@@ -25,6 +25,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from edgekit_device.service.durable import locked
 from edgekit_device.service.push import cli as module
 from edgekit_device.service.push import push
 
@@ -42,11 +43,13 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from edgekit import cli as command
-from edgekit_device.service import cli, configure, probation
+from edgekit_device.service import cli, configure, probation, verify
 from edgekit_device.service.layout import Layout
 from tests.device.service.fake_clock import FakeClock
 probation.time = configure.time = FakeClock(Path(os.environ["FAKE_SYSTEMD"]))
 configure.PATIENCE = 2.0
+# Nothing to choose, and nothing to measure: with both it would take five seconds each time.
+verify.installed_versions = lambda: {{"litert": "2.1.0"}}
 cli.Layout = lambda: Layout(Path({layout!r}))
 # Not from the entry points, which are those of the last installation.
 command._Commands.get_command = lambda *_: cli.service
@@ -200,7 +203,7 @@ def _serve(folder: Path, keys: Path) -> Iterator[Remote]:
     _install(device, tiny_model(folder / "old.tflite"))
     with _Listener() as listener:
         listener.config = _configured(folder, keys, device, listener.port)
-        threading.Thread(target=listener.serve_forever, daemon=True).start()
+        threading.Thread(target=listener.serve_forever, args=(0.05,), daemon=True).start()
         try:
             yield Remote(listener.port, folder, keys, device)
         finally:
@@ -491,6 +494,20 @@ def test_a_key_that_the_device_does_not_know(remote: Remote, new: Path) -> None:
     done = remote.push(remote.host, new)
     assert "failed  access: ssh: " in done.output
     assert "Permission denied (publickey" in done.output
+    assert "; ssh-copy-id brings your key there" in done.output
+    assert remote.sudo == []
+
+
+def test_a_device_whose_key_is_not_known_or_is_another(remote: Remote, new: Path) -> None:
+    known = remote.keys / "known_hosts"
+    ours = known.read_text()
+    known.unlink()
+    done = remote.push("-o", "StrictHostKeyChecking=ask", remote.host, new)
+    assert "access: ssh: Host key verification failed.; nobody has been there" in done.output
+    other = (_key(remote.keys / "other").parent / "other.pub").read_text()
+    known.write_text(f"{ours.split()[0]} {other}")
+    done = remote.push(remote.host, new)
+    assert "access: ssh: Host key verification failed.; is it another machine" in done.output
     assert remote.sudo == []
 
 
@@ -502,6 +519,18 @@ def test_a_model_that_arrives_damaged_is_not_used(
     assert _told(done, remote.host) == "failed  damaged: it arrived damaged; try again"
     assert remote.sudo == []
     assert remote.left == []
+
+
+def test_two_pushes_at_once_are_one_after_the_other(
+    remote: Remote, new: Path, config: Path
+) -> None:
+    with locked(remote.device.layout.lock) as ours:
+        assert ours
+        for words in ((remote.host, new), ("--config", config, remote.host)):
+            done = remote.push(*words)
+            assert "failed  busy: another change of the models is at work; wait" in done.output
+    assert remote.device.store.current == remote.old
+    assert remote.device.layout.config.read_text() == QUICK
 
 
 def test_sudo_that_asks_for_a_password(remote: Remote, new: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from edgekit.commands.options import config_option
+from edgekit.commands.options import NumberRange, config_option
 from edgekit.errors import EdgekitError, OutputError, SourceError
 from edgekit.files import write_atomically
 from edgekit.inference.frame import Frame
@@ -125,7 +125,7 @@ def _recorded(settings: Settings, stopping: threading.Event) -> Iterator[Frame]:
 )
 @click.option(
     "--max-seconds",
-    type=click.FloatRange(0, min_open=True),
+    type=NumberRange(0, min_open=True),
     help="Time to look, in the source's time; a camera is watched until Ctrl-C if unset.",
 )
 @config_option

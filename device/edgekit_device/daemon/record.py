@@ -8,7 +8,7 @@ from typing import Any
 import click
 import msgspec
 
-from edgekit.commands.options import config_option
+from edgekit.commands.options import NumberRange, config_option
 from edgekit.errors import EdgekitError
 from edgekit.inference.events import timestamp
 from edgekit.offline.clip_output import ClipFile
@@ -58,14 +58,14 @@ def _size(_ctx: click.Context, _option: click.Parameter, value: str) -> int:
 )
 @click.option(
     "--ring",
-    type=click.FloatRange(0),
+    type=NumberRange(0),
     default=5.0,
     show_default=True,
     help="Seconds that are kept before what --on says.",
 )
 @click.option(
     "--after",
-    type=click.FloatRange(0),
+    type=NumberRange(0),
     default=5.0,
     show_default=True,
     help="Seconds that are kept after it.",
@@ -78,7 +78,7 @@ def _size(_ctx: click.Context, _option: click.Parameter, value: str) -> int:
     show_default=True,
     help="Size at which the clip ends: bytes, or with K, M or G behind.",
 )
-@click.option("--max-seconds", type=click.FloatRange(0, min_open=True), help="Time to record.")
+@click.option("--max-seconds", type=NumberRange(0, min_open=True), help="Time to record.")
 @config_option
 @settings_of(
     "model", "source", "source-password-file", "name", "labels", "channels", "normalization",

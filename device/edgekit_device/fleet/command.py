@@ -1,6 +1,7 @@
 """`edgekit fleet`."""
 
 import functools
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import click
 import msgspec
 
 from edgekit.commands.notify import notify
-from edgekit.commands.options import config_option
+from edgekit.commands.options import NumberRange, config_option
 from edgekit.errors import ConfigurationError, OutputError
 from edgekit.inference.events import timestamp
 from edgekit.text import listed
@@ -66,7 +67,7 @@ def _reads(command: Callable[..., Any]) -> Callable[..., Any]:
     decorated: Any = selection_options(reading)
     decorated = click.option(
         "--timeout",
-        type=click.FloatRange(0, min_open=True),
+        type=NumberRange(0, 86400, min_open=True),
         default=_TIMEOUT,
         show_default=True,
         help="Seconds to connect, and to read what the broker retains.",
@@ -115,7 +116,7 @@ def fleet(
             settings,
             selection,
             timeout,
-            Changes(as_json) if as_json or not sys.stdout.isatty() else Screen(),
+            Changes(as_json) if as_json or not _is_drawn_on() else Screen(),
         )
         return
     from edgekit_device.fleet.table import render, summary
@@ -143,28 +144,45 @@ def export(
 
     All are in the group edgekit, and in groups by state (edgekit_running) and by model
     (edgekit_model_ and 12 digits of its hash). A device that has told nobody where it is goes in
-    with its name alone. The exit code is 1 if devices may be missing.
+    with its name alone. The exit code is 1 if devices are missing, or may be.
 
     \b
     Example:
       edgekit fleet export --mqtt-host broker.lan > inventory.yml
     """
-    from edgekit_device.fleet.inventory import inventory, is_found
+    from edgekit_device.fleet.inventory import can_be_host, inventory, is_found, shared_places
 
     report = _read(settings, selection, timeout)
     for remark in report.remarks:
         notify(remark)
-    if not report.devices:
+    left_out = [device.name for device in report.devices if not can_be_host(device)]
+    devices = [device for device in report.devices if can_be_host(device)]
+    if left_out:
+        notify(
+            f"{len(left_out):,} device(s) have a name that means something else to Ansible, and "
+            f"are left out: {listed(left_out, 5)}; give them another `name`"
+        )
+    if not devices:
         raise OutputError("no device fits; nothing is exported")
-    lost = [device.name for device in report.devices if not is_found(device)]
+    for place, names in shared_places(devices).items():
+        notify(
+            f"{len(names):,} devices say that they are at {place}: {listed(names, 5)}; Ansible "
+            "would take one machine for all of them"
+        )
+    lost = [device.name for device in devices if not is_found(device)]
     if lost:
         notify(
             f"{len(lost):,} device(s) have not told where they are: {listed(lost, 5)}; Ansible "
             "looks for their names"
         )
-    click.echo(inventory(report.devices), nl=False)
-    if not report.complete:
+    click.echo(inventory(devices), nl=False)
+    if left_out or not report.complete:
         ctx.exit(1)
+
+
+def _is_drawn_on() -> bool:
+    """Whether the output is a terminal that can be drawn anew: an editor's and CI's may be dumb."""
+    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def _read(settings: MqttSettings, selection: Selection, timeout: float) -> Report:
@@ -178,16 +196,8 @@ def _read(settings: MqttSettings, selection: Selection, timeout: float) -> Repor
     finally:
         reading.close()
     devices = reading.fleet.devices()
+    told = remarks(reading, settings.prefix, devices, selection)
     if not devices:
-        told = "".join(f"; {remark}" for remark in remarks(reading, settings.prefix, devices))
-        raise OutputError(
-            f"{reading.where} knows no device below {settings.prefix}/: is --mqtt-prefix right, "
-            f"and may this user read there?{told}"
-        )
-    return Report(
-        timestamp(),
-        reading.where,
-        not is_partial(reading),
-        remarks(reading, settings.prefix, devices),
-        selection.choose(devices, reading.where),
-    )
+        raise OutputError("; ".join(told))
+    chosen = selection.choose(devices, reading.where)
+    return Report(timestamp(), reading.where, not is_partial(reading), told, chosen)

@@ -167,7 +167,7 @@ def _device(name: str, record: _Record, now: datetime) -> Device:
     problems = list(health.problems)
     problems += [f"topic {kind} cannot be read: {why}" for kind, why in record.unreadable.items()]
     if record.health is None and "health" not in record.unreadable:
-        problems.append("it has told nothing of its health")
+        problems.append("it has told nothing of its health, or this user may not read that")
     if age is not None and age < -_AHEAD:
         problems.append("its clock is ahead of this machine's")
     late = max(_INTERVALS * place.health_interval_s, _PATIENCE)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from edgekit.text import listed
 from edgekit_device.fleet.devices import DEVICES_LIMIT, OFFLINE, SILENT, Device
 from edgekit_device.fleet.reading import Reading
+from edgekit_device.fleet.selection import Selection
 
 LEFTOVER = 30 * 86400.0
 """Seconds after which a device that is not heard of may no longer exist."""
@@ -16,15 +17,23 @@ def is_partial(reading: Reading) -> bool:
     return bool(not reading.was_complete or reading.lost or reading.fleet.left_out)
 
 
-def remarks(reading: Reading, prefix: str, devices: Sequence[Device]) -> list[str]:
+def remarks(
+    reading: Reading, prefix: str, devices: Sequence[Device], selection: Selection
+) -> list[str]:
     """Lines for people.
 
     Args:
         reading: what was read.
         prefix: of the devices' topics.
         devices: all that are known.
+        selection: which of them are meant.
     """
-    fleet, said = reading.fleet, []
+    fleet, said = reading.fleet, selection.remarks(devices) if devices else []
+    if not devices:
+        said.append(
+            f"{reading.where} knows no device below {prefix}/: is --mqtt-prefix right, and may "
+            "this user read there?"
+        )
     if not reading.was_complete:
         said.append(
             f"{reading.where} has not sent all that it retains in time: devices may be missing; "

@@ -12,7 +12,7 @@ from edgekit.errors import OutputError
 from edgekit_device.fleet.devices import STATES, Device
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_HASH = re.compile("[0-9a-f]{6,64}")
+_HASH = re.compile("[0-9a-f]{6,64}", re.IGNORECASE)
 
 
 class Selection(msgspec.Struct, frozen=True):
@@ -34,15 +34,26 @@ class Selection(msgspec.Struct, frozen=True):
         """Those of some devices that are meant.
 
         Raises:
-            OutputError: no device at all has such a name.
+            OutputError: no device at all has one of the names.
         """
-        named = [device for device in devices if self._named(device)]
-        if self.names and not named:
+        if absent := self.absent(devices):
             raise OutputError(
                 f"{where} knows {len(devices):,} device(s), and none is called "
-                f"{' or '.join(self.names)}; edgekit fleet without --name shows them"
+                f"{' or '.join(absent)}; edgekit fleet without --name shows them"
             )
-        return [device for device in named if self.fits(device)]
+        return [device for device in devices if self.fits(device)]
+
+    def absent(self, devices: Sequence[Device]) -> list[str]:
+        """The names that no device has."""
+        known = [device.name for device in devices]
+        return [name for name in self.names if not any(fnmatchcase(one, name) for one in known)]
+
+    def remarks(self, devices: Sequence[Device]) -> list[str]:
+        """What looks as if all were well, and is only spelt wrongly: lines for people."""
+        said = [f"no device is called {name}" for name in self.absent(devices)]
+        if self.model is not None and not any(_has_model(one, self.model) for one in devices):
+            said.append(f"no device has a model {self.model}; edgekit fleet shows those that run")
+        return said
 
     def fits(self, device: Device) -> bool:
         """Whether a device is meant."""
@@ -58,7 +69,7 @@ class Selection(msgspec.Struct, frozen=True):
 
 
 def _has_model(device: Device, wanted: str) -> bool:
-    if _HASH.fullmatch(wanted) and device.model_sha256.startswith(wanted):
+    if _HASH.fullmatch(wanted) and device.model_sha256.startswith(wanted.lower()):
         return True
     return fnmatchcase(device.model, wanted)
 
@@ -85,7 +96,8 @@ def selection_options(command: _F) -> _F:
             "names",
             multiple=True,
             metavar="GLOB",
-            help="Only those with such a name; may be given several times.",
+            help="Only those with such a name; may be given several times. One that no device has "
+            "is an error.",
         ),
     ):
         command = option(command)

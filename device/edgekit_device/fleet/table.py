@@ -140,6 +140,8 @@ def _block(
 
 def summary(devices: Sequence[Device]) -> str:
     """How many there are, in which states and with which models, in a line or two."""
+    if not devices:
+        return "no device fits"
     states = Counter(device.state for device in devices)
     models = Counter(f"{d.model} {d.model_sha256[:12]}" for d in devices if d.model)
     versions = Counter(device.version for device in devices if device.version)

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from textwrap import wrap
 from typing import Any, Protocol
 
 import click
@@ -48,13 +49,17 @@ class Screen:
     def show(self, devices: Sequence[Device], chosen: Sequence[Device], told: list[str]) -> None:
         """See `View.show`."""
         size = shutil.get_terminal_size()
-        head = [*summary(chosen).splitlines(), *told]
-        table = render(chosen, size.columns - 1, max(5, size.lines - len(head) - 3))
-        self._draw([f"{datetime.now(UTC):%H:%M:%S} UTC, Ctrl-C ends", *head, "", table])
+        columns = max(20, size.columns - 1)
+        # A line that the terminal breaks would push the first one out of it.
+        said = [*summary(chosen).splitlines(), *told]
+        head = [line for text in said for line in wrap(text, columns)]
+        table = render(chosen, columns, max(3, size.lines - len(head) - 3))
+        lines = [f"{datetime.now(UTC):%H:%M:%S} UTC, Ctrl-C ends", *head, "", *table.splitlines()]
+        self._draw(lines[: max(1, size.lines - 1)])
 
     def lost(self, problem: str) -> None:
         """See `View.lost`."""
-        self._draw([problem])
+        self._draw(wrap(problem, max(20, shutil.get_terminal_size().columns - 1)))
 
     def _draw(self, lines: list[str]) -> None:
         # What goes through `sys.stdout` steers no terminal.
@@ -151,7 +156,7 @@ def _follow(reading: Reading, selection: Selection, prefix: str, view: View) -> 
         while True:
             devices = reading.fleet.devices()
             chosen = [device for device in devices if selection.fits(device)]
-            view.show(devices, chosen, remarks(reading, prefix, devices))
+            view.show(devices, chosen, remarks(reading, prefix, devices, selection))
             until = time.monotonic() + EVERY
             while (left := until - time.monotonic()) > 0:
                 reading.turn(left)

@@ -74,6 +74,10 @@ def test_the_summary_counts_states_models_and_versions() -> None:
     assert versions == "versions: 2 0.1.0, 1 0.2.0"
 
 
+def test_no_device_is_not_all_well() -> None:
+    assert summary([]) == "no device fits"
+
+
 def test_many_models_are_counted_together() -> None:
     devices = [device_of(f"d{number}", model=f"{number}.tflite") for number in range(9)]
     assert summary(devices).splitlines()[1].endswith("and 3 others")

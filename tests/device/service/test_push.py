@@ -252,8 +252,20 @@ def test_every_kind_of_trouble_is_in_the_documentation() -> None:
 
 def test_what_a_login_shell_prints_is_no_answer() -> None:
     noise = b'Welcome!\nafter {"daemon": null}\nversion 7\n'
-    outcome = judge("pi", Answer(0, noise, b"model 00ff answers\n"), "00ff")
+    after = f"{MARK}after \n".encode()
+    outcome = judge("pi", Answer(0, noise + after, b"model 00ff answers\n"), "00ff")
     assert (outcome.outcome, outcome.version, outcome.machine) == ("done", None, None)
+
+
+def test_a_device_that_runs_something_else_and_is_content_is_not_done(
+    model: Model, log: Path, connection: Connection
+) -> None:
+    """A forced command in authorized_keys, or a shell as /bin/true."""
+    fake_command(log.parent / "bin", "ssh", "#!/bin/sh\necho Backups only.\n")
+    outcome = connection.push("pi", Payload("upgrade", b"x", "00ff", "00ff"))
+    assert (outcome.outcome, outcome.reason) == ("failed", "access")
+    assert outcome.message.startswith("ssh ran something else there than what was asked (Backups")
+    assert "forced command in sshd_config or authorized_keys" in outcome.message
 
 
 def test_a_device_steers_no_terminal_and_tells_no_password() -> None:
@@ -343,6 +355,11 @@ def _push(*words: str | Path) -> Result:
         ("http://porch/\n", "line 1: 'http://porch/' is not a host"),
         ("pi@\n", "line 1: 'pi@' is not a host"),
         ("porch\x1b[2J\n", "line 1: .* is not a host"),
+        # A ProxyCommand of ~/.ssh/config may hand the name to a shell.
+        ("$(reboot)\n", "line 1: .* is not a host"),
+        ("pi@porch;reboot\n", "line 1: .* is not a host"),
+        ("`reboot`@porch\n", "line 1: .* is not a host"),
+        ("ssh://porch|reboot:22\n", "line 1: .* is not a host"),
         ("porch\0\n", "is binary"),
     ],
 )  # fmt: skip
@@ -377,6 +394,7 @@ def test_a_file_that_is_no_text(model: Model, tmp_path: Path) -> None:
         (("pi@porch", "--config", "CONFIG", "MODEL"), "is a file, and no host; with --config a"),
         (("--config", "CONFIG"), "no host is named"),
         (("pi@porch", "--batch", "0", "MODEL"), "--batch"),
+        (("pi@porch", "--timeout", "nan", "MODEL"), "'nan' is not a number."),
         (("pi@porch", "--stop-after-failures", "0", "MODEL"), "--stop-after-failures"),
     ],
 )

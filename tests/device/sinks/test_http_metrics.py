@@ -16,6 +16,7 @@ from edgekit_device import installed
 from edgekit_device.answers import OWN_LABELS
 from edgekit_device.sinks.http import Http
 from edgekit_device.sinks.http.api import metrics as operation
+from edgekit_device.sinks.http.limits import REFUSALS
 from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families as parse_openmetrics,
 )
@@ -85,6 +86,15 @@ def test_values(sink: Http) -> None:
     assert found["edgekit_sink_refused_total", "wrong-token", "http"] == 3
     assert found["edgekit_sink_up", "mqtt"] == 1
     assert found["edgekit_sink_up", "webhook"] == 0
+
+
+def test_refusals_of_the_web_server_are_counted_from_0(sink: Http) -> None:
+    """To Prometheus the first sample of a series is no increase, so a burst would not be seen."""
+    found = values(ask(sink, "/metrics").text)
+    counts = {
+        key[1]: value for key, value in found.items() if key[0] == "edgekit_sink_refused_total"
+    }
+    assert counts == dict.fromkeys(REFUSALS, 0) | {"wrong-token": 3}
 
 
 def test_what_runs(sink: Http) -> None:

@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from edgekit import child
+from edgekit.commands.options import NumberRange
 from edgekit.errors import ConfigurationError, PushError
 from edgekit.files import read_file
 from edgekit.model.container import ModelFile, read_model
@@ -72,7 +73,7 @@ _AT_ONCE = 16
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(1),
+    type=NumberRange(1),
     default=TIMEOUT,
     show_default=True,
     help="Seconds for each device, the change itself included.",

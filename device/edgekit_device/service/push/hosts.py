@@ -16,6 +16,9 @@ _HOST = re.compile(
     r"(?P<name>\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[^\s@/:\[\]]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[\w:.%]*)"
     r"(?::(?P<port>\d{1,5}))?/?"
 )
+# What a shell reads otherwise: a ProxyCommand of ~/.ssh/config may hand a name to one, and only a
+# newer ssh refuses that by itself.
+_SHELL = frozenset("'`\"$;&<>|(){}")
 
 
 def named_hosts(words: Iterable[str], file: Path | None) -> tuple[str, ...]:
@@ -67,7 +70,8 @@ def _add(places: dict[tuple[str, str], str], host: str, where: str) -> None:
     """
     found = _HOST.fullmatch(host)
     # ssh would take the one for an option, and nobody has the other.
-    if host.startswith(("-", "[")) or found is None or not host.isprintable():
+    strange = not host.isprintable() or not _SHELL.isdisjoint(host)
+    if host.startswith(("-", "[")) or found is None or strange:
         raise ValueError(f"is not a host{_remedy(host)}")
     if f"{found['user']}".startswith("-") or found["name"].startswith("-"):
         raise ValueError("is not a host")

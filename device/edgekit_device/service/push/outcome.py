@@ -17,6 +17,19 @@ _SSH_FAILED, _USAGE = 255, 2
 # In front of what the script says of the device; a login shell may say anything else.
 MARK = "edgekit-push:"
 _LONGEST_FACT = 1 << 18
+# By what ssh says somewhere; the first that is there.
+_REMEDIES = {
+    b"IDENTIFICATION HAS CHANGED": "is it another machine, or a new card? `ssh-keygen -R` with its "
+    "name forgets the key that it had",
+    b"Host key verification failed": "nobody has been there from here: connect once by hand with "
+    "ssh, and compare the key that it shows",
+    b"Permission denied": "ssh-copy-id brings your key there; one with a passphrase has to be in "
+    "ssh-agent",
+}
+_FORCED = (
+    "ssh ran something else there than what was asked ({said}): look for a forced command in "
+    "sshd_config or authorized_keys, and at the user's shell"
+)
 
 # Kinds of trouble: by the first that fits what was said last. ssh's, then those of the device.
 SSH_REASONS = {
@@ -109,7 +122,11 @@ def judge(host: str, answer: Answer, model: str | None, seconds: float = 0.0) ->
     facts = _facts(answer.output)
     before, after = _status(facts.get("before")), _status(facts.get("after"))
     version = one_line(facts["version"], 40) if facts.get("version") else None
-    if answer.code == 0:
+    reason: str | None
+    if answer.code == 0 and "after" not in facts:
+        # The script ends with that, whatever happens: it did not run.
+        reason, message = "access", _FORCED.format(said=_said(answer))
+    elif answer.code == 0:
         reason, message = _afterwards(answer, after, model, version)
     else:
         reason, message = _trouble(answer, facts, version)
@@ -152,7 +169,8 @@ def _trouble(answer: Answer, facts: dict[str, str], version: str | None) -> tupl
     """The kind of trouble, and the words for it."""
     said = _said(answer)
     if answer.code == _SSH_FAILED:
-        return _kind(SSH_REASONS, said), f"ssh: {said.removeprefix('ssh: ')}"
+        told = said.removeprefix("ssh: ") + _remedy(answer.errors)
+        return _kind(SSH_REASONS, said), f"ssh: {told}"
     if answer.code == ABSENT:
         return "absent", f"{said}; install edgekit-device there, or name it with --edgekit"
     if answer.code == BROKEN:
@@ -172,6 +190,11 @@ def _trouble(answer: Answer, facts: dict[str, str], version: str | None) -> tupl
     if said.startswith("sudo: "):  # Programs begin what they complain of with their name.
         said += "; let the user run edgekit without a password (NOPASSWD)"
     return reason, said
+
+
+def _remedy(errors: bytes) -> str:
+    """What to do about what ssh says, which it says to somebody whom it could ask."""
+    return next((f"; {remedy}" for words, remedy in _REMEDIES.items() if words in errors), "")
 
 
 def _kind(reasons: dict[str, str], said: str) -> str:

@@ -23,6 +23,7 @@ from prometheus_client.registry import Collector
 from edgekit.inference.events import State
 from edgekit_device.answers import Answers
 from edgekit_device.health import Health
+from edgekit_device.sinks.http.limits import REFUSALS
 
 # States in which the newest answer is one of now.
 _ANSWERS = ("running", "degraded")
@@ -255,7 +256,9 @@ def _sinks(health: Health) -> Iterator[Metric]:
         messages.add_metric([name, "sent"], sink.sent)
         messages.add_metric([name, "dropped"], sink.dropped)
         queue.add_metric([name], sink.queued)
-        for reason, count in sink.refused.items():
+        # From 0 on: the first of a series is no increase to Prometheus, be it a thousand at once.
+        reasons = dict.fromkeys(REFUSALS, 0) if name == "http" else {}
+        for reason, count in (reasons | sink.refused).items():
             refused.add_metric([name, reason], count)
         pictures.add_metric([name], sink.pictures_dropped)
         takeovers.add_metric([name], sink.takeovers)

@@ -110,7 +110,11 @@ class Connection:
             client.connect(host, port, KEEPALIVE)
         # A host that is no name at all is a ValueError.
         except (OSError, ValueError) as error:
-            raise OutputError(f"cannot reach {self.where}: {reason(error)}") from error
+            told = f"cannot reach {self.where}: {reason(error)}"
+            # An IPv6 address has two colons at least.
+            if "/" in host or host.count(":") == 1:
+                told += "; the host is a name alone: mqtt.port is its port, mqtt.tls means TLS"
+            raise OutputError(told) from error
         try:
             self._await_answer(time.monotonic() + timeout)
         except BaseException:
