@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from edgekit.commands.options import NumberRange
 from edgekit.errors import ConfigurationError
 from edgekit.model.architectures import ARCHITECTURES
 from edgekit_convert.option_types import Head, Memory, RegionType, Triple
@@ -33,16 +34,16 @@ ARGUMENTS = {
     "head": Argument(Head()),
     "view_region": Argument(RegionType()),
     "size": Argument(click.IntRange(32, 1024), 224),
-    "crop": Argument(click.FloatRange(0, 1, min_open=True)),
+    "crop": Argument(NumberRange(0, 1, min_open=True)),
     "mean": Argument(Triple(), IMAGENET_MEAN),
     "std": Argument(Triple(positive=True), IMAGENET_STD),
     "io": Argument(click.Choice(("uint8", "int8", "float32")), "uint8"),
     "target": Argument(click.Choice(list(TARGETS))),
     "device_memory": Argument(Memory()),
-    "min_kept": Argument(click.FloatRange(0, 1), _KEPT.kept),
-    "min_agreement": Argument(click.FloatRange(0, 1), _KEPT.agreement),
-    "min_snr": Argument(click.FLOAT, _KEPT.snr_db),
-    "max_score_change": Argument(click.FloatRange(0, 1), _KEPT.score_change),
+    "min_kept": Argument(NumberRange(0, 1), _KEPT.kept),
+    "min_agreement": Argument(NumberRange(0, 1), _KEPT.agreement),
+    "min_snr": Argument(NumberRange(), _KEPT.snr_db),
+    "max_score_change": Argument(NumberRange(0, 1), _KEPT.score_change),
     "seed": Argument(click.IntRange(0, 2**32 - 1), 0),
 }
 

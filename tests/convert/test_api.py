@@ -70,6 +70,10 @@ def test_their_defaults_are_the_same(name: str) -> None:
         ("min_snr", "loud"), ("size", (224, 224)), ("size", True), ("size", None), ("mean", None),
         ("edgetpu", "no"), ("allow_loss", 0), ("allow_misfit", None), ("progress", True),
         ("keep_confidence", 1),
+        # Neither below a limit nor above it: a gate with it lets everything pass.
+        *((name, float("nan")) for name in ("crop", "min_kept", "min_agreement", "min_snr",
+                                            "max_score_change", "mean", "std", "seed")),
+        ("min_agreement", "nan"), ("mean", (0.5, float("nan"), 0.5)),
     ],
 )  # fmt: skip
 def test_what_the_command_refuses_it_refuses(name: str, value: Any, request_of: Any) -> None:
