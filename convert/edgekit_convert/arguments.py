@@ -42,7 +42,7 @@ ARGUMENTS = {
     "device_memory": Argument(Memory()),
     "min_kept": Argument(NumberRange(0, 1), _KEPT.kept),
     "min_agreement": Argument(NumberRange(0, 1), _KEPT.agreement),
-    "min_snr": Argument(NumberRange(), _KEPT.snr_db),
+    "min_snr": Argument(NumberRange(-200, 200), _KEPT.snr_db),
     "max_score_change": Argument(NumberRange(0, 1), _KEPT.score_change),
     "seed": Argument(click.IntRange(0, 2**32 - 1), 0),
 }
