@@ -2,12 +2,13 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.ansible.image import USER
@@ -37,7 +38,7 @@ def free_port() -> int:
         return port
 
 
-@dataclass(frozen=True)
+@dataclass
 class Device:
     """An emulated device.
 
@@ -46,12 +47,59 @@ class Device:
         port: of its sshd, on this machine.
         root: its files, as this machine sees them.
         key: private key of its user.
+        groups: control groups that it runs in.
     """
 
     name: str
     port: int
     root: Path
     key: Path
+    groups: list[Path] = field(default_factory=list)
+    _container: "subprocess.Popen[bytes] | None" = None
+
+    def switch_on(self) -> None:
+        """Start it; see `wait`."""
+        console = self.root.parent / "console.log"
+        with console.open("ab") as log:
+            self._container = subprocess.Popen(
+                ["sh", "-c", _IN_GROUPS, "sh", " ".join(map(str, self.groups)),
+                 "systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--link-journal=no",
+                 f"--hostname={self.name}", "--console=pipe", "-D", str(self.root), "-b"],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+
+    def shut_down(self) -> None:
+        """Let it end as it should, which takes a moment."""
+        if self._container is not None:
+            self._container.terminate()
+            try:
+                self._container.wait(60)
+            except subprocess.TimeoutExpired:
+                self.pull_the_plug()
+            self._container = None
+
+    def pull_the_plug(self) -> None:
+        """Take its power away: nothing of it ends as it should, and nobody is told."""
+        assert self._container is not None
+        # systemd-nspawn's own end would not be that of what runs in it.
+        for process in [*_descendants(self._container.pid), self._container.pid]:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        self._container.wait()
+        self._container = None
+
+    def cut(self, how: signal.Signals) -> None:
+        """Let nothing through its connections, while all else on it goes on.
+
+        Args:
+            how: SIGSTOP for a cable that was pulled; SIGCONT for one that was plugged in again.
+        """
+        assert self._container is not None
+        for process in _descendants(self._container.pid):
+            name = Path(f"/proc/{process}/comm")
+            with suppress(OSError):
+                if name.read_text().startswith("sshd"):
+                    os.kill(process, how)
 
     def ssh(self, command: str) -> str:
         """What a command prints there, as its user; it has to end well."""
@@ -113,24 +161,29 @@ def _device(root: Path, work: Path, name: str, key: Path) -> Iterator[Device]:
         refused="this kernel mounts no overlay")  # fmt: skip
     try:
         _prepare(device)
-        with (work / f"{name}.log").open("wb") as console, _control_groups(name) as groups:
-            container = subprocess.Popen(
-                ["sh", "-c", _IN_GROUPS, "sh", " ".join(map(str, groups)),
-                 "systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--link-journal=no",
-                 f"--hostname={name}", "--console=pipe", "-D", str(device.root), "-b"],
-                stdin=subprocess.DEVNULL, stdout=console, stderr=console,
-            )  # fmt: skip
+        with _control_groups(name) as device.groups:
+            device.switch_on()
             try:
                 yield device
             finally:
-                container.terminate()
-                try:
-                    container.wait(60)
-                except subprocess.TimeoutExpired:
-                    container.kill()
-                    container.wait()
+                device.shut_down()
     finally:
         run("umount", "--lazy", device.root)
+
+
+def _descendants(process: int) -> list[int]:
+    """Numbers of the processes that a process has started, and so on."""
+    parents = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            parents[int(entry.parent.name)] = int(entry.read_text().rpartition(")")[2].split()[1])
+    found, left = [], [process]
+    while left:
+        parent = left.pop()
+        children = [child for child, of in parents.items() if of == parent]
+        found += children
+        left += children
+    return found
 
 
 @contextmanager

@@ -1,16 +1,18 @@
 """The playbooks with a real Ansible, on two emulated devices with a real sshd and systemd.
 
-`make test-ansible`, because the root file system takes some minutes to make, and each run a minute.
+`make test-ansible`, because the root file system takes some minutes to make, and each run up to
+two.
 """
 
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -146,6 +148,29 @@ class Fleet:
             "mqtt": "{{ mqtt | default({}) }}",
         } | more  # fmt: skip
 
+    def play_until(self, task: str, times: int, act: Callable[[], None], **more: Any) -> Outcome:
+        """Run a playbook, and let something happen a moment after a task has begun.
+
+        Args:
+            task: its name.
+            times: the first time it begins, or a later one.
+            act: what happens.
+            more: `playbook`, and variables.
+        """
+        begun = 0
+        happens = threading.Timer(1.5, act)
+
+        def watch(line: str) -> None:
+            nonlocal begun
+            begun += f"TASK [edgekit : {task}]" in line
+            if begun == times and happens.ident is None:
+                happens.start()
+
+        done = self.play(watch=watch, **more)
+        assert happens.ident is not None, done.said
+        happens.join()
+        return done
+
     def play(self, playbook: str, *words: str, **more: Any) -> Outcome:
         """Run a playbook, and hold that no secret was told."""
         began = time.monotonic()
@@ -162,6 +187,14 @@ class Fleet:
         cameras["shed"] = {"ansible_port": free_port()}
         yield
         del cameras["shed"]
+
+    def settle(self, device: Device) -> None:
+        """Wait until its service answers again."""
+        deadline = time.monotonic() + 300
+        status = "sudo /opt/edgekit/bin/edgekit service status --json"
+        while '"state": "running"' not in device.ssh(f"{status} || true"):
+            assert time.monotonic() < deadline
+            time.sleep(1)
 
     def runs(self, device: Device) -> str:
         """The name of the model that a device runs, and answers with."""
@@ -193,17 +226,29 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 
 def test_from_nothing_to_a_rollout_that_stops(fleet: Fleet) -> None:
+    _install_what_vanishes(fleet)
     _install(fleet)
     _configure(fleet)
     _refuse(fleet)
+    _heed_the_doctor(fleet)
     _roll_out(fleet)
     _stop_at_the_canary(fleet)
     _stop_at_the_second_stage(fleet)
     _take_back(fleet)
+    _roll_out_to_what_vanishes(fleet)
+    _finish_what_was_cut_short(fleet)
     _tell(fleet)
+    _leave_nothing_behind(fleet)
 
 
-def _install(fleet: Fleet) -> None:
+def _pull_the_cable(device: Device, seconds: float) -> None:
+    device.cut(signal.SIGSTOP)
+    time.sleep(seconds)
+    device.cut(signal.SIGCONT)
+
+
+def _install_what_vanishes(fleet: Fleet) -> None:
+    """First the canary loses its power in the midst of pip, then the other its cable."""
     done = fleet.play("install", "--check", "--diff")
     assert done.code == 0, done.said
     assert all(done.changed.values())
@@ -211,7 +256,29 @@ def _install(fleet: Fleet) -> None:
     for device in (fleet.porch, fleet.gate):
         assert device.ssh("ls /opt; sudo ls /etc/credstore 2> /dev/null || true") == ""
 
-    done = fleet.play("install")
+    pip = "Install edgekit and what it needs"
+    done = fleet.play_until(pip, 1, fleet.porch.pull_the_plug, playbook="install")
+    assert done.code == 2
+    assert done.failed == {"porch"}, done.said
+    assert "porch FAILED: it went away in the midst of it" in done.words
+    assert "1 still to come: gate" in done.words
+    fleet.porch.switch_on()
+    fleet.porch.wait()
+    assert "its packages are half installed" in fleet.play("facts").words
+
+    # ssh would wait for hours by itself; the configuration has it wait a minute.
+    cable = partial(_pull_the_cable, fleet.gate, 75)
+    done = fleet.play_until(pip, 2, cable, playbook="install")
+    assert done.code == 2
+    assert done.failed == {"gate"}, done.said
+    assert "gate FAILED: it went away in the midst of it" in done.words
+    # pip may go on there by itself; while it does, a run would be refused.
+    fleet.gate.ssh("sudo flock /run/edgekit.lock true")
+
+
+def _install(fleet: Fleet) -> None:
+    # Nothing of a secret is told, however much else is.
+    done = fleet.play("install", "-vvv", "--diff")
     assert done.code == 0, done.said
     for device in (fleet.porch, fleet.gate):
         assert fleet.runs(device) == "first"
@@ -228,6 +295,11 @@ def _install(fleet: Fleet) -> None:
     done = fleet.play("install")
     assert done.code == 0, done.said
     assert done.changed == {"porch": 0, "gate": 0}
+
+    # A run that was cut short behind these would have left a service that knows nothing of them.
+    fleet.gate.ssh("sudo touch /etc/credstore/edgekit.mqtt-password")
+    done = fleet.play("install")
+    assert (done.code, done.changed) == (0, {"porch": 0, "gate": 1}), done.said
 
 
 def _configure(fleet: Fleet) -> None:
@@ -269,6 +341,32 @@ def _refuse(fleet: Fleet) -> None:
         "porch its architecture is x86_64, not aarch64; it has edgekit 0.1.0, not 9.0" in done.words
     )
     assert not any(done.changed.values())
+    assert fleet.runs(fleet.porch) == fleet.runs(fleet.gate) == "first"
+
+
+def _heed_the_doctor(fleet: Fleet) -> None:
+    second = {"edgekit_model": str(fleet.models["second"])}
+    module = "/usr/lib/python3/dist-packages/picamera2.py"
+    # Whoever has a camera module could not use it; the service here has none, and goes on.
+    spoil = f"echo 'raise ImportError(\"no libcamera\")' | sudo tee {module}"
+    fleet.gate.ssh(spoil)
+    done = fleet.play("rollout", **second)
+    assert done.code == 2
+    assert "1 of 2 devices refused, and nothing was changed" in done.words
+    assert "gate edgekit doctor: picamera2: cannot be imported" in done.words
+    assert fleet.runs(fleet.porch) == fleet.runs(fleet.gate) == "first"
+    done = fleet.play("install")
+    assert "gate FAILED: edgekit doctor: picamera2: cannot be imported" in done.words
+    done = fleet.play("rollout", "--check", **second, edgekit_doctor_ignore=["picamera2"])
+    assert done.changed == {"porch": 1, "gate": 1}, done.said
+    fleet.gate.ssh(f"sudo rm {module}")
+
+    break_it = partial(fleet.porch.ssh, spoil)
+    done = fleet.play_until("Watch the service", 1, break_it, playbook="rollout", **second)
+    assert done.code == 2
+    assert "porch FAILED: edgekit doctor: picamera2: cannot be imported" in done.words
+    assert f"model {sha(fleet.models['first'])[:12]} runs again" in done.words
+    fleet.porch.ssh(f"sudo rm {module}")
     assert fleet.runs(fleet.porch) == fleet.runs(fleet.gate) == "first"
 
 
@@ -330,6 +428,64 @@ def _take_back(fleet: Fleet) -> None:
     assert (done.code, done.changed) == (0, {"porch": 0, "gate": 0}), done.said
 
 
+def _roll_out_to_what_vanishes(fleet: Fleet) -> None:
+    third = {"playbook": "rollout", "edgekit_model": str(fleet.models["third"])}
+
+    def lose_power() -> None:
+        fleet.porch.pull_the_plug()
+        fleet.porch.switch_on()
+
+    done = fleet.play_until("Change to the model", 1, lose_power, **third)
+    assert done.code == 2
+    assert done.failed == {"porch"}, done.said
+    assert "porch FAILED: it went away while it changed" in done.words
+    assert f"model {sha(fleet.models['second'])[:12]} runs again" in done.words
+    assert fleet.runs(fleet.porch) == fleet.runs(fleet.gate) == "second"
+
+    done = fleet.play_until(
+        "Watch the service", 2, partial(_pull_the_cable, fleet.gate, 25), **third
+    )
+    assert done.code == 2
+    assert done.failed == {"gate"}, done.said
+    assert "gate FAILED: it went away while it was watched" in done.words
+    assert f"model {sha(fleet.models['second'])[:12]} runs again" in done.words
+    assert (fleet.runs(fleet.porch), fleet.runs(fleet.gate)) == ("third", "second")
+
+
+def _finish_what_was_cut_short(fleet: Fleet) -> None:
+    """A device that stays away keeps the new model, and the next run watches it to the end."""
+    third = {"edgekit_model": str(fleet.models["third"])}
+    done = fleet.play_until(
+        "Watch the service", 1, fleet.gate.pull_the_plug, playbook="rollout", **third
+    )
+    assert done.code == 2
+    assert done.failed == {"gate"}, done.said
+    assert "gate FAILED: it went away while it was watched; it is away, and may keep" in done.words
+    fleet.gate.switch_on()
+    fleet.gate.wait()
+    assert "a run was cut short on it" in fleet.play("facts").words
+    fleet.settle(fleet.gate)
+    done = fleet.play("rollout", "--check", **third)
+    assert done.changed == {"porch": 0, "gate": 1}, done.said
+    assert "which it runs, would be watched" in done.words
+    done = fleet.play("rollout", **third)
+    assert (done.code, done.changed) == (0, {"porch": 0, "gate": 0}), done.said
+    assert done.words.count("Watch the service") == 1
+    done = fleet.play("rollout", **third)
+    assert "Watch the service" not in done.words
+    assert fleet.runs(fleet.porch) == fleet.runs(fleet.gate) == "third"
+
+
+def _leave_nothing_behind(fleet: Fleet) -> None:
+    for device in (fleet.porch, fleet.gate):
+        there = device.ssh("sudo ls -A /var/lib /opt /root ~/.ansible/tmp")
+        assert "edgekit-ansible" not in there
+        assert "unfinished" not in there
+        temporary = device.ssh("ls -A /tmp ~/.ansible/tmp").split()
+        assert [name for name in temporary if "ansible" in name and name[0] != "/"] == []
+    assert list(fleet.controller.folder.glob("tmp/*")) == []
+
+
 def _tell(fleet: Fleet) -> None:
     report = fleet.controller.folder / "report.json"
     done = fleet.play("facts", edgekit_report=str(report))
@@ -337,6 +493,8 @@ def _tell(fleet: Fleet) -> None:
     told = json.loads(report.read_text())
     assert told.keys() == {"porch", "gate"}
     for device in told.values():
-        assert device["model"] == sha(fleet.models["second"])
+        assert device["model"] == sha(fleet.models["third"])
         assert device["health"]["state"] == "running"
         assert (device["version"], device["signed_alone"]) == ("0.1.0", True)
+        assert (device["unfinished"], device["unwell"]) == ([], [])
+        assert device["system"]["up_seconds"] > 0

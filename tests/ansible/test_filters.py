@@ -47,6 +47,7 @@ def _plugin(name: str) -> Any:
 
 
 FILTERS = _plugin("edgekit")
+REPORTS = _plugin("edgekit_reports")
 CONFIGURATION = _plugin("edgekit_configuration")
 
 
@@ -74,6 +75,9 @@ def device(**changes: Any) -> Json:
         "models": {"current": OLD, "previous": "", "stored": [OLD]},
         "configuration": {"present": True, "edited": False, "allowed_signers": "", "problem": ""},
         "status": status(), "status_problem": "", "missing_packages": [],
+        "diagnoses": [], "doctor_problem": "", "at_work": False, "cut_short": False,
+        "unfinished": False, "outdated": False, "board": "Raspberry Pi 4 Model B Rev 1.5",
+        "kernel": "6.12.25", "up_seconds": 3600,
     }  # fmt: skip
     return copy.deepcopy(usual | changes)
 
@@ -81,9 +85,10 @@ def device(**changes: Any) -> Json:
 def wanted(**changes: Any) -> Json:
     """What an inventory wants of it."""
     usual = {
-        "architectures": ["aarch64", "x86_64"], "python": ">=3.11", "version": "0.1.0",
+        "architectures": ["aarch64", "armv7l", "x86_64"], "python": ">=3.11", "version": "0.1.0",
         "wheels": {}, "has_model": True, "model_bytes": 10**7, "sha256": NEW, "unsigned_for": {},
         "allowed_signers": "", "config": True, "replace_config": False, "allow_downgrade": False,
+        "ignored": [], "system_site_packages": True,
     }  # fmt: skip
     return usual | changes
 
@@ -102,17 +107,36 @@ def test_a_device_that_fits_is_not_refused() -> None:
 
 
 BOTH: list[tuple[Json, Json, str]] = [
-    ({"architecture": "armv6l"}, {}, "its architecture is armv6l, not aarch64 or x86_64"),
+    ({"architecture": "riscv64"}, {},
+     "its architecture is riscv64, not aarch64, armv7l or x86_64"),
+    ({"architecture": "armv6l", "bits": 32}, {},
+     "its architecture is armv6l, not aarch64, armv7l or x86_64; the runtime is made for ARMv7, "
+     "not for a Raspberry Pi 1 or Zero"),
+    ({"architecture": "armv7l", "bits": 32, "python": "3.13.5"}, {},
+     "its Python is 3.13.5; for 32 bits there is a runtime for 3.11 alone, that of Raspberry Pi OS "
+     "bookworm"),
+    ({"at_work": True}, {},
+     "a change of its service is at work, perhaps of a run that lost its connection; wait for its "
+     "end, and repeat this"),
     ({"bits": 32}, {}, "its system has 32 bits on a kernel of 64; install that of 64"),
     ({"python": "3.9.2"}, {}, "its Python is 3.9.2, and has to be >=3.11"),
     ({"systemd": False}, {}, "systemd does not run there"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("has", "wants", "why"), BOTH)
 def test_what_cannot_run_edgekit_is_refused(has: Json, wants: Json, why: str) -> None:
     assert FILTERS.edgekit_install_refusals(device(**has), wanted(**wants)) == [why]
     assert why in FILTERS.edgekit_rollout_refusals(device(**has), wanted(**wants))
+
+
+def test_a_system_of_32_bits_takes_numpy_and_opencv_from_apt() -> None:
+    old = device(architecture="armv7l", bits=32)
+    assert FILTERS.edgekit_install_refusals(old, wanted()) == []
+    assert FILTERS.edgekit_rollout_refusals(old, wanted()) == []
+    assert FILTERS.edgekit_install_refusals(old, wanted(system_site_packages=False)) == [
+        "for 32 bits, NumPy and OpenCV come from apt; set edgekit_system_site_packages=true"
+    ]
 
 
 NONE = {"current": "", "previous": "", "stored": []}
@@ -179,6 +203,46 @@ def test_what_an_installation_is_not_refused_for(has: Json, wants: Json) -> None
 )  # fmt: skip
 def test_what_a_rollout_is_refused_for(has: Json, wants: Json, why: str) -> None:
     assert why in FILTERS.edgekit_rollout_refusals(device(**has), wanted(**wants))
+
+
+POWER = {"check": "power", "level": "problem", "text": "now: under-voltage"}
+ADVICE = {"check": "memory", "level": "warning", "text": "no swap", "remedy": "apt install zram"}
+
+
+def test_what_the_doctor_says_does_not_work_stops_a_rollout_and_advice_does_not() -> None:
+    ill = device(diagnoses=[POWER | {"remedy": "vcgencmd get_throttled"}, ADVICE])
+    why = "edgekit doctor: power: now: under-voltage (mend it with: vcgencmd get_throttled)"
+    assert FILTERS.edgekit_findings(ill, []) == [why]
+    assert FILTERS.edgekit_rollout_refusals(ill, wanted()) == [why]
+    assert FILTERS.edgekit_rollout_refusals(ill, wanted(ignored=["power"])) == []
+    assert FILTERS.edgekit_rollout_refusals(device(diagnoses=[ADVICE]), wanted()) == []
+    # An installation may be what mends it.
+    assert FILTERS.edgekit_install_refusals(ill, wanted()) == []
+
+
+def test_a_doctor_who_says_nothing_does_not_count_as_well() -> None:
+    silent = device(diagnoses=[], doctor_problem="doctor ended with -9")
+    assert FILTERS.edgekit_rollout_refusals(silent, wanted()) == [
+        "edgekit doctor does not say how it is: doctor ended with -9"
+    ]
+
+
+def test_a_device_that_went_away_in_a_step_gets_no_other() -> None:
+    away, fine = {"unreachable": True}, {"changed": False}
+    assert not FILTERS.edgekit_vanished({"edgekit_did_apt": fine, "edgekit_looked": away})
+    assert FILTERS.edgekit_vanished({"edgekit_did_apt": away, "edgekit_did_install": fine})
+
+
+def test_a_model_of_somebody_else_is_told_from_ours() -> None:
+    def looks(sha256: str) -> Json:
+        return {"results": [{"stdout": ""}, {"stdout": json.dumps(status(model_sha256=sha256))}]}
+
+    other = "c" * 64
+    assert FILTERS.edgekit_of_others(looks(other), NEW, OLD, "") == other
+    for ours in (OLD, NEW, ""):
+        assert FILTERS.edgekit_of_others(looks(ours), NEW, OLD, "") == ""
+    for none in ({}, {"results": [{"unreachable": True}]}):
+        assert FILTERS.edgekit_of_others(none, NEW, OLD, "") == ""
 
 
 def test_a_model_that_is_stored_needs_no_room() -> None:
@@ -289,12 +353,14 @@ def test_wheels_of_one_version_are_told_apart_by_their_hashes() -> None:
     there = {
         name: {"version": "0.1.0", "sha256": wheel["sha256"]} for name, wheel in WHEELS.items()
     }
-    assert not FILTERS.edgekit_packages_differ(there, wanted(wheels=WHEELS))
-    there["edgekit-device"]["sha256"] = "3"
-    assert FILTERS.edgekit_packages_differ(there, wanted(wheels=WHEELS))
-    assert not FILTERS.edgekit_packages_differ(there, wanted())
-    assert FILTERS.edgekit_packages_differ(there, wanted(version="0.2.0"))
-    assert FILTERS.edgekit_packages_differ({}, wanted())
+    has = device(distributions=there)
+    assert not FILTERS.edgekit_packages_differ(has, wanted(wheels=WHEELS))
+    assert FILTERS.edgekit_packages_differ(has | {"unfinished": True}, wanted(wheels=WHEELS))
+    has["distributions"]["edgekit-device"]["sha256"] = "3"
+    assert FILTERS.edgekit_packages_differ(has, wanted(wheels=WHEELS))
+    assert not FILTERS.edgekit_packages_differ(has, wanted())
+    assert FILTERS.edgekit_packages_differ(has, wanted(version="0.2.0"))
+    assert FILTERS.edgekit_packages_differ(device(distributions={}), wanted())
 
 
 def test_a_stage_is_told_device_by_device() -> None:
@@ -305,12 +371,12 @@ def test_a_stage_is_told_device_by_device() -> None:
         "old": {"edgekit_outcome": "runs it"},
         "barn": {},
     }
-    lines = FILTERS.edgekit_stage_report(hosts, ["porch", "gate", "shed"], list(hosts))
+    lines = REPORTS.edgekit_stage_report(hosts, ["porch", "gate", "shed"], list(hosts))
     assert lines == [
-        "2 of 3 devices of this stage are done",
+        "1 of 3 devices of this stage are done",
         "gate   FAILED: no answers; taken ?[31mback",
         "porch  runs it",
-        "shed   away",
+        "shed   FAILED: away",
         "1 still to come: barn",
     ]
 
@@ -320,35 +386,48 @@ def test_why_a_task_failed_is_its_last_line() -> None:
         "stderr": "a\nedgekit: model 1 was rolled back: it stalled\n",
         "msg": "non-zero return code",
     }
-    assert FILTERS.edgekit_said_by(said, "Change") == "Change: model 1 was rolled back: it stalled"
-    assert FILTERS.edgekit_said_by({"msg": ["one", "two"]}, "Check") == "one; two"
-    assert FILTERS.edgekit_said_by({}, "Check") == "it failed"
+    assert REPORTS.edgekit_said_by(said, "Change") == "Change: model 1 was rolled back: it stalled"
+    assert REPORTS.edgekit_said_by({"msg": ["one", "two"]}, "Check") == "one; two"
+    assert REPORTS.edgekit_said_by({}, "Check") == "it failed"
 
 
 def test_whether_the_model_before_came_back() -> None:
     assert FILTERS.edgekit_taken_back({"rc": 0}, OLD) == f"model {OLD[:12]} runs again"
     failed = FILTERS.edgekit_taken_back({"rc": 1, "stderr": "edgekit: no answers"}, OLD)
-    assert failed == f"it did not go back to model {OLD[:12]}: use: no answers"
+    assert failed == f"it did not go back to model {OLD[:12]}: no answers"
     assert "may keep the new model" in FILTERS.edgekit_taken_back({"unreachable": True}, OLD)
 
 
 def test_a_report_has_a_line_for_each_device() -> None:
+    well: Json = {"edgekit_unknown": [], "edgekit_unwell": []}
+    stalled = ["it is stalled, and answers no frames"]
     hosts = {
-        "porch": {"edgekit_looked": {}, "edgekit_device": device(diagnoses=[
-            {"check": "power", "level": "warning", "text": "under-voltage"},
-            {"check": "disk", "level": "ok", "text": "fine"}])},
-        "gate": {"edgekit_looked": {}, "edgekit_device": device(
-            status=status(state="stalled", drift=DRIFT, runtime="litert"), diagnoses=[])},
-        "shed": {"edgekit_looked": {"unreachable": True, "msg": "no route"}},
+        "porch": well | {"edgekit_device": device(diagnoses=[
+            POWER, ADVICE, {"check": "disk", "level": "ok", "text": "fine"}])},
+        "gate": well | {"edgekit_unwell": stalled, "edgekit_device": device(
+            status=status(state="stalled", drift=DRIFT, runtime="litert"), cut_short=True)},
+        "shed": {"edgekit_unknown": ["away: no route"], "edgekit_unwell": []},
     }  # fmt: skip
-    report = FILTERS.edgekit_report(hosts, list(hosts))
-    assert [d["text"] for d in report["porch"]["diagnoses"]] == ["under-voltage"]
+    report = REPORTS.edgekit_report(hosts, list(hosts))
+    assert report["porch"]["diagnoses"] == [POWER, ADVICE]
+    assert report["porch"]["system"]["board"] == "Raspberry Pi 4 Model B Rev 1.5"
+    assert report["gate"]["unfinished"] == ["a run was cut short on it; run it again"]
     assert report["shed"] == {"problem": "away: no route"}
-    assert FILTERS.edgekit_table(report) == [
+    assert json.loads(json.dumps(report)) == report
+    assert REPORTS.edgekit_table(report) == [
         f"gate   stalled · model {OLD[:12]} · edgekit 0.1.0 · litert · it is stalled, and "
-        "answers no frames · drift: darker",
-        f"porch  running · model {OLD[:12]} · edgekit 0.1.0",
+        "answers no frames · a run was cut short on it; run it again · drift: darker",
+        f"porch  running · model {OLD[:12]} · edgekit 0.1.0 · power: now: under-voltage",
         "shed   away: no route",
+    ]
+
+
+def test_a_variable_that_nobody_reads_is_told_with_the_one_that_is_meant() -> None:
+    known = ["edgekit_model", "edgekit_wheels"]
+    assert CONFIGURATION.edgekit_unknown_names(["edgekit_model"], known) == []
+    assert CONFIGURATION.edgekit_unknown_names(["edgekit_modle", "edgekit_q"], known) == [
+        "edgekit_modle: there is no such variable; is edgekit_model meant?",
+        "edgekit_q: there is no such variable; names of your own begin otherwise",
     ]
 
 

@@ -54,7 +54,7 @@ def test_only_what_comes_with_ansible_is_used() -> None:
         "check_mode",
         "diff",
     }
-    words |= {"no_log", "ignore_errors", "ignore_unreachable"}
+    words |= {"no_log", "ignore_errors", "ignore_unreachable", "until", "retries", "delay"}
     ours = {path.stem for path in (ROLE / "library").glob("*.py")}
 
     def check(tasks: list[dict[str, object]]) -> None:
@@ -115,6 +115,27 @@ def test_ansible_and_its_linter_take_them(tmp_path: Path) -> None:
             {"edgekit_credentials": {"mqtt-pasword": "geheim"}},
             "mqtt-pasword: there is none",
         ),
+        ("install", {"edgekit_credentials": "geheim"}, "edgekit_credentials"),
+        (
+            "install",
+            {"edgekit_version": "1", "edgekit_allowed_signers": "none"},
+            "cannot read edgekit_allowed_signers",
+        ),
+        (
+            "install",
+            {
+                "edgekit_version": "1",
+                "edgekit_config": {"a": 1},
+                "edgekit_config_template": "none.j2",
+            },
+            "cannot read edgekit_config_template",
+        ),
+        ("facts", {"edgekit_report": "none/report.json"}, "for edgekit_report"),
+        (
+            "rollout",
+            {"edgekit_model": "x", "edgekit_stage": [1]},
+            "edgekit_stage: there is no such variable; is edgekit_stages meant?",
+        ),
         ("rollout", {}, "name the model file in edgekit_model"),
         ("rollout", {"edgekit_model": "none.tflite"}, "cannot read the model"),
         ("rollout", {"edgekit_stages": []}, "edgekit_stages are numbers from 1"),
@@ -140,6 +161,22 @@ def test_a_run_without_a_device_does_not_end_well(tmp_path: Path) -> None:
     done = Controller(tmp_path, {"cameras": {"hosts": {"porch": {}}}}).play("facts")
     assert done.code != 0
     assert "Could not match supplied host pattern" in done.words
+
+
+@needs_ansible
+def test_a_group_without_a_device_does_not_end_well(tmp_path: Path) -> None:
+    done = Controller(tmp_path, {"edgekit": {"hosts": {}}}).play("rollback")
+    assert done.code != 0
+    assert "ignoring: edgekit_is_empty" in done.words
+
+
+def test_each_playbook_refuses_an_empty_group_and_variables_that_nobody_reads() -> None:
+    for name in PLAYBOOKS:
+        play = yaml.safe_load(TEXTS[FOLDER / f"{name}.yml"])[0]
+        assert "edgekit_is_empty" in play["hosts"]
+        begin = play["tasks"][0]["ansible.builtin.import_role"]["tasks_from"]
+        tasks = yaml.safe_load(TEXTS[ROLE / "tasks" / f"{begin}.yml"])
+        assert tasks[0]["ansible.builtin.import_tasks"] == "check_names.yml"
 
 
 @needs_ansible

@@ -79,11 +79,11 @@ def _facts(device: Device) -> dict[str, str]:
     elif _is_host(device.host):
         facts["ansible_host"] = device.host
     if _is_host(device.host):
-        facts["edgekit_host"] = device.host
+        facts["fleet_host"] = device.host
     if _HASH.fullmatch(device.model_sha256):
-        facts["edgekit_model_sha256"] = device.model_sha256
+        facts["fleet_model_sha256"] = device.model_sha256
     if _VERSION.fullmatch(device.version):
-        facts["edgekit_version"] = device.version
+        facts["fleet_version"] = device.version
     return facts
 
 

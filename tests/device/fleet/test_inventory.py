@@ -24,10 +24,16 @@ def _groups(*devices: Any) -> dict[str, Any]:
 def test_a_device_is_found_by_its_address_else_by_its_host_s_name() -> None:
     devices = device_of("a"), device_of("b", address=""), device_of("c", address="", host="")
     hosts = _groups(*devices)["edgekit"]["hosts"]
-    assert hosts["a"]["ansible_host"] == "192.168.1.7" and hosts["a"]["edgekit_host"] == "pi"
+    assert hosts["a"]["ansible_host"] == "192.168.1.7" and hosts["a"]["fleet_host"] == "pi"
     assert hosts["b"]["ansible_host"] == "pi"
     assert "ansible_host" not in hosts["c"]
     assert [is_found(device) for device in devices] == [True, True, False]
+
+
+def test_no_fact_is_taken_for_a_variable_of_the_role() -> None:
+    facts = _groups(device_of("a"))["edgekit"]["hosts"]["a"]
+    assert facts.keys() >= {"fleet_model_sha256", "fleet_version"}
+    assert not [name for name in facts if name.startswith("edgekit_")]
 
 
 def test_groups_are_by_state_and_model() -> None:

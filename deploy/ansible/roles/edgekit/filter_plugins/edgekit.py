@@ -1,4 +1,4 @@
-"""What the role decides: which devices are refused, which are well, and what is said of it."""
+"""What the role decides: which devices are refused, and which are well."""
 
 import json
 from collections.abc import Sequence
@@ -14,6 +14,11 @@ Json = dict[str, Any]
 RESERVE = 100_000_000
 # What the virtual environment takes (380 MB), with what pip downloads to make it.
 PACKAGES = 600_000_000
+OURS = ("edgekit-core", "edgekit-device")
+# Why no other architecture works, where somebody may think so.
+_TOO_OLD = {"armv6l": "; the runtime is made for ARMv7, not for a Raspberry Pi 1 or Zero"}
+# Python for which there is a runtime of 32 bits.
+_PYTHON_32 = "==3.11.*"
 
 
 def unreached(result: Json) -> list[str]:
@@ -38,9 +43,14 @@ def install_refusals(device: Json, wanted: Json) -> list[str]:
         wanted: `architectures`, `python` (a specifier), `version` (empty for any), `wheels` (by
             distribution, with `sha256`; none from an index), `has_model`, `model_bytes`, `config`
             (whether there is one to install), `replace_config`, `allow_downgrade`,
-            `allowed_signers` (contents, empty for none), `unsigned_for` (of `edgekit_model`).
+            `allowed_signers` (contents, empty for none), `unsigned_for` (of `edgekit_model`),
+            `system_site_packages`.
     """
     reasons = list(_system(device, wanted))
+    if device["bits"] == 32 and not wanted["system_site_packages"]:
+        reasons.append(
+            "for 32 bits, NumPy and OpenCV come from apt; set edgekit_system_site_packages=true"
+        )
     there = {name: found["version"] for name, found in device["distributions"].items()}
     if wanted["version"] and not wanted["allow_downgrade"]:
         reasons += [
@@ -54,7 +64,7 @@ def install_refusals(device: Json, wanted: Json) -> list[str]:
             reasons.append("it has no model yet; name one in edgekit_model")
         reasons += _unsigned(wanted["allowed_signers"], wanted)
     room = {"/opt": 0, "/var/lib": RESERVE}
-    if packages_differ(device["distributions"], wanted):
+    if packages_differ(device, wanted):
         room["/opt"] += PACKAGES
     if not device["models"]["current"]:
         room["/var/lib"] += 2 * wanted["model_bytes"]
@@ -80,7 +90,7 @@ def rollout_refusals(device: Json, wanted: Json) -> list[str]:
     Args:
         device: the fact `edgekit_device`.
         wanted: `architectures`, `python` (a specifier), `version` (empty for any), `sha256`,
-            `model_bytes`, `unsigned_for`.
+            `model_bytes`, `unsigned_for`, `ignored` (checks of `edgekit doctor`).
     """
     reasons = list(_system(device, wanted))
     found = device["distributions"].get("edgekit-device", {}).get("version")
@@ -98,7 +108,24 @@ def rollout_refusals(device: Json, wanted: Json) -> list[str]:
     if unwell:
         said = device["status_problem"] or "; ".join(unwell)
         reasons.append(f"it is not well before anything is changed: {said}")
-    return reasons
+    return reasons + findings(device, wanted["ignored"])
+
+
+def findings(device: Json, ignored: Sequence[str]) -> list[str]:
+    """What `edgekit doctor` says does not work; warnings and notes are advice, and left out.
+
+    Args:
+        device: the fact `edgekit_device`, at which the doctor has looked.
+        ignored: checks whose problems do not count.
+    """
+    if device["doctor_problem"]:
+        return [f"edgekit doctor does not say how it is: {device['doctor_problem']}"]
+    return [
+        f"edgekit doctor: {found['check']}: {found['text']}"
+        + (f" (mend it with: {found['remedy']})" if found.get("remedy") else "")
+        for found in device["diagnoses"]
+        if found["level"] == "problem" and found["check"] not in ignored
+    ]
 
 
 def complaints(
@@ -169,6 +196,29 @@ def watched(looks: Json, sha256: str, before: Json) -> list[str]:
     return wrong or complaints(now, sha256, before, first)
 
 
+def vanished(variables: Any) -> bool:
+    """Whether a device went away during a step, so that the following ones must not be done.
+
+    Args:
+        variables: its own; those named `edgekit_did_…` are results of steps.
+    """
+    steps = [name for name in variables if name.startswith("edgekit_did_")]
+    return any((variables[name] or {}).get("unreachable") for name in steps)
+
+
+def of_others(looks: Json | None, *ours: str) -> str:
+    """The model that somebody else has let a watched service run meanwhile; empty for none.
+
+    Args:
+        looks: result of the task that asked again and again how it is; None before the first.
+        ours: the hashes of the models before and after our change.
+    """
+    results = (looks or {}).get("results") or [{}]
+    daemon = (parsed(results[-1].get("stdout", "")) or {}).get("daemon") or {}
+    running = str(daemon.get("health", {}).get("model_sha256", ""))
+    return "" if running in ours else running
+
+
 def taken_back(result: Json, sha256: str) -> str:
     """Whether a device went back to the model before.
 
@@ -176,70 +226,29 @@ def taken_back(result: Json, sha256: str) -> str:
         result: of the task that let it go back.
         sha256: of that model.
     """
-    if result.get("unreachable"):
-        return f"it is away, and may keep the new model: see facts.yml for {sha256[:12]}"
+    if "rc" not in result:
+        return (
+            f"it is away, and may keep the new model; the one before is {sha256[:12]}: run this "
+            "again when it is back, which watches it to the end, or rollback.yml"
+        )
     if result.get("rc") == 0:
         return f"model {sha256[:12]} runs again"
-    return f"it did not go back to model {sha256[:12]}: {said_by(result, 'use')}"
+    lines = (result.get("stderr") or result.get("stdout") or "no reason").strip().splitlines()
+    said = lines[-1].removeprefix("edgekit: ")
+    return f"it did not go back to model {sha256[:12]}: {said}"
 
 
-def report(hostvars: Any, hosts: list[str]) -> Json:
-    """What is known of each device, by host; `problem` says why nothing is known of one.
-
-    Args:
-        hostvars: of Ansible; `edgekit_looked` is the result of the task that looked.
-        hosts: which.
-    """
-    told = {}
-    for host in hosts:
-        why = unreached(hostvars[host]["edgekit_looked"])
-        told[host] = {"problem": why[0]} if why else _of_device(hostvars[host]["edgekit_device"])
-    return told
-
-
-def _of_device(device: Json) -> Json:
-    daemon = (device["status"] or {}).get("daemon") or {}
-    return {
-        "problem": "",
-        "unwell": complaints(device["status"], device["models"]["current"]),
-        "model": device["models"]["current"],
-        "previous": device["models"]["previous"],
-        "version": device["distributions"].get("edgekit-device", {}).get("version", ""),
-        "health": daemon.get("health", {}),
-        "diagnoses": [d for d in device["diagnoses"] if d["level"] in ("warning", "problem")],
-        "system": {key: device[key] for key in ("architecture", "bits", "python", "system")},
-        "free_bytes": device["free_bytes"],
-        "signed_alone": bool(device["configuration"]["allowed_signers"]),
-    }
-
-
-def table(devices: Json) -> list[str]:
-    """A line for each device of a report."""
-    return summary({host: _headline(device) for host, device in devices.items()})
-
-
-def _headline(device: Json) -> str:
-    if device["problem"]:
-        return device["problem"]
-    health = device["health"]
-    words = [health.get("state", "no answer"), f"model {device['model'][:12] or 'none'}"]
-    words += [f"edgekit {device['version'] or 'none'}"]
-    words += [health["runtime"]] if health.get("runtime") else []
-    words += device["unwell"] if health.get("state") != "paused" else []
-    words += health.get("problems", [])
-    if health.get("drift"):
-        words.append("drift: " + ", ".join(sign["text"] for sign in health["drift"]["signs"]))
-    return " · ".join(words)
-
-
-def packages_differ(distributions: Json, wanted: Json) -> bool:
-    """Whether a device has other packages than these.
+def packages_differ(device: Json, wanted: Json) -> bool:
+    """Whether a device has other packages than these, or half of them.
 
     Args:
-        distributions: of the fact `edgekit_device`.
+        device: the fact `edgekit_device`.
         wanted: `version`, and `wheels` by distribution, none for packages of an index.
     """
-    for name in ("edgekit-core", "edgekit-device"):
+    if device["unfinished"]:
+        return True
+    distributions = device["distributions"]
+    for name in OURS:
         found = distributions.get(name)
         if not found:
             return True
@@ -252,54 +261,6 @@ def packages_differ(distributions: Json, wanted: Json) -> bool:
     return False
 
 
-def refused(hostvars: Any, hosts: list[str], name: str) -> dict[str, str]:
-    """Why devices are refused, or failed, by host; those that are not are left out.
-
-    Args:
-        hostvars: of Ansible.
-        hosts: which of them.
-        name: of the variable with the reasons, a list.
-    """
-    reasons = {host: hostvars[host].get(name) or [] for host in hosts}
-    return {host: "; ".join(map(str, said)) for host, said in reasons.items() if said}
-
-
-def stage_report(hostvars: Any, batch: list[str], hosts: list[str]) -> list[str]:
-    """Lines about a stage: what became of each device, and which are still to come.
-
-    Args:
-        hostvars: of Ansible; `edgekit_outcome` is what was done, `edgekit_failure` why it was not.
-        batch: the devices of the stage.
-        hosts: those of the play.
-    """
-    failed = refused(hostvars, batch, "edgekit_failure")
-    said = {host: hostvars[host].get("edgekit_outcome") or "away" for host in batch}
-    said |= {host: f"FAILED: {why}" for host, why in failed.items()}
-    left = [host for host in hosts if host not in batch and not _is_over(hostvars[host])]
-    lines = [f"{len(batch) - len(failed)} of {len(batch)} devices of this stage are done"]
-    lines += summary(said)
-    return lines + ([f"{len(left)} still to come: {', '.join(sorted(left))}"] if left else [])
-
-
-def _is_over(variables: Json) -> bool:
-    return "edgekit_outcome" in variables or "edgekit_failure" in variables
-
-
-def said_by(result: Json, task: str) -> str:
-    """Why a task failed, in a line.
-
-    Args:
-        result: of the task.
-        task: its name.
-    """
-    said = result.get("stderr") or result.get("msg") or result.get("stdout") or "it failed"
-    if isinstance(said, list):
-        return "; ".join(map(str, said))
-    lines = str(said).strip().splitlines()
-    line = lines[-1].removeprefix("edgekit: ") if lines else "it failed"
-    return line if result.get("stderr") is None else f"{task}: {line}"
-
-
 def parsed(text: str) -> Json | None:
     """What `edgekit service status --json` printed; None where it did not."""
     try:
@@ -309,22 +270,15 @@ def parsed(text: str) -> Json | None:
     return status if isinstance(status, dict) and "unit" in status else None
 
 
-def summary(hosts: Json) -> list[str]:
-    """A line for each device, in the order of their names.
-
-    Args:
-        hosts: what to say, by host.
-    """
-    width = max(map(len, hosts), default=0)
-    return [f"{host:<{width}}  {_line(text)}" for host, text in sorted(hosts.items())]
-
-
 def _system(device: Json, wanted: Json) -> list[str]:
     """Why edgekit would not run there at all."""
     reasons = []
     architecture = device["architecture"]
     if architecture not in wanted["architectures"]:
-        reasons.append(f"its architecture is {architecture}, not {_or(wanted['architectures'])}")
+        reasons.append(
+            f"its architecture is {architecture}, not {_or(wanted['architectures'])}"
+            f"{_TOO_OLD.get(architecture, '')}"
+        )
     elif architecture in ("aarch64", "x86_64") and device["bits"] != 64:
         reasons.append(
             f"its system has {device['bits']} bits on a kernel of 64; install that of 64"
@@ -334,6 +288,16 @@ def _system(device: Json, wanted: Json) -> list[str]:
             reasons.append(f"its Python is {device['python']}, and has to be {wanted['python']}")
     except InvalidSpecifier as error:
         raise AnsibleFilterError(f"{wanted['python']!r} is no range of versions") from error
+    if device["bits"] == 32 and not SpecifierSet(_PYTHON_32).contains(device["python"]):
+        reasons.append(
+            f"its Python is {device['python']}; for 32 bits there is a runtime for 3.11 alone, "
+            "that of Raspberry Pi OS bookworm"
+        )
+    if device["at_work"]:
+        reasons.append(
+            "a change of its service is at work, perhaps of a run that lost its connection; wait "
+            "for its end, and repeat this"
+        )
     if not device["systemd"]:
         reasons.append("systemd does not run there")
     return reasons
@@ -368,30 +332,21 @@ def _or(words: Sequence[str]) -> str:
     return " or ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
 
 
-def _line(text: object) -> str:
-    """One line, in which nothing steers a terminal: a device said it."""
-    words = " ".join(str(text).split())
-    return "".join(c if c.isprintable() else "?" for c in words)[:1000]
-
-
 class FilterModule:
     """The filters of the role."""
 
     def filters(self) -> dict[str, Any]:
         """Them, by name."""
         return {
-            "edgekit_unreached": unreached,
-            "edgekit_watched": watched,
-            "edgekit_install_refusals": install_refusals,
-            "edgekit_rollout_refusals": rollout_refusals,
             "edgekit_complaints": complaints,
-            "edgekit_refused": refused,
-            "edgekit_report": report,
+            "edgekit_findings": findings,
+            "edgekit_install_refusals": install_refusals,
+            "edgekit_of_others": of_others,
             "edgekit_packages_differ": packages_differ,
-            "edgekit_said_by": said_by,
-            "edgekit_stage_report": stage_report,
+            "edgekit_rollout_refusals": rollout_refusals,
             "edgekit_status": parsed,
-            "edgekit_summary": summary,
-            "edgekit_table": table,
             "edgekit_taken_back": taken_back,
+            "edgekit_unreached": unreached,
+            "edgekit_vanished": vanished,
+            "edgekit_watched": watched,
         }

@@ -1,7 +1,9 @@
 """What variables hold: a configuration, which becomes TOML, credentials and stages."""
 
+import difflib
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
@@ -16,6 +18,24 @@ _PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]+@")
 def listed(value: Any) -> list[Any]:
     """A list, as it is or as `-e name=one,two` gives it."""
     return value.split(",") if isinstance(value, str) else list(value)
+
+
+def unknown_names(names: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Variables that the role does not know, which Ansible would pass over; nothing for none.
+
+    Args:
+        names: of the variables that there are.
+        known: of those of the role.
+    """
+    known = sorted(known)
+    problems = []
+    for name in sorted(set(names) - set(known)):
+        near = difflib.get_close_matches(name, known, 1, 0.8)
+        problems.append(
+            f"{name}: there is no such variable"
+            + (f"; is {near[0]} meant?" if near else "; names of your own begin otherwise")
+        )
+    return problems
 
 
 def stage_problems(
@@ -133,4 +153,5 @@ class FilterModule:
             "edgekit_list": listed,
             "edgekit_stage_problems": stage_problems,
             "edgekit_toml": toml,
+            "edgekit_unknown_names": unknown_names,
         }

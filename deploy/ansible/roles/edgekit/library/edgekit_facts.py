@@ -2,11 +2,14 @@
 """What a device is and runs, read with few means: it may be old, full, or without edgekit."""
 
 import ctypes
+import fcntl
 import json
+import os
 import platform
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -21,8 +24,17 @@ options:
     description: Virtual environment that edgekit lies in.
     type: path
     default: /opt/edgekit
+  staging:
+    description: Folder that a run of the role has while it works.
+    type: path
+    default: /var/lib/edgekit-ansible
   packages:
     description: Debian packages; those that are not installed are told.
+    type: list
+    elements: str
+    default: []
+  packages_32_bits:
+    description: More of them, for a system of 32 bits.
     type: list
     elements: str
     default: []
@@ -48,6 +60,11 @@ ansible_facts:
 
 STATE = Path("/var/lib/edgekit")
 CONFIG = Path("/etc/edgekit/edgekit.toml")
+CREDENTIALS = Path("/etc/credstore")
+# Held by whoever changes the service: `edgekit service` itself, and pip where the role runs it.
+LOCK = Path("/run/edgekit.lock")
+# What a folder is called, beside the virtual environment, for as long as pip is at work in it.
+UNFINISHED = ".unfinished"
 # Bytes of a file of keys; edgekit itself takes no more.
 LARGEST = 1 << 20
 TIMEOUT = 120
@@ -62,6 +79,9 @@ def machine():
         "bits": 8 * ctypes.sizeof(ctypes.c_void_p),
         "python": platform.python_version(),
         "system": release[0] if release else "",
+        "kernel": platform.release(),
+        "board": read("/proc/device-tree/model").rstrip("\0"),
+        "up_seconds": int(float(read("/proc/uptime").split()[0])),
         "systemd": Path("/run/systemd/system").is_dir(),
         "free_bytes": {place: free(place) for place in ("/opt", "/var/lib")},
     }
@@ -98,6 +118,35 @@ def distributions(venv):
             "sha256": value if kind == "sha256" else "",
         }
     return found
+
+
+def at_work():
+    """Whether somebody changes the service now, which may be a run whose connection broke."""
+    try:
+        with LOCK.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        # Nobody has ever held it.
+        return False
+    return False
+
+
+def outdated(pid, venv):
+    """Whether a daemon runs since before its packages or secrets were changed.
+
+    Both moments are by the clock as it is now: at start it may have been wrong.
+    """
+    try:
+        ticks = read(f"/proc/{pid}/stat").rpartition(")")[2].split()[19]
+        age = float(read("/proc/uptime").split()[0]) - int(ticks) / os.sysconf("SC_CLK_TCK")
+    except (IndexError, ValueError):
+        return False
+    began = time.time() - age
+    parts = [*Path(venv).glob("lib/python3*/site-packages/edgekit_*.dist-info"),
+             *CREDENTIALS.glob("edgekit.*")]  # fmt: skip
+    return any(part.stat().st_ctime > began for part in parts)
 
 
 def missing(packages):
@@ -184,7 +233,9 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "venv": {"type": "path", "default": "/opt/edgekit"},
+            "staging": {"type": "path", "default": "/var/lib/edgekit-ansible"},
             "packages": {"type": "list", "elements": "str", "default": []},
+            "packages_32_bits": {"type": "list", "elements": "str", "default": []},
             "doctor": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
@@ -192,9 +243,16 @@ def main():
     venv = module.params["venv"]
     status, why = ask(venv, "service", "status")
     device = machine()
+    packages = module.params["packages"]
+    if device["bits"] == 32:
+        packages = packages + module.params["packages_32_bits"]
     device.update(
+        at_work=at_work(),
+        cut_short=Path(module.params["staging"]).is_dir(),
+        unfinished=Path(venv + UNFINISHED).exists(),
+        outdated=outdated(((status or {}).get("unit") or {}).get("pid"), venv),
         distributions=distributions(venv),
-        missing_packages=missing(module.params["packages"]),
+        missing_packages=missing(packages),
         models=models(),
         configuration=configuration(),
         status=status,
