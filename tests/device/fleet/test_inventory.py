@@ -80,7 +80,7 @@ def test_a_name_that_means_something_else_to_ansible_is_no_host(name: str) -> No
 def test_a_place_that_is_the_machine_of_whoever_reads_it_is_none(text: str) -> None:
     device = device_of(address=text, host=text)
     assert not is_found(device) and _groups(device)["edgekit"]["hosts"]["pi"].keys() == {
-        "edgekit_model_sha256", "edgekit_version",
+        "fleet_model_sha256", "fleet_version",
     }  # fmt: skip
 
 
