@@ -1,6 +1,7 @@
 """The `edgekit` command: finds its subcommands, turns failures into one line and an exit code."""
 
 import contextlib
+import gc
 import io
 import os
 import sys
@@ -245,5 +246,8 @@ def main() -> None:
         # Else the interpreter tries again as it ends, and complains in its own words.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = code or EdgekitError.exit_code
+    # The interpreter looks through all objects several times as it ends, to free what the system
+    # frees at once: after a conversion, with PyTorch loaded, for more than a second.
+    gc.freeze()
     if code:
         sys.exit(code)

@@ -49,6 +49,18 @@ def test_the_help_imports_no_command() -> None:
     assert done.stdout.endswith("[]\n")
 
 
+@pytest.mark.parametrize("words", [["--version"], ["inspect", "missing.tflite"]])
+def test_it_leaves_its_objects_to_the_system(words: list[str]) -> None:
+    code = (
+        "import atexit, gc, sys; from edgekit.cli import main;"
+        "atexit.register(lambda: print(gc.get_freeze_count() > 10_000, file=sys.stderr));"
+        f"sys.argv = ['edgekit', *{words}]; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr.endswith("True\n")
+    assert done.returncode == (0 if words == ["--version"] else 1)
+
+
 def test_a_command_of_somebody_else_says_itself_what_it_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
