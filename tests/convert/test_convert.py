@@ -454,13 +454,14 @@ class TestEdgeTpu:
         """Nothing is left that could be mistaken for both files."""
         model = read_model(converted).flatbuffer
 
-        def measure(request: Request, material: object, ladder: Ladder, *_: object) -> bytes:
+        def measure(request: Request, material: object, ladder: Ladder, *_: object) -> None:
             ladder.measure(Kind.REFERENCE, "pytorch", tflite_answer(model, 1))
-            return b""
 
         # Everything before the compiler is done already.
         monkeypatch.setattr(steps, "lowering", nullcontext)
-        monkeypatch.setattr(steps, "_lower", measure)
+        monkeypatch.setattr(steps, "_export", lambda *_: (None, None))
+        monkeypatch.setattr(steps, "_measure_exported", measure)
+        monkeypatch.setattr(steps, "_lower", lambda *_: b"")
         found = SimpleNamespace(flatbuffer=model)
         monkeypatch.setattr(steps, "_quantize", lambda *_: (found, None))
         monkeypatch.setattr(steps, "_profile", lambda *_: None)
@@ -648,8 +649,9 @@ class TestBadInput:
         std: str,
         expected: str,
     ) -> None:
-        """It is refused before anything is lowered."""
+        """It is refused before anything is measured."""
         monkeypatch.setattr(steps, "lowering", nullcontext)
+        monkeypatch.setattr(steps, "_export", lambda *_: (None, None))
         done = _invoke(
             *BASE, "--weights", material.checkpoint, "--classes", material.classes,
             "--calibration", material.calibration, "--mean", mean, "--std", std,
