@@ -1,4 +1,4 @@
-"""Web servers of ours, for tests."""
+"""Web servers of ours, and time, for tests."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 from edgekit_device.sinks.http import Http
 
+from tests.device.sinks.clock import Clock
 from tests.device.sinks.web import TOKEN, make, served
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Stands still until a test moves it."""
+    return Clock()
 
 
 @pytest.fixture

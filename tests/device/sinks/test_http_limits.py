@@ -17,6 +17,7 @@ from edgekit_device.sinks.http.connection import Connection
 from edgekit_device.sinks.http.limits import REFUSALS, Limits, client_of, no_refusals
 
 from tests.conftest import ROOT
+from tests.device.sinks.clock import Clock
 from tests.device.sinks.player import make_result
 from tests.device.sinks.samples import until
 from tests.device.sinks.web import TOKEN, Viewer, ask, ask_status, is_cut_off, make, served
@@ -406,18 +407,7 @@ class TestOurOwnMistakes:
         assert ask(sink, "/").status == 200
 
 
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 class TestGuesses:
-    @pytest.fixture
-    def clock(self) -> Clock:
-        return Clock()
-
     @pytest.fixture
     def refused(self) -> Counter[str]:
         return no_refusals()

@@ -9,24 +9,11 @@ from edgekit_device.sinks.mqtt import Mqtt
 from edgekit_device.sinks.mqtt.namesake import WITHIN, Namesake
 from edgekit_device.sinks.mqtt.place import INSTANCE, Place, place
 
+from tests.device.sinks.clock import Clock
 from tests.device.sinks.samples import until
 
 OURS = msgspec.json.encode(place("192.168.1.7", None, 30.0))
 OTHER = msgspec.json.encode(Place("shed", 30.0, "192.168.1.8", instance="0123"))
-
-
-class Clock:
-    """Seconds that a test sets."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ from edgekit_device.sinks.mqtt.pictures import COUNT, OVERFLOW, PATIENCE, TRIES,
 from edgekit_device.sinks.mqtt.topics import Topics
 from paho.mqtt.enums import MQTTErrorCode
 
+from tests.device.sinks.clock import Clock
+
 TOPICS = Topics.of(MqttSettings(host="h"), "pi")
 P = "edgekit/pi/picture"
 
@@ -55,18 +57,6 @@ class Broker:
                 self.ends += 1
                 self.pictures.take_back()
                 self.pictures.connected()
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
