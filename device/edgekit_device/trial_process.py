@@ -144,6 +144,12 @@ def _outcome(job: Job, content: bytes, labels: bytes | None) -> EdgekitError | f
         return ModelFileError(f"{job.path} gives no answer: {error}; convert it again")
     except MemoryError:
         return ModelFileError(too_much(job))
+    except ImportError as error:
+        # Of what is installed: no model would do better.
+        return RuntimeUnavailableError(
+            f"no model can be tried here: {error}; install edgekit-device again, with all that it "
+            "asks for"
+        )
     except Exception as error:
         return ModelFileError(f"{job.path} gives no answer: {error!r}; convert it again")
 

@@ -131,6 +131,15 @@ def test_whatever_it_does_is_one_line_about_the_model(
     assert len(str(refused.value)) < 1200
 
 
+def test_what_is_not_installed_is_no_fault_of_the_model(
+    content: bytes, misbehave: Callable[[str], None]
+) -> None:
+    misbehave("import a_module_that_is_not_there")
+    said = r"^no model can be tried here: No module named 'a_module.*; install edgekit-device again"
+    with pytest.raises(RuntimeUnavailableError, match=said):
+        _try(content)
+
+
 def test_a_runtime_may_say_as_much_as_it_likes(
     content: bytes, misbehave: Callable[[str], None]
 ) -> None:
