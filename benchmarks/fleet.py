@@ -27,28 +27,16 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks.figures import found
 from benchmarks.fleet_devices import Devices
+from benchmarks.processes import busy, resident
 from tests.integration.broker import Broker
 
 _PART = "A fleet on one broker"
 _PLOT = Path("build/benchmarks/fleet-reconnect.svg")
-_TICK = os.sysconf("SC_CLK_TCK")
 _PER_PROCESS = 100
 # Seconds for which the broker is away: a restart, and an outage.
 _AWAY = (1.0, 60.0)
 _COLOURS = ("#0b6bcb", "#c2410c")
 _STEP = 1.0  # seconds, for the curve
-
-
-def busy(process: int) -> float:
-    """Seconds of processor time that a process has had."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICK
-
-
-def resident(process: int) -> float:
-    """MiB of a process."""
-    status = Path(f"/proc/{process}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
 class _Carried:

@@ -29,7 +29,7 @@ from edgekit_device.health import Health
 from edgekit_device.sinks.http.metrics import Disk, Space, exposition
 
 from benchmarks.figures import found
-from benchmarks.fleet import busy, resident
+from benchmarks.processes import busy, resident
 from tests.device.sinks.player import HEALTH
 
 _PART = "A fleet on one Prometheus"

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 _INTERVAL = 0.1  # seconds between looks at the memory
 _MIB = 1 << 20
+_TICK = os.sysconf("SC_CLK_TCK")
 
 
 class Cost(NamedTuple):
@@ -77,6 +78,16 @@ def measure(command: Sequence[str], folder: Path, timeout: float | None = None,
         raise ProgramError(f"took longer than {timeout:.0f} s" if ended else said[-2000:])
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Cost(seconds, spent, peak)
+
+
+def busy(process: int) -> float:
+    """Seconds of processor time that a process has had.
+
+    Raises:
+        OSError: there is no such process.
+    """
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICK
 
 
 def resident(process: int) -> float:

@@ -24,7 +24,7 @@ from edgekit_device.sinks.mqtt.sink import Mqtt
 from benchmarks.daemon import _bare, _broker, _daemon, _free_port, _prepare, _whole
 from benchmarks.everything import _all, _viewer
 from benchmarks.figures import found
-from benchmarks.processes import resident
+from benchmarks.processes import busy, resident
 from demo.fixtures import make_material
 from edgekit.inference.classifier import Classifier
 from tests.device.sinks.samples import make_event, make_health
@@ -35,7 +35,6 @@ _CLASSES = (10, 1_000, 10_000)
 _RATES = (1, 5, 15, 30)
 _VIEWERS = (0, 1, 4, 16)
 _DEVICES = (10, 50, 200)
-_TICK = os.sysconf("SC_CLK_TCK")
 
 
 def _convert(name: str, *options: object) -> Path:
@@ -120,18 +119,12 @@ def _memory(model: Path) -> float:
     return taken
 
 
-def _busy(process: int) -> float:
-    """Seconds of processor time that a process has had."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICK
-
-
 def _share(process: int, seconds: float) -> float:
     """Per cent of one core that a process takes for some seconds, once it runs."""
     time.sleep(4)
-    before, start = _busy(process), time.monotonic()
+    before, start = busy(process), time.monotonic()
     time.sleep(seconds)
-    return 100 * (_busy(process) - before) / (time.monotonic() - start)
+    return 100 * (busy(process) - before) / (time.monotonic() - start)
 
 
 def rates(seconds: float) -> None:
@@ -175,14 +168,14 @@ def devices(seconds: float) -> None:
             for sink in sinks:
                 sink.start()
             time.sleep(2)
-            before, start = _busy(broker), time.monotonic()
+            before, start = busy(broker), time.monotonic()
             for second in range(round(seconds)):
                 for number, sink in enumerate(sinks):
                     sink.health(make_health(frames=second))
                     if (second + number) % 5 == 0:
                         sink.event(make_event())
                 time.sleep(max(0.0, start + second + 1 - time.monotonic()))
-            spent = (_busy(broker) - before) / (time.monotonic() - start)
+            spent = (busy(broker) - before) / (time.monotonic() - start)
             memory = resident(broker)
             for sink in sinks:
                 sink.close(5)

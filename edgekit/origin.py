@@ -15,6 +15,8 @@ DISTRIBUTIONS = ("edgekit-core", "edgekit-convert", "edgekit-device")
 # Written beside the other metadata when a distribution is built (release/shared_setup.py).
 _RECORD = "built.json"
 _TIMEOUT = 10.0
+SHORT = 12
+"""Letters of a commit that are shown."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,9 @@ class Origin:
     checkout: bool
 
     def __str__(self) -> str:
-        known = f"commit {self.commit[:12]} of {self.date}" if self.commit else "an unknown commit"
+        known = "an unknown commit"
+        if self.commit:
+            known = f"commit {self.commit[:SHORT]} of {self.date}"
         told = f"a checkout, {known}" if self.checkout else known
         return f"{told}, changed since" if self.changed else told
 

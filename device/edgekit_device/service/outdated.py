@@ -1,13 +1,11 @@
 """Whether the daemon runs the edgekit that is installed, or one from before pip brought another."""
 
 from edgekit import __version__
+from edgekit.origin import SHORT
 from edgekit_device.health import installed_commit, shown
 from edgekit_device.service import environment
 from edgekit_device.service.layout import Layout
 from edgekit_device.service.state import ServiceState
-
-# Letters of a commit, as `edgekit --version` has them.
-_SHORT = 12
 
 
 def outdated(layout: Layout, state: ServiceState) -> str | None:
@@ -30,6 +28,4 @@ def outdated(layout: Layout, state: ServiceState) -> str | None:
 
 
 def _named(version: str, commit: str) -> str:
-    return (
-        f"{shown(version)} ({f'commit {shown(commit[:_SHORT])}' if commit else 'unknown commit'})"
-    )
+    return f"{shown(version)} ({f'commit {shown(commit[:SHORT])}' if commit else 'unknown commit'})"
