@@ -89,6 +89,29 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+class FileStamp(msgspec.Struct, frozen=True):
+    """What a file looks like from outside; another one means that it was written anew.
+
+    Attributes:
+        path: of the file.
+        inode, size, modified_ns: as the system has them; bytes, and nanoseconds since 1970.
+    """
+
+    path: str
+    inode: int
+    size: int
+    modified_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> "FileStamp | None":
+        """That of a file, or of what a link leads to; None while there is none."""
+        try:
+            status = path.stat()
+        except OSError:
+            return None
+        return cls(str(path), status.st_ino, status.st_size, status.st_mtime_ns)
+
+
 def read_bounded(path: Path, maximum: int, *, follow: bool = False) -> bytes:
     """The bytes of a regular file that somebody else may have put there; never waits.
 

@@ -1,7 +1,9 @@
 """What an installed edgekit was built from, for `edgekit --version`."""
 
 import contextlib
+import hashlib
 import json
+import re
 import subprocess
 from dataclasses import dataclass
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
@@ -17,6 +19,8 @@ _RECORD = "built.json"
 _TIMEOUT = 10.0
 SHORT = 12
 """Letters of a commit that are shown."""
+# A line of RECORD, of a file of a package and no other.
+_HASHED = re.compile(r"[A-Za-z0-9_]+/[^,]+,sha256=")
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,33 @@ def built_commit(*names: str) -> str:
             if isinstance(facts.get("commit"), str):
                 found.append(facts["commit"] + ("-changed" if facts.get("changed") else ""))
     return "+".join(dict.fromkeys(found))
+
+
+def built_files(*names: str) -> str:
+    """A hash of the code of installed distributions, as whoever installed them wrote it down.
+
+    Two builds of one commit differ by it, where files were changed and nothing was committed.
+
+    Args:
+        names: of the distributions.
+
+    Returns:
+        In hexadecimal; empty where one is a checkout, whose files may change at any time, or is not
+        installed, or nothing was written down.
+    """
+    lines: list[str] = []
+    for name in names:
+        try:
+            installed = distribution(name)
+        except PackageNotFoundError:
+            return ""
+        record = installed.read_text("RECORD") or ""
+        # Of commands and metadata some is of the machine. Compiled code has no hash.
+        code = [line for line in record.splitlines() if _HASHED.match(line)]
+        if not code or _checkout(installed) is not None:
+            return ""
+        lines += code
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
 
 def describe(version: str) -> str:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import msgspec
 
-from edgekit.files import read_bounded
+from edgekit.files import FileStamp, read_bounded
 from edgekit.inference.events import State
-from edgekit.origin import built_commit
+from edgekit.origin import built_commit, built_files
 from edgekit.redaction import redact
 from edgekit.text import one_line
 
@@ -164,6 +164,11 @@ def installed_commit() -> str:
     return built_commit("edgekit-core", "edgekit-device")
 
 
+def installed_code() -> str:
+    """A hash of the code of the device side, as it was installed; see `Status`."""
+    return built_files("edgekit-core", "edgekit-device")
+
+
 def headline(health: Health) -> str:
     """A line for people: state, model, frames per second, problems and drift."""
     model = f"model {health.model_sha256[:12]}"
@@ -181,6 +186,10 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
         problems: `health.problems` by part: `camera`, `model`, `mqtt` and so on.
         refused_model: why it does not use the model file that is there; None when it does.
         reloads: how often it has read its configuration again, or found it wrong, since its start.
+        configuration: the file that it follows, as it was when it was read. No hash: all may read
+            this, and could try out passwords. None where there is none, or of an earlier edgekit.
+        code: of the edgekit that it runs, see `edgekit.origin.built_files`; empty where that is
+            unknown, as of a checkout.
     """
 
     pid: int
@@ -188,6 +197,8 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     problems: dict[str, str]
     refused_model: str | None = None
     reloads: int = 0
+    configuration: FileStamp | None = None
+    code: str = ""
 
 
 STATUS_FILE = "status.json"

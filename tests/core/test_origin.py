@@ -158,6 +158,42 @@ def test_the_commit_that_is_compared_is_read_without_asking_git(
     assert origin.built_commit(*names) == told
 
 
+CODE = "edgekit/child.py,sha256=aa,10\nedgekit/data/x.bin,sha256=bb,3\n"
+OF_THE_MACHINE = (
+    "edgekit_core-1.0.dist-info/direct_url.json,sha256=cc,9\n../../../bin/edgekit,sha256=dd,9\n"
+    "edgekit/__pycache__/child.cpython-311.pyc,,\nedgekit_core-1.0.dist-info/RECORD,,\n"
+)
+
+
+def _write_down(folder: Path, name: str, text: str) -> None:
+    (folder / f"{name}-1.0.dist-info/RECORD").write_text(text)
+
+
+def test_two_builds_of_one_commit_differ_by_their_files(installed: Path) -> None:
+    for name in ("edgekit_core", "edgekit_device"):
+        _install(installed, name)
+    names = ("edgekit-core", "edgekit-device")
+    assert origin.built_files(*names) == ""
+    _write_down(installed, "edgekit_core", CODE)
+    assert origin.built_files(*names) == "", "half of it is not known"
+    _write_down(installed, "edgekit_device", CODE.replace("edgekit/", "edgekit_device/"))
+    code = origin.built_files(*names)
+    assert len(code) == 64
+    # Where it lies, who installed it, and in which order that was written down, does not matter.
+    lines = (OF_THE_MACHINE + CODE).splitlines(keepends=True)
+    _write_down(installed, "edgekit_core", "".join(reversed(lines)))
+    assert origin.built_files(*names) == code
+    _write_down(installed, "edgekit_core", CODE.replace("=aa", "=ab"))
+    assert origin.built_files(*names) not in ("", code)
+
+
+def test_a_checkout_has_no_files_that_are_known(installed: Path) -> None:
+    assert origin.built_files("edgekit-core") == ""
+    _install(installed, "edgekit_core", editable="file:///srv/edgekit")
+    _write_down(installed, "edgekit_core", CODE)
+    assert origin.built_files("edgekit-core") == ""
+
+
 def test_nothing_is_asked_where_nobody_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(origin, "describe", lambda _version: pytest.fail("asked"))
     assert CliRunner().invoke(cli.edgekit, ["--help"]).exit_code == 0

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 from edgekit_device.config.settings import Settings
-from edgekit_device.daemon.models import Loaded, Signature
+from edgekit_device.daemon.models import Loaded
 from edgekit_device.health import Health
 from edgekit_device.sinks.base import Sink
 from edgekit_device.sources import EndOfSource
 from numpy.typing import NDArray
 
+from edgekit.files import FileStamp
 from edgekit.inference.events import Event
 from edgekit.inference.frame import Frame
 from edgekit.inference.pipeline import Result
@@ -64,8 +65,8 @@ class FakeClassifier:
 
 def loaded(classifier: FakeClassifier | None = None, degraded: str | None = None) -> Loaded:
     """A model as `models.open_model` gives it for the file m.tflite."""
-    signature = Signature.of(Path("m.tflite"))
-    return Loaded(classifier or FakeClassifier(), signature, degraded)  # type: ignore[arg-type]
+    stamp = FileStamp.of(Path("m.tflite"))
+    return Loaded(classifier or FakeClassifier(), stamp, degraded)  # type: ignore[arg-type]
 
 
 def picture(shown: int) -> NDArray[np.uint8]:

@@ -12,7 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from edgekit_device.health import read_status
 
+from edgekit.files import FileStamp
+from tests.faults.running import wait_for
 from tests.integration.broker import Broker, Listener, running_broker
 from tests.integration.daemon import Daemon
 from tests.tiny import tiny_model
@@ -125,15 +128,27 @@ def test_sighup_reads_the_configuration_again(
     start: Callable[..., Daemon], model: Path, tmp_path: Path
 ) -> None:
     top = f'model = "{model}"\nsource = "test:"\n'
-    daemon = start("--config", configuration(tmp_path, top=top))
+    run_folder = tmp_path / "run"
+    run_folder.mkdir()
+
+    def follows() -> FileStamp | None:
+        status = read_status(run_folder)
+        return status.configuration if status else None
+
+    file = configuration(tmp_path, top=top)
+    daemon = start("--config", file, environment={"RUNTIME_DIRECTORY": str(run_folder)})
     daemon.wait_for_event(lambda event: event["event"] == "change")
+    first = FileStamp.of(file)
+    wait_for("its status", lambda: follows() == first)
     configuration(tmp_path, top=top + "threads = -1\n")
     daemon.signal(signal.SIGHUP)
     assert "line 3: threads: expected whole number >= 0" in daemon.wait_for("configuration: ")
+    assert follows() == first != FileStamp.of(file)
     configuration(tmp_path, top=top + "every-frame = true\n")
     daemon.signal(signal.SIGHUP)
     daemon.wait_for("the configuration was read again")
     daemon.wait_for_event(lambda event: event["event"] == "frame")
+    wait_for("its status", lambda: follows() == FileStamp.of(file))
     daemon.signal(signal.SIGTERM)
     assert daemon.end(timeout=10) == 0
 

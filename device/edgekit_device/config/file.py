@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit import settings as schema
+from edgekit.files import FileStamp
 from edgekit_device.config.secrets import SECRET
 from edgekit_device.config.settings import Settings
 
@@ -24,6 +25,29 @@ def load(path: Path | None, options: Mapping[str, Any]) -> Settings:
         ConfigurationError: the file cannot be read or is wrong; names key and line.
     """
     return schema.load(Settings, path, options)
+
+
+class ConfigurationFile:
+    """A configuration that is read again and again.
+
+    Args:
+        path: of a TOML file, or None.
+        options: by key path (`mqtt.host`), put over it.
+
+    Attributes:
+        stamp: what the file looked like when it was read last, well or not; None without one.
+    """
+
+    def __init__(self, path: Path | None, options: Mapping[str, Any]) -> None:
+        self.stamp: FileStamp | None = None
+        self._path = path
+        self._options = options
+
+    def load(self) -> Settings:
+        """See `load`."""
+        # Before it is read: what is written meanwhile shows as news.
+        self.stamp = FileStamp.of(self._path) if self._path else None
+        return load(self._path, self._options)
 
 
 def parse(name: Path, content: bytes) -> Settings:

@@ -2,14 +2,13 @@
 
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from edgekit.errors import ConfigurationError, EdgekitError
-from edgekit_device.config.file import load, shown
+from edgekit_device.config.file import ConfigurationFile, shown
 from edgekit_device.config.options import SectionedCommand, given, settings_of
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon.ending import end, say
@@ -54,7 +53,8 @@ def run(config: Path | None, check: bool, print_config: bool, **values: Any) -> 
 def _command(
     config: Path | None, options: dict[str, Any], *, check: bool, print_config: bool
 ) -> None:
-    settings = load(config, options)
+    file = ConfigurationFile(config, options)
+    settings = file.load()
     if print_config:
         click.echo(shown(settings), nl=False)
         return
@@ -67,7 +67,7 @@ def _command(
 
         check_settings(settings)
     else:
-        _run(settings, lambda: _require(load(config, options)))
+        _run(settings, file)
 
 
 def _require(settings: Settings) -> Settings:
@@ -77,7 +77,7 @@ def _require(settings: Settings) -> Settings:
     return settings
 
 
-def _run(settings: Settings, reload: Callable[[], Settings]) -> None:
+def _run(settings: Settings, file: ConfigurationFile) -> None:
     from edgekit_device.trial import ahead
 
     # It loads what it needs while this process does the same: on a small board that takes seconds.
@@ -88,7 +88,13 @@ def _run(settings: Settings, reload: Callable[[], Settings]) -> None:
         from edgekit_device.daemon.daemon import Daemon
         from edgekit_device.sources import is_live, open_source
 
-        daemon = Daemon(settings, open_source, reload, say)
+        daemon = Daemon(
+            settings,
+            open_source,
+            lambda: _require(file.load()),
+            say,
+            read=lambda: file.stamp,
+        )
         failure: EdgekitError | None = None
         try:
             with handled(daemon.request_stop, {signal.SIGHUP: daemon.request_reload}) as stop:

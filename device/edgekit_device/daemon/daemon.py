@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from edgekit import __version__
 from edgekit.errors import AcceleratorLostError
+from edgekit.files import FileStamp
 from edgekit.inference.events import timestamp
 from edgekit.vision.threads import is_any_left
 from edgekit_device import board
@@ -52,6 +53,7 @@ class Daemon:
         reload: reads the settings again, for SIGHUP; raises SettingsError when they are wrong.
         notify: called with a line for people about what happens.
         sinks: the kinds of sinks there are.
+        read: what the configuration's file looked like when it was read last; None for none.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Daemon:
         reload: Callable[[], Settings],
         notify: Callable[[str], None],
         sinks: Sequence[SinkEntry] = SINKS,
+        read: Callable[[], FileStamp | None] = lambda: None,
     ) -> None:
         self.statistics = Statistics()
         # Now: pip may bring other files while this code runs.
@@ -87,11 +90,10 @@ class Daemon:
         host = Host(self.health, self._control, self._models, self.statistics.answers.snapshot)
         self._outputs = Outputs(sinks, host, notify)
         self._deliveries = Deliveries(notify)
-        self._status = StatusFile(runtime_folder(), notify)
+        self._status = StatusFile(runtime_folder(), notify, read)
         self._problems: dict[str, str] = {}
         self._sent: tuple[object, ...] | None = None
-        self._ready = self._stopping = False
-        self._reload_wanted = False
+        self._ready = self._stopping = self._reload_wanted = False
         self._ended = False
         self._failure: Exception | None = None
         self._hung = False
@@ -254,6 +256,7 @@ class Daemon:
             return wrong
         self._problems.pop("configuration", None)
         self._settings = settings
+        self._status.follow()
         self._worker.change_to(settings)
         self._models.follow(settings)
         self._exchange(sinks)

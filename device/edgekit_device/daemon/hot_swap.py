@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgekit.errors import EdgekitError, ModelFileError
+from edgekit.files import FileStamp
 from edgekit.inference.classifier import Classifier
 from edgekit.inference.pipeline import AnyClassifier
 from edgekit_device import retry
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon.models import (
     Loaded,
-    Signature,
     model_path,
     model_settings,
     open_again,
@@ -32,13 +32,13 @@ class _Load:
 
     Attributes:
         settings: that name it.
-        signature: of its file when that began.
+        stamp: of its file when that began.
         probing: whether it runs already, and its delegate alone is tried.
         deadline: when it counts as hung, on the monotonic clock.
     """
 
     settings: Settings
-    signature: Signature | None
+    stamp: FileStamp | None
     probing: bool
     deadline: float
 
@@ -66,9 +66,9 @@ class ModelWatch:
         self._notify = notify
         self._failure: str | None = None
         self._gone = False
-        self._seen: Signature | None = None
-        self._refused: Signature | None = None
-        self._handed_over: Signature | None = None
+        self._seen: FileStamp | None = None
+        self._refused: FileStamp | None = None
+        self._handed_over: FileStamp | None = None
         self._load: _Load | None = None
         self._wanted = False
         self._look_at = 0.0
@@ -127,22 +127,22 @@ class ModelWatch:
 
     def _is_changed(self, loaded: Loaded) -> bool:
         self._look_at = time.monotonic() + LOOK_EVERY
-        signature = Signature.of(model_path(self._settings))
+        stamp = FileStamp.of(model_path(self._settings))
         # A file that is still being written changes from one look to the next.
-        settled, self._seen = signature == self._seen, signature
-        self._gone = signature is None
+        settled, self._seen = stamp == self._seen, stamp
+        self._gone = stamp is None
         if self._gone:  # what comes back is worth another try
             self._refused = None
-        if signature == loaded.signature and signature != self._refused:
+        if stamp == loaded.stamp and stamp != self._refused:
             self._failure = None
         # What was handed over is in use only when a frame has come.
-        known = (None, loaded.signature, self._handed_over, self._refused)
-        return settled and signature not in known
+        known = (None, loaded.stamp, self._handed_over, self._refused)
+        return settled and stamp not in known
 
     def _begin(self, open_it: Callable[[Settings], Loaded], probing: bool = False) -> None:
         settings = self._settings
-        signature = Signature.of(model_path(settings))
-        load = _Load(settings, signature, probing, time.monotonic() + LOAD_WITHIN)
+        stamp = FileStamp.of(model_path(settings))
+        load = _Load(settings, stamp, probing, time.monotonic() + LOAD_WITHIN)
         self._load = load
 
         def work() -> None:
@@ -167,13 +167,13 @@ class ModelWatch:
         self._load = None
         if isinstance(outcome, Loaded):
             self._failure = self._refused = None
-            self._handed_over = outcome.signature
+            self._handed_over = outcome.stamp
             self._use(outcome)
             self._notify(f"model: {outcome.classifier.path} runs from the next frame on")
         elif not load.probing:  # that a delegate still does not work is no news
             # Another file may have come since, or this one may have gone for a moment.
-            there = Signature.of(model_path(load.settings))
-            self._refused = there if there == load.signature else None
+            there = FileStamp.of(model_path(load.settings))
+            self._refused = there if there == load.stamp else None
             self._failure = f"{outcome}; going on with the one before"
             self._notify(f"model: {self._failure}")
 

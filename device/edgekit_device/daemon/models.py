@@ -19,6 +19,7 @@ from edgekit.errors import (
     ModelFileError,
     RuntimeUnavailableError,
 )
+from edgekit.files import FileStamp
 from edgekit.inference import runtimes
 from edgekit.inference.classifier import Classifier
 from edgekit.inference.pipeline import AnyClassifier
@@ -47,30 +48,12 @@ _begun: deque[tuple[tuple[object, ...], Trial]] = deque(maxlen=1)
 
 
 @dataclass(frozen=True)
-class Signature:
-    """What a file looks like from outside; another one means another content."""
-
-    inode: int
-    size: int
-    modified_ns: int
-
-    @classmethod
-    def of(cls, path: Path) -> "Signature | None":
-        """The signature of a file, None while there is none."""
-        try:
-            status = path.stat()
-        except OSError:
-            return None
-        return cls(status.st_ino, status.st_size, status.st_mtime_ns)
-
-
-@dataclass(frozen=True)
 class Loaded:
     """A model that has answered once.
 
     Attributes:
         classifier: the model.
-        signature: of the file that `settings.model` named when it was read.
+        stamp: of the file that `settings.model` named when it was read.
         degraded: why it runs on the CPU although an accelerator was asked for; None otherwise.
         signer: who signed it, in words.
         runtime_from: why this runtime runs it, in words.
@@ -78,7 +61,7 @@ class Loaded:
     """
 
     classifier: Classifier
-    signature: Signature | None
+    stamp: FileStamp | None
     degraded: str | None = None
     signer: str = UNSIGNED
     runtime_from: str = ""
@@ -200,12 +183,12 @@ def open_on_cpu(settings: Settings, because: str | None = None) -> Loaded:
         ModelFileError, LabelsError, RuntimeUnavailableError, InferenceError: see their own text.
     """
     path = model_path(settings)
-    signature, since = Signature.of(path), added_at(path) or ""
+    stamp, since = FileStamp.of(path), added_at(path) or ""
     if because is not None:
         path = delegate.cpu_model(path, settings.cpu_model)
     read = _tried(settings, path, accelerated=False)
     classifier = _load(settings, read)
-    return Loaded(classifier, signature, because, read.signer, read.runtime.why, since)
+    return Loaded(classifier, stamp, because, read.signer, read.runtime.why, since)
 
 
 def open_model(settings: Settings) -> Loaded:
@@ -220,14 +203,14 @@ def open_model(settings: Settings) -> Loaded:
     if wanted is None:
         return open_on_cpu(settings)
     path = model_path(settings)
-    signature, since = Signature.of(path), added_at(path) or ""
+    stamp, since = FileStamp.of(path), added_at(path) or ""
     read = _tried(settings, path, accelerated=True)
     what = f"loading the delegate {settings.delegate}"
     # A driver can hang in here, and must not take us with it.
     classifier = delegate.call_with_timeout(
         lambda: _load(settings, read, wanted), LOAD_TIMEOUT, what
     )
-    return Loaded(classifier, signature, None, read.signer, read.runtime.why, since)
+    return Loaded(classifier, stamp, None, read.signer, read.runtime.why, since)
 
 
 def open_again(settings: Settings, model: AnyClassifier) -> Classifier:

@@ -8,7 +8,7 @@ from edgekit_device.doctor.installation import INSTALL_AGAIN
 from edgekit_device.health import Status, headline, shown
 from edgekit_device.runtime_choice import AGAIN
 from edgekit_device.service.layout import UNIT, Layout
-from edgekit_device.service.outdated import outdated
+from edgekit_device.service.outdated import READ_COMMAND, outdated
 from edgekit_device.service.state import ServiceState
 from edgekit_device.service.systemctl import SHOW, Unit
 from edgekit_device.signers import missing_for_checks
@@ -39,6 +39,8 @@ def check_service(device: Device) -> Iterator[Diagnosis]:
     state = ServiceState.join(unit, layout.runtime)
     health = state.health
     text = f"{unit.active} ({unit.sub}): {shown(headline(health)) if health else 'no status yet'}"
+    old = outdated(layout, state)
+    text = f"{text}; {old}" if old else text
     if unit.load == "not-found":
         yield Diagnosis("service", "note", "not installed", _INSTALL)
     elif not unit.installed:
@@ -53,8 +55,8 @@ def check_service(device: Device) -> Iterator[Diagnosis]:
                         "sudo systemctl enable --now edgekit")  # fmt: skip
     elif health and health.state in ("degraded", "stalled"):
         yield Diagnosis("service", "warning", text, _LOGS)
-    elif old := outdated(layout, state):
-        yield Diagnosis("service", "warning", f"{text}; {old}", INSTALL_AGAIN)
+    elif old:
+        yield Diagnosis("service", "warning", text, INSTALL_AGAIN if old.code else READ_COMMAND)
     elif health and health.drift:
         yield Diagnosis("service", "warning", f"{text}; {shown(health.drift.advice)}")
     elif health and health.state == "paused":

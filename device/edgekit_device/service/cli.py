@@ -189,11 +189,12 @@ def uninstall(layout: Layout, purge: bool, dry_run: bool, root: Path | None) -> 
 def status(layout: Layout, as_json: bool) -> None:
     """Say how the service is; exit code 1 unless it answers frames, or is paused."""
     from edgekit_device.service.state import observe
-    from edgekit_device.service.status import describe
+    from edgekit_device.service.status import describe, report
 
     state = observe(layout)
     if as_json:
-        _notify(msgspec.json.format(msgspec.json.encode(state), indent=2).decode())
+        told = msgspec.json.encode(report(layout, state))
+        _notify(msgspec.json.format(told, indent=2).decode())
     else:
         for line in describe(layout, state):
             _notify(line)

@@ -81,6 +81,8 @@ def configure(layout: Layout, path: Path, notify: Callable[[str], None]) -> None
             raise ServiceError(SILENT)
         if before.is_paused:
             raise ServiceError(PAUSED)
+        if behind := outdated(layout, before):
+            notify(str(behind))
         old = _present(layout)
         _check_kept(layout, old, settings)
         _Trial(layout, Probation.of(settings), notify).run(content, old, before)
@@ -173,9 +175,8 @@ class _Trial:
         """Let the service read what is there; why it does not do well with it, or None."""
         if not before.answers:
             return self._restart()
-        if old := outdated(self.layout, before):
+        if outdated(self.layout, before).code:
             # It may know other keys than the edgekit that has checked them.
-            self.notify(old)
             return self._restart(before)
         self.notify("the service reads its configuration again")
         done = systemctl.call("reload", UNIT, timeout=systemctl.START_TIMEOUT)

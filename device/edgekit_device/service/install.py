@@ -1,6 +1,7 @@
 """Put the service on a machine or into an image."""
 
 import os
+import time
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,9 +24,10 @@ from edgekit_device.service.layout import (
     Layout,
     packaged,
 )
-from edgekit_device.service.outdated import outdated
+from edgekit_device.service.outdated import Outdated, outdated
+from edgekit_device.service.probation import POLL
 from edgekit_device.service.signed import check_signed
-from edgekit_device.service.state import observe
+from edgekit_device.service.state import ServiceState, observe
 from edgekit_device.service.status import PAUSED
 from edgekit_device.service.store import Store
 from edgekit_device.service.upgrade import upgrade
@@ -36,6 +38,8 @@ _ALLOWED_LINE = f'allowed-signers = "{ALLOWED_SIGNERS}"'
 _GROUPS = ("video", "plugdev", GROUP)
 # The Coral USB Accelerator, before and after its firmware was sent.
 _CORAL_VENDORS = ("1a6e", "18d1")
+# Seconds in which a daemon reads its configuration, on a busy board.
+_READ_WITHIN = 10.0
 
 
 def install(
@@ -339,11 +343,18 @@ def _start(layout: Layout, changes: Changes, *, restart: bool, reload: bool) -> 
     # A dry run may take place where there is no systemd.
     state = None if changes.dry and changes.changed else observe(layout)
     running = state is not None and state.unit.active == "active" and state.is_well
-    if state is not None and (old := outdated(layout, state)):
-        changes.notify(old)
-        restart = True
+    old = Outdated() if state is None else outdated(layout, state)
+    if reload:
+        # By what was written just now: that is no news.
+        old = msgspec.structs.replace(old, configuration="")
+    if old:
+        changes.notify(str(old))
+    restart |= bool(old.code)
+    reload |= bool(old.configuration)
     if running and reload and not restart:
         changes.run("systemctl", "reload", UNIT)
+        if not changes.dry:
+            _await_reading(layout, state)
     if running and not restart:
         return
     started = False
@@ -359,3 +370,18 @@ def _start(layout: Layout, changes: Changes, *, restart: bool, reload: bool) -> 
             f"the service is installed, but does not start ({end}); see why with "
             "`edgekit service logs`"
         )
+
+
+def _await_reading(layout: Layout, before: ServiceState | None) -> None:
+    """Wait for a while until the daemon has read its configuration; its status tells of the rest.
+
+    Raises:
+        ServiceError: systemd does not answer.
+    """
+    known = before.daemon.reloads if before and before.daemon else 0
+    deadline = time.monotonic() + _READ_WITHIN
+    while time.monotonic() < deadline:
+        daemon = observe(layout).daemon
+        if daemon is None or daemon.reloads > known:
+            return
+        time.sleep(POLL)

@@ -11,7 +11,7 @@ from edgekit_device.service.systemctl import Unit
 
 
 class ServiceState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How the service is, as `edgekit service status --json` prints it.
+    """How the service is.
 
     Attributes:
         unit: what systemd knows.

@@ -8,8 +8,8 @@ from edgekit.text import one_line
 from edgekit_device.config.file import load
 from edgekit_device.config.settings import Settings
 from edgekit_device.service.kept import kept_bytes
-from edgekit_device.service.layout import MODEL, Layout
-from edgekit_device.service.outdated import outdated
+from edgekit_device.service.layout import Layout
+from edgekit_device.service.outdated import Outdated, outdated
 from edgekit_device.service.state import ServiceState
 from edgekit_device.service.store import Store
 
@@ -18,9 +18,27 @@ SILENT = (
     "with `edgekit service install --model FILE`"
 )
 
-RESTARTED = f"restart it with: sudo edgekit service install --model {MODEL}"
-
 PAUSED = "the service is paused, and tries no model; resume it first, on its page or over MQTT"
+
+
+class Report(ServiceState, frozen=True, omit_defaults=True):
+    """What `edgekit service status --json` prints.
+
+    Attributes:
+        outdated: what the daemon runs that is not what lies there; absent where there is nothing.
+    """
+
+    outdated: Outdated | None = None
+
+
+def report(layout: Layout, state: ServiceState) -> Report:
+    """How a service is, for programs.
+
+    Args:
+        layout: where its files lie.
+        state: how it is.
+    """
+    return Report(state.unit, state.daemon, outdated(layout, state) or None)
 
 
 def describe(layout: Layout, state: ServiceState) -> Iterator[str]:
@@ -52,8 +70,8 @@ def describe(layout: Layout, state: ServiceState) -> Iterator[str]:
             yield f"drift    {one_line(f'{drift}, since {drift.since}: {drift.advice}')}"
     if state.is_silent:
         yield f"problem  {SILENT}"
-    if old := outdated(layout, state):
-        yield f"problem  {old}; {RESTARTED}"
+    for old, remedy in outdated(layout, state).remedies:
+        yield f"problem  {old}; {remedy}"
     if unit.restarts:
         yield f"restarts {unit.restarts}"
     settings = _settings(layout)

@@ -135,9 +135,12 @@ def _change(
             notify(f"model {sha256[:12]} is in use already; nothing was changed")
             return
         # The model was tried with the code that is installed: with that it is judged, too.
-        if old := outdated(layout, state):
-            notify(old)
-            afresh = True
+        old = outdated(layout, state)
+        for text, remedy in old.remedies:
+            # A configuration that was not read is left so: with two changes at once, nobody would
+            # know which of them a failure is of.
+            notify(text if text == old.code else f"{text}; {remedy}")
+        afresh |= bool(old.code)
         if store.current is None:
             raise ServiceError("there is no model to go back to; edgekit service install")
         store.add(model.content, measured)

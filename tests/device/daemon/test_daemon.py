@@ -18,9 +18,9 @@ from edgekit_device.config.settings import (
     Settings,
 )
 from edgekit_device.daemon import daemon as daemon_module
-from edgekit_device.daemon import hot_swap, models
+from edgekit_device.daemon import hot_swap, models, status_file
 from edgekit_device.daemon.daemon import Daemon
-from edgekit_device.daemon.models import Loaded, Signature
+from edgekit_device.daemon.models import Loaded
 from edgekit_device.health import SinkHealth, Status, headline, read_status
 from edgekit_device.retry import RetryPolicy
 from edgekit_device.sinks import SINKS, SinkEntry
@@ -36,6 +36,7 @@ from edgekit.errors import (
     SettingsError,
     SourceError,
 )
+from edgekit.files import FileStamp
 from edgekit.inference import drift
 from edgekit.model.decision import DecisionOverrides, LabelOverrides
 from edgekit.model.profile import PICTURE_FIGURES
@@ -102,6 +103,7 @@ class Bench:
     messages: queue.SimpleQueue[str] = field(default_factory=queue.SimpleQueue)
     sinks: Sequence[SinkEntry] = ()
     reload: Callable[[], Settings] = lambda: SETTINGS
+    read: Callable[[], FileStamp | None] = lambda: None
     failure: BaseException | None = None
 
     def start(self) -> "Bench":
@@ -112,6 +114,7 @@ class Bench:
             lambda: self.reload(),
             lambda text: None if text == TOLD else self.messages.put(text),
             self.sinks or (kept,),
+            self.read,
         )
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -489,10 +492,10 @@ class TestModelFile:
         path.write_text("cat")
 
         def open_model(settings: Settings) -> Loaded:
-            signature, text = Signature.of(path), path.read_text()
+            stamp, text = FileStamp.of(path), path.read_text()
             if text == "bad":
                 raise ModelFileError("damaged")
-            return Loaded(FakeClassifier([text, "dog"]), signature)  # type: ignore[arg-type]
+            return Loaded(FakeClassifier([text, "dog"]), stamp)  # type: ignore[arg-type]
 
         set_models(monkeypatch, open_model)
         return path
@@ -806,6 +809,46 @@ class TestStatus:
         running.daemon.request_reload()
         until(lambda: self.status(folder).reloads == 2)
         assert "line 3: no such key" in self.status(folder).problems["configuration"]
+        assert running.stop() is None
+
+    def test_it_says_which_file_it_follows(
+        self, bench: Callable[..., Bench], folder: Path, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "edgekit.toml"
+        file.write_text("threads = 1\n")
+        stamps = [FileStamp.of(file)]
+        running = bench(SETTINGS, endless(0))
+        running.read = lambda: stamps[-1]
+        running.start().manager.wait_for("STATUS=running")
+        assert self.status(folder).configuration == stamps[0]
+
+        def wrong() -> Settings:
+            stamps.append(None)
+            raise SettingsError("line 3: no such key")
+
+        # It goes on with the one before, and says so.
+        running.reload = wrong
+        running.daemon.request_reload()
+        until(lambda: self.status(folder).reloads == 1)
+        assert self.status(folder).configuration == stamps[0]
+        file.write_text("threads = 2\n")
+        stamps.append(FileStamp.of(file))
+        running.reload = lambda: SETTINGS
+        running.daemon.request_reload()
+        until(lambda: self.status(folder).reloads == 2)
+        assert self.status(folder).configuration == stamps[-1] != stamps[0]
+        assert running.stop() is None
+
+    def test_it_says_which_code_it_has_run_since_its_start(
+        self, bench: Callable[..., Bench], folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(status_file, "installed_code", lambda: "01")
+        running = bench(SETTINGS, endless(0)).start()
+        running.manager.wait_for("STATUS=running")
+        monkeypatch.setattr(status_file, "installed_code", lambda: "02")
+        running.daemon.request_reload()
+        until(lambda: self.status(folder).reloads == 1)
+        assert self.status(folder).code == "01"
         assert running.stop() is None
 
     def test_problems_are_told_apart_by_their_part(

@@ -12,10 +12,11 @@ from edgekit_device import board
 from edgekit_device.config.settings import Settings
 from edgekit_device.daemon import hot_swap, models
 from edgekit_device.daemon.hot_swap import ModelWatch
-from edgekit_device.daemon.models import Loaded, Signature
+from edgekit_device.daemon.models import Loaded
 from edgekit_device.trial_protocol import Report
 
 from edgekit.errors import ModelFileError, SettingsError
+from edgekit.files import FileStamp
 from edgekit.model.decision import DecisionOverrides
 from tests.device.fakes import FakeClassifier, Gate
 from tests.tiny import tiny_model
@@ -33,7 +34,7 @@ class Bench:
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self.said: list[str] = []
         self.opened: list[str] = []
-        self.used = Loaded(FakeClassifier(), Signature.of(self.path))  # type: ignore[arg-type]
+        self.used = Loaded(FakeClassifier(), FileStamp.of(self.path))  # type: ignore[arg-type]
         settings = Settings(model=self.path)
         self.watch = ModelWatch(settings, self._inbox.put, self._use, self.said.append)
 
@@ -44,10 +45,10 @@ class Bench:
         """Let a model be opened so: it is good if that returns."""
 
         def open_model(settings: Settings) -> Loaded:
-            signature = Signature.of(self.path)
+            stamp = FileStamp.of(self.path)
             self.opened.append(self.path.read_text())
             open_it()
-            return Loaded(FakeClassifier(), signature)  # type: ignore[arg-type]
+            return Loaded(FakeClassifier(), stamp)  # type: ignore[arg-type]
 
         self._monkeypatch.setattr(hot_swap, "open_model", open_model)
         self._monkeypatch.setattr(hot_swap, "open_on_cpu", open_model)

@@ -11,6 +11,7 @@ from edgekit_device.daemon.models import Loaded, check_file, open_model, open_on
 from edgekit_device.trial_protocol import Report
 
 from edgekit.errors import EdgekitError, LabelsError, ModelFileError, SettingsError
+from edgekit.files import FileStamp
 from edgekit.model.decision import DecisionOverrides, LabelOverrides
 from tests.tiny import tiny_model
 
@@ -99,7 +100,7 @@ def test_what_was_tried_is_what_runs(
     found = open_model(Settings(model=path, labels=labels))
     assert found.classifier.labels == ["a", "b", "c"]
     # So the exchange is noticed.
-    assert found.signature != models.Signature.of(path)
+    assert found.stamp != FileStamp.of(path)
 
 
 def test_what_has_passed_is_not_tried_again_unless_something_is_different(

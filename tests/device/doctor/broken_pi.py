@@ -11,6 +11,7 @@ from edgekit_device.doctor.diagnosis import Diagnosis
 from edgekit_device.doctor.examination import examine
 from edgekit_device.health import Status, write_status
 
+from edgekit.files import FileStamp
 from tests.device.sinks.samples import make_health
 
 MIB = 1024 * 1024
@@ -75,19 +76,27 @@ class BrokenPi:
         self.write(f"usr/bin/{name}", f"#!/bin/sh\n{script}\n")
         (self.root / "usr/bin" / name).chmod(0o755)
 
-    def service(self, *properties: str, pid: int = 100, **health: Any) -> None:
+    def service(
+        self,
+        *properties: str,
+        pid: int = 100,
+        configuration: FileStamp | None = None,
+        **health: Any,
+    ) -> None:
         """The service.
 
         Args:
             properties: as `systemctl show` prints them; its daemon's process is 100.
             pid: of the process that the status is of.
+            configuration: the file that the daemon follows.
             health: what the daemon says of itself there.
         """
         lines = " ".join(f"'{line}'" for line in ("MainPID=100", *properties))
         self.program("systemctl", f"printf '%s\\n' {lines}")
         folder = self.root / "run/edgekit"
         folder.mkdir(parents=True, exist_ok=True)
-        write_status(folder, Status(pid, msgspec.structs.replace(make_health(), **health), {}))
+        said = msgspec.structs.replace(make_health(), **health)
+        write_status(folder, Status(pid, said, {}, configuration=configuration))
 
     def add_camera(self) -> None:
         """A USB camera with a node for pictures and one for metadata, and the board's codec."""

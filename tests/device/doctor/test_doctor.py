@@ -12,6 +12,7 @@ from edgekit_device.doctor.diagnosis import Diagnosis
 from edgekit_device.health import DriftHealth, DriftSign
 from edgekit_device.runtime_choice import AGAIN
 
+from edgekit.files import FileStamp
 from tests.device.doctor.broken_pi import GROUPS, MIB, RUNS, BrokenPi, fails
 from tests.device.doctor.probe_model import probe_model
 
@@ -434,6 +435,22 @@ def test_a_service_with_a_problem(pi: BrokenPi) -> None:
     wrong = one(pi, "service")
     assert wrong.level == "warning"
     assert wrong.text == "active (running): degraded · model · 30 fps · camera: gone"
+
+
+@pytest.mark.parametrize("state", ["running", "stalled"])
+def test_a_service_that_has_not_read_its_configuration(pi: BrokenPi, state: str) -> None:
+    """An installation ended before it told the daemon."""
+    file = pi.root / "etc/edgekit/edgekit.toml"
+    pi.write("etc/edgekit/edgekit.toml", "threads = 1\n")
+    pi.service(*RUNS, state=state, configuration=FileStamp.of(file))
+    assert "earlier configuration" not in str(found(pi, "service"))
+    pi.write("etc/edgekit/edgekit.toml", "threads = 10\n")
+    wrong = one(pi, "service")
+    assert wrong.level == "warning"
+    told = f"the daemon follows an earlier configuration than the one in {file}"
+    assert wrong.text == f"active (running): {state} · model · 30 fps; {told}"
+    logs = "journalctl -u edgekit -n 50"
+    assert wrong.remedy == (logs if state == "stalled" else "sudo systemctl reload edgekit")
 
 
 def test_a_service_whose_camera_shows_something_else(pi: BrokenPi) -> None:

@@ -119,7 +119,8 @@ def make_device(folder: Path) -> Device:
         "runtime": str(layout.runtime), "config": str(layout.config), "now": 1000.0, "reloads": 0,
         "active": "inactive", "sub": "dead", "pid": 0, "next_pid": 100, "restarts": 0,
         "result": "success", "exit": 0, "fed": 1, "loaded": "", "state": "", "problems": {},
-        "follows": "", "version": __version__, "commit": installed_commit(),
+        "follows": "", "read": None, "code": "",
+        "version": __version__, "commit": installed_commit(),
         "installed": [__version__, installed_commit()],
         "refused_model": None, "silent": False, "drift": None, "behaviour": {}, "calls": [],
     }))  # fmt: skip

@@ -29,6 +29,16 @@ def configuration(state):
     return hashlib.sha256(path.read_bytes() if path.exists() else b"").hexdigest()
 
 
+def follow(state):
+    """The daemon reads the configuration that is there, and follows it."""
+    state["follows"] = configuration(state)
+    path = Path(state["config"])
+    if path.exists():
+        status = path.stat()
+        state["read"] = {"path": str(path), "inode": status.st_ino, "size": status.st_size,
+                         "modified_ns": status.st_mtime_ns}  # fmt: skip
+
+
 def configured(state):
     """How the service fares with the configuration that is there."""
     return state["behaviour"].get(configuration(state), "good")
@@ -47,7 +57,7 @@ def reload(state):
             "away": {"mqtt": "connection refused"},
         }
         if how != "refused":
-            state["follows"] = configuration(state)
+            follow(state)
         said = {"stalls": "stalled", "pauses": "paused"}.get(how, "running")
         state.update(problems=kept | wrong.get(how, {}), state=said)
 
@@ -60,9 +70,9 @@ def start(state):
     """What the daemon does with the model it finds at its start; whether it gets ready."""
     how = behaviour(state) if configured(state) not in ("crashes", "refused") else "refused"
     state.update(problems={}, refused_model=None, state="running", loaded=target(state), reloads=0)
-    state.update(version=state["installed"][0], commit=state["installed"][1])
+    state.update(version=state["installed"][0], commit=state["installed"][1], code="")
     if how == "good":
-        state["follows"] = configuration(state)
+        follow(state)
         if configured(state) == "away":
             state["problems"] = {"mqtt": "connection refused"}
         state["next_pid"] += 1
@@ -123,7 +133,8 @@ def leave_status(state):
     if state["drift"]:
         health["drift"] = state["drift"]
     status = {"pid": state["pid"], "health": health, "problems": problems,
-              "reloads": state["reloads"]}  # fmt: skip
+              "reloads": state["reloads"], "configuration": state["read"],
+              "code": state["code"]}  # fmt: skip
     if state["refused_model"]:
         status["refused_model"] = state["refused_model"]
     folder.mkdir(parents=True, exist_ok=True)

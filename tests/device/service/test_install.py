@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -336,6 +337,37 @@ class TestAfterPipBroughtAnother:
         monkeypatch.setattr(outdated, "installed_commit", lambda: "ab" * 20)
         assert "problem" not in run("status").output
 
+    def test_changes_that_nobody_committed_are_told(self, run: Run, old: Device) -> None:
+        old.set(version=__version__, commit=f"{'ab' * 20}+{'cd' * 20}-changed")
+        run("status")
+        assert "(commit abababababab+cdcdcdcdcdcd-changed), where" in run("status").output
+
+    def test_another_build_of_the_same_commit_is_another(
+        self, run: Run, old: Device, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(outdated, "installed_commit", lambda: "ab" * 20)
+        monkeypatch.setattr(outdated, "installed_code", lambda: "01")
+        old.set(version=__version__, code="02")
+        run("status")
+        line = next(line for line in run("status").output.splitlines() if "problem" in line)
+        assert line.startswith(
+            f"problem  the daemon still runs another build of edgekit {__version__} (commit "
+            "abababababab) than the one that is installed; restart it with: "
+        )
+        # One of before says nothing of its files, and one that is the same all.
+        for same in ("", "01"):
+            old.set(code=same)
+            run("status")
+            assert "problem" not in run("status").output
+
+    def test_programs_are_told(self, run: Run, old: Device) -> None:
+        said = json.loads(run("status", "--json").output)
+        assert said["outdated"].keys() == {"code"}
+        assert said["outdated"]["code"].startswith(EARLIER)
+        run("upgrade", old.layout.state / "model.tflite")
+        run("install", "--model", old.layout.state / "model.tflite")
+        assert "outdated" not in json.loads(run("status", "--json").output)
+
     def test_a_new_model_is_tried_with_the_new_code(
         self, run: Run, old: Device, model: Model
     ) -> None:
@@ -374,6 +406,95 @@ class TestAfterPipBroughtAnother:
     def test_what_an_earlier_daemon_says_steers_no_terminal(self, run: Run, old: Device) -> None:
         old.set(version="0\x1b[31m", commit="\x1b]0;x")
         assert "\x1b" not in run("status").output
+
+
+def _behind(device: Device) -> str:
+    """What is said of a configuration that nobody read."""
+    return f"the daemon follows an earlier configuration than the one in {device.layout.config}"
+
+
+class TestConfigurationThatNobodyRead:
+    """An install wrote it, and ended before it told the daemon."""
+
+    @pytest.fixture
+    def cut_short(self, run: Run, device: Device, model: Model, quick: Path) -> Device:
+        run("install", "--model", model("a"), "--config", quick)
+        device.layout.config.write_text(QUICK + "threads = 1\n")
+        return device
+
+    def test_the_status_says_so_and_how_to_mend_it(self, run: Run, cut_short: Device) -> None:
+        done = run("status")
+        assert done.exit_code == 0
+        (line,) = (line for line in done.output.splitlines() if line.startswith("problem"))
+        remedy = "let it read that with: sudo systemctl reload edgekit"
+        assert line == f"problem  {_behind(cut_short)}; {remedy}"
+        said = json.loads(run("status", "--json").output)
+        assert said["outdated"] == {"configuration": _behind(cut_short)}
+
+    def test_the_next_install_has_it_read(self, run: Run, cut_short: Device, model: Model) -> None:
+        before = len(cut_short.calls)
+        done = run("install", "--model", model("a"))
+        assert _behind(cut_short) in done.output
+        assert cut_short.calls[before:] == ["reload edgekit.service"]
+        assert "problem" not in done.output
+        assert cut_short.state["follows"] == sha(cut_short.layout.config)
+        assert "nothing was changed" in run("install", "--model", model("a")).output
+
+    def test_a_dry_run_would(self, run: Run, cut_short: Device, model: Model) -> None:
+        before = cut_short.calls
+        done = run("install", "--model", model("a"), "--dry-run")
+        assert _behind(cut_short) in done.output and "systemctl reload" in done.output
+        assert cut_short.calls == before
+
+    def test_bringing_the_same_has_it_read(
+        self, run: Run, cut_short: Device, tmp_path: Path
+    ) -> None:
+        config = tmp_path / "same.toml"
+        config.write_bytes(cut_short.layout.config.read_bytes())
+        done = run("configure", config)
+        assert done.exit_code == 0 and _behind(cut_short) in done.output
+        assert "is in place already, and works" in done.output
+        assert cut_short.state["follows"] == sha(config)
+        assert "problem" not in run("status").output
+
+    def test_a_new_model_leaves_it_so_and_says_so(
+        self, run: Run, cut_short: Device, model: Model
+    ) -> None:
+        follows, pid = cut_short.state["follows"], cut_short.state["pid"]
+        done = run("upgrade", model("b"))
+        assert done.exit_code == 0
+        assert f"{_behind(cut_short)}; let it read that with: " in done.output
+        assert (cut_short.state["follows"], cut_short.state["pid"]) == (follows, pid)
+
+    def test_what_an_install_writes_itself_is_no_news(
+        self, run: Run, cut_short: Device, model: Model, tmp_path: Path
+    ) -> None:
+        config = tmp_path / "new.toml"
+        config.write_text(QUICK + "threads = 2\n")
+        done = run("install", "--model", model("a"), "--config", config, "--replace-config")
+        assert "earlier configuration" not in done.output
+        assert cut_short.state["follows"] == sha(config)
+
+    def test_one_that_the_daemon_refuses_is_told_of_as_well(
+        self, run: Run, cut_short: Device, model: Model
+    ) -> None:
+        cut_short.behaves(cut_short.layout.config, "refused")
+        done = run("install", "--model", model("a"))
+        assert "problem  configuration: no good; going on with the one before" in done.output
+        assert f"problem  {_behind(cut_short)}; " in done.output
+
+    @pytest.mark.parametrize("read", [None, {"path": "/srv/mine.toml"}])
+    def test_a_daemon_that_says_not_or_reads_another_file_is_left_alone(
+        self, run: Run, cut_short: Device, read: dict[str, Any] | None
+    ) -> None:
+        """One of before, and one whose unit somebody has edited."""
+        cut_short.set(read=read and cut_short.state["read"] | read)
+        run("status")
+        assert "problem" not in run("status").output
+
+    def test_one_that_is_gone_is_told(self, run: Run, cut_short: Device) -> None:
+        cut_short.layout.config.unlink()
+        assert _behind(cut_short) in run("status").output
 
 
 def test_a_drop_in_says_whose_edgekit_the_unit_starts(
@@ -742,7 +863,7 @@ def test_the_status_tells_what_matters(run: Run, device: Device, model: Model) -
     run("install", "--model", model("a"), "--source", "test:")
     config = device.layout.config
     config.write_text("source = 'test:'\n[http]\nlisten = '127.0.0.1:8080'\n")
-    device.set(state="degraded", problems={"camera": "gone"}, restarts=2)
+    device.set(state="degraded", problems={"camera": "gone"}, restarts=2, read=None)
     done = run("status")
     assert done.exit_code == 0
     assert "service  degraded, since Mon 2026-01-05" in done.output
