@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from edgekit.errors import ConfigurationError
 from edgekit.files import read_bounded
-from edgekit.redaction import redact_address, redact_path
+from edgekit.redaction import has_password, redact_address, redact_path
 
 # Settings whose value may itself hold a secret, and what of it may be shown.
 SECRET: Mapping[str, Callable[[str], str]] = {"source": redact_address, "webhook.url": redact_path}
@@ -97,6 +97,19 @@ def login(address: str) -> tuple[str, str]:
     authority = re.split(r"[/?#]", address.partition("://")[2], maxsplit=1)[0]
     user, _, password = authority.rpartition("@")[0].partition(":")
     return user, password
+
+
+def remark_on_password(source: str | None) -> str | None:
+    """What is to be said where a configuration's source holds a password; None for nothing."""
+    if source is None or not has_password(source):
+        return None
+    told = "`source` holds a password as it is: whoever may read the configuration has it"
+    if not login(source)[1]:
+        return told
+    return (
+        f"{told}; leave the user alone in the address, and put the password into the credential "
+        "source-password, or a file that source-password-file names"
+    )
 
 
 def with_password(address: str, named: Path | None) -> str:

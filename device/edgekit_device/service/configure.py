@@ -19,6 +19,7 @@ from edgekit.errors import ConfigurationError, EdgekitError, ServiceError, Upgra
 from edgekit.files import decode_json, read_bounded, read_file
 from edgekit.settings import LONGEST_FILE
 from edgekit_device.config.file import parse
+from edgekit_device.config.secrets import remark_on_password
 from edgekit_device.config.settings import Settings
 from edgekit_device.service import durable, environment, systemctl
 from edgekit_device.service.durable import locked
@@ -69,6 +70,8 @@ def configure(layout: Layout, path: Path, notify: Callable[[str], None]) -> None
     name, content = _read(path)
     settings = parse(name, content)
     check(settings)
+    if remark := remark_on_password(settings.source):
+        notify(remark)
     if not layout.unit.is_file():
         raise ServiceError("no service is installed here; edgekit service install --model FILE")
     with locked(layout.lock) as ours, undisturbed():

@@ -12,6 +12,7 @@ from edgekit.errors import ServiceError
 from edgekit.model.container import read_model
 from edgekit.model.signers import AllowedSigners
 from edgekit_device.config.file import load, render, shown
+from edgekit_device.config.secrets import remark_on_password
 from edgekit_device.config.settings import Settings
 from edgekit_device.service import durable, environment, systemctl
 from edgekit_device.service.changes import Changes, Private
@@ -74,6 +75,8 @@ def install(
     signers = AllowedSigners.read(allowed) if allowed else None
     chosen = _choose(layout, model, config, source, signers, replace=replace)
     settings = chosen.settings
+    if config is not None and (remark := remark_on_password(settings.source)):
+        changes.notify(remark)
     environment.check_visible(settings)
     environment.check_token(layout, settings)
     environment.check_history(settings)

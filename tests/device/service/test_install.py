@@ -413,6 +413,22 @@ def _behind(device: Device) -> str:
     return f"the daemon follows an earlier configuration than the one in {device.layout.config}"
 
 
+@pytest.mark.parametrize("command", ["install", "configure"])
+def test_a_password_that_is_brought_is_remarked_on_and_not_shown(
+    run: Run, device: Device, model: Model, quick: Path, tmp_path: Path, command: str
+) -> None:
+    run("install", "--model", model("a"), "--config", quick)
+    config = tmp_path / "new.toml"
+    config.write_text(QUICK.replace("test:", "rtsp://pi:hunter2@10.0.0.7/live"))
+    words = {"install": ("--model", model("a"), "--config", config), "configure": (config,)}
+    done = run(command, *words[command])
+    assert done.exit_code == 0, done.exception
+    assert done.output.startswith("`source` holds a password as it is: whoever may read")
+    assert "hunter2" not in done.output
+    # One that is there already is no news.
+    assert "`source`" not in run("install", "--model", model("a")).output
+
+
 class TestConfigurationThatNobodyRead:
     """An install wrote it, and ended before it told the daemon."""
 

@@ -18,6 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 from edgekit_device.service.layout import COMMAND
 from edgekit_device.service.push import push, remote
+from edgekit_device.service.push.hosts import named_hosts
 from edgekit_device.service.push.outcome import (
     ABSENT,
     BROKEN,
@@ -31,6 +32,7 @@ from edgekit_device.service.push.remote import Connection, Payload
 from edgekit_device.service.push.schedule import push_all
 
 from edgekit import __version__
+from edgekit.errors import ConfigurationError
 from tests.conftest import ROOT
 from tests.device.service.conftest import Model, fake_command, sha
 
@@ -189,6 +191,8 @@ def _answer(code: int, said: str, after: str = "") -> Answer:
         (_status(), None, "said"),
         (_status(state="degraded", problems=["camera: gone"]), None,
          "said; the service is degraded · camera: gone"),
+        (_status()[:-1] + ', "outdated": {"configuration": "it is behind", "later": 1}}', None,
+         "said; it is behind"),
         (_status(state="stalled"), "unwell", "said; the service is stalled"),
         (_status(model_sha256="fedc" * 16), "unwell",
          "said; but now the service runs model fedcfedcfedc"),
@@ -342,6 +346,21 @@ def _push(*words: str | Path) -> Result:
          "line 1; name each device once"),
         ("porch\nroot@porch\n", "line 2: 'root@porch' is there already"),
         ("ssh://pi@porch:22\nssh://pi@porch:022\n", "line 2: .* is there already"),
+        ("pi@::1\n0:0:0:0:0:0:0:1\n", "line 2: '0:0:0:0:0:0:0:1' is there already, in line 1"),
+        ("fe80::1%eth0\nfe80::1%eth1\nFE80:0::01%eth0\n", "line 3: .* is there already, in line 1"),
+        ("10.0.0.7\n::ffff:10.0.0.7\n", "line 2: .* is there already"),
+        ("porch.lan\nporch.lan.\n", "line 2: .* is there already"),
+        ("[::1]\n", "not a host; an IPv6 address is written pi@fe80::1%eth0, without brackets"),
+        ("pi@[::1]\n", "not a host; an IPv6 address is written"),
+        ("ssh://pi@[fe80::1%eth0]:22\n", "and its port with --port .*: ssh:// takes none"),
+        ("ssh://pi@::1\n", "not a host; an IPv6 address is written"),
+        ("pi@1::2::3\n", "not a host; an IPv6 address is written"),
+        ("pi@cam[01:50].lan\n", "not a host; ranges and patterns are not expanded"),
+        ("pi@cam{1..3}\n", "not a host; ranges and patterns are not expanded"),
+        ("cam*\n", "not a host; ranges and patterns are not expanded"),
+        ("porch,gate\n", "line 1: .* is not a host; write one on each line"),
+        ("all:\n  hosts:\n", "line 1: 'all:' is not a host; it looks like an Ansible inventory"),
+        ("pi@porch#kitchen\n", "not a host; a remark begins with a blank and a #"),
         ("pi@porch\n[cameras]\n", r"line 2: '\[cameras\]' is not a host; it looks like an Ansible"),
         ("porch ansible_host=10.0.0.1\n", "line 1: .* is not a host; write one on each line"),
         ("porch, gate\n", "line 1: .* is not a host; write one on each line"),
@@ -431,13 +450,58 @@ def test_a_configuration_that_cannot_be_right_goes_nowhere(
 
 
 @pytest.mark.parametrize("host", ["porch", "pi@porch", "pi@porch.local", "ssh://porch:2222",
-                                  "ssh://pi@[fe80::1%eth0]:22", "pi@fe80::1", "me@corp.com@porch",
+                                  "fe80::1%br-lan", "pi@fe80::1", "me@corp.com@porch", "cam_7",
                                   "ssh://porch/", "bücher.example", "10.0.0.1"])  # fmt: skip
 def test_what_ssh_takes_is_a_host(
     model: Model, connection: Connection, log: Path, host: str
 ) -> None:
     done = _push("--edgekit", str(connection.edgekit), host, model("a"))
     assert done.exit_code == 0, (done.output, done.exception)
+
+
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="needs an OpenSSH client")
+def test_what_is_no_host_here_is_none_to_the_real_ssh() -> None:
+    """It would only fail later, and for each device by itself."""
+    for host in ("ssh://pi@[::1]:22", "ssh://pi@::1", "ssh://[fe80::1%eth0]", "porch,gate"):
+        done = subprocess.run(["ssh", "-G", "--", host], capture_output=True, check=False)
+        assert done.returncode, host
+    done = subprocess.run(["ssh", "-G", "pi@[::1]"], capture_output=True, check=True)
+    assert b"hostname [::1]\n" in done.stdout, "it would look for that name"
+    done = subprocess.run(["ssh", "-G", "pi@fe80::1%br-lan"], capture_output=True, check=True)
+    assert b"hostname fe80::1%br-lan\n" in done.stdout
+
+
+def test_ten_thousand_devices_are_told_apart(tmp_path: Path) -> None:
+    file = tmp_path / "hosts"
+    lines = [f"pi@cam-{number:05}.lan  # row {number % 70}\r\n" for number in range(10_000)]
+    file.write_text("".join(lines), encoding="utf-8-sig")
+    hosts = named_hosts((), file)
+    assert (len(hosts), hosts[0], hosts[-1]) == (10_000, "pi@cam-00000.lan", "pi@cam-09999.lan")
+    file.write_text("".join([*lines, "root@CAM-00007.lan.\r\n"]))
+    with pytest.raises(ConfigurationError, match=r"line 10001: .* is there already, in line 8;"):
+        named_hosts((), file)
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("rtsp://pi:hunter2@cam/live", "; leave the user alone in the address, and put the "),
+        ("rtsp://cam/live?pwd=hunter2", "has it\n"),
+        ("rtsp://pi@cam/live", None),
+        ("v4l2:/dev/video0", None),
+    ],
+)
+def test_a_password_that_is_brought_is_remarked_on_and_not_shown(
+    log: Path, connection: Connection, tmp_path: Path, source: str, told: str | None
+) -> None:
+    file = tmp_path / "edgekit.toml"
+    file.write_text(f'source = "{source}"\n')
+    done = _push("--edgekit", str(connection.edgekit), "--config", file, "pi@porch")
+    assert done.exit_code == 0, (done.output, done.exception)
+    remark = "`source` holds a password as it is: whoever may read the configuration has it"
+    assert (told is not None) == done.output.startswith(remark)
+    assert told is None or told in done.output
+    assert "hunter2" not in done.output
 
 
 def test_each_host_gets_it_and_progress_counts(

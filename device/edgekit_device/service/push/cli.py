@@ -18,6 +18,7 @@ from edgekit.redaction import redact
 from edgekit.settings import LONGEST_FILE
 from edgekit.text import one_line
 from edgekit_device.config.file import parse
+from edgekit_device.config.secrets import remark_on_password
 from edgekit_device.service.configure import check
 from edgekit_device.service.push.hosts import named_hosts
 from edgekit_device.service.push.outcome import Outcome
@@ -109,13 +110,14 @@ def push(
       edgekit push --hosts cameras.txt --batch 1 --stop-after-failures 1 resnet18-int8.tflite
       edgekit push --hosts cameras.txt --config edgekit.toml
     """
+    remark = None
     if config is None:
         names, model = _split(words)
         devices = named_hosts(names, hosts)
         payload, what = _model(read_model(model))
     else:
         devices = named_hosts(_no_files(words), hosts)
-        payload, what = _configuration(config, len(devices))
+        payload, what, remark = _configuration(config, len(devices))
     ssh = [word for option in options for word in ("-o", option)]
     ssh += ["-i", str(identity)] if identity else []
     ssh += ["-p", str(port)] if port else []
@@ -124,6 +126,8 @@ def push(
         raise PushError("there is no ssh here; install an OpenSSH client")
     connection = Connection(program, tuple(ssh), edgekit, timeout)
     say = partial(click.echo, err=as_json)
+    if remark is not None:
+        say(remark)
     say(f"{what}, to {len(devices)} device(s)")
     progress = _Progress(devices, say)
     with handled(progress.stop) as asked:
@@ -235,8 +239,8 @@ def _content(file: ModelFile) -> bytes:
     return content
 
 
-def _configuration(path: Path, devices: int) -> tuple[Payload, str]:
-    """A configuration, and its name for people.
+def _configuration(path: Path, devices: int) -> tuple[Payload, str, str | None]:
+    """A configuration, its name for people, and what is to be said of it.
 
     Raises:
         ConfigurationError: it is wrong, or names one device where there are several.
@@ -251,7 +255,8 @@ def _configuration(path: Path, devices: int) -> tuple[Payload, str]:
             "messages one topic; leave `name` out, and each has that of its host"
         )
     sha256 = hashlib.sha256(content).hexdigest()
-    return Payload("configure", content, sha256, None), f"configuration {sha256[:12]}"
+    payload = Payload("configure", content, sha256, None)
+    return payload, f"configuration {sha256[:12]}", remark_on_password(settings.source)
 
 
 def _json(payload: Payload, outcomes: list[Outcome]) -> str:

@@ -1,5 +1,6 @@
 """Which devices a push goes to: as named on the command line, and in a file, one on each line."""
 
+import ipaddress
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,10 +11,11 @@ from edgekit.errors import ConfigurationError
 from edgekit.files import read_text
 from edgekit.text import one_line
 
-# As ssh takes it: user@name, or ssh://user@name:port; an IPv6 address is in brackets there.
+# As ssh takes it: user@name, or ssh://user@name:port. An IPv6 address has no brackets in the one,
+# and is refused in the other.
 _HOST = re.compile(
     r"(?P<scheme>ssh://)?(?:(?P<user>[^\s/]+)@)?"
-    r"(?P<name>\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[^\s@/:\[\]]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[\w:.%]*)"
+    r"(?P<name>[0-9A-Fa-f]*:[0-9A-Fa-f.]*:[^\s@/\[\]]*|[^\s@/:\[\],*?#]+)"
     r"(?::(?P<port>\d{1,5}))?/?"
 )
 # What a shell reads otherwise: a ProxyCommand of ~/.ssh/config may hand a name to one, and only a
@@ -71,7 +73,9 @@ def _add(places: dict[tuple[str, str], str], host: str, where: str) -> None:
     found = _HOST.fullmatch(host)
     # ssh would take the one for an option, and nobody has the other.
     strange = not host.isprintable() or not _SHELL.isdisjoint(host)
-    if host.startswith(("-", "[")) or found is None or strange:
+    if host.startswith("-") or found is None or strange:
+        raise ValueError(f"is not a host{_remedy(host)}")
+    if ":" in found["name"] and (found["scheme"] or _address(found["name"]) is None):
         raise ValueError(f"is not a host{_remedy(host)}")
     if f"{found['user']}".startswith("-") or found["name"].startswith("-"):
         raise ValueError("is not a host")
@@ -81,15 +85,40 @@ def _add(places: dict[tuple[str, str], str], host: str, where: str) -> None:
     if port and not 0 < int(port) < 1 << 16:
         raise ValueError("has no such port; there are 1 to 65535")
     # Two users of it are one device.
-    place = (found["name"].strip("[]").lower(), str(int(port)) if port else "")
+    place = (_address(found["name"]) or _name(found["name"]), str(int(port)) if port else "")
     if place in places:
         raise ValueError(f"is there already, {places[place]}; name each device once")
     places[place] = where
 
 
+def _name(text: str) -> str:
+    """The one spelling of a host's name; a dot at its end says that it is a whole one."""
+    return text.lower().removesuffix(".")
+
+
+def _address(text: str) -> str | None:
+    """The one spelling of an address; None for what is none."""
+    try:
+        found = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    # `::ffff:10.0.0.7` is 10.0.0.7.
+    return str(getattr(found, "ipv4_mapped", None) or found)
+
+
 def _remedy(host: str) -> str:
-    if host.startswith("["):
+    place = host.removeprefix("ssh://").rpartition("@")[2]
+    if place.count(":") > 1:
+        return (
+            "; an IPv6 address is written pi@fe80::1%eth0, without brackets, and its port with "
+            "--port or in ~/.ssh/config: ssh:// takes none"
+        )
+    if host.startswith("[") or host.endswith(":"):
         return "; it looks like an Ansible inventory: write one host on each line, without groups"
-    if any(letter.isspace() for letter in host):
+    if not set("[]{}*?").isdisjoint(place):
+        return "; ranges and patterns are not expanded: write one host on each line"
+    if "," in place or any(letter.isspace() for letter in host):
         return "; write one on each line, with a port as ssh://pi@porch:2222"
+    if "#" in place:
+        return "; a remark begins with a blank and a #"
     return ""

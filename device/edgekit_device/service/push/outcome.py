@@ -60,11 +60,16 @@ class _Daemon(msgspec.Struct, frozen=True):
     health: _Health
 
 
+class _Outdated(msgspec.Struct, frozen=True):
+    code: str = ""
+    configuration: str = ""
+
+
 class _Service(msgspec.Struct, frozen=True):
     """What is read of a device's `service status --json`; it may be of another version."""
 
     daemon: _Daemon | None = None
-    outdated: dict[str, str] = {}
+    outdated: _Outdated = _Outdated()
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,7 +160,7 @@ def _afterwards(
         # The upgrade itself ended well, which it does only when frames are answered.
         told = "edgekit there is too old for `service status --json`; update edgekit-device"
         return None, f"{said}; {told}"
-    said = "; ".join([said, *after.outdated.values()])
+    said = "; ".join(filter(None, (said, after.outdated.code, after.outdated.configuration)))
     if after.daemon is None:
         return "unwell", f"{said}; but now the service does not run"
     health = after.daemon.health
