@@ -1,6 +1,7 @@
 """`edgekit fleet` against a real broker, and against those that do not do as mosquitto does."""
 
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import socket
 import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -529,20 +531,64 @@ def test_ctrl_c_ends_it(broker: Broker, watched: Callable[..., _Watch]) -> None:
     assert watch.process.returncode == 130 and said.endswith("edgekit: interrupted\n")
 
 
+def test_a_reader_that_has_enough_ends_it(broker: Broker, watched: Callable[..., _Watch]) -> None:
+    """As `edgekit fleet --watch | head -1` does."""
+    with _device(broker, "porch") as sink:
+        watch = watched()
+        assert "porch · running" in watch.line()
+        assert watch.process.stdout is not None and watch.process.stderr is not None
+        watch.process.stdout.close()
+        sink.event(make_event(label="cup"))
+        assert watch.process.wait(60) == 1
+        assert watch.process.stderr.read() == ""
+
+
+def test_what_the_output_cannot_show_is_written_otherwise(broker: Broker) -> None:
+    """A terminal without UTF-8: one of a serial line, say."""
+    label = json.dumps({"label": "水杯"}).encode()
+    payloads = PAYLOADS | {"health": _health(name="porch"), "state": label}
+    _publish(broker, {f"edgekit/porch/{kind}": payload for kind, payload in payloads.items()})
+    done = subprocess.run(
+        [sys.executable, "-m", "edgekit", "fleet", *_at(broker)],
+        cwd=ROOT, capture_output=True, check=False, env=os.environ | {"PYTHONIOENCODING": "latin-1"},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"porch  running  " in done.stdout and b"\\u6c34\\u676f" in done.stdout
+
+
+def test_two_prefixes_on_one_broker_are_two_fleets(broker: Broker) -> None:
+    _publish(broker, {"edgekit/porch/status": b"offline", "site/hall/gate/status": b"offline"})
+    assert "gate" not in (done := _run(broker)).output and "1 device(s)" in done.output
+    done = _run(broker, "--mqtt-prefix", "site/hall")
+    assert "porch" not in done.output and "gate  offline" in done.output
+    # One inside of the other: names are one level.
+    assert "knows no device below site/" in _failure(_run(broker, "--mqtt-prefix", "site"))
+
+
 _ANEW = "\x1b[H\x1b[J"
 
 
+def _resize(terminal: int, lines: int, columns: int) -> None:
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+
 @contextmanager
-def _terminal(broker: Broker, **environment: str) -> Iterator[Callable[..., str]]:
+def _terminal(
+    broker: Broker, size: tuple[int, int] = (24, 80), **environment: str
+) -> Iterator[Callable[..., str]]:
     """`edgekit fleet --watch` on a terminal; gives what reads it until something is there."""
     ours, its = os.openpty()
+    _resize(its, *size)
     command = [sys.executable, "-m", "edgekit", "fleet", "--watch", *_at(broker)]
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=its, stderr=its, env=os.environ | environment
     )
     os.close(its)
 
-    def read(enough: Callable[[str], bool]) -> str:
+    def read(enough: Callable[[str], bool], size: tuple[int, int] | None = None) -> str:
+        if size:
+            # The system tells its programs (SIGWINCH).
+            _resize(ours, *size)
         said, deadline = b"", time.monotonic() + 60
         while not enough(said.decode("utf-8", "replace")):
             assert time.monotonic() < deadline
@@ -578,6 +624,22 @@ def test_what_is_drawn_fits_into_the_terminal(broker: Broker) -> None:
     drawn = text.split(_ANEW)[2].splitlines()
     assert drawn[0].endswith("UTC, Ctrl-C ends") and len(drawn) <= 15
     assert all(len(click.unstyle(line)) < 60 for line in drawn)
+
+
+def test_a_terminal_that_changes_its_size_is_followed(broker: Broker) -> None:
+    """Down to twenty columns, where each line still fits."""
+    names = [f"camera-{number:02}" for number in range(30)]
+    payloads = PAYLOADS | {"health": _health()}
+    _publish(broker, {f"edgekit/{n}/{kind}": payloads[kind] for n in names for kind in payloads})
+    with _terminal(broker, (30, 120), TERM="xterm") as said:
+        wide = said(lambda text: text.count(_ANEW) >= 3).split(_ANEW)[2].splitlines()
+        text = said(lambda text: text.count(_ANEW) >= 4, (14, 20))
+    assert len(wide) == 29 and any("SIGNER" in line for line in wide)
+    lines = [click.unstyle(line) for line in text.split(_ANEW)[3].splitlines()]
+    assert len(lines) <= 13 and all(len(line) < 20 for line in lines)
+    assert any(line.startswith("camera-00") for line in lines)
+    assert any(re.fullmatch(r"… [0-9]+ more line\(s\)", line) for line in lines)
+    assert any(re.fullmatch(r"… and [0-9]+ more", line) for line in lines)
 
 
 # Export.

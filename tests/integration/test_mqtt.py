@@ -806,7 +806,7 @@ def test_tls_with_a_certificate_authority(certificates: Certificates, tmp_path: 
         until(lambda: sink.report().sent == 100)
         listener.client.publish("homeassistant/status", "online")
         listener.await_message(_config("health"), count=2)
-        with pytest.raises(SettingsError, match="closed the connection, before it answered"):
+        with pytest.raises(SettingsError, match=r"before it answered; .* expect TLS\?"):
             Mqtt(_settings(broker), "pi").check()
         with pytest.raises(
             SettingsError, match="its certificate is not trusted: self-signed certificate in"
@@ -828,7 +828,7 @@ def test_a_client_certificate(certificates: Certificates, tmp_path: Path) -> Non
     options = [*_tls_options(certificates, "IP:127.0.0.1"), "require_certificate true"]
     with running_broker(tmp_path, *options) as broker:
         plain = _settings(broker, tls=True, ca_file=certificates.ca)
-        with pytest.raises(SettingsError, match="before it answered"):
+        with pytest.raises(SettingsError, match="does this port want a client's certificate"):
             Mqtt(plain, "pi").check()
         settings = _settings(
             broker, tls=True, ca_file=certificates.ca, cert_file=certificate, key_file=key

@@ -168,6 +168,13 @@ def _device(name: str, record: _Record, now: datetime) -> Device:
     problems += [f"topic {kind} cannot be read: {why}" for kind, why in record.unreadable.items()]
     if record.health is None and "health" not in record.unreadable:
         problems.append("it has told nothing of its health, or this user may not read that")
+    if health.name not in ("", name):
+        problems.append(
+            f"its health is of a device called {health.name}, which publishes in its place: look "
+            "who may publish there"
+        )
+    if record.health is not None and seen is None:
+        problems.append(f"the time of its health is none: {health.ts or 'empty'}")
     if age is not None and age < -_AHEAD:
         problems.append("its clock is ahead of this machine's")
     late = max(_INTERVALS * place.health_interval_s, _PATIENCE)

@@ -43,6 +43,7 @@ class HealthSeen(msgspec.Struct, frozen=True):
 
     ts: str
     state: str
+    name: str = ""
     version: str = ""
     problems: list[str] = []
     model: str = ""

@@ -3,6 +3,7 @@
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
+from textwrap import wrap
 from typing import NamedTuple
 
 import click
@@ -43,15 +44,15 @@ def _degrees(temperature: float | None) -> str:
 _COLUMNS = (
     _Column("NAME", lambda d: d.name, 32),
     _Column("STATE", lambda d: d.state, 10),
-    _Column("LABEL", lambda d: d.label or "-", 20, 3),
-    _Column("MODEL", lambda d: d.model or "-", 28, 2),
-    _Column("HASH", lambda d: d.model_sha256[:12] or "-", 12, 5),
-    _Column("SIGNER", lambda d: d.model_signer.partition(",")[0] or "-", 24, 8),
-    _Column("SINCE", lambda d: age(d.model_age_s), 8, 6),
-    _Column("VERSION", lambda d: d.version or "-", 14, 4),
-    _Column("FRAME", lambda d: age(d.frame_age_s), 8, 7),
-    _Column("TEMP", lambda d: _degrees(d.temperature_c), 8, 1),
-    _Column("SEEN", lambda d: age(d.last_seen_s), 8),
+    _Column("LABEL", lambda d: d.label or "-", 20, 4),
+    _Column("MODEL", lambda d: d.model or "-", 28, 3),
+    _Column("HASH", lambda d: d.model_sha256[:12] or "-", 12, 6),
+    _Column("SIGNER", lambda d: d.model_signer.partition(",")[0] or "-", 24, 9),
+    _Column("SINCE", lambda d: age(d.model_age_s), 8, 7),
+    _Column("VERSION", lambda d: d.version or "-", 14, 5),
+    _Column("FRAME", lambda d: age(d.frame_age_s), 8, 8),
+    _Column("TEMP", lambda d: _degrees(d.temperature_c), 8, 2),
+    _Column("SEEN", lambda d: age(d.last_seen_s), 8, 1),
 )  # fmt: skip
 
 
@@ -102,10 +103,17 @@ def render(devices: Sequence[Device], columns: int | None, lines: int | None = N
         if not last.rank:
             break
         shown.remove(last)
+    if columns is not None:
+        # The name gives way to the state.
+        rest = sum(widths[column] + _GAP for column in shown[1:])
+        widths[shown[0]] = max(1, min(widths[shown[0]], columns - rest))
     rows = ["  ".join(fit(column.title, widths[column]) for column in shown).rstrip()]
     blocks = [_block(device, shown, widths, columns) for device in devices]
     left = [column.title for column in _COLUMNS if column not in shown]
-    foot = [f"left out for want of room: {', '.join(left)}; see --json"] if left else []
+    told = f"left out for want of room: {', '.join(left)}; see --json" if left else ""
+    foot = wrap(told, columns or len(told)) if told else []
+    if lines is not None and columns is not None:
+        foot = [fit(told, columns).rstrip()] if told else []
     room = None if lines is None else lines - len(rows) - len(foot)
     for number, block in enumerate(blocks):
         # The last line is for those that have no room.
@@ -128,7 +136,7 @@ def _block(
             cell = click.style(cell, fg=_COLOURS.get(device.state, "red"))
         cells.append(cell)
     below = [*device.problems, *([f"drift: {device.drift}"] if device.drift else [])]
-    room = None if columns is None else max(20, columns - 4)
+    room = None if columns is None else max(8, columns - 4)
     return [
         "  ".join(cells).rstrip(),
         *(

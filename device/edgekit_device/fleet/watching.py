@@ -25,6 +25,8 @@ from edgekit_device.retry import BROKER, Retry
 
 EVERY = 1.0
 """Seconds from one look to the next."""
+# Columns; a terminal that has fewer breaks lines.
+_NARROWEST = 14
 
 
 class View(Protocol):
@@ -49,17 +51,21 @@ class Screen:
     def show(self, devices: Sequence[Device], chosen: Sequence[Device], told: list[str]) -> None:
         """See `View.show`."""
         size = shutil.get_terminal_size()
-        columns = max(20, size.columns - 1)
+        columns = max(_NARROWEST, size.columns - 1)
         # A line that the terminal breaks would push the first one out of it.
         said = [*summary(chosen).splitlines(), *told]
         head = [line for text in said for line in wrap(text, columns)]
+        # The devices have half of the room, or more.
+        if (most := max(2, (size.lines - 3) // 2)) < len(head):
+            head[most - 1 :] = [f"… {len(head) - most + 1} more line(s)"]
         table = render(chosen, columns, max(3, size.lines - len(head) - 3))
-        lines = [f"{datetime.now(UTC):%H:%M:%S} UTC, Ctrl-C ends", *head, "", *table.splitlines()]
+        top = f"{datetime.now(UTC):%H:%M:%S} UTC{', Ctrl-C ends' if columns > 25 else ''}"
+        lines = [top, *head, "", *table.splitlines()]
         self._draw(lines[: max(1, size.lines - 1)])
 
     def lost(self, problem: str) -> None:
         """See `View.lost`."""
-        self._draw(wrap(problem, max(20, shutil.get_terminal_size().columns - 1)))
+        self._draw(wrap(problem, max(_NARROWEST, shutil.get_terminal_size().columns - 1)))
 
     def _draw(self, lines: list[str]) -> None:
         # What goes through `sys.stdout` steers no terminal.

@@ -17,14 +17,15 @@ PLACE = b'{"host":"pi","address":"192.168.1.7","health_interval_s":30.0}'
 def health_of(seconds_ago: float = 5.0, **changes: object) -> Health:
     """Health that was told some seconds before `NOW`."""
     ts = (NOW - timedelta(seconds=seconds_ago)).isoformat()
-    return msgspec.structs.replace(HEALTH, ts=ts, drift=None, state="running", **changes)
+    well = {"name": "pi", "ts": ts, "drift": None, "state": "running"}
+    return msgspec.structs.replace(HEALTH, **well | changes)
 
 
 def fleet_with(name: str = "pi", **payloads: bytes) -> Fleet:
     """A fleet of one that is well, but for what some of its topics say."""
     topics = {
         "status": b"online",
-        "health": msgspec.json.encode(health_of()),
+        "health": msgspec.json.encode(health_of(name=name)),
         "state": msgspec.json.encode(make_event()),
         "device": PLACE,
     }

@@ -99,7 +99,7 @@ def test_those_that_are_unwell_come_first() -> None:
     fleet = Fleet()
     for name, status in (("b", b"online"), ("c", b"offline"), ("a", b"online")):
         fleet.take(name, "status", status, None)
-        fleet.take(name, "health", _health(), None)
+        fleet.take(name, "health", _health(name=name), None)
     assert [device.name for device in fleet.devices(NOW)] == ["c", "a", "b"]
 
 
@@ -164,6 +164,37 @@ def test_a_time_that_is_none_is_silence_not_health(ts: str) -> None:
     content = json.loads(msgspec.json.encode(health_of())) | {"ts": ts, "model_since": ts}
     device = one(fleet_with(health=json.dumps(content).encode()))
     assert (device.state, device.last_seen_s, device.model_age_s) == ("silent", None, None)
+    assert device.problems[-1] == f"the time of its health is none: {ts or 'empty'}"
+
+
+def test_health_of_another_device_is_told() -> None:
+    """Somebody forges it, or two devices share a user and one has the other's topic."""
+    device = one(fleet_with("porch", health=_health(name="gate\x1b[2J")))
+    assert device.unwell and device.problems == [
+        "its health is of a device called gate [2J, which publishes in its place: look who may "
+        "publish there"
+    ]
+    # Nothing to compare with; no device leaves it out.
+    content = json.loads(_health(name="porch"))
+    del content["name"]
+    assert not one(fleet_with("porch", health=json.dumps(content).encode())).unwell
+
+
+def test_a_newer_device_may_say_more_than_is_known_here() -> None:
+    content = json.loads(_health()) | {
+        "state": "pondering", "version": "9.0", "quantum": {"a": [1, {"b": None}]},
+        "sinks": {"mqtt": {"sent": 1, "dropped": 0, "queued": 0, "later": True}, "new": {}},
+    }  # fmt: skip
+    device = one(fleet_with(health=json.dumps(content).encode()))
+    assert (device.state, device.version, device.problems) == ("pondering", "9.0", [])
+    assert device.unwell
+
+
+def test_an_older_device_may_say_less() -> None:
+    ts = json.loads(_health())["ts"]
+    device = one(fleet_with(health=json.dumps({"ts": ts, "state": "running"}).encode()))
+    assert not device.unwell and device.state == "running"
+    assert (device.model, device.version, device.temperature_c) == ("", "", None)
 
 
 def test_what_would_drive_a_terminal_is_taken_out() -> None:

@@ -92,6 +92,7 @@ class Connection:
         host, port = settings.host or "", settings.port or (8883 if settings.tls else 1883)
         self.where = f"the MQTT broker {host}:{port}"
         self._qos = settings.qos
+        self._tls = settings.tls
         self._answer: ReasonCode | None = None
         self._asked: dict[int | None, Sequence[str]] = {}
         self.refused: list[str] = []
@@ -216,7 +217,9 @@ class Connection:
                 self.turn(left)
             except OutputError as error:
                 if self._answer is None:
-                    raise OutputError(f"{error}, before it answered") from error
+                    hint = "want a client's certificate" if self._tls else "expect TLS"
+                    told = f"{error}, before it answered; does this port {hint}?"
+                    raise OutputError(told) from error
         if self._answer.is_failure:
             answer = str(self._answer).lower()
             raise OutputError(f"{self.where} refuses us: {answer}; check user and password")
