@@ -223,6 +223,10 @@ ROWS: dict[str, list[Panel]] = {
         _series("Problems", "Parts that are not as they should be; health says what is wrong.",
                 (f"edgekit_problem{{{_SOME}}}", "{{instance}} {{part}}"), steps=True,
                 stacked=True),
+        # One that never had a model is of none that can be chosen.
+        _table("Not running", "Those that are in any other state, whichever devices are chosen.",
+               f'edgekit_state{{{_ALL}, edgekit_state!="running"}} == 1',
+               {"instance": "device", "group": "group", "edgekit_state": "state"}, 8, "short"),
     ],
     "Labels": [
         _series("Share of each label", "Of the answered frames of all devices that are chosen.",

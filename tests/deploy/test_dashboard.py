@@ -77,6 +77,14 @@ def test_grafanas_schema_knows_all_of_a_panel(panel: dict[str, Any]) -> None:
         assert lost(target, as_grafana_has_it(prometheus.Dataquery.from_json(target))) == []
 
 
+@pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
+def test_a_panel_says_what_it_is_and_in_which_unit(panel: dict[str, Any]) -> None:
+    assert re.fullmatch(r"[A-Z`].{8,}\.", panel["description"]), panel["description"]
+    assert panel["fieldConfig"]["defaults"]["unit"] in {
+        "short", "s", "bytes", "percentunit", "celsius",
+    }  # fmt: skip
+
+
 def test_what_the_schema_does_not_know_is_found() -> None:
     board = BOARD | {"colour": "red"}
     assert lost(board, as_grafana_has_it(Dashboard.from_json(board))) == [".colour"]

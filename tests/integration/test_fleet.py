@@ -550,7 +550,8 @@ def test_what_the_output_cannot_show_is_written_otherwise(broker: Broker) -> Non
     _publish(broker, {f"edgekit/porch/{kind}": payload for kind, payload in payloads.items()})
     done = subprocess.run(
         [sys.executable, "-m", "edgekit", "fleet", *_at(broker)],
-        cwd=ROOT, capture_output=True, check=False, env=os.environ | {"PYTHONIOENCODING": "latin-1"},
+        cwd=ROOT, capture_output=True, check=False,
+        env=os.environ | {"PYTHONIOENCODING": "latin-1"},
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"porch  running  " in done.stdout and b"\\u6c34\\u676f" in done.stdout

@@ -4,12 +4,14 @@ import os
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
 import pytest
 from click.testing import CliRunner
-from edgekit_device.config.file import load, render, shown
+from edgekit_device.config import file as file_module
+from edgekit_device.config.file import ConfigurationFile, load, render, shown
 from edgekit_device.config.secrets import read_secret, secret_file, with_password
 from edgekit_device.config.settings import MqttSettings, Settings, WebhookSettings
 from edgekit_device.daemon.cli import run
@@ -17,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.errors import ConfigurationError
+from edgekit.files import FileStamp
 from edgekit.inference.runtimes import choices
 from edgekit.model.decision import DecisionOverrides, LabelOverrides
 from edgekit.settings import keys
@@ -330,3 +333,28 @@ class TestFilesThatNeverEnd:
         assert read_secret(tmp_path / "link", "http-token") == "s3cret"
         (tmp_path / "toml").symlink_to(written(tmp_path, "threads = 3\r\n"))
         assert load(tmp_path / "toml", {}).threads == 3
+
+
+def test_what_is_written_while_a_file_is_read_is_news(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever compares must not take what came later for what was read."""
+    path = tmp_path / "edgekit.toml"
+    path.write_text("threads = 1\n")
+    file, before = ConfigurationFile(path, {"top-k": 2}), FileStamp.of(path)
+    real = file_module.load
+
+    def load_and_write(*arguments: Any) -> Settings:
+        settings = real(*arguments)
+        path.write_text("threads = 20\n")
+        return settings
+
+    monkeypatch.setattr(file_module, "load", load_and_write)
+    settings = file.load()
+    assert (settings.threads, settings.top_k) == (1, 2)
+    assert file.stamp == before != FileStamp.of(path)
+
+
+def test_a_configuration_without_a_file_has_no_stamp() -> None:
+    file = ConfigurationFile(None, {"threads": 3})
+    assert file.load().threads == 3 and file.stamp is None
