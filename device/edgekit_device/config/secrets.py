@@ -103,12 +103,12 @@ def remark_on_password(source: str | None) -> str | None:
     """What is to be said where a configuration's source holds a password; None for nothing."""
     if source is None or not has_password(source):
         return None
-    told = "`source` holds a password as it is: whoever may read the configuration has it"
+    who = "whoever may read the configuration has it"
     if not login(source)[1]:
-        return told
+        return f"`source` holds what may be a password: {who}"
     return (
-        f"{told}; leave the user alone in the address, and put the password into the credential "
-        "source-password, or a file that source-password-file names"
+        f"`source` holds a password: {who}; leave the user alone in the address, and put the "
+        "password into the credential source-password, or a file that source-password-file names"
     )
 
 

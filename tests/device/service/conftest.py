@@ -66,8 +66,8 @@ class Device:
 
     def behaves(self, model: Path, how: str) -> None:
         """Let the service fare so with a model: good, refused, crashes, stalls, pauses, hangs,
-        aborts or ignored. With a configuration: good, refused, crashes, stalls, pauses, away or
-        unread."""
+        aborts or ignored. With a configuration: good, refused, crashes, stalls, pauses, away,
+        unread or late."""
         self.set(behaviour=self.state["behaviour"] | {sha(model): how})
 
     @property
@@ -119,7 +119,7 @@ def make_device(folder: Path) -> Device:
         "runtime": str(layout.runtime), "config": str(layout.config), "now": 1000.0, "reloads": 0,
         "active": "inactive", "sub": "dead", "pid": 0, "next_pid": 100, "restarts": 0,
         "result": "success", "exit": 0, "fed": 1, "loaded": "", "state": "", "problems": {},
-        "follows": "", "read": None, "code": "",
+        "follows": "", "read": None, "late": 0, "code": "",
         "version": __version__, "commit": installed_commit(),
         "installed": [__version__, installed_commit()],
         "refused_model": None, "silent": False, "drift": None, "behaviour": {}, "calls": [],

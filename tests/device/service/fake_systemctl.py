@@ -47,8 +47,11 @@ def configured(state):
 def reload(state):
     """What the daemon does with the configuration that is there."""
     how = configured(state)
+    state["late"] = 3 if how == "late" else 0
     if how == "crashes":
         crash(state)
+    elif state["late"]:
+        pass
     elif how != "unread":
         state["reloads"] += 1
         kept = {part: text for part, text in state["problems"].items() if part == "board"}
@@ -85,6 +88,11 @@ def start(state):
 
 def meanwhile(state):
     """What happens between two calls."""
+    if state["late"]:
+        state["late"] -= 1
+        if not state["late"]:
+            state["reloads"] += 1
+            follow(state)
     if state["sub"] == "stop-watchdog":
         state.update(active="activating", sub="auto-restart", pid=0)
     elif state["sub"] == "auto-restart":

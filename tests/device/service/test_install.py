@@ -423,7 +423,7 @@ def test_a_password_that_is_brought_is_remarked_on_and_not_shown(
     words = {"install": ("--model", model("a"), "--config", config), "configure": (config,)}
     done = run(command, *words[command])
     assert done.exit_code == 0, done.exception
-    assert done.output.startswith("`source` holds a password as it is: whoever may read")
+    assert done.output.startswith("`source` holds a password: whoever may read")
     assert "hunter2" not in done.output
     # One that is there already is no news.
     assert "`source`" not in run("install", "--model", model("a")).output
@@ -490,6 +490,19 @@ class TestConfigurationThatNobodyRead:
         done = run("install", "--model", model("a"), "--config", config, "--replace-config")
         assert "earlier configuration" not in done.output
         assert cut_short.state["follows"] == sha(config)
+
+    def test_a_busy_daemon_is_waited_for(self, run: Run, cut_short: Device, model: Model) -> None:
+        """What the installation says at its end is how it is then."""
+        cut_short.behaves(cut_short.layout.config, "late")
+        assert "problem" not in run("install", "--model", model("a")).output
+
+    def test_one_that_reads_nothing_is_not_waited_for_without_an_end(
+        self, run: Run, cut_short: Device, model: Model, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(install, "_READ_WITHIN", 0.5)
+        cut_short.behaves(cut_short.layout.config, "unread")
+        done = run("install", "--model", model("a"))
+        assert done.exit_code == 0 and f"problem  {_behind(cut_short)}; " in done.output
 
     def test_one_that_the_daemon_refuses_is_told_of_as_well(
         self, run: Run, cut_short: Device, model: Model
