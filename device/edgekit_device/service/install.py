@@ -121,7 +121,9 @@ def install(
         # predecessor.
         changes.do(
             "upgrade the model",
-            lambda: upgrade(layout, checked, changes.notify, afresh=units or configured),
+            lambda: upgrade(
+                layout, checked, changes.notify, afresh=units or configured or _is_behind(layout)
+            ),
         )
     else:
         # What was measured counts when the model is opened.
@@ -373,6 +375,11 @@ def _start(layout: Layout, changes: Changes, *, restart: bool, reload: bool) -> 
             f"the service is installed, but does not start ({end}); see why with "
             "`edgekit service logs`"
         )
+
+
+def _is_behind(layout: Layout) -> bool:
+    """Whether the daemon has not read the configuration that is there, as it is to."""
+    return bool(outdated(layout, observe(layout)).configuration)
 
 
 def _await_reading(layout: Layout, before: ServiceState | None) -> None:

@@ -137,9 +137,9 @@ def _change(
         # The model was tried with the code that is installed: with that it is judged, too.
         old = outdated(layout, state)
         for text, remedy in old.remedies:
-            # A configuration that was not read is left so: with two changes at once, nobody would
-            # know which of them a failure is of.
-            notify(text if text == old.code else f"{text}; {remedy}")
+            # A configuration that was not read is left so, where nobody wants it read: with two
+            # changes at once, nobody would know which of them a failure is of.
+            notify(text if afresh or text == old.code else f"{text}; {remedy}")
         afresh |= bool(old.code)
         if store.current is None:
             raise ServiceError("there is no model to go back to; edgekit service install")

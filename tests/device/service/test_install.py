@@ -456,6 +456,15 @@ class TestConfigurationThatNobodyRead:
         assert cut_short.state["follows"] == sha(cut_short.layout.config)
         assert "nothing was changed" in run("install", "--model", model("a")).output
 
+    def test_so_has_an_install_that_brings_another_model(
+        self, run: Run, cut_short: Device, model: Model
+    ) -> None:
+        done = run("install", "--model", model("b"))
+        assert done.exit_code == 0, done.exception
+        assert f"{_behind(cut_short)}\n" in done.output and "problem" not in done.output
+        assert cut_short.state["follows"] == sha(cut_short.layout.config)
+        assert cut_short.state["loaded"] == sha(model("b"))
+
     def test_a_dry_run_would(self, run: Run, cut_short: Device, model: Model) -> None:
         before = cut_short.calls
         done = run("install", "--model", model("a"), "--dry-run")

@@ -14,6 +14,7 @@ from edgekit_device.config.file import render
 from edgekit_device.config.settings import Settings
 from edgekit_device.health import Status
 
+from edgekit.files import FileStamp
 from edgekit.model.flatbuffer import metadata
 from edgekit.model.metadata import ENTRY
 from edgekit.offline.golden import Change, Golden
@@ -222,6 +223,7 @@ CONFIGS = [
 STATES = [
     b'{"new":"00ff","old":"ff00"}',
     msgspec.json.encode(Status(7, make_health(), {"camera": "gone"}, "it is damaged")),
+    msgspec.json.encode(Status(7, make_health(), {}, configuration=FileStamp("/x", 1, 2, 3))),
 ]
 UNITS = [
     b"LoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\nMainPID=7\n"
