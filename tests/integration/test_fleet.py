@@ -373,6 +373,16 @@ def test_a_broker_that_does_not_end_is_told() -> None:
     assert "has not sent all that it retains in time" in done.stderr
 
 
+def test_a_broker_that_goes_away_in_the_middle_is_no_small_fleet(broker: Broker) -> None:
+    _publish(broker, _many(50))
+    with closing(Reading(MqttSettings(host=broker.host, port=broker.port), 5.0)) as reading:
+        while not reading.fleet.devices():
+            reading.turn(1.0)
+        broker.kill()
+        with pytest.raises(OutputError, match="closed the connection"):
+            reading.read(60.0)
+
+
 def test_a_broker_that_lets_us_not_read_is_told() -> None:
     with _Script(_topics(2), granted=0x80) as script, pytest.raises(OutputError) as caught:
         Reading(MqttSettings(host=script.host, port=script.port), 5.0).read(30.0)
