@@ -1,5 +1,6 @@
 """Pictures distilled from a network of one BatchNorm, whose statistics are known."""
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -76,7 +77,7 @@ class TestStatisticsDistance:
 class TestDistil:
     def test_the_pictures_have_the_remembered_mean_and_deviation(self) -> None:
         network = _Network([-0.4, 0.6, 0.0], [0.2, 0.4, 0.6])
-        pictures = _distil(network)
+        pictures = _distil(network, steps=100)
         assert pictures.shape == (6, 40, 48, 3)
         assert pictures.dtype == np.uint8
         # Pixels are 255 (x std + mean): in red 255 (-0.4 x 0.5 + 0.5) and so on.
@@ -93,7 +94,7 @@ class TestDistil:
         assert np.median(green) == 255
         # -mean / std and (1 - mean) / std: all but what the noise and its enlarged successor were.
         lowest, highest = np.array([-1, -1, -6]), np.array([1, 3, 2])
-        for seen in network.seen[1:133] + network.seen[134:]:
+        for seen in network.seen[1:150] + network.seen[151:]:
             assert (seen.amin(dim=(0, 2, 3)).numpy() >= lowest - 1e-5).all()
             assert (seen.amax(dim=(0, 2, 3)).numpy() <= highest + 1e-5).all()
 
@@ -116,13 +117,32 @@ class TestDistil:
         )
         assert (after > before + 0.02).all()
 
-    def test_two_thirds_of_the_steps_are_on_pictures_of_half_the_size(self) -> None:
+    def test_three_quarters_of_the_steps_are_on_pictures_of_half_the_size(self) -> None:
         network = _Network([0.0, 0.0, 0.0], [1.0, 1.0, 1.0])
         done: list[int] = []
         distil(network, NORMALIZATION, 80, 96, 3, 7, 0, done.append)
         sizes = [tuple(seen.shape) for seen in network.seen]
-        assert sizes == [(3, 3, 40, 48)] * 4 + [(3, 3, 80, 96)] * 3
+        assert sizes == [(3, 3, 40, 48)] * 5 + [(3, 3, 80, 96)] * 2
         assert sum(done) == 3 * 7
+
+    def test_steps_become_smaller_so_that_the_pictures_settle(self) -> None:
+        network = _Network([-0.4, 0.6, 0.0], [0.2, 0.4, 0.6])
+        _distil(network, steps=40)
+        whole = network.seen[-10:]
+        changes = [float((b - a).abs().mean()) for a, b in itertools.pairwise(whole)]
+        assert changes[-1] < 0.2 * changes[0]
+
+    def test_they_start_from_noise_that_is_coarser_the_stronger_it_is(self) -> None:
+        network = _Network([0.0, 0.0, 0.0], [1.0, 1.0, 1.0])
+        _distil(network, height=256, width=128, count=8, steps=3)
+        first = network.seen[0]
+        assert first.shape == (8, 3, 128, 64)
+        assert float(first.std()) == pytest.approx(1, abs=1e-3)
+        # Amplitude in proportion to 1 / f: an octave higher is half of it, in both directions.
+        amplitudes = torch.fft.fft2(first).abs().square().mean(dim=(0, 1)).sqrt().numpy()
+        for low, high in ((amplitudes[8:16, 0], amplitudes[16:32, 0]),
+                          (amplitudes[0, 4:8], amplitudes[0, 8:16])):  # fmt: skip
+            assert low.mean() / high.mean() == pytest.approx(2, rel=0.15)
 
     def test_more_pictures_than_a_batch_holds(self) -> None:
         network = _Network([0.0, 0.0, 0.0], [1.0, 1.0, 1.0])
