@@ -88,6 +88,15 @@ def test_the_documented_commands_name_playbooks_and_variables() -> None:
     assert set(re.findall(r"`(edgekit_\w+)[=`]", text)) <= VARIABLES.keys() | {"edgekit_canary"}
 
 
+def test_an_ansible_that_is_too_old_is_refused_first() -> None:
+    oldest = yaml.safe_load(TEXTS[ROLE / "meta" / "main.yml"])["galaxy_info"]["min_ansible_version"]
+    first = yaml.safe_load(TEXTS[ROLE / "tasks" / "check_names.yml"])[0]["ansible.builtin.assert"]
+    assert first["that"] == f"ansible_version.full is version('{oldest}', '>=')"
+    assert f"has to be {oldest} or later" in first["fail_msg"]
+    page = (FOLDER.parents[1] / "docs" / "ansible.md").read_text("utf-8")
+    assert f"ansible-core {oldest} or later" in page
+
+
 @needs_ansible
 def test_ansible_and_its_linter_take_them(tmp_path: Path) -> None:
     inventory = ["-i", str(FOLDER / "inventory.example.yml")]
