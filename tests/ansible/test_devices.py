@@ -377,6 +377,15 @@ def _refuse(fleet: Fleet) -> None:
         "shed away: ",
     ):
         assert said in done.words
+    # Who signed what runs there is to go: it would not run any more.
+    others = fleet.controller.folder / "others"
+    others.write_text(f"new@example.com {fleet.porch.key.with_suffix('.pub').read_text()}")
+    done = fleet.play("install", edgekit_allowed_signers=str(others))
+    assert (done.code, done.changed) == (2, {"porch": 0, "gate": 0}), done.said
+    for host in ("porch", "gate"):
+        assert (
+            f"{host} its model would not run any more: /var/lib/edgekit/model.tflite" in done.words
+        )
     done = fleet.play("rollout", edgekit_version="9.0", edgekit_architectures=["aarch64"],
                       edgekit_model=str(fleet.models["second"]))  # fmt: skip
     assert done.code == 2
