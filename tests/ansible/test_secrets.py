@@ -15,9 +15,14 @@ _PLAYBOOK = f"""\
 - hosts: edgekit
   gather_facts: false
   tasks:
-    - ansible.builtin.import_role:
-        name: {FOLDER}/roles/edgekit
-        tasks_from: credentials
+    # As the role itself tells of what fails.
+    - block:
+        - ansible.builtin.import_role:
+            name: {FOLDER}/roles/edgekit
+            tasks_from: credentials
+      rescue:
+        - ansible.builtin.fail:
+            msg: "{{{{ ansible_failed_result.msg }}}}"
 """
 # Runs every command, and looks first for the secret wherever Ansible has files.
 _SHELL = """\
@@ -109,5 +114,6 @@ def test_a_folder_that_cannot_be_made_is_told_without_the_secret(device: Device)
     device.store.write_text("no folder")
     done = device.write(password=_SECRET)
     assert done.code == 2
+    assert f"cannot write the credentials: [Errno 17] File exists: '{device.store}'" in done.words
     assert _SECRET not in done.said
     assert device.store.read_text() == "no folder"

@@ -6,19 +6,26 @@ from typing import Any
 Json = dict[str, Any]
 
 
-def twins(hostvars: Any, hosts: Sequence[str], host: str) -> list[str]:
-    """Why a device is refused that has two names in the inventory; nothing for others.
+def twins(hostvars: Any, hosts: Sequence[str]) -> dict[str, list[str]]:
+    """Devices that have several names in the inventory, and for each why it is refused.
 
     Args:
         hostvars: of Ansible; `edgekit_looked` is the result of the task that looked.
         hosts: those of the run.
-        host: which of them.
     """
-    found = {name: _same_as(hostvars[name].get("edgekit_looked") or {}) for name in hosts}
-    others = [name for name in hosts if name != host and found[name] == found[host]]
-    if not found[host] or not others:
-        return []
-    return [f"it is the same device as {', '.join(others)}: leave it in the inventory once"]
+    names: dict[str, list[str]] = {}
+    for host in hosts:
+        if same_as := _same_as(hostvars[host].get("edgekit_looked") or {}):
+            names.setdefault(same_as, []).append(host)
+    return {
+        host: [
+            f"it is the same device as {', '.join(name for name in group if name != host)}: leave "
+            "it in the inventory once"
+        ]
+        for group in names.values()
+        for host in group
+        if len(group) > 1
+    }
 
 
 def without_canaries(canaries: Sequence[str], hosts: Sequence[str], stages: Sequence[Any]) -> str:

@@ -261,19 +261,20 @@ def model_refused(venv, signers):
     model = STATE / "model.tflite"
     if not signers or not model.exists() or not Path(venv, "bin/edgekit").exists():
         return ""
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:
-        file.write(signers)
-        file.flush()
-        command = [f"{venv}/bin/edgekit", "verify", str(model), "--allowed-signers", file.name]
-        try:
+    try:
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:
+            file.write(signers)
+            file.flush()
             done = subprocess.run(
-                command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT, check=False
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            return str(error)
-        said = done.stderr.decode(errors="replace").strip().splitlines()
+                [f"{venv}/bin/edgekit", "verify", str(model), "--allowed-signers", file.name],
+                stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT, check=False,
+            )  # fmt: skip
+    # OSError: its disk may be full.
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"it cannot be checked: {error}"
     if done.returncode == 0:
         return ""
+    said = done.stderr.decode(errors="replace").strip().splitlines()
     line = said[-1] if said else "it cannot be checked"
     line = line.replace(file.name, "edgekit_allowed_signers")
     return line[len("edgekit: ") :] if line.startswith("edgekit: ") else line
