@@ -6,6 +6,7 @@ two.
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -226,6 +227,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 
 def test_from_nothing_to_a_rollout_that_stops(fleet: Fleet) -> None:
+    _spoil_apt(fleet)
     _install_what_vanishes(fleet)
     _install(fleet)
     _configure(fleet)
@@ -239,6 +241,47 @@ def test_from_nothing_to_a_rollout_that_stops(fleet: Fleet) -> None:
     _finish_what_was_cut_short(fleet)
     _tell(fleet)
     _leave_nothing_behind(fleet)
+
+
+# dpkg loses its power while it unpacks.
+_HALF_UNPACK = """\
+import glob, os, subprocess
+journal, there = "/var/lib/dpkg/updates", ["dpkg-query", "-W", "-f", "${Status}", "python3-pip-whl"]
+while "half-installed" not in subprocess.run(there, capture_output=True, text=True).stdout:
+    subprocess.run(["dpkg", "--purge", "--force-all", "python3-pip-whl"], capture_output=True)
+    dpkg = subprocess.Popen(["dpkg", "--unpack", *glob.glob("/srv/apt/python3-pip-whl*")])
+    while dpkg.poll() is None:
+        if any("half-installed" in open(f"{journal}/{name}").read() for name in os.listdir(journal)
+               if name.isdigit()):
+            dpkg.kill()
+"""
+# Another has apt's locks for some seconds, as its own updates do after the start.
+_LOCK_APT = """\
+import fcntl, time
+files = [open(f"/var/lib/{name}", "w") for name in ("dpkg/lock-frontend", "apt/lists/lock")]
+[fcntl.lockf(file, fcntl.LOCK_EX) for file in files]
+print("locked", flush=True)
+time.sleep(40)
+"""
+
+
+def _spoil_apt(fleet: Fleet) -> None:
+    """The one cannot reach its archive; the other was cut short in dpkg, and is at its updates."""
+    archive = "/etc/apt/sources.list"
+    fleet.gate.ssh(f"sudo cp {archive} {archive}.good; sudo rm -rf /var/lib/apt/lists/*; "
+                   f"echo 'deb http://127.0.0.1:1/ ./' | sudo tee {archive}")  # fmt: skip
+    done = fleet.play("install", "--limit", "gate")
+    assert done.code == 2
+    assert "gate FAILED: apt: No package matching" in done.words
+    assert "its lists could not be fetched (network, clock, /etc/apt/sources.list): " in done.words
+    assert "Could not connect to 127.0.0.1:1" in done.words
+    assert fleet.gate.ssh("ls /opt; sudo ls /var/lib | grep edgekit || true") == ""
+    fleet.gate.ssh(f"sudo mv {archive}.good {archive}")
+
+    for program, more in ((_HALF_UNPACK, ""), (_LOCK_APT, " > /dev/null 2>&1 &")):
+        fleet.porch.ssh(f"sudo python3 -c {shlex.quote(program)}{more}")
+    # The installations that follow have to get past both.
+    assert "half-installed" in fleet.porch.ssh("dpkg-query -W -f '${Status}' python3-pip-whl")
 
 
 def _pull_the_cable(device: Device, seconds: float) -> None:
@@ -334,6 +377,15 @@ def _refuse(fleet: Fleet) -> None:
         "shed away: ",
     ):
         assert said in done.words
+    # Who signed what runs there is to go: it would not run any more.
+    others = fleet.controller.folder / "others"
+    others.write_text(f"new@example.com {fleet.porch.key.with_suffix('.pub').read_text()}")
+    done = fleet.play("install", edgekit_allowed_signers=str(others))
+    assert (done.code, done.changed) == (2, {"porch": 0, "gate": 0}), done.said
+    for host in ("porch", "gate"):
+        assert (
+            f"{host} its model would not run any more: /var/lib/edgekit/model.tflite" in done.words
+        )
     done = fleet.play("rollout", edgekit_version="9.0", edgekit_architectures=["aarch64"],
                       edgekit_model=str(fleet.models["second"]))  # fmt: skip
     assert done.code == 2
@@ -480,6 +532,9 @@ def _leave_nothing_behind(fleet: Fleet) -> None:
     for device in (fleet.porch, fleet.gate):
         there = device.ssh("sudo ls -A /var/lib /opt /root ~/.ansible/tmp")
         assert "edgekit-ansible" not in there
+        # Not as an argument, which sudo would write into the journal.
+        secret = f"echo '{SECRET}' | sudo grep -rlF -f - /home /root /tmp /var /etc || true"
+        assert device.ssh(secret) == "/etc/credstore/edgekit.mqtt-password\n"
         assert "unfinished" not in there
         temporary = device.ssh("ls -A /tmp ~/.ansible/tmp").split()
         assert [name for name in temporary if "ansible" in name and name[0] != "/"] == []

@@ -1,12 +1,9 @@
 """What the role decides: which devices are refused, or well, and what a configuration is."""
 
 import copy
-import importlib.util
 import json
-import sys
 import tomllib
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,41 +11,10 @@ from edgekit_device.config.file import load
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-ROLE = Path(__file__).parents[2] / "deploy" / "ansible" / "roles" / "edgekit"
+from tests.ansible.plugins import CONFIGURATION, FILTERS, REPORTS, AnsibleFilterError
+
 OLD, NEW = "a" * 64, "b" * 64
 Json = dict[str, Any]
-
-
-class AnsibleFilterError(Exception):
-    """As Ansible has it, which need not be installed here."""
-
-
-def _plugin(name: str) -> Any:
-    """A file of filters, without Ansible."""
-    stand_in = ModuleType("ansible.errors")
-    stand_in.AnsibleFilterError = AnsibleFilterError  # type: ignore[attr-defined]
-    before = {key: sys.modules.get(key) for key in ("ansible", "ansible.errors")}
-    sys.modules |= {"ansible": ModuleType("ansible"), "ansible.errors": stand_in}
-    try:
-        spec = importlib.util.spec_from_file_location(name, ROLE / "filter_plugins" / f"{name}.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return SimpleNamespace(
-            **module.FilterModule().filters(), RESERVE=getattr(module, "RESERVE", 0)
-        )
-    finally:
-        for key, value in before.items():
-            if value is None:
-                del sys.modules[key]
-            else:
-                sys.modules[key] = value
-
-
-FILTERS = _plugin("edgekit")
-REPORTS = _plugin("edgekit_reports")
-CONFIGURATION = _plugin("edgekit_configuration")
 
 
 def status(**health: Any) -> Json:
@@ -77,7 +43,8 @@ def device(**changes: Any) -> Json:
         "status": status(), "status_problem": "", "missing_packages": [],
         "diagnoses": [], "doctor_problem": "", "at_work": False, "cut_short": False,
         "unfinished": False, "outdated": False, "board": "Raspberry Pi 4 Model B Rev 1.5",
-        "kernel": "6.12.25", "up_seconds": 3600,
+        "kernel": "6.12.25", "up_seconds": 3600, "clock_off_seconds": 2.0, "unwritable": {},
+        "model_refused": "", "same_as": "boot:(2, 1)",
     }  # fmt: skip
     return copy.deepcopy(usual | changes)
 
@@ -115,6 +82,15 @@ BOTH: list[tuple[Json, Json, str]] = [
     ({"architecture": "armv7l", "bits": 32, "python": "3.13.5"}, {},
      "its Python is 3.13.5; for 32 bits there is a runtime for 3.11 alone, that of Raspberry Pi OS "
      "bookworm"),
+    ({"clock_off_seconds": -3 * 86400.0}, {},
+     "its clock is 3 days behind this machine's, so that certificates and signatures count as not "
+     "valid: let it find the time (timedatectl), or set this machine's"),
+    ({"clock_off_seconds": 301.0}, {},
+     "its clock is 5 minutes ahead of this machine's, so that certificates and signatures count as "
+     "not valid: let it find the time (timedatectl), or set this machine's"),
+    ({"unwritable": {"/opt": "is mounted read-only"}}, {},
+     "/opt is mounted read-only there: nothing that is written stays; with raspi-config's overlay, "
+     "switch that off, and start the device again"),
     ({"at_work": True}, {},
      "a change of its service is at work, perhaps of a run that lost its connection; wait for its "
      "end, and repeat this"),
@@ -389,6 +365,57 @@ def test_why_a_task_failed_is_its_last_line() -> None:
     assert REPORTS.edgekit_said_by(said, "Change") == "Change: model 1 was rolled back: it stalled"
     assert REPORTS.edgekit_said_by({"msg": ["one", "two"]}, "Check") == "one; two"
     assert REPORTS.edgekit_said_by({}, "Check") == "it failed"
+
+
+def test_why_dpkg_apt_or_pip_failed_is_not_the_advice_after_it() -> None:
+    said = {
+        "stderr": "dpkg: error: the lock was locked by another process with pid 50\n"
+        "Note: removing the lock file is always wrong.\n  See <https://example.com>."
+    }
+    line = "Do it: dpkg: error: the lock was locked by another process with pid 50"
+    assert REPORTS.edgekit_said_by(said, "Do it") == line
+    said = {"stderr": "ERROR: No matching distribution found for edgekit-core\nhint: see above"}
+    line = "Do it: ERROR: No matching distribution found for edgekit-core"
+    assert REPORTS.edgekit_said_by(said, "Do it") == line
+
+
+def test_why_apt_brought_nothing_is_told_in_its_words() -> None:
+    fine: Json = {"rc": 0}
+    stale = {
+        "failed": True,
+        "msg": "'/usr/bin/apt-get' failed",
+        "stderr": "E: Failed to fetch http://deb/venv.deb  404  Not Found\nE: Unable to fetch.",
+    }
+    assert REPORTS.edgekit_apt_problems(stale, fine, fine) == [
+        "apt: Failed to fetch http://deb/venv.deb 404 Not Found"
+    ]
+    none = {"failed": True, "msg": "No package matching 'python3-venv' is available"}
+    away = {
+        "rc": 100,
+        "stderr": "E: Failed to fetch http://deb Could not resolve 'deb'\n"
+        "E: Some index files failed to download.",
+    }
+    broken = {"rc": 100, "stderr": "E: Packages need to be removed but remove is disabled."}
+    assert REPORTS.edgekit_apt_problems(none, broken, away) == [
+        "apt: No package matching 'python3-venv' is available",
+        "what was half unpacked before could not be mended: Packages need to be removed but remove "
+        "is disabled.",
+        "its lists could not be fetched (network, clock, /etc/apt/sources.list): Failed to fetch "
+        "http://deb Could not resolve 'deb'",
+    ]
+    slow = {"rc": 124, "stderr": ""}
+    assert "nobody answered in ten minutes" in REPORTS.edgekit_apt_problems(none, fine, slow)[1]
+    # What is there may do, and a device that went away is told as such.
+    assert REPORTS.edgekit_apt_problems({"changed": True}, broken, away) == []
+    assert REPORTS.edgekit_apt_problems({"unreachable": True, "failed": True}, fine, away) == []
+
+
+def test_a_signer_who_is_to_go_is_told_before_anything_is_changed() -> None:
+    (why,) = FILTERS.edgekit_install_refusals(device(model_refused="signed by A"), wanted())
+    assert why == (
+        "its model would not run any more: signed by A; let the signer in for now, roll out a "
+        "model that another one signed, and take the signer away then"
+    )
 
 
 def test_whether_the_model_before_came_back() -> None:

@@ -54,7 +54,15 @@ def test_only_what_comes_with_ansible_is_used() -> None:
         "check_mode",
         "diff",
     }
-    words |= {"no_log", "ignore_errors", "ignore_unreachable", "until", "retries", "delay"}
+    words |= {
+        "environment",
+        "no_log",
+        "ignore_errors",
+        "ignore_unreachable",
+        "until",
+        "retries",
+        "delay",
+    }
     ours = {path.stem for path in (ROLE / "library").glob("*.py")}
 
     def check(tasks: list[dict[str, object]]) -> None:
@@ -78,6 +86,15 @@ def test_the_documented_commands_name_playbooks_and_variables() -> None:
     # The other page names metrics and groups, too.
     text = (FOLDER.parents[1] / "docs" / "ansible.md").read_text(encoding="utf-8")
     assert set(re.findall(r"`(edgekit_\w+)[=`]", text)) <= VARIABLES.keys() | {"edgekit_canary"}
+
+
+def test_an_ansible_that_is_too_old_is_refused_first() -> None:
+    oldest = yaml.safe_load(TEXTS[ROLE / "meta" / "main.yml"])["galaxy_info"]["min_ansible_version"]
+    first = yaml.safe_load(TEXTS[ROLE / "tasks" / "check_names.yml"])[0]["ansible.builtin.assert"]
+    assert first["that"] == f"ansible_version.full is version('{oldest}', '>=')"
+    assert f"has to be {oldest} or later" in first["fail_msg"]
+    page = (FOLDER.parents[1] / "docs" / "ansible.md").read_text("utf-8")
+    assert f"ansible-core {oldest} or later" in page
 
 
 @needs_ansible
@@ -161,6 +178,17 @@ def test_a_run_without_a_device_does_not_end_well(tmp_path: Path) -> None:
     done = Controller(tmp_path, {"cameras": {"hosts": {"porch": {}}}}).play("facts")
     assert done.code != 0
     assert "Could not match supplied host pattern" in done.words
+
+
+@needs_ansible
+def test_work_of_the_controller_is_not_done_on_a_device_called_as_it_is(tmp_path: Path) -> None:
+    host = {"ansible_host": "192.0.2.7", "ansible_port": 1}
+    done = Controller(tmp_path, {"edgekit": {"hosts": {"porch": host, "::1": host}}}).play(
+        "rollback"
+    )
+    assert done.code != 0
+    assert "the inventory calls a device ::1, which Ansible takes for this machine" in done.words
+    assert "UNREACHABLE" not in done.said
 
 
 @needs_ansible

@@ -94,6 +94,12 @@ class Fleet:
             path.write_text(text)
             path.chmod(0o755)
 
+    def give(self, host: str, **variables: Any) -> None:
+        """Give a host other variables in the inventory."""
+        for group in self._controller.inventory["edgekit"]["children"].values():
+            if host in group["hosts"]:
+                group["hosts"][host] |= variables
+
     def roll_out(self, *spoiling: str, words: tuple[str, ...] = (), **more: Any) -> Outcome:
         """Roll the new model out, which does no good to some hosts.
 
@@ -150,5 +156,27 @@ def test_a_rollout_without_canaries_is_told_or_refused(tmp_path: Path) -> None:
 
     done = fleet.roll_out(words=("--limit", "camera1", "--check"))
     assert done.code == 0, done.said
-    assert "no device of this run is in the group edgekit_canary: the stages begin" in done.words
+    left_out = (
+        "--limit leaves out the canaries, canary, and none goes first: the stages begin at once"
+    )
+    assert left_out in done.words
     assert (done.changed, fleet.changed) == ({"camera1": 1}, set())
+
+
+def test_a_wrong_clock_and_a_second_name_are_refused(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path)
+    shift = "import time\nright = time.time\ntime.time = lambda: right() + 3 * 86400\n"
+    (tmp_path / "sitecustomize.py").write_text(shift)
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nPYTHONPATH={tmp_path} exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    fleet.give("camera2", ansible_python_interpreter=str(python))
+    fleet.give("camera3", ansible_shell_executable=str(tmp_path / "camera4" / "enter"))
+    done = fleet.roll_out(words=("--limit", "canary,camera2,camera3,camera4"))
+    assert done.code == 2
+    assert "3 of 4 devices refused, and nothing was changed" in done.words
+    for said in ("camera2 its clock is 3 days ahead of this machine's",
+                 "camera3 it is the same device as camera4",
+                 "camera4 it is the same device as camera3"):  # fmt: skip
+        assert said in done.words
+    assert fleet.changed == set()

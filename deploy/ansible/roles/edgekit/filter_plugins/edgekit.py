@@ -14,6 +14,8 @@ Json = dict[str, Any]
 RESERVE = 100_000_000
 # What the virtual environment takes (380 MB), with what pip downloads to make it.
 PACKAGES = 600_000_000
+# Seconds by which a clock may be off; the way to the device takes some of them.
+CLOCK = 300
 OURS = ("edgekit-core", "edgekit-device")
 # Why no other architecture works, where somebody may think so.
 _TOO_OLD = {"armv6l": "; the runtime is made for ARMv7, not for a Raspberry Pi 1 or Zero"}
@@ -50,6 +52,11 @@ def install_refusals(device: Json, wanted: Json) -> list[str]:
     if device["bits"] == 32 and not wanted["system_site_packages"]:
         reasons.append(
             "for 32 bits, NumPy and OpenCV come from apt; set edgekit_system_site_packages=true"
+        )
+    if device["model_refused"]:
+        reasons.append(
+            f"its model would not run any more: {device['model_refused']}; let the signer in for "
+            "now, roll out a model that another one signed, and take the signer away then"
         )
     there = {name: found["version"] for name, found in device["distributions"].items()}
     if wanted["version"] and not wanted["allow_downgrade"]:
@@ -300,7 +307,27 @@ def _system(device: Json, wanted: Json) -> list[str]:
         )
     if not device["systemd"]:
         reasons.append("systemd does not run there")
+    off = device["clock_off_seconds"]
+    if abs(off) > CLOCK:
+        side = "ahead of" if off > 0 else "behind"
+        reasons.append(
+            f"its clock is {_span(abs(off))} {side} this machine's, so that certificates and "
+            "signatures count as not valid: let it find the time (timedatectl), or set this "
+            "machine's"
+        )
+    reasons += [
+        f"{folder} {why} there: nothing that is written stays; with raspi-config's overlay, "
+        "switch that off, and start the device again"
+        for folder, why in sorted(device["unwritable"].items())
+    ]
     return reasons
+
+
+def _span(seconds: float) -> str:
+    for unit, name in ((86400, "days"), (3600, "hours")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds / 60:.0f} minutes"
 
 
 def _unsigned(signers: str, wanted: Json) -> list[str]:

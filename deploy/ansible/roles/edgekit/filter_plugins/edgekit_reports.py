@@ -1,8 +1,12 @@
 """What the role says of devices, of a stage, and of a failure."""
 
+import re
 from typing import Any
 
 Json = dict[str, Any]
+
+# A line of dpkg, apt or pip that says what is wrong.
+_ERROR = re.compile(r"E: |ERROR: |dpkg: .*error")
 
 
 def report(hostvars: Any, hosts: list[str]) -> Json:
@@ -129,8 +133,38 @@ def said_by(result: Json, task: str) -> str:
     if isinstance(said, list):
         return "; ".join(map(str, said))
     lines = str(said).strip().splitlines()
-    line = lines[-1].removeprefix("edgekit: ") if lines else "it failed"
+    # dpkg, apt and pip go on after the error with advice for somebody who sits there.
+    errors = [line for line in lines if _ERROR.match(line)]
+    line = (errors or lines or ["it failed"])[-1].removeprefix("edgekit: ")
     return line if result.get("stderr") is None else f"{task}: {line}"
+
+
+def apt_problems(installed: Json, mended: Json, fetched: Json) -> list[str]:
+    """Why apt did not bring what is missing, in its words; nothing where it did.
+
+    Args:
+        installed: result of the installation.
+        mended: of the mending of what was half unpacked before.
+        fetched: of the fetching of lists; that may fail where what is there will do.
+    """
+    if installed.get("unreachable") or not installed.get("failed"):
+        return []
+    problems = [f"apt: {_errors(installed)}"]
+    for said, result in (
+        ("what was half unpacked before could not be mended", mended),
+        ("its lists could not be fetched (network, clock, /etc/apt/sources.list)", fetched),
+    ):
+        if result.get("rc"):
+            ended = "nobody answered in ten minutes" if result["rc"] == 124 else _errors(result)
+            problems.append(f"{said}: {ended}")
+    return problems
+
+
+def _errors(result: Json) -> str:
+    lines = str(result.get("stderr") or result.get("msg") or "no reason").strip().splitlines()
+    errors = [line.removeprefix("E: ") for line in lines if _ERROR.match(line)]
+    # The last of several says that there were some.
+    return " ".join(" · ".join((errors[:-1] or errors or lines)[:3]).split())
 
 
 def summary(hosts: Json) -> list[str]:
@@ -155,6 +189,7 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         """Them, by name."""
         return {
+            "edgekit_apt_problems": apt_problems,
             "edgekit_refused": refused,
             "edgekit_report": report,
             "edgekit_said_by": said_by,

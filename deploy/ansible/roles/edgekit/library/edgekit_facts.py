@@ -9,6 +9,7 @@ import platform
 import re
 import shutil
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -38,6 +39,16 @@ options:
     type: list
     elements: str
     default: []
+  now:
+    description: Seconds since 1970 by the clock of the controller; 0 leaves clocks uncompared.
+    type: float
+    default: 0
+  allowed_signers:
+    description:
+      - Who is to be allowed to sign, as their file has it.
+      - Why the model that runs would not be theirs is told.
+    type: str
+    default: ""
   doctor:
     description: Let C(edgekit doctor) look, too, which takes some seconds.
     type: bool
@@ -68,6 +79,7 @@ UNFINISHED = ".unfinished"
 # Bytes of a file of keys; edgekit itself takes no more.
 LARGEST = 1 << 20
 TIMEOUT = 120
+OVERLAY = re.compile(r"(^| )(boot=overlay|overlayroot=tmpfs)")
 
 
 def machine():
@@ -84,6 +96,9 @@ def machine():
         "up_seconds": int(float(read("/proc/uptime").split()[0])),
         "systemd": Path("/run/systemd/system").is_dir(),
         "free_bytes": {place: free(place) for place in ("/opt", "/var/lib")},
+        "unwritable": unwritable(read("/proc/self/mounts"), read("/proc/cmdline")),
+        # Two names of one device find the same folder of the same kernel.
+        "same_as": f"{read('/proc/sys/kernel/random/boot_id')}{Path('/var/lib').stat()[1:3]}",
     }
 
 
@@ -101,6 +116,37 @@ def free(place):
     while not folder.exists():
         folder = folder.parent
     return shutil.disk_usage(str(folder)).free
+
+
+def unwritable(mounts, boot):
+    """Which folders keep nothing of what is written into them, and why, by folder.
+
+    Args:
+        mounts: contents of /proc/self/mounts.
+        boot: the options of the kernel.
+    """
+    there = {}
+    for line in mounts.splitlines():
+        _, place, kind, options, *_ = line.split()
+        there[place] = kind, options.split(",")
+    # As raspi-config switches it on, of old and now; other overlays lie on a disk.
+    in_memory = ["tmpfs", "ramfs"] + ["overlay"] * bool(OVERLAY.search(boot))
+    why = {}
+    for folder in ("/etc", "/opt", "/var/lib"):
+        kind, options = mounted(there, folder)
+        if "ro" in options:
+            why[folder] = "is mounted read-only"
+        elif kind in in_memory:
+            why[folder] = "lies in memory, and is lost at the next start"
+    return why
+
+
+def mounted(there, folder):
+    """Kind and options of the file system that a folder lies on."""
+    for place in [folder, *map(str, Path(folder).parents)]:
+        if place in there:
+            return there[place]
+    return "", []
 
 
 def distributions(venv):
@@ -176,7 +222,7 @@ def models():
 
     def target(name):
         try:
-            return (STATE / name).readlink().stem
+            return Path(os.readlink(str(STATE / name))).stem  # noqa: PTH115
         except OSError:
             return ""
 
@@ -210,6 +256,30 @@ def configuration():
     return told
 
 
+def model_refused(venv, signers):
+    """Why the model that runs would not run if these alone could sign; empty where it would."""
+    model = STATE / "model.tflite"
+    if not signers or not model.exists() or not Path(venv, "bin/edgekit").exists():
+        return ""
+    try:
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:
+            file.write(signers)
+            file.flush()
+            done = subprocess.run(
+                [f"{venv}/bin/edgekit", "verify", str(model), "--allowed-signers", file.name],
+                stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT, check=False,
+            )  # fmt: skip
+    # OSError: its disk may be full.
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"it cannot be checked: {error}"
+    if done.returncode == 0:
+        return ""
+    said = done.stderr.decode(errors="replace").strip().splitlines()
+    line = said[-1] if said else "it cannot be checked"
+    line = line.replace(file.name, "edgekit_allowed_signers")
+    return line[len("edgekit: ") :] if line.startswith("edgekit: ") else line
+
+
 def ask(venv, *words):
     """What a command of edgekit prints as JSON; None, and why, where it prints none."""
     command = [f"{venv}/bin/edgekit", *words, "--json"]
@@ -236,10 +306,15 @@ def main():
             "staging": {"type": "path", "default": "/var/lib/edgekit-ansible"},
             "packages": {"type": "list", "elements": "str", "default": []},
             "packages_32_bits": {"type": "list", "elements": "str", "default": []},
+            "now": {"type": "float", "default": 0},
+            "allowed_signers": {"type": "str", "default": ""},
             "doctor": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
+    now = module.params["now"]
+    # Before anything that takes time.
+    clock_off = time.time() - now if now else 0.0
     venv = module.params["venv"]
     status, why = ask(venv, "service", "status")
     device = machine()
@@ -247,6 +322,8 @@ def main():
     if device["bits"] == 32:
         packages = packages + module.params["packages_32_bits"]
     device.update(
+        clock_off_seconds=clock_off,
+        model_refused=model_refused(venv, module.params["allowed_signers"]),
         at_work=at_work(),
         cut_short=Path(module.params["staging"]).is_dir(),
         unfinished=Path(venv + UNFINISHED).exists(),
