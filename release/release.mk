@@ -2,7 +2,7 @@
 RELEASE := build/release
 RELEASE_PYTHON := $(RELEASE)/bin/python
 
-.PHONY: dist audit deb test-wheels
+.PHONY: dist audit deb test-deb test-wheels
 
 $(RELEASE)/.ready: release/tools.txt | $(READY)
 	$(BIN)/python -m venv --clear $(RELEASE)
@@ -21,3 +21,6 @@ test-wheels: dist  ## dist/ in clean environments of each Python there is
 
 deb: dist  ## the device side as Debian packages, in dist/
 	PATH="$(CURDIR)/$(RELEASE)/bin:$$PATH" $(BIN)/python -m release.deb dist
+
+test-deb: $(RELEASE)/.ready $(PI_MODEL)  ## that package on an emulated bookworm, from installed to purged
+	PATH="$(CURDIR)/$(RELEASE)/bin:$$PATH" $(BIN)/python -m tests.pi.package --cache $(PI_CACHE)

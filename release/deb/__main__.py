@@ -13,7 +13,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit_device.service.layout import GROUP, SERVICES, Layout
+from edgekit_device.service.layout import GROUP, SERVICES, UNIT, UNITS, Layout
 
 from release.building import ROOT, Commit, head, run
 from release.shared_setup import HOME, version
@@ -143,10 +143,14 @@ def _system(root: Path, number: str, commit: Commit) -> None:
 def _control(folder: Path, target: Target, number: str, installed: int) -> None:
     folder.mkdir()
     layout = Layout()
-    folders = (layout.config.parent, layout.state, layout.data, layout.private_data,
+    folders = (layout.config.parent, layout.state, layout.data, layout.private_data, layout.answers,
                *(layout.drop_in(unit).parent for unit in SERVICES))  # fmt: skip
+    units = layout.unit.parent
+    # What preinst keeps of units, and what is left where systemd did not run at the removal.
+    others = (layout.starts, *(units / f"{unit}.dpkg-old" for unit in UNITS),
+              units / "multi-user.target.wants" / UNIT)  # fmt: skip
     # Where `edgekit service install` and the daemon write.
-    places = sorted(map(str, {*layout.files, *folders}))
+    places = sorted(map(str, {*layout.files, *folders, *others}))
     values = {
         "VERSION": number,
         "INSTALLED": str(installed),
@@ -155,6 +159,7 @@ def _control(folder: Path, target: Target, number: str, installed: int) -> None:
         "HOME": HOME,
         "GROUP": GROUP,
         "PLACES": " ".join(places),
+        "UNITS": " ".join(UNITS),
     }
     for name in ("control", "preinst", "postinst", "prerm", "postrm"):
         text = (_FILES / name).read_text(encoding="utf-8")
@@ -184,12 +189,16 @@ def main() -> None:
     parser.add_argument("wheels", type=Path, help="what `make dist` wrote")
     parser.add_argument("--output", type=Path, default=ROOT / "dist", metavar="DIR")
     parser.add_argument("--revision", type=int, default=1, metavar="N", help="of the package")
+    parser.add_argument("--target", choices=[target.name for target in TARGETS],
+                        help="for this Debian alone")  # fmt: skip
     options = parser.parse_args()
     if shutil.which("dpkg-deb") is None:
         raise SystemExit("dpkg-deb is not here: build on Debian, or apt-get install dpkg")
     os.umask(0o022)
     options.output.mkdir(parents=True, exist_ok=True)
     for target in TARGETS:
+        if options.target not in (None, target.name):
+            continue
         package = build(target, options.wheels, options.output, head(), options.revision)
         _add_hash(options.output / "SHA256SUMS", package)
         print(f"{package.name}: {package.stat().st_size:,} bytes")

@@ -5,12 +5,12 @@ recording. `python -m tests.pi.nspawn [--cache DIR]`.
 """
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.pi import image, payload
 from tests.pi.report import main
 
-_TIMEOUT = 1200
 # As a Raspberry Pi 4 says it: LiteRT chooses its kernels by it, and crashes on this machine's own.
 _CORE = """\
 processor\t: {}
@@ -28,12 +28,21 @@ _SANDBOXED = ("edgekit.service", "edgekit-control.service")
 _SAME_CORE = "[Service]\nBindReadOnlyPaths=/cpuinfo:/proc/cpuinfo\n"
 
 
-def run(cache: Path, name: str = "bookworm") -> Path:
+def fill(folder: Path, happens: str = payload.SERVICE) -> None:
+    """A container's payload."""
+    payload.make_payload(folder, "container", "/srv/edgekit/clip.avi", happens)
+
+
+def run(
+    cache: Path, name: str = "bookworm", fill: Callable[[Path], None] = fill, seconds: int = 1200
+) -> Path:
     """Boot the container once; returns the payload's folder.
 
     Args:
         cache: folder in which root file systems are kept.
         name: of the board.
+        fill: makes its payload, in a folder.
+        seconds: for all that happens there.
     """
     board = image.BOARDS[name]
     image.require(board, "systemd-nspawn")
@@ -43,7 +52,7 @@ def run(cache: Path, name: str = "bookworm") -> Path:
     parts = {name: work / name for name in ("payload", "changes", "scratch", "root")}
     for part in parts.values():
         part.mkdir(parents=True)
-    payload.make_payload(parts["payload"], "container", "/srv/edgekit/clip.avi")
+    fill(parts["payload"])
     cores = "".join(map(_CORE.format, range(4)))
     (parts["changes"] / "cpuinfo").write_text(cores, encoding="ascii")
     for unit in _SANDBOXED:
@@ -65,9 +74,9 @@ def run(cache: Path, name: str = "bookworm") -> Path:
         with (work / "console.log").open("wb") as console:
             # It complains at its end, and its exit code says little: the result file counts.
             subprocess.run(command, stdin=subprocess.DEVNULL, stdout=console, stderr=console,
-                           timeout=_TIMEOUT, check=False)  # fmt: skip
+                           timeout=seconds, check=False)  # fmt: skip
     except subprocess.TimeoutExpired:
-        print(f"the container did not end by itself within {_TIMEOUT} s")
+        print(f"the container did not end by itself within {seconds} s")
     finally:
         image.run("umount", "--lazy", parts["root"])
     return parts["payload"]

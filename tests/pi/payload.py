@@ -10,11 +10,14 @@ import numpy as np
 
 from demo.fixtures import material_in
 from demo.scene import FRAMES_PER_PASS
-from tests.pi import answers, scenario
+from tests.pi import answers, package_scenario, scenario
 from tests.pi.image import ROOT, CannotRunError, build_wheels
 from tests.tiny import tiny_model
 
 _DEMO = ROOT / "build" / "demo"
+# What can happen on a board.
+SERVICE, PACKAGE = "scenario", "package_scenario"
+_PLACE = Path("tests/pi")
 _FRAMES, _PICTURES = 18, 8
 # Frames per second and seconds of the recording: slow enough for an emulator, and long enough for
 # every step that plays it.
@@ -35,13 +38,14 @@ class Verdict:
     seconds: float
 
 
-def make_payload(folder: Path, kind: str, source: str) -> None:
+def make_payload(folder: Path, kind: str, source: str, happens: str = SERVICE) -> None:
     """Fill a folder that the board sees as /payload.
 
     Args:
         folder: it; emptied first.
         kind: `container` or `machine`.
         source: where the service takes its frames from.
+        happens: `SERVICE` or `PACKAGE`.
 
     Raises:
         CannotRunError: the demo has not been made.
@@ -51,14 +55,20 @@ def make_payload(folder: Path, kind: str, source: str) -> None:
         raise CannotRunError("there is no model yet; make it with: make demo")
     shutil.rmtree(folder, ignore_errors=True)
     build_wheels(folder / "wheels")
-    for file in (model, material.classes, Path(answers.__file__), Path(scenario.__file__)):
+    for file in (model, material.classes, Path(answers.__file__)):
         shutil.copy(file, folder)
+    # The board starts /payload/scenario.py.
+    (folder / _PLACE).mkdir(parents=True)
+    for module in (SERVICE, PACKAGE):
+        shutil.copy(ROOT / _PLACE / f"{module}.py", folder / _PLACE)
+    start = f"from tests.pi.{happens} import main\n\nmain()\n"
+    (folder / "scenario.py").write_text(start, encoding="utf-8")
     (folder / model.name).rename(folder / "model.tflite")
     (folder / "damaged.tflite").write_bytes(model.read_bytes()[:100_000])
     tiny_model(folder / "colours.tflite")
     tiny_model(folder / "compiled.tflite", compiled=True)
     (folder / "settings.json").write_text(
-        json.dumps({"kind": kind, "source": source}), encoding="utf-8"
+        json.dumps({"kind": kind, "source": source, "happens": happens}), encoding="utf-8"
     )
     _record(material.clip, folder)
 
@@ -96,8 +106,9 @@ def judge(folder: Path) -> list[Verdict]:
     except OSError:
         told = []
     verdicts = [Verdict(**result) for result in told]
-    kind = json.loads((folder / "settings.json").read_text(encoding="utf-8"))["kind"]
-    for name in list(scenario.steps(kind))[len(verdicts) :]:
+    settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+    steps = {SERVICE: scenario.steps(settings["kind"]), PACKAGE: package_scenario.STEPS}
+    for name in list(steps[settings["happens"]])[len(verdicts) :]:
         verdicts.append(Verdict(name, False, "was not reached", 0.0))
     if (folder / "answers.npz").is_file():
         verdicts += _compare(folder)

@@ -10,7 +10,7 @@ $(PI_MODEL): | $(READY)
 test-pi: $(READY) $(PI_MODEL)  ## the service on an emulated bookworm, in a container
 	$(BIN)/python -m tests.pi.nspawn --cache $(PI_CACHE)
 
-test-pi-32: $(READY) $(PI_MODEL)  ## the same on one of 32 bits; its root takes half an hour to make
+test-pi-32: $(READY) $(PI_MODEL)  ## the same on one of 32 bits; its root takes a quarter of an hour to make
 	$(BIN)/python -m tests.pi.armhf --cache $(PI_CACHE)
 
 test-pi-vm: $(READY) $(PI_MODEL)  ## the same on an emulated trixie with a camera
