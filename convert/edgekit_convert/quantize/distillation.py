@@ -125,5 +125,5 @@ def _noise(batch: int, height: int, width: int, generator: torch.Generator) -> T
     vertical, horizontal = torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)
     # The mean of a picture has no frequency: it is treated as one wave across.
     frequency = torch.hypot(vertical, horizontal).clamp(min=1 / max(height, width))
-    noise = torch.fft.irfft2(torch.fft.rfft2(white) / frequency, s=(height, width))
+    noise: Tensor = torch.fft.irfft2(torch.fft.rfft2(white) / frequency, s=(height, width))
     return noise / noise.std()
