@@ -591,8 +591,10 @@ def _terminal(
     ours, its = os.openpty()
     _resize(its, *size)
     command = [sys.executable, "-m", "edgekit", "fleet", "--watch", *_at(broker)]
+    # These count for more than what the terminal says; a worker of pytest's has them.
+    inherited = {name: os.environ[name] for name in os.environ.keys() - {"LINES", "COLUMNS"}}
     process = subprocess.Popen(
-        command, cwd=ROOT, stdout=its, stderr=its, env=os.environ | environment
+        command, cwd=ROOT, stdout=its, stderr=its, env=inherited | environment
     )
     os.close(its)
 
@@ -639,13 +641,23 @@ def test_what_is_drawn_fits_into_the_terminal(broker: Broker) -> None:
 
 def test_a_terminal_that_changes_its_size_is_followed(broker: Broker) -> None:
     """Down to twenty columns, where each line still fits."""
-    names = [f"camera-{number:02}" for number in range(30)]
-    payloads = PAYLOADS | {"health": _health()}
-    _publish(broker, {f"edgekit/{n}/{kind}": payloads[kind] for n in names for kind in payloads})
+    # All are well: each takes a line, and the table all that there are.
+    devices = {
+        name: PAYLOADS | {"health": _health(name=name)}
+        for name in (f"camera-{number:02}" for number in range(30))
+    }
+    _publish(
+        broker,
+        {
+            f"edgekit/{name}/{kind}": text
+            for name, has in devices.items()
+            for kind, text in has.items()
+        },
+    )
     with _terminal(broker, (30, 120), TERM="xterm") as said:
         wide = said(lambda text: text.count(_ANEW) >= 3).split(_ANEW)[2].splitlines()
         text = said(lambda text: text.count(_ANEW) >= 4, (14, 20))
-    assert len(wide) == 29 and any("SIGNER" in line for line in wide)
+    assert len(wide) == 29 and any("SIGNER" in line for line in wide), wide
     lines = [click.unstyle(line) for line in text.split(_ANEW)[3].splitlines()]
     assert len(lines) <= 13 and all(len(line) < 20 for line in lines)
     assert any(line.startswith("camera-00") for line in lines)

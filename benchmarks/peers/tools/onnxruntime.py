@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnx.version_converter
 import onnxruntime
 from numpy.typing import NDArray
 
 from benchmarks.peers.tools.serving import Model, Network, main
 from benchmarks.zoo import quantize_onnx
+
+# From here on a weight has a scale for each channel.
+_OPSET = 13
 
 
 def convert(network: Network, file: Path, variant: str) -> None:
@@ -22,7 +27,10 @@ def convert(network: Network, file: Path, variant: str) -> None:
         return
     inputs = network.normalized(network.pixels("calibration"))
     work = file.with_suffix(".source.onnx")
-    shutil.copy(network.onnx, work)
+    model = onnx.load(network.onnx)
+    if model.opset_import[0].version < _OPSET:
+        model = onnx.version_converter.convert_version(model, _OPSET)
+    onnx.save(model, work)
     quantize_onnx(work, file, inputs, variant)
     work.unlink()
 
