@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from edgekit.cli import GROUP
+from edgekit.model.manifest import Fidelity
 from edgekit.model.signature import read_signature
 from edgekit.text import percent
 from edgekit_convert.outputs import Paths
@@ -40,10 +41,7 @@ def print_summary(report: Report, edgetpu: bool) -> None:
     same = percent(int8.agreement, 2)
     click.echo(f"int8 agrees with {reference.stage} on {same} of {int8.images} pictures")
     if manifest.quantization.calibration == "data-free":
-        click.echo(
-            "data-free: calibrated and measured on pictures made from the network itself; give "
-            "--calibration to do better, and --evaluate to know"
-        )
+        click.echo(f"data-free: {data_free(manifest.fidelity)}")
     if manifest.feeding is not None and manifest.feeding.verdict != "fits":
         click.echo(f"feeding {manifest.feeding.verdict}: {manifest.feeding.reason}")
     if manifest.confidence is not None:
@@ -55,6 +53,16 @@ def print_summary(report: Report, edgetpu: bool) -> None:
     click.echo(f"{reference.stage} is {manifest.fidelity.origin}")
     click.echo(f"report: {paths.html}")
     click.echo(f"next: {_next(paths.model)}")
+
+
+def data_free(fidelity: Fidelity) -> str:
+    """What to know of a model whose ranges no photograph has set, and what would do better."""
+    made = "on pictures made from the network itself"
+    if fidelity.pictures == "evaluation":
+        return f"calibrated {made}; give --calibration to do better"
+    return (
+        f"calibrated and measured {made}; give --calibration to do better, and --evaluate to know"
+    )
 
 
 def _next(model: Path) -> str:

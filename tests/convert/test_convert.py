@@ -367,7 +367,7 @@ class TestFile:
     def test_without_pictures_it_is_marked_data_free(
         self, data_free: Conversion, edgekit: Edgekit
     ) -> None:
-        assert "data-free" in data_free.done.stdout
+        assert "data-free: calibrated on pictures made" in data_free.done.stdout
         assert "data-free" in edgekit("inspect", data_free.model).stdout
         assert "data-free" in data_free.model.with_suffix(".report.html").read_text()
         figures = _stages(data_free.model)[INT8[0]]
