@@ -88,7 +88,8 @@ def distil(
             values = _noise(batch, *small, generator)
             classes = None
             # Most steps on pictures of half the size, which cost a quarter.
-            for shape, part in ((small, 3 * steps // 4), ((height, width), steps - 3 * steps // 4)):
+            cheap = 3 * steps // 4
+            for shape, part in ((small, cheap), ((height, width), steps - cheap)):
                 values = F.interpolate(values, size=shape, mode="bilinear", antialias=True)
                 values.requires_grad_(True)
                 optimizer = torch.optim.Adam([values], lr=_RATE)

@@ -110,10 +110,11 @@ def render(devices: Sequence[Device], columns: int | None, lines: int | None = N
     rows = ["  ".join(fit(column.title, widths[column]) for column in shown).rstrip()]
     blocks = [_block(device, shown, widths, columns) for device in devices]
     left = [column.title for column in _COLUMNS if column not in shown]
-    told = f"left out for want of room: {', '.join(left)}; see --json" if left else ""
-    foot = wrap(told, columns or len(told)) if told else []
-    if lines is not None and columns is not None:
-        foot = [fit(told, columns).rstrip()] if told else []
+    foot: list[str] = []
+    if left and columns is not None:
+        told = f"left out for want of room: {', '.join(left)}; see --json"
+        # Where lines are counted, it has one.
+        foot = wrap(told, columns) if lines is None else [fit(told, columns).rstrip()]
     room = None if lines is None else lines - len(rows) - len(foot)
     for number, block in enumerate(blocks):
         # The last line is for those that have no room.
