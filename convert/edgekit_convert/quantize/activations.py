@@ -17,6 +17,8 @@ from edgekit_convert.graph.interpreters import Interpreters
 # deep networks, too, no more than a gigabyte.
 _KEPT = 1_000_000
 _KEPT_IN_ALL = 250_000_000
+# Blocks of pictures whose extremes are kept apart.
+_BLOCKS = 64
 # Values of a row that extremes are looked for in.
 _WIDE = 1024
 
@@ -26,8 +28,8 @@ class Activation:
     """One tensor over all pictures.
 
     Attributes:
-        lows, highs: smallest and largest value of each channel (C,), and 0: paddings and ReLUs
-            produce it.
+        lows, highs: smallest and largest value of each channel, and 0, which paddings and ReLUs
+            produce, in each block of pictures (B, C): one after the other, as a film has them.
         sample: values (S, C) at random positions; tensors of equal height and width are sampled
             at the same positions of the same pictures.
     """
@@ -49,7 +51,7 @@ class Activation:
     @property
     def peaks(self) -> NDArray[np.float32]:
         """Largest magnitude in each channel (C,)."""
-        return np.maximum(self.highs, -self.lows)
+        return np.asarray(np.maximum(self.highs.max(axis=0), -self.lows.min(axis=0)))
 
     def scaled(self, factors: NDArray[np.float32]) -> "Activation":
         """The same activation with each channel multiplied by a positive factor."""
@@ -91,6 +93,7 @@ def observe(
         for operator in model.graph.operators
         if getattr(operator.builtinOptions, "fusedActivationFunction", 0) == RELU
     }
+    blocks = min(_BLOCKS, len(pictures))
     lows: dict[str, NDArray[np.float32]] = {}
     highs: dict[str, NDArray[np.float32]] = {}
     samples: dict[str, list[NDArray[np.float32]]] = {}
@@ -125,19 +128,20 @@ def observe(
             found[name] = _Seen(low, _reduce(np.maximum, rows), rows[kept] if some else None)
         return found
 
-    for picture in interpreters.map(pictures, read):
+    for index, picture in enumerate(interpreters.map(pictures, read)):
+        block = index * blocks // len(pictures)
         for name, (low, high, sample) in picture.items():
+            if name not in highs:
+                highs[name] = np.zeros((blocks, len(high)), np.float32)
+                lows[name] = np.zeros((1 if low is None else blocks, len(high)), np.float32)
             if low is not None:
-                lows[name] = np.minimum(lows.get(name, np.float32(0)), low)
-            highs[name] = np.maximum(highs.get(name, np.float32(0)), high)
+                np.minimum(lows[name][block], low, out=lows[name][block])
+            np.maximum(highs[name][block], high, out=highs[name][block])
             if sample is not None:
                 samples.setdefault(name, []).append(sample)
         advance(1)
     return {
-        name: Activation(
-            lows.get(name, np.zeros_like(highs[name])), highs[name], np.concatenate(samples[name])
-        )
-        for name in samples
+        name: Activation(lows[name], highs[name], np.concatenate(samples[name])) for name in samples
     }
 
 

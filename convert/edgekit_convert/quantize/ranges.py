@@ -5,6 +5,7 @@ mean square error (Nagel et al. 2021, arXiv:2106.08295, section 3.1). Scale and 
 of Jacob et al. 2018, arXiv:1712.05877, section 2.1.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -24,6 +25,10 @@ Error: TypeAlias = Callable[[float, float], float]
 _VALUES = 100_000
 # Values that a percentile is taken of; 25 of them lie beyond the 99.99th.
 _RANKED = 250_000
+# A range is that of so many times as many pictures as were seen.
+_TIMES = 3.0
+# Blocks of pictures whose extremes say how fast values thin out: a share, and no fewer than.
+_TAIL, _TAIL_LEAST = 0.1, 5
 # What the sums of a layer may be multiplied by.
 _MULTIPLIER = 128.0
 _DROPPING = ("MAX_POOL_2D", "RELU", "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1")
@@ -63,6 +68,24 @@ RULES: dict[str, Rule] = {
     "percentile-99.9": percentile(99.9),
     "mse": minimum_error,
 }
+
+
+def stretch(extremes: NDArray[np.float32]) -> float:
+    """By what factor an end of a range goes beyond the furthest value that was seen.
+
+    What thins out exponentially beyond some threshold, as most things far out do (Pickands 1975,
+    Ann. Statist. 3(1); the generalized Pareto distribution of shape 0), has its extreme of t times
+    as many pictures further out by ln t times the mean excess over that threshold.
+
+    Args:
+        extremes: how far from 0 the furthest value of each block of pictures is (B,).
+    """
+    furthest = np.sort(extremes)[::-1]
+    tail = min(max(_TAIL_LEAST, round(_TAIL * len(furthest))), len(furthest) - 1)
+    if tail < 1 or furthest[0] <= 0:
+        return 1.0
+    excess = float((furthest[:tail] - furthest[tail]).mean())
+    return 1 + math.log(_TIMES) * excess / float(furthest[0])
 
 
 def scale_and_zero_point(low: float, high: float) -> tuple[float, int]:
@@ -125,7 +148,10 @@ def choose_ranges(
             if not KERNELS[model.kind(operator)].shared
         ]
         activation = activations[_representative(model, source)]
-        return RULES[rule](activation, _error(model, source, activation, readers, activations))
+        low, high = RULES[rule](activation, _error(model, source, activation, readers, activations))
+        return low * stretch(-activation.lows.min(axis=1)), high * stretch(
+            activation.highs.max(axis=1)
+        )
 
     ranges = []
     for group in groups:

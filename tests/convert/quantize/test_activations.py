@@ -23,18 +23,30 @@ def _observe(fused: int) -> dict[str, Activation]:
     return seen
 
 
-def test_each_channel_has_its_smallest_and_largest_value() -> None:
+def test_each_channel_has_its_smallest_and_largest_value_in_each_picture() -> None:
     seen = _observe(NONE)["conv0"]
-    assert np.allclose(seen.lows, np.minimum(EXPECTED.min(axis=(0, 1, 2)), 0), rtol=1e-4)
-    assert np.allclose(seen.highs, np.maximum(EXPECTED.max(axis=(0, 1, 2)), 0), rtol=1e-4)
+    assert np.allclose(seen.lows, np.minimum(EXPECTED.min(axis=(1, 2)), 0), rtol=1e-4)
+    assert np.allclose(seen.highs, np.maximum(EXPECTED.max(axis=(1, 2)), 0), rtol=1e-4)
     assert seen.low == seen.lows.min() < 0 < seen.high == seen.highs.max()
     assert np.allclose(seen.peaks, np.abs(EXPECTED).max(axis=(0, 1, 2)), rtol=1e-4)
 
 
+def test_of_many_pictures_some_that_follow_each_other_share_theirs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(activations, "_BLOCKS", 2)
+    seen = _observe(NONE)["conv0"]
+    for block, pictures in enumerate((EXPECTED[:3], EXPECTED[3:])):
+        assert np.allclose(seen.lows[block], np.minimum(pictures.min(axis=(0, 1, 2)), 0), rtol=1e-4)
+        assert np.allclose(
+            seen.highs[block], np.maximum(pictures.max(axis=(0, 1, 2)), 0), rtol=1e-4
+        )
+
+
 def test_0_is_always_among_them() -> None:
     seen = _observe(NONE)["image"]
-    assert seen.lows.tolist() == [0, 0, 0]
-    assert seen.highs.tolist() == PICTURES.max(axis=(0, 1, 2)).tolist()
+    assert seen.lows.tolist() == [[0, 0, 0]] * 5
+    assert seen.highs.tolist() == PICTURES.max(axis=(1, 2)).tolist()
 
 
 @pytest.mark.parametrize("shape", [(1, 5), (2, 2048), (52900, 3), (1025, 1), (49, 512)])
@@ -48,8 +60,8 @@ def test_extremes_are_found_in_any_row_of_any_shape(shape: tuple[int, int]) -> N
 
 def test_behind_a_relu_nothing_is_below_0() -> None:
     seen = _observe(RELU)["conv0"]
-    assert seen.lows.tolist() == [0, 0]
-    assert np.allclose(seen.highs, np.maximum(EXPECTED, 0).max(axis=(0, 1, 2)), rtol=1e-4)
+    assert seen.lows.tolist() == [[0, 0]]
+    assert np.allclose(seen.highs, np.maximum(EXPECTED, 0).max(axis=(1, 2)), rtol=1e-4)
 
 
 def test_few_values_are_all_kept() -> None:
@@ -77,11 +89,13 @@ def test_the_seed_decides_the_positions() -> None:
 
 def test_a_scaled_activation_has_all_of_it_scaled() -> None:
     seen = Activation(
-        np.array([-1, -2], np.float32), np.array([3, 4], np.float32), np.ones((3, 2), np.float32)
-    )
+        np.array([[-1, -2]], np.float32), np.array([[3, 4], [5, 0]], np.float32),
+        np.ones((3, 2), np.float32),
+    )  # fmt: skip
     scaled = seen.scaled(np.array([2, 10], np.float32))
-    assert scaled.lows.tolist() == [-2, -20]
-    assert scaled.highs.tolist() == [6, 40]
+    assert scaled.lows.tolist() == [[-2, -20]]
+    assert scaled.highs.tolist() == [[6, 40], [10, 0]]
+    assert scaled.peaks.tolist() == [10, 40]
     assert scaled.sample.tolist() == [[2, 10]] * 3
 
 
@@ -96,7 +110,7 @@ def test_of_many_channels_some_pictures_are_kept(monkeypatch: pytest.MonkeyPatch
     assert seen["image"].sample.shape == (2, 3)  # of pictures 0 and 3
     assert seen["conv0"].sample.shape == (3, 2)
     # Ranges are those of all pictures all the same.
-    assert seen["image"].highs.tolist() == PICTURES.max(axis=(0, 1, 2)).tolist()
+    assert seen["image"].highs.tolist() == PICTURES.max(axis=(1, 2)).tolist()
 
 
 def test_all_activations_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,7 +47,7 @@ class _Layer:
             tensor.quantization = _unset()
             tensor.quantization.scale = np.array([INPUT], np.float32)
         rows = np.asarray(sample, np.float32)
-        seen = Activation(rows.min(axis=0), rows.max(axis=0), rows)
+        seen = Activation(rows.min(axis=0)[None], rows.max(axis=0)[None], rows)
         write_constants(exact, model, {"image": seen}, {}, recipe)
         (operator,) = model.graph.operators
         _, weight, bias = (model.graph.tensors[i].quantization for i in operator.inputs)

@@ -25,7 +25,7 @@ from edgekit.inference.runtimes import installed_runtimes
 from tests.convert.toys import NONE, RELU, RELU6, Toy, noise, normal
 
 PICTURES = noise(8, 6, 6, 3)
-MINIMUM_DB = 30
+MINIMUM_DB = 28
 
 # Adds an operator to a network that takes pictures of 6 x 6 pixels.
 Make = Callable[[Toy], int]

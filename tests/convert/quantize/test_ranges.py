@@ -14,6 +14,7 @@ from edgekit_convert.quantize.ranges import (
     minimum_error,
     percentile,
     scale_and_zero_point,
+    stretch,
 )
 from edgekit_convert.quantize.structure import build_structure
 from numpy.typing import ArrayLike
@@ -22,8 +23,10 @@ from tests.convert.toys import NONE, RELU, Toy
 
 
 def _activation(sample: ArrayLike) -> Activation:
+    """Values of a single block of pictures."""
     rows = np.asarray(sample, np.float32)
-    return Activation(np.minimum(rows.min(axis=0), 0), np.maximum(rows.max(axis=0), 0), rows)
+    low, high = np.minimum(rows.min(axis=0), 0), np.maximum(rows.max(axis=0), 0)
+    return Activation(low[None], high[None], rows)
 
 
 PIXELS = _activation([[0.0, 0, 0], [255, 255, 255]])
@@ -136,6 +139,31 @@ class TestRules:
         assert minimum_error(seen, lambda low, high: abs(high - 13)) == (0, pytest.approx(13))
 
 
+class TestStretch:
+    def test_it_is_the_mean_excess_times_the_logarithm_of_3(self) -> None:
+        # The five furthest are 3 beyond the sixth in the mean.
+        extremes = np.array([1, 9, 5, 7, 2, 10, 8, 6, 3], np.float32)
+        assert stretch(extremes) == pytest.approx(1 + 3 * np.log(3) / 10)
+
+    def test_of_many_blocks_a_tenth_counts(self) -> None:
+        extremes = np.r_[np.full(54, 10), np.full(6, 16)].astype(np.float32)
+        assert stretch(extremes) == pytest.approx(1 + 6 * np.log(3) / 16)
+
+    @pytest.mark.parametrize("blocks", [20, 64])
+    def test_it_reaches_what_three_times_as_many_have(self, blocks: int) -> None:
+        rng = np.random.default_rng(0)
+        drawn = rng.exponential(1, (5000, 3, blocks))
+        reached = [stretch(one[0]) * one[0].max() for one in drawn]
+        assert np.mean(reached) == pytest.approx(drawn.max(axis=(1, 2)).mean(), rel=0.02)
+
+    @pytest.mark.parametrize("extremes", [[255.0] * 60, [0.0] * 60, [7.0], [6.0, 6.0]])
+    def test_what_ends_in_one_value_is_not_stretched(self, extremes: list[float]) -> None:
+        assert stretch(np.array(extremes, np.float32)) == 1
+
+    def test_of_few_blocks_all_but_the_nearest_count(self) -> None:
+        assert stretch(np.array([4, 8], np.float32)) == pytest.approx(1 + 4 * np.log(3) / 8)
+
+
 class TestError:
     def test_it_is_the_mean_square_of_the_change(self) -> None:
         values = np.array([0.25, 1.0, 300.0], np.float32)
@@ -162,6 +190,19 @@ class TestChooseRanges:
         graph = toy.build(toy.conv(toy.image, np.ones((1, 1, 1, 3)), [0]))
         seen = {"image": _activation([[7, 9, 8]]), "conv0": _activation([[24]])}
         assert _chosen(graph, seen, "min-max") == {"image": (0, 255), "conv0": (0, 24)}
+
+    @pytest.mark.parametrize("rule", RULES)
+    def test_ends_go_beyond_what_few_pictures_showed(self, rule: str) -> None:
+        toy = Toy(2, 2)
+        graph = toy.build(toy.conv(toy.image, np.ones((1, 1, 1, 3)), [0]))
+        rows = np.random.default_rng(0).normal(0, 1, (9, 1)).astype(np.float32)
+        lows, highs = np.minimum(rows, 0), np.maximum(rows, 0)
+        one = {"conv0": _activation(rows)}
+        each = {"conv0": Activation(lows, highs, rows)}
+        low, high = _chosen(graph, one, rule)["conv0"]
+        expected = (low * stretch(-lows[:, 0]), high * stretch(highs[:, 0]))
+        assert _chosen(graph, each, rule)["conv0"] == pytest.approx(expected)
+        assert expected[0] < low < 0 < high < expected[1]
 
     def test_what_a_pool_moves_shares_a_range_and_the_pool_decides_it(self) -> None:
         toy = Toy(4, 4)

@@ -31,8 +31,8 @@ def _seen(**ranges: tuple[float, float]) -> dict[str, Activation]:
     """Activations of one channel with these smallest and largest values; `image` is there."""
     return {
         name: Activation(
-            np.array([low], np.float32),
-            np.array([high], np.float32),
+            np.array([[low]], np.float32),
+            np.array([[high]], np.float32),
             np.array([[low], [high]], np.float32),
         )
         for name, (low, high) in {"image": (0.0, 255.0), **ranges}.items()
