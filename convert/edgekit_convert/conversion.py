@@ -65,11 +65,11 @@ def run(request: Request, reporter: Reporter) -> Conversion:
     with lowering() as onnx2tf:
         material = gather(request, reporter)
         ladder = Ladder(material.measured, reporter)
-        exported, folded = _export(request, material, onnx2tf, reporter)
+        exported = _export(request, material, onnx2tf, reporter)
         # While onnx2tf is at work.
         feeding = check_feeding(request, material, reporter)
-        _measure_exported(request, material, ladder, exported, folded)
-        del exported, folded  # memory
+        _measure_exported(request, material, ladder, exported, onnx2tf)
+        del exported  # memory
         float_model = _lower(ladder, onnx2tf, reporter)
     found, fitted = _quantize(request, material, float_model, ladder, reporter)
     # All stages are compared before the temperature.
@@ -127,20 +127,20 @@ def run(request: Request, reporter: Reporter) -> Conversion:
 
 def _export(
     request: Request, material: Material, onnx2tf: Lowering, reporter: Reporter
-) -> tuple[onnx.ModelProto, onnx.ModelProto]:
-    """The network as ONNX, and folded, which onnx2tf is given."""
+) -> onnx.ModelProto:
+    """The network as ONNX; folded it is given to onnx2tf."""
     trained = material.trained
     height, width = request.geometry.height, request.geometry.width
     with reporter.step("exporting to ONNX"):
         exported = trained.graph or to_onnx(trained.network, height, width)
         folded = fold(exported, request.normalization, height, width, centre=request.on_edgetpu)
     onnx2tf.start(folded, material.calibration.tensors)
-    return exported, folded
+    return exported
 
 
 def _measure_exported(
-    request: Request, material: Material, ladder: Ladder,
-    exported: onnx.ModelProto, folded: onnx.ModelProto,
+    request: Request, material: Material, ladder: Ladder, exported: onnx.ModelProto,
+    onnx2tf: Lowering,
 ) -> None:  # fmt: skip
     """Measure the stages up to ONNX, of which the first is what all are compared with."""
     trained = material.trained
@@ -153,7 +153,7 @@ def _measure_exported(
     if trained.network is not exported:
         answer = exported_answer(exported, request.normalization)
         ladder.measure(Kind.FLOAT, "onnx", answer, SAMPLE)
-    ladder.measure(Kind.FLOAT, "folded", folded_answer(folded), SAMPLE)
+    ladder.measure(Kind.FLOAT, "folded", folded_answer(onnx2tf.given()), SAMPLE)
 
 
 def _lower(ladder: Ladder, onnx2tf: Lowering, reporter: Reporter) -> bytes:

@@ -97,6 +97,10 @@ class Lowering:
             self._process.stdin.write(b"start\n")
             self._process.stdin.close()
 
+    def given(self) -> onnx.ModelProto:
+        """The ONNX model that `start` was given, of which nobody else need keep a copy."""
+        return onnx.load(str(self._scratch / _ONNX_FILE))
+
     def result(self) -> bytes:
         """The flatbuffer.
 
