@@ -10,6 +10,7 @@ import os
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from edgekit_convert.pictures import Pictures, hold_out, load_calibration, load_
 from edgekit_convert.quantize.activations import observe
 from edgekit_convert.quantize.distillation import DISTILLED, STEPS, distil
 from edgekit_convert.quantize.quantizer import FloatModel, quantize
-from edgekit_convert.quantize.recipes import PLAIN
+from edgekit_convert.quantize.recipes import DATA_FREE_RECIPES, PLAIN, RECIPES
 from edgekit_convert.quantize.search import corrected, search
 from edgekit_convert.scratch import scratch_folder
 from edgekit_convert.verify.scoring import scoring
@@ -94,13 +95,15 @@ class _Bench:
         snr = logit_ratio(self.exact.logits, answers.logits)
         return 100 * agreement(answers, self.exact), 100 * float(top1), snr or 0.0
 
-    def searched(self, pictures: Pictures, seed: int) -> tuple[Recipe, tuple[float, float, float]]:
+    def searched(
+        self, pictures: Pictures, seed: int, recipes: Sequence[Recipe] = RECIPES
+    ) -> tuple[Recipe, tuple[float, float, float]]:
         """What a conversion with these calibration pictures and this seed gives."""
         fitted, held_out = hold_out(pictures, seed)
         model = self.float_model(fitted, seed)
         reference = in_batches(self.original.answer, held_out.tensors)
         score = scoring(held_out.tensors, reference, _THREADS)
-        found = search(model, score, lambda done: None)
+        found = search(model, recipes, score, lambda done: None)
         answered = tflite_answer(found.flatbuffer, _THREADS)(fitted.tensors).logits
         found, _ = corrected(found, score, answered)
         return found.recipe, self.measure(found.flatbuffer)
@@ -147,7 +150,7 @@ def _conversions(bench: _Bench, seeds: int) -> None:
             lambda done: None,
         )  # fmt: skip
         pictures = Pictures(tensors, [str(i) for i in range(len(tensors))], "")
-        recipe, (agrees, top1, snr) = bench.searched(pictures, seed)
+        recipe, (agrees, top1, snr) = bench.searched(pictures, seed, DATA_FREE_RECIPES)
         _row(f"data-free ({len(tensors)})", str(seed), str(recipe), f"{agrees:.2f}",
              f"{top1:.2f}", f"{snr:.1f}")  # fmt: skip
 

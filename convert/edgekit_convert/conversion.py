@@ -34,6 +34,7 @@ from edgekit_convert.progress import Reporter
 from edgekit_convert.provenance import make_manifest
 from edgekit_convert.quantize.activations import observe
 from edgekit_convert.quantize.quantizer import FloatModel, with_io
+from edgekit_convert.quantize.recipes import DATA_FREE_RECIPES, RECIPES
 from edgekit_convert.quantize.search import CANDIDATES, Found, corrected, search
 from edgekit_convert.quantize.structure import check_operators
 from edgekit_convert.report.results import Report
@@ -189,7 +190,8 @@ def _quantize(
         )
         prepared = FloatModel.prepare(float_model, activations)
         score = scoring(held_out, reference, _THREADS)
-        found = search(prepared, score, advance)
+        recipes = DATA_FREE_RECIPES if request.calibration is None else RECIPES
+        found = search(prepared, recipes, score, advance)
     with reporter.step("correcting the output"):
         return corrected(found, score, tflite_answer(found.flatbuffer, _THREADS)(fitted).logits)
 

@@ -26,6 +26,11 @@ RECIPES: tuple[Recipe, ...] = (
     Recipe(ranges="mse", equalized=False, rounding="error-feedback", bias_corrected=True),
     PLAIN,
 )
+# For distilled pictures: what BatchNorm remembers of a channel says nothing of the few pictures
+# that light it up, and equalization would have those cut off.
+DATA_FREE_RECIPES = tuple(
+    dict.fromkeys(msgspec.structs.replace(recipe, equalized=False) for recipe in RECIPES)
+)
 # Fields of a recipe that are a technique, which may be left out: as `PLAIN` has them.
 TECHNIQUES = ("equalized", "rounding", "bias_corrected")
 

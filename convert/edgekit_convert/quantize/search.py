@@ -47,8 +47,10 @@ class _Attempt:
     score: Score
 
 
-def search(model: FloatModel, score: Scoring, advance: Callable[[int], None]) -> Found:
-    """Try all recipes, then take from the best what does not help it.
+def search(
+    model: FloatModel, recipes: Sequence[Recipe], score: Scoring, advance: Callable[[int], None]
+) -> Found:
+    """Try some recipes, then take from the best what does not help it.
 
     The highest mean of the pictures' signal-to-noise ratios wins. Agreement does not tell
     candidates apart on few pictures, a few doubtful ones decide the divergence of the
@@ -56,10 +58,11 @@ def search(model: FloatModel, score: Scoring, advance: Callable[[int], None]) ->
 
     Args:
         model: the float model with its activations.
+        recipes: `RECIPES`, or those for distilled pictures.
         score: measures an int8 flatbuffer, on pictures that did not set the activations.
         advance: called with 1 after each candidate.
     """
-    equalized = model.equalized()
+    equalized = model.equalized() if any(one.equalized for one in recipes) else model
     attempts: list[_Attempt] = []
 
     def attempt(recipes: Sequence[Recipe]) -> None:
@@ -71,7 +74,7 @@ def search(model: FloatModel, score: Scoring, advance: Callable[[int], None]) ->
                 attempts.append(_Attempt(recipe, flatbuffer, pending.result()))
                 advance(1)
 
-    attempt(RECIPES)
+    attempt(recipes)
     full = _best(one for one in attempts if without_each_technique(one.recipe))
     tried = [one.recipe for one in attempts]
     attempt([one for one in without_each_technique(full.recipe) if one not in tried])

@@ -7,7 +7,7 @@ from edgekit_convert.graph.flatbuffer import FlatbufferEditor
 from edgekit_convert.quantize.activations import observe
 from edgekit_convert.quantize.quantizer import FloatModel, quantize, with_io
 from edgekit_convert.quantize.ranges import RULES, stretch
-from edgekit_convert.quantize.recipes import PLAIN
+from edgekit_convert.quantize.recipes import PLAIN, RECIPES
 from edgekit_convert.quantize.search import CANDIDATES, search
 from edgekit_convert.verify.scoring import scoring
 from msgspec.structs import replace
@@ -191,7 +191,7 @@ class TestWholeNetwork:
 
     def test_it_is_searched(self, float_model: FloatModel, pictures: NDArray[np.uint8]) -> None:
         exact = tflite_answer(float_model.flatbuffer, 1)(pictures[40:])
-        found = search(float_model, scoring(pictures[40:], exact, 1), lambda done: None)
+        found = search(float_model, RECIPES, scoring(pictures[40:], exact, 1), lambda done: None)
         assert CANDIDATES - 1 <= len(found.candidates) <= CANDIDATES
         (chosen,) = [candidate for candidate in found.candidates if candidate.chosen]
         assert chosen.snr_db == max(candidate.snr_db for candidate in found.candidates) > 20

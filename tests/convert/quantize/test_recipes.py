@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 import pytest
-from edgekit_convert.quantize import search as search_module
 from edgekit_convert.quantize.activations import observe
 from edgekit_convert.quantize.quantizer import FloatModel, quantize
 from edgekit_convert.quantize.ranges import RULES
 from edgekit_convert.quantize.recipes import (
+    DATA_FREE_RECIPES,
     PLAIN,
     RECIPES,
     Candidate,
@@ -61,8 +61,10 @@ def _scores(ratios: Sequence[float]) -> Scoring:
     return lambda flatbuffer: Score(10, 1 - (ratio := next(left)) / 100, ratio, ratio)
 
 
-def _search(model: FloatModel, ratios: Sequence[float]) -> Found:
-    return search(model, _scores(ratios), lambda done: None)
+def _search(
+    model: FloatModel, ratios: Sequence[float], recipes: Sequence[Recipe] = RECIPES
+) -> Found:
+    return search(model, recipes, _scores(ratios), lambda done: None)
 
 
 class TestSearch:
@@ -82,6 +84,20 @@ class TestSearch:
             "percentile-99.99 ranges, equalized, nearest rounding, bias corrected",
             "percentile-99.99 ranges, equalized, error-feedback rounding",
         ]
+
+    def test_for_distilled_pictures_no_candidate_is_equalized(self, model: FloatModel) -> None:
+        found = _search(model, [1, 4, 2, 3, 0, 0, 0], DATA_FREE_RECIPES)
+        rest = "error-feedback rounding, bias corrected"
+        assert [candidate.name for candidate in found.candidates] == [
+            f"min-max ranges, {rest}",
+            f"percentile-99.99 ranges, {rest}",
+            f"percentile-99.9 ranges, {rest}",
+            f"mse ranges, {rest}",
+            "min-max ranges, nearest rounding",
+            "percentile-99.99 ranges, nearest rounding, bias corrected",
+            "percentile-99.99 ranges, error-feedback rounding",
+        ]
+        assert found.model is model
 
     def test_nothing_is_tried_twice(self, model: FloatModel) -> None:
         found = _search(model, [1, 2, 3, 4, 0, 0, 0, 0])
@@ -123,13 +139,13 @@ class TestSearch:
             ratio = next(ratios)
             return Score(4 if ratio == 50 else 10, 1, ratio, 0, dropped=ratio == 50)
 
-        found = search(model, score, lambda done: None)
+        found = search(model, RECIPES, score, lambda done: None)
         assert found.recipe.ranges == "mse"
         assert [one.dropped for one in found.candidates] == [False, False, True] + [False] * 5
 
     def test_it_tells_how_far_it_is(self, model: FloatModel) -> None:
         done: list[int] = []
-        search(model, _scores([0] * 9), done.append)
+        search(model, RECIPES, _scores([0] * 9), done.append)
         assert done == [1] * CANDIDATES
 
 
@@ -167,8 +183,7 @@ def test_a_recipe_and_a_rule_added_in_one_place_are_searched_and_reported(
 ) -> None:
     monkeypatch.setitem(RULES, "doubled", lambda seen, error: (2 * seen.low, 2 * seen.high))
     added = Recipe(ranges="doubled", equalized=False, rounding="nearest", bias_corrected=True)
-    monkeypatch.setattr(search_module, "RECIPES", (*RECIPES, added))
-    found = _search(model, [1, 1, 1, 1, 1, 1, 9, 0])
+    found = _search(model, [1, 1, 1, 1, 1, 1, 9, 0], (*RECIPES, added))
     assert found.recipe == added
     # The best with techniques, and so the one that is tried without them.
     assert [candidate.name for candidate in found.candidates[6:]] == [
