@@ -374,6 +374,12 @@ class TestFile:
         assert figures.snr_db is not None
         assert figures.snr_db > 10
 
+    def test_without_pictures_no_candidate_is_equalized(
+        self, conversion: Conversion, data_free: Conversion
+    ) -> None:
+        assert not any(one["equalised"] for one in data_free.report["candidates"])
+        assert any(one["equalised"] for one in conversion.report["candidates"])
+
     def test_classes_are_named_by_the_folders_of_the_evaluation(
         self, data_free: Conversion, material: Material
     ) -> None:

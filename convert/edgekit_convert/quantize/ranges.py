@@ -79,6 +79,10 @@ def stretch(extremes: NDArray[np.float32]) -> float:
 
     Args:
         extremes: how far from 0 the furthest value of each block of pictures is (B,).
+
+    Returns:
+        1 where nothing thins out: of one block, or of blocks that end in one value; at most
+        1 + ln 3.
     """
     furthest = np.sort(extremes)[::-1]
     tail = min(max(_TAIL_LEAST, round(_TAIL * len(furthest))), len(furthest) - 1)
