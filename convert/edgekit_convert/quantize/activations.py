@@ -9,6 +9,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+from edgekit.errors import ConversionError
 from edgekit.inference.interpreter import Interpreter
 from edgekit_convert.graph.flatbuffer import RELU, FlatbufferEditor, expose_activations
 from edgekit_convert.graph.interpreters import Interpreters
@@ -77,6 +78,9 @@ def observe(
 
     Returns:
         tensor name -> activation, for the output of every operator and the input.
+
+    Raises:
+        ConversionError: an activation goes beyond what float32 holds.
     """
     rng = np.random.default_rng(seed)
     interpreters = Interpreters(expose_activations(flatbuffer), threads)
@@ -140,6 +144,14 @@ def observe(
             if sample is not None:
                 samples.setdefault(name, []).append(sample)
         advance(1)
+    for name in samples:
+        # The answers need not show it: a sigmoid makes 1 of it.
+        if not (np.isfinite(lows[name]).all() and np.isfinite(highs[name]).all()):
+            raise ConversionError(
+                f"over the calibration pictures the tensor {name} goes beyond what float32 holds, "
+                "which no range of 8 bits can; see whether the network's weights and its "
+                "normalization are what it was trained with"
+            )
     return {
         name: Activation(lows[name], highs[name], np.concatenate(samples[name])) for name in samples
     }

@@ -6,6 +6,7 @@ from ai_edge_litert import schema_py_generated as schema
 from edgekit_convert.quantize import activations
 from edgekit_convert.quantize.activations import Activation, observe
 
+from edgekit.errors import ConversionError
 from tests.convert.toys import NONE, RELU, Toy, noise, normal
 
 PICTURES = noise(5, 4, 8, 3)
@@ -111,6 +112,14 @@ def test_of_many_channels_some_pictures_are_kept(monkeypatch: pytest.MonkeyPatch
     assert seen["conv0"].sample.shape == (3, 2)
     # Ranges are those of all pictures all the same.
     assert seen["image"].highs.tolist() == PICTURES.max(axis=(1, 2)).tolist()
+
+
+def test_what_float_does_not_hold_is_refused() -> None:
+    toy = Toy(4, 8)
+    convolved = toy.conv(toy.image, np.full((2, 1, 1, 3), 3e38), BIAS, NONE)
+    graph = toy.build(toy.apply("LOGISTIC", [convolved], [1, 4, 8, 2]))
+    with pytest.raises(ConversionError, match="the tensor conv0 goes beyond what float32 holds"):
+        observe(graph, PICTURES, 1, 0, lambda done: None)
 
 
 def test_all_activations_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
