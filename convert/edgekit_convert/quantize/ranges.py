@@ -153,9 +153,8 @@ def choose_ranges(
         ]
         activation = activations[_representative(model, source)]
         low, high = RULES[rule](activation, _error(model, source, activation, readers, activations))
-        return low * stretch(-activation.lows.min(axis=1)), high * stretch(
-            activation.highs.max(axis=1)
-        )
+        lows, highs = activation.lows.min(axis=1), activation.highs.max(axis=1)
+        return low * stretch(-lows), high * stretch(highs)
 
     ranges = []
     for group in groups:
